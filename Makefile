@@ -1,0 +1,110 @@
+# GNU make and a Python 3.13 are all this needs. Everything that it installs stays in .venv/, everything that it builds
+# in .aws-sam/ and .local/; `make clean` removes the three.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The programs do not share one set of packages (SAM and the emulator each pin their own botocore, the functions get what
+# Lambda has), so each has an environment of its own, made from its own lock.
+ENVIRONMENTS := dev sam emulator lambda
+READY := $(ENVIRONMENTS:%=.venv/%/.ready)
+DEV := .venv/dev/bin/python
+SAM := .venv/sam/bin/python -m samcli
+
+# ARCH is the architecture the functions are built for: this machine's, unless told otherwise (x86_64 or arm64).
+ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+
+# Looked for at its first use only, so that `make help` and `make clean` work without it.
+PYTHON_FOUND = $(eval PYTHON_FOUND := $$(shell tools/find-python))$(or $(PYTHON_FOUND),$(error Python 3.13 is needed))
+
+export SAM_CLI_TELEMETRY := 0
+export AWS_EC2_METADATA_DISABLED := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+# What runs on this machine never sees the operator's account: no profile, no keys, no files that hold them.
+OFFLINE = env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
+	-u AWS_ENDPOINT_URL -u MAKEFLAGS -u MAKELEVEL AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null \
+	AWS_DEFAULT_REGION=us-east-1 AWS_REGION=us-east-1 __SAM_CLI_APP_DIR=$(CURDIR)/.venv/sam/state \
+	PATH="$(dir $(PYTHON_FOUND)):$$PATH"
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
+	@$(OFFLINE) $(DEV) -m local.demo
+
+.PHONY: test
+test: lint template ## everything: lint, template checks, all tests
+	@$(OFFLINE) $(DEV) -m pytest
+
+.PHONY: unit
+unit: .venv/dev/.ready ## the quick tests
+	@$(OFFLINE) $(DEV) -m pytest tests/unit
+
+.PHONY: lint
+lint: .venv/dev/.ready ## ruff and mypy --strict
+	@$(DEV) -m ruff check .
+	@$(DEV) -m ruff format --check .
+	@$(DEV) -m mypy
+
+.PHONY: template
+template: environments ## sam validate and cfn-lint
+	@$(OFFLINE) $(SAM) validate --lint
+	@$(OFFLINE) .venv/sam/bin/python .venv/sam/bin/cfn-lint template.yaml
+
+.PHONY: build
+build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=arm64 or x86_64)
+	@$(OFFLINE) $(SAM) build --parameter-overrides Architecture=$(ARCH)
+
+.PHONY: whop-check
+whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
+	@$(OFFLINE) $(DEV) -m local.whop_check
+
+.PHONY: delete
+delete: .venv/sam/.ready ## delete a deployed stack: STACK=name; the user pool, if it made one, stays
+	@.venv/sam/bin/python tools/delete_stack.py "$(STACK)"
+
+.PHONY: clean
+clean: ## remove everything that was installed or built
+	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------------------------------------------- environments
+
+# Side by side even when make was not asked to: half of the time goes into unpacking.
+.PHONY: environments
+environments:
+	@$(MAKE) --no-print-directory --quiet $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j4) $(READY)
+
+# The stamp is written last and holds the folder's name: an interrupted installation, another Python at the old path and a
+# moved clone all mean a new environment.
+$(foreach env,$(ENVIRONMENTS) lock,$(shell \
+	[ -x .venv/$(env)/bin/python ] && [ "$$(cat .venv/$(env)/.ready 2>/dev/null)" = "$(CURDIR)" ] || rm -f .venv/$(env)/.ready))
+
+.venv/%/.ready: requirements/%.txt
+	@echo "installing .venv/$*"
+	@rm -rf .venv/$*
+	@$(PYTHON_FOUND) -m venv --without-pip .venv/$*
+	@PIP_USER=0 $(PYTHON_FOUND) -m pip --python .venv/$*/bin/python install -qq --no-compile --require-hashes --no-deps -r $<
+	@pwd > $@
+
+# ---------------------------------------------------------------------------------------------------- locks
+
+LOCK = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+LAYER := layers/whop_chat/requirements
+
+# The tests run what the cloud runs: dev takes the layer's versions and boto3's from the two locks before it.
+.PHONY: lock
+lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of every file of a version
+	$(LOCK) requirements/lock.in -o requirements/lock.txt
+	$(LOCK) requirements/sam.in -o requirements/sam.txt
+	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
+	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
+	$(LOCK) $(LAYER).in -o $(LAYER).txt
+	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt

@@ -1,0 +1,19 @@
+# What `sam build` runs, from the root of the project (WorkingDirectory in template.yaml), one target a resource.
+# SAM tells a makefile build nothing about the architecture, but it resolves the resource's metadata first: ContextPath
+# there ends in the parameter Architecture, so the makefile that includes this one knows.
+
+PYTHON ?= python3.13
+BUILD = $(PYTHON) -I tools/build/build.py
+TO = --architecture $(ARCHITECTURE) --artifacts "$(ARTIFACTS_DIR)"
+
+build-WhopChatLayer:
+	@$(BUILD) layer $(TO)
+
+build-MintTokenFunction:
+	@$(BUILD) function $(TO) --source functions/mint_token
+
+build-OnSignupFunction:
+	@$(BUILD) function $(TO) --source functions/on_signup
+
+build-SyncUserFunction:
+	@$(BUILD) function $(TO) --source functions/sync_user

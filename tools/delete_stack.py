@@ -1,0 +1,69 @@
+"""Deletes a deployed stack so that sign-up goes on working in the user pool, which stays.
+
+A pool whose trigger names a deleted function refuses every sign-up. So the trigger is detached first, and nothing is
+deleted while the pool still names the function.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import boto3
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+
+class StillAttached(Exception):
+    """The user pool names the stack's function as a trigger."""
+
+
+def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProviderClient", stack: str) -> None:
+    """Makes sure that the stack's user pool does not name its function, by an update of the stack if need be.
+
+    The update changes the one parameter and keeps the template. Raises StillAttached if the pool is not the stack's
+    own and names the function all the same.
+    """
+    found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    if parameters["UserPoolId"] == "" and parameters["SignUpTrigger"] == "attached":
+        cloudformation.update_stack(
+            StackName=stack,
+            UsePreviousTemplate=True,
+            Parameters=_with_trigger_detached(parameters),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
+    pool, function = outputs["UserPoolId"], outputs["OnSignupFunctionArn"]
+    if function in cognito.describe_user_pool(UserPoolId=pool)["UserPool"].get("LambdaConfig", {}).values():
+        raise StillAttached(f"User pool {pool} still names {function} as a trigger; detach it first.")
+
+
+def _with_trigger_detached(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":
+    kept: list[ParameterTypeDef] = [
+        {"ParameterKey": name, "UsePreviousValue": True} for name in parameters if name != "SignUpTrigger"
+    ]
+    return [*kept, {"ParameterKey": "SignUpTrigger", "ParameterValue": "detached"}]
+
+
+def main() -> None:
+    """Command line: `delete_stack.py NAME`; asks for the name once more before anything happens."""
+    stack = sys.argv[1] if len(sys.argv) > 1 else ""
+    if not stack:
+        raise SystemExit("Which stack? make delete STACK=whop-chat-dev")
+    if input(f"Type {stack} to delete that stack; its users table and user pool stay: ") != stack:
+        raise SystemExit("Nothing was deleted.")
+    try:
+        detach(boto3.client("cloudformation"), boto3.client("cognito-idp"), stack)
+    except StillAttached as error:
+        raise SystemExit(str(error)) from None
+    command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, "--no-prompts"]
+    raise SystemExit(subprocess.run(command, check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()
