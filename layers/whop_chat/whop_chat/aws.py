@@ -1,0 +1,32 @@
+"""How this package calls AWS: short timeouts, one retry, and one exception instead of the SDK's two families."""
+
+from collections.abc import Callable
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+class AwsError(Exception):
+    """An AWS call failed; ``code`` is AWS's error code, or the SDK's exception name if AWS never answered.
+
+    AWS's message is left out: it can repeat a parameter, and a parameter can be a user name.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def sdk_config() -> Config:
+    """One second to connect, one to read, two attempts: what fits the patience of a caller at an API."""
+    return Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2, "mode": "standard"})
+
+
+def call[**P, T](operation: Callable[P, T], *args: P.args, **params: P.kwargs) -> T:
+    """``operation(**params)``; raises `AwsError`."""
+    try:
+        return operation(*args, **params)
+    except ClientError as error:
+        raise AwsError(error.response.get("Error", {}).get("Code", "Unknown")) from None
+    except BotoCoreError as error:
+        raise AwsError(type(error).__name__) from None

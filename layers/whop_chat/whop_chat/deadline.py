@@ -1,0 +1,30 @@
+"""One total deadline for a piece of work, handed down to every call it makes."""
+
+import time
+from collections.abc import Callable
+
+
+class DeadlineExceeded(Exception):
+    """The time for this request is used up."""
+
+
+class Deadline:
+    """A point in time after which no more work is started.
+
+    ``seconds`` is the whole budget, counted from construction on a monotonic ``clock``.
+    """
+
+    def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self._end - self._clock())
+
+    def require(self, seconds: float = 0.0) -> float:
+        """Seconds left; raises `DeadlineExceeded` unless more than ``seconds`` are."""
+        left = self.remaining()
+        if left <= seconds:
+            raise DeadlineExceeded
+        return left

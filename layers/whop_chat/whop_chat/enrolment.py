@@ -1,0 +1,395 @@
+"""Make sure that a Cognito user exists at Whop: exactly one Whop user each, however often and from wherever it runs.
+
+Three steps, each safe to repeat and safe to lose:
+
+1. *Claim* the user's record for at most ten seconds. The claim holds the Idempotency-Key of the create that follows.
+2. *Create* the connected account at Whop under an ``external_id`` made of pool, sub and generation. The key is used
+   again only while the outcome of a create is unknown; any definitive answer retires it.
+3. *Link* the record and reserve the Whop user, in one transaction.
+
+A worker whose lease ran out may still have a request in flight. It can do no harm: Whop gives the same pair of e-mail
+and ``external_id`` the same account, and the link needs the claim that the worker no longer holds.
+"""
+
+import dataclasses
+import hashlib
+import hmac
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from whop_chat.addresses import Addresses
+from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.identity import UserRef
+from whop_chat.pool_users import PoolUser, UserGone
+from whop_chat.users import Lost, Record, Reserved, Status
+from whop_chat.whop import (
+    Account,
+    Whop,
+    WhopConflict,
+    WhopError,
+    WhopForbidden,
+    WhopInvalidResponse,
+    WhopNotFound,
+    WhopRateLimited,
+    WhopRefused,
+    WhopUnauthorized,
+    WhopUnavailable,
+)
+
+LEASE_SECONDS = 10
+_UNVERIFIED_RETRY_SECONDS = 60
+_REJECTED_RETRY_SECONDS = 3600
+# A link that Whop does not know is resolved again, then given a new account: once each in this time.
+_REPAIR_SECONDS = 24 * 3600
+_REPAIRS = 2
+# Creating, and starting over after a replayed answer, a stale key or a used-up external id: never more calls than this.
+_CREATES = 4
+
+
+class EnrolmentInProgress(Exception):
+    """Another attempt for the same user is under way; ask again in ``retry_after`` seconds."""
+
+    retry_after = 1
+
+
+class UserDenied(Exception):
+    """An operator has shut this user out."""
+
+
+class Blocked(Exception):
+    """The user cannot be enrolled as things stand; ``reason`` is recorded on the user.
+
+    ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``
+    (Whop answered with an account that is not the one asked for), ``enrolment_rejected`` (Whop refused the address).
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An enrolled user; ``created`` says that this call made the link."""
+
+    whop_user_id: str
+    created: bool = False
+
+
+class Directory(Protocol):
+    """The users table: `whop_chat.users.Users`, or one in memory where many runs are tried out."""
+
+    def get(self, user: UserRef) -> Record | None:
+        """See `whop_chat.users.Users.get`."""
+
+    def put(self, user: UserRef, record: Record, *, seen: Record | None) -> Record:
+        """See `whop_chat.users.Users.put`."""
+
+    def link(self, user: UserRef, record: Record, *, seen: Record) -> Record:
+        """See `whop_chat.users.Users.link`."""
+
+
+class PoolReader(Protocol):
+    """The user pool: `whop_chat.pool_users.PoolUsers`, or one in memory."""
+
+    def read(self, user: UserRef) -> PoolUser:
+        """See `whop_chat.pool_users.PoolUsers.read`."""
+
+
+class Enrolment:
+    """Enrols the users of one pool into one company."""
+
+    def __init__(
+        self,
+        users: Directory,
+        pool: PoolReader,
+        whop: Whop,
+        addresses: Addresses,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._users = users
+        self._pool = pool
+        self._whop = whop
+        self._addresses = addresses
+        self._clock = clock
+
+    def enrol(self, user: UserRef, *, deadline: Deadline) -> Link:
+        """The user's link, made now if there is none.
+
+        Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.pool_users.UserGone`,
+        `whop_chat.whop.WhopError`, `whop_chat.aws.AwsError`, `whop_chat.deadline.DeadlineExceeded`.
+        """
+        record = self._users.get(user)
+        if record is not None and record.status is Status.LINKED and record.whop_user_id is not None:
+            return Link(record.whop_user_id)
+        self._require_open(record)
+        return self._enrol(user, record, deadline)
+
+    def repair(self, user: UserRef, unknown: str, *, deadline: Deadline) -> Link | None:
+        """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
+
+        First the same account is resolved again, then the next generation gets a new one. A wrong company or key makes
+        every user's token a 404, so each happens at most once a day and user; None when that is used up.
+
+        Raises what `enrol` raises.
+        """
+        record = self._users.get(user)
+        if record is None or record.status is not Status.LINKED or record.whop_user_id != unknown:
+            return self.enrol(user, deadline=deadline)
+        now = self._now()
+        repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
+        if repairs >= _REPAIRS:
+            return None
+        generation = record.generation + (1 if repairs else 0)
+        suspect = dataclasses.replace(record, generation=generation, repairs=repairs + 1, repaired_at=now)
+        return self._enrol(user, record, deadline, start=suspect)
+
+    def _require_open(self, record: Record | None) -> None:
+        """Raise unless an attempt may start from ``record``."""
+        if record is None:
+            return
+        match record.status:
+            case Status.DENIED:
+                raise UserDenied
+            case Status.DELETED:
+                raise UserGone
+            case Status.CLAIMED if record.lease_until > self._now():
+                raise EnrolmentInProgress
+            case Status.BLOCKED if record.email_mode == self._addresses.mode:
+                if record.retry_at is None or record.retry_at > self._now():
+                    raise Blocked(record.reason or "blocked")
+
+    def _enrol(self, user: UserRef, seen: Record | None, deadline: Deadline, *, start: Record | None = None) -> Link:
+        """Claim, create, link, from the record ``seen``; ``start`` is what the claim builds on if not that."""
+        address = self._addresses.address(self._pool.read(user))
+        start = start or seen or Record(status=Status.CLAIMED)
+        try:
+            if address is None:
+                raise self._block(user, start, seen, "no_verified_email", retry_in=_UNVERIFIED_RETRY_SECONDS)
+            attempt = _Attempt(self._users, self._whop, user, address, self._now, deadline)
+            attempt.claim(start, seen)
+            return self._link(user, attempt)
+        except Lost:
+            return self._after_loss(user)
+
+    def _link(self, user: UserRef, attempt: "_Attempt") -> Link:
+        try:
+            account = attempt.account()
+        except WhopRefused as error:
+            if _concerns_everyone(error):
+                raise
+            raise self._block(
+                user, attempt.settled, attempt.record, "enrolment_rejected", retry_in=_REJECTED_RETRY_SECONDS
+            ) from None
+        if not attempt.owns(account):
+            raise self._block(user, attempt.settled, attempt.record, "identity_mismatch")
+        try:
+            attempt.link(account)
+        except Reserved:
+            blocked = self._block(user, _next_generation(attempt.settled), attempt.record, "identity_conflict")
+            attempt.forget(account)
+            raise blocked from None
+        return Link(account.user_id, created=True)
+
+    def _block(
+        self, user: UserRef, record: Record, seen: Record | None, reason: str, *, retry_in: int | None = None
+    ) -> Blocked:
+        """Record why the user cannot be enrolled, and return it as the exception to raise."""
+        blocked = dataclasses.replace(
+            record,
+            status=Status.BLOCKED,
+            reason=reason,
+            email_mode=self._addresses.mode,
+            retry_at=None if retry_in is None else self._now() + retry_in,
+            lease_until=0,
+        )
+        self._users.put(user, blocked, seen=seen)
+        return Blocked(reason)
+
+    def _after_loss(self, user: UserRef) -> Link:
+        """Somebody else wrote the record: their link is as good as ours, anything else is theirs to finish."""
+        record = self._users.get(user)
+        if record is not None and record.status is Status.LINKED and record.whop_user_id is not None:
+            return Link(record.whop_user_id)
+        self._require_open(record)
+        raise EnrolmentInProgress
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+class _Attempt:
+    """One worker's claim on one user, and what it does under it. Every write raises `Lost` once the claim is."""
+
+    def __init__(
+        self,
+        users: Directory,
+        whop: Whop,
+        user: UserRef,
+        address: str,
+        now: Callable[[], int],
+        deadline: Deadline,
+    ) -> None:
+        self._users = users
+        self._whop = whop
+        self._user = user
+        self._address = address
+        self._now = now
+        self._deadline = deadline
+        self._key_is_new = True
+        self.record = Record(status=Status.CLAIMED)
+
+    @property
+    def settled(self) -> Record:
+        """The record once the outcome of the create is known: its key is used up."""
+        return dataclasses.replace(self.record, idempotency_key=None, email_digest=None)
+
+    def claim(self, start: Record, seen: Record | None) -> None:
+        """Take the claim; an Idempotency-Key whose outcome is unknown is taken over with it."""
+        claimed = dataclasses.replace(
+            start, status=Status.CLAIMED, lease_until=self._now() + LEASE_SECONDS, reason=None, retry_at=None
+        )
+        if start.idempotency_key is None:
+            claimed = self._with_new_key(claimed)
+        elif start.email_digest == _digest(start.idempotency_key, self._address):
+            self._key_is_new = False
+        else:
+            # The address has changed since; the external id may be bound to the old one.
+            claimed = self._with_new_key(_next_generation(claimed))
+        self._write(claimed, seen)
+
+    def account(self) -> Account:
+        """Create the account, or find the one that an earlier attempt created.
+
+        An error leaves the claim open for the next attempt, and with it the key while the outcome is unknown. A 429
+        settles nothing: it may have been given before anybody looked at the key.
+        """
+        try:
+            return self._created()
+        except (WhopUnavailable, WhopInvalidResponse, WhopRateLimited, DeadlineExceeded, EnrolmentInProgress):
+            self._release(self.record)
+            raise
+        except WhopError:
+            self._release(self.settled)
+            raise
+
+    def owns(self, account: Account) -> bool:
+        """Whether ``account`` is exactly the one asked for: our id, our company's child, the address that was sent."""
+        return (
+            account.external_id == self._external_id
+            and account.parent_id == self._whop.company_id
+            and (account.email or "").casefold() == self._address.casefold()
+        )
+
+    def link(self, account: Account) -> None:
+        """Link the user to ``account`` and reserve its Whop user; raises `Reserved`."""
+        linked = dataclasses.replace(
+            self.settled,
+            status=Status.LINKED,
+            lease_until=0,
+            email_mode=None,
+            whop_user_id=account.user_id,
+            whop_account_id=account.id,
+            profile_digest=None,
+        )
+        self.record = self._users.link(self._user, linked, seen=self.record)
+
+    def forget(self, account: Account) -> None:
+        """Take our external id from an account given up; nothing depends on it, as the next generation has another."""
+        try:
+            self._whop.clear_external_id(account.id, deadline=self._deadline)
+        except (WhopError, DeadlineExceeded):
+            pass
+
+    @property
+    def _external_id(self) -> str:
+        """Whop takes any text but ``%`` (Whop, "Enroll subaccounts")."""
+        return f"cognito:{self._user.pool_id}:{self._user.sub}:{self.record.generation}"
+
+    def _created(self) -> Account:
+        for _ in range(_CREATES):
+            try:
+                return self._create()
+            except WhopConflict as conflict:
+                account = self._after_conflict(conflict)
+                if account is not None:
+                    return account
+            except WhopError as error:
+                if not _about_the_key(error):
+                    raise
+                self._write(self._with_new_key(self.record), self.record)
+        raise EnrolmentInProgress
+
+    def _create(self) -> Account:
+        key = self.record.idempotency_key
+        if key is None:
+            raise AssertionError("a claim holds a key")
+        return self._whop.create_account(
+            email=self._address,
+            # Whop's own default. A key goes with one request, so nothing in it may change between attempts.
+            title=self._external_id,
+            external_id=self._external_id,
+            idempotency_key=key,
+            deadline=self._deadline,
+        )
+
+    def _after_conflict(self, conflict: WhopConflict) -> Account | None:
+        """What a 409 means, by look-up: the account it was about, or None when another create may succeed."""
+        found = self._whop.find_accounts(self._external_id, deadline=self._deadline)
+        ours = [account for account in found if account.parent_id == self._whop.company_id]
+        for account in ours:
+            if self.owns(account):
+                return account
+        if ours:
+            # Our external id is bound to another address.
+            self._write(self._with_new_key(_next_generation(self.record)), self.record)
+            self.forget(ours[0])
+        elif conflict.replayed:
+            self._write(self._with_new_key(self.record), self.record)
+        elif self._key_is_new and not conflict.repeated:
+            # Nobody can have used this key before, so the id is taken by an account that we are not shown.
+            self._write(self._with_new_key(_next_generation(self.record)), self.record)
+        elif self._now() - self.record.key_since < LEASE_SECONDS:
+            # The first request with this key may still be running.
+            raise EnrolmentInProgress
+        else:
+            self._write(self._with_new_key(self.record), self.record)
+        return None
+
+    def _with_new_key(self, record: Record) -> Record:
+        self._key_is_new = True
+        key = str(uuid.uuid4())
+        return dataclasses.replace(
+            record, idempotency_key=key, key_since=self._now(), email_digest=_digest(key, self._address)
+        )
+
+    def _release(self, record: Record) -> None:
+        try:
+            self._write(dataclasses.replace(record, lease_until=0), self.record)
+        except Lost:
+            pass  # Whoever has the claim now goes on; the error that ended this attempt is the one to report.
+
+    def _write(self, record: Record, seen: Record | None) -> None:
+        self.record = self._users.put(self._user, record, seen=seen)
+
+
+def _next_generation(record: Record) -> Record:
+    return dataclasses.replace(record, generation=record.generation + 1)
+
+
+def _concerns_everyone(error: WhopRefused) -> bool:
+    """A refusal of the key or of the address of the API, not of this user."""
+    return isinstance(error, WhopUnauthorized | WhopForbidden | WhopNotFound | WhopConflict)
+
+
+def _about_the_key(error: WhopError) -> bool:
+    """An old answer, or the refusal of a key that went with another request: a new key gets a new answer."""
+    return error.replayed or error.code == "idempotency_key_mismatch"
+
+
+def _digest(key: str, address: str) -> str:
+    return hmac.new(key.encode(), address.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,120 @@
+"""The use case: a Cognito token in, a company-scoped Whop token for exactly that user out."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from whop_chat.aws import AwsError
+from whop_chat.cognito import TokenVerifier
+from whop_chat.deadline import Deadline
+from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link
+from whop_chat.identity import UserRef
+from whop_chat.observability import Observer
+from whop_chat.scopes import ScopePolicy
+from whop_chat.sync_queue import SyncQueue
+from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound
+
+_CLAIM_PATIENCE_SECONDS = 1.5
+_CLAIM_POLL_SECONDS = 0.1
+_REFRESH_AFTER = 0.8
+_MINTS = 3  # the first, one after the account was resolved again, one after it was made anew
+
+
+@dataclass(frozen=True, slots=True)
+class ChatToken:
+    """What a client gets. ``refresh_after`` is at four fifths of the life that Whop granted; all times are UTC."""
+
+    token: str
+    expires_at: datetime
+    refresh_after: datetime
+    scopes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"ChatToken(expires_at={self.expires_at.isoformat()}, scopes={self.scopes})"
+
+
+class Minting:
+    """Mints chat tokens for the users of one pool."""
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        enrolment: Enrolment,
+        whop: Whop,
+        policy: ScopePolicy,
+        queue: SyncQueue,
+        observer: Observer,
+        *,
+        pool_id: str,
+        ttl: timedelta,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._verifier = verifier
+        self._enrolment = enrolment
+        self._whop = whop
+        self._policy = policy
+        self._queue = queue
+        self._observer = observer
+        self._pool_id = pool_id
+        self._ttl = ttl
+        self._clock = clock
+        self._sleep = sleep
+
+    def mint(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> ChatToken:
+        """A token for whoever ``cognito_token`` speaks for, narrowed to ``features`` unless None.
+
+        Raises what `whop_chat.problems` knows: every failure of verification, policy, enrolment and Whop.
+        """
+        caller = self._verifier.verify(cognito_token, deadline=deadline)
+        user = UserRef(pool_id=self._pool_id, sub=caller.sub, username=caller.username)
+        self._observer.concerns(user)
+        scopes = self._policy.scopes(features)
+        link = self._linked(user, deadline)
+        granted, now = self._minted(user, link, scopes, deadline)
+        if link.created:
+            self._ask_for_profile(user)
+        return ChatToken(
+            token=granted.token,
+            expires_at=granted.expires_at,
+            refresh_after=now + (granted.expires_at - now) * _REFRESH_AFTER,
+            scopes=scopes,
+        )
+
+    def _linked(self, user: UserRef, deadline: Deadline) -> Link:
+        """The user's link; a claim that another worker holds is waited for, but not long."""
+        patience = Deadline(_CLAIM_PATIENCE_SECONDS)
+        while True:
+            try:
+                return self._enrolment.enrol(user, deadline=deadline)
+            except EnrolmentInProgress:
+                if min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
+                    raise
+                self._sleep(_CLAIM_POLL_SECONDS)
+
+    def _minted(
+        self, user: UserRef, link: Link, scopes: tuple[str, ...], deadline: Deadline
+    ) -> tuple[UserToken, datetime]:
+        """Whop's token and the moment it was asked for; a user whom Whop does not know any more is enrolled again."""
+        for attempts_left in reversed(range(_MINTS)):
+            now = datetime.fromtimestamp(int(self._clock()), UTC)
+            try:
+                token = self._whop.mint_token(link.whop_user_id, scopes, now + self._ttl, deadline=deadline)
+            except WhopNotFound:
+                repaired = self._enrolment.repair(user, link.whop_user_id, deadline=deadline) if attempts_left else None
+                if repaired is None:
+                    raise
+                link = repaired
+            else:
+                if not now < token.expires_at <= now + self._ttl:
+                    raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
+                return token, now
+        raise AssertionError("unreachable")
+
+    def _ask_for_profile(self, user: UserRef) -> None:
+        """The name can wait until the token is answered, and must not cost the caller the token."""
+        try:
+            self._queue.send(user)
+        except AwsError as error:
+            self._observer.failed("profile sync not enqueued", error)

@@ -1,0 +1,72 @@
+"""Logs and metrics that hold no secret and nothing personal."""
+
+import json
+import logging
+import re
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from whop_chat.identity import UserRef
+
+# The last line of defence: nothing of this kind is logged on purpose, but a library or a stack trace might.
+_SECRETS = re.compile(
+    r"eyJ[\w-]{4,}\.[\w.-]*"  # a JWT, whole or cut
+    r"|(?i:bearer) +[^\s\"\\]+"
+    r"|[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"  # an e-mail address
+)
+
+
+def redacted(text: str) -> str:
+    """``text`` without tokens and e-mail addresses."""
+    return _SECRETS.sub("[redacted]", text)
+
+
+class Observer:
+    """What one function tells its operators: JSON lines, and counters in CloudWatch's embedded metric format.
+
+    A user appears by ``sub`` only. The user name does not: it can be an e-mail address.
+    """
+
+    def __init__(self, logger: Logger, metrics: Metrics) -> None:
+        self._logger = logger
+        self._metrics = metrics
+
+    def started(self, context: Any) -> None:
+        """A new invocation: forget the last one's user, and know this one's request id."""
+        self._logger.thread_safe_clear_keys()
+        self._logger.append_keys(request_id=getattr(context, "aws_request_id", None))
+
+    def concerns(self, user: UserRef) -> None:
+        """Put ``user`` on the lines that follow."""
+        self._logger.append_keys(sub=user.sub)
+
+    def counted(self, metric: str, message: str, **fields: Any) -> None:
+        """Something expected happened."""
+        self._logger.info(message, **fields)
+        self._metrics.add_metric(metric, MetricUnit.Count, 1)
+
+    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+        """Something failed in a way that is provided for: its kind and reason, no stack."""
+        self._logger.warning(message, error=type(error).__name__, reason=str(error))
+        if metric:
+            self._metrics.add_metric(metric, MetricUnit.Count, 1)
+
+    def broke(self, message: str) -> None:
+        """A defect: call it in the ``except`` block, for the stack."""
+        self._logger.exception(message)
+        self._metrics.add_metric("Defect", MetricUnit.Count, 1)
+
+    def finished(self) -> None:
+        """Write the metrics of this invocation."""
+        self._metrics.flush_metrics()
+
+
+def observer() -> Observer:
+    """The observer of this function; its service, namespace and level come from Powertools' own variables."""
+    # httpx logs each URL at INFO, botocore each request at DEBUG.
+    for name in ("httpx", "httpcore", "botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logger = Logger(json_serializer=lambda line: redacted(json.dumps(line, default=str, ensure_ascii=False)))
+    return Observer(logger, Metrics())

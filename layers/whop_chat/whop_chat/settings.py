@@ -1,0 +1,152 @@
+"""The environment of each function, read once into a frozen dataclass.
+
+Every missing or malformed name is reported in one error, so that a wrong deployment is mended in one go.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from whop_chat.scopes import FEATURE_SCOPES
+
+LOOPBACK_HOSTS = ("127.0.0.1", "::1")
+_WHOP_HOSTS = ("api.whop.com", "sandbox-api.whop.com")
+
+
+class SettingsError(Exception):
+    """The environment is incomplete or wrong; the message names each variable and never repeats a value."""
+
+
+def _setting(name: str, parse: Callable[[str], Any]) -> Any:
+    return field(metadata={"name": name, "parse": parse})
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty")
+    return value
+
+
+def _optional_text(value: str) -> str | None:
+    return value.strip() or None
+
+
+def _matching(pattern: str, description: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"is not {description}")
+        return value
+
+    return parse
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"is none of {', '.join(allowed)}")
+        return value
+
+    return parse
+
+
+def _optional_list(value: str) -> tuple[str, ...]:
+    return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+
+
+def _list(value: str) -> tuple[str, ...]:
+    items = _optional_list(value)
+    if not items:
+        raise ValueError("is empty")
+    return items
+
+
+def _features(value: str) -> tuple[str, ...]:
+    items = _list(value)
+    for item in items:
+        _one_of(*FEATURE_SCOPES)(item)
+    return items
+
+
+def _ttl_minutes(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 5 <= int(value) <= 180):
+        raise ValueError("is not a whole number from 5 to 180")
+    return int(value)
+
+
+def _whop_base_url(value: str) -> str:
+    """Whop's production or sandbox host over https; plain http only to this machine, for local runs."""
+    url = urlsplit(value)
+    bare = not (url.username or url.password or url.query or url.fragment or url.path.strip("/"))
+    whop = url.scheme == "https" and url.netloc in _WHOP_HOSTS
+    local = url.scheme == "http" and url.hostname in LOOPBACK_HOSTS
+    if not (bare and (whop or local)):
+        raise ValueError("is neither Whop's production nor its sandbox API, nor a loopback address")
+    return value.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUpSettings:
+    """What the sign-up trigger needs. The pool is not among it: the pool names the function, so it comes by event."""
+
+    sync_queue_url: str = _setting("SYNC_QUEUE_URL", _text)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Raises `SettingsError` with every name that is missing or wrong."""
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        for item in dataclasses.fields(cls):
+            name, parse = item.metadata["name"], item.metadata["parse"]
+            if name not in env:
+                wrong.append(f"{name} is missing")
+                continue
+            try:
+                values[item.name] = parse(env[name])
+            except ValueError as error:
+                wrong.append(f"{name} {error}")
+        if wrong:
+            raise SettingsError("; ".join(wrong))
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentSettings(SignUpSettings):
+    """What it takes to make sure that a Cognito user exists at Whop."""
+
+    user_pool_id: str = _setting("USER_POOL_ID", _text)
+    users_table: str = _setting("USERS_TABLE", _text)
+    whop_secret_arn: str = _setting("WHOP_SECRET_ARN", _text)
+    whop_company_id: str = _setting("WHOP_COMPANY_ID", _matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
+    whop_base_url: str = _setting("WHOP_BASE_URL", _whop_base_url)
+    whop_api_version: str = _setting("WHOP_API_VERSION", _matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
+    whop_company_field: Literal["account_id", "company_id"] = _setting(
+        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
+    )
+    enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
+    alias_email_template: str | None = _setting("ALIAS_EMAIL_TEMPLATE", _optional_text)
+    trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintSettings(EnrolmentSettings):
+    """What the token endpoint needs on top."""
+
+    user_pool_client_ids: tuple[str, ...] = _setting("USER_POOL_CLIENT_IDS", _list)
+    token_use: Literal["access", "id"] = _setting("TOKEN_USE", _one_of("access", "id"))
+    chat_features: tuple[str, ...] = _setting("CHAT_FEATURES", _features)
+    token_ttl_minutes: int = _setting("TOKEN_TTL_MINUTES", _ttl_minutes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings(EnrolmentSettings):
+    """What the queue worker needs on top."""
+
+    sync_dead_letter_queue_url: str = _setting("SYNC_DEAD_LETTER_QUEUE_URL", _text)
+
+
+def aws_endpoint(env: Mapping[str, str]) -> str | None:
+    """``AWS_ENDPOINT_URL``, by which the AWS SDK is pointed at a local emulator; None on AWS."""
+    return env.get("AWS_ENDPOINT_URL") or None

@@ -1,0 +1,158 @@
+"""Bringing users up to date at Whop, from messages: enrol them, then give them their name in the company.
+
+A message that can succeed later is delivered again after a wait. What cannot succeed is recorded on the user and done
+with; what is not a message of ours goes to the dead-letter queue at once.
+"""
+
+import dataclasses
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from whop_chat.api_key import NotConfigured
+from whop_chat.aws import AwsError
+from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.enrolment import Blocked, Directory, Enrolment, EnrolmentInProgress, PoolReader, UserDenied
+from whop_chat.identity import UserRef
+from whop_chat.observability import Observer
+from whop_chat.pool_users import UserGone
+from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode
+from whop_chat.users import Lost, Record, Status
+from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopRefused, WhopUnauthorized
+
+_SECONDS_PER_USER = 8.0
+_MAX_BACKOFF_SECONDS = 900
+# What time, an operator or the other side puts right.
+_PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, NotConfigured)
+
+
+class Syncing:
+    """Handles the messages of one pool."""
+
+    def __init__(
+        self,
+        users: Directory,
+        pool: PoolReader,
+        enrolment: Enrolment,
+        whop: Whop,
+        observer: Observer,
+        *,
+        pool_id: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._users = users
+        self._pool = pool
+        self._enrolment = enrolment
+        self._whop = whop
+        self._observer = observer
+        self._pool_id = pool_id
+        self._clock = clock
+
+    def sync(self, user: UserRef, *, deadline: Deadline) -> None:
+        """Bring ``user`` up to date; returns also when nothing can be done for them, which is then on record.
+
+        Raises what may pass: `whop_chat.whop.WhopError`, `whop_chat.aws.AwsError` and the rest that
+        `whop_chat.enrolment.Enrolment.enrol` raises.
+        """
+        if user.pool_id != self._pool_id:
+            raise UnreadableMessage("of another pool")
+        self._observer.concerns(user)
+        try:
+            self._enrolment.enrol(user, deadline=deadline)
+            self._set_profile(user, deadline)
+        except (Blocked, UserDenied, UserGone) as error:
+            self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
+        else:
+            self._observer.counted("UserSynced", "user synced")
+
+    def _set_profile(self, user: UserRef, deadline: Deadline) -> None:
+        """Set the name in the company, unless it is the one that was set last."""
+        record = self._users.get(user)
+        name = (self._pool.read(user).name or "")[:MAX_NAME_LENGTH]
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        if record is None or record.status is not Status.LINKED or record.whop_user_id is None:
+            return
+        if not name or record.profile_digest == digest:
+            return
+        try:
+            self._whop.set_profile(record.whop_user_id, name=name, deadline=deadline)
+        except (WhopUnauthorized, WhopForbidden):
+            raise
+        except WhopRefused as error:
+            # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
+            self._observer.failed("profile refused", error, metric="ProfileRefused")
+        self._record_profile(user, record, digest)
+
+    def _record_profile(self, user: UserRef, record: Record, digest: str) -> None:
+        synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
+        try:
+            self._users.put(user, synced, seen=record)
+        except Lost:
+            pass  # Somebody else has brought the user further meanwhile.
+
+
+class Batch:
+    """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
+
+    def __init__(
+        self,
+        syncing: Syncing,
+        queue: SyncQueue,
+        dead_letters: SyncQueue,
+        observer: Observer,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._syncing = syncing
+        self._queue = queue
+        self._dead_letters = dead_letters
+        self._observer = observer
+        self._jitter = jitter
+
+    def handle(self, records: Iterable[Mapping[str, Any]], remaining_seconds: Callable[[], float]) -> dict[str, Any]:
+        """Each message by itself; the answer names those to be delivered again."""
+        failed = [record["messageId"] for record in records if not self._done(record, remaining_seconds())]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+    def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
+        # A user who is begun is finished: the last seconds are left to the messages' next delivery.
+        if remaining < _SECONDS_PER_USER + 1:
+            return self._postponed(record, 1)
+        try:
+            self._syncing.sync(decode(record["body"]), deadline=Deadline(_SECONDS_PER_USER))
+        except UnreadableMessage as error:
+            return self._set_aside(record, error)
+        except _PASSING as error:
+            self._observer.failed("sync postponed", error, metric="SyncPostponed")
+            told = getattr(error, "retry_after", 0)
+            return self._postponed(record, max(told, self._backoff(record)))
+        except Exception:
+            self._observer.broke("unexpected error")
+            return self._postponed(record, self._backoff(record))
+        return True
+
+    def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
+        """Waiting would not make it readable; a person has to look at it."""
+        try:
+            self._dead_letters.send_raw(record["body"])
+        except AwsError as failure:
+            self._observer.failed("unreadable message not set aside", failure)
+            return self._postponed(record, self._backoff(record))
+        self._observer.failed("unreadable message set aside", error, metric="MessageUnreadable")
+        return True
+
+    def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
+        try:
+            self._queue.postpone(record["receiptHandle"], seconds)
+        except AwsError as error:
+            # Then the queue's own visibility timeout is the wait.
+            self._observer.failed("message not postponed", error)
+        return False
+
+    def _backoff(self, record: Mapping[str, Any]) -> int:
+        """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""
+        deliveries = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(deliveries, 10))
+        return max(1, round(ceiling * (1 - self._jitter() / 2)))

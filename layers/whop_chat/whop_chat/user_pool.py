@@ -1,0 +1,49 @@
+"""What follows from the id of a Cognito user pool: who issues its tokens, and where its keys are."""
+
+import re
+
+# `<region>_<id>` (UserPoolIdType in the Cognito API reference), with the region in the form all partitions use.
+_POOL_ID = re.compile(r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}")
+
+# The DNS suffix of each partition, by the start of its region names, as in the partition data of AWS's SDKs.
+_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
+_DEFAULT_SUFFIX = "amazonaws.com"
+
+# Literals only: a name such as localhost means what a resolver says it means.
+_LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?")
+
+
+def issuer(pool_id: str) -> str:
+    """The exact `iss` of the tokens of this pool (Cognito developer guide, "Verifying JSON web tokens").
+
+    Raises `ValueError` unless ``pool_id`` has the form `<region>_<id>`.
+    """
+    match = _POOL_ID.fullmatch(pool_id)
+    if match is None:
+        raise ValueError("the user pool id does not have the form <region>_<id>")
+    region = match["region"]
+    suffix = next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), _DEFAULT_SUFFIX)
+    return f"https://cognito-idp.{region}.{suffix}/{pool_id}"
+
+
+def jwks_url(pool_id: str, endpoint: str | None) -> str:
+    """Where the public keys of this pool are.
+
+    Under the issuer, over https; or, to work against a local AWS, under ``endpoint``. Whoever serves the keys decides
+    who is signed in, so the host of an endpoint must be the literal 127.0.0.1 or [::1].
+
+    Raises `ValueError` for any other endpoint, and for a malformed ``pool_id``.
+    """
+    home = issuer(pool_id)
+    if endpoint is not None:
+        if _LOOPBACK.fullmatch(endpoint) is None:
+            raise ValueError("keys are taken from Cognito or from a loopback address, from nowhere else")
+        home = f"{endpoint.removesuffix('/')}/{pool_id}"
+    return f"{home}/.well-known/jwks.json"

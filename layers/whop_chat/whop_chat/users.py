@@ -1,0 +1,207 @@
+"""The directory: which Whop user belongs to which Cognito user, in one DynamoDB table.
+
+``USER#<pool>#<sub>`` is a user's record, ``WHOP#<user id>`` the reservation of a Whop user for one ``sub``. Every read
+is strongly consistent. Every write replaces the record that was read: its ``attempt``, an id that each write renews,
+must still be there, so of two writers one loses and knows it.
+"""
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from whop_chat import aws
+from whop_chat.identity import UserRef
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_LINK_ATTEMPTS = 3
+
+
+class Status(StrEnum):
+    """Where a user stands."""
+
+    CLAIMED = "claimed"
+    LINKED = "linked"
+    BLOCKED = "blocked"
+    DENIED = "denied"
+    DELETED = "deleted"
+
+
+class Lost(Exception):
+    """The record is no longer the one that was read: somebody else wrote it."""
+
+
+class Reserved(Exception):
+    """The Whop user belongs to another Cognito user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One user's record. All times are epoch seconds."""
+
+    status: Status
+    attempt: str = ""
+    generation: int = 1
+    """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
+    lease_until: int = 0
+    """A claim is held until then."""
+    idempotency_key: str | None = None
+    """Of a create whose outcome is unknown; None after any definitive answer."""
+    key_since: int = 0
+    email_digest: str | None = None
+    """HMAC of the address that was sent with ``idempotency_key``."""
+    reason: str | None = None
+    """Why the user is blocked."""
+    email_mode: str | None = None
+    """The address policy under which the user was blocked."""
+    retry_at: int | None = None
+    """When a block is looked at again; None for one that an operator has to lift."""
+    whop_user_id: str | None = None
+    whop_account_id: str | None = None
+    profile_digest: str | None = None
+    synced_at: int | None = None
+    repairs: int = 0
+    """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
+    repaired_at: int = 0
+
+
+def new_attempt() -> str:
+    """A fresh attempt id."""
+    return uuid.uuid4().hex
+
+
+class Users:
+    """The directory in DynamoDB. Every method raises `whop_chat.aws.AwsError`."""
+
+    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def get(self, user: UserRef) -> Record | None:
+        """The user's record."""
+        item = self._item(_user_key(user))
+        return _record(item) if item else None
+
+    def put(self, user: UserRef, record: Record, *, seen: Record | None) -> Record:
+        """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
+        record = dataclasses.replace(record, attempt=new_attempt())
+        try:
+            aws.call(self._dynamodb.put_item, **self._put(_item(user, record), **_still(seen)))
+        except aws.AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            # The SDK may have repeated a write that had arrived; then it is ours that stands there.
+            current = self.get(user)
+            if current is None or current.attempt != record.attempt:
+                raise Lost from None
+        return record
+
+    def link(self, user: UserRef, record: Record, *, seen: Record) -> Record:
+        """Replace ``seen`` by the linked ``record`` and reserve its Whop user, both or neither.
+
+        A Whop user that ``seen`` held before is released. Raises `Lost`, and `Reserved` if another ``sub`` holds the
+        Whop user. A cancelled transaction says little about why, so both items are read again and decide.
+        """
+        if record.whop_user_id is None:
+            raise ValueError("a linked record names its Whop user")
+        record = dataclasses.replace(record, attempt=new_attempt())
+        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
+            try:
+                aws.call(
+                    self._dynamodb.transact_write_items,
+                    TransactItems=self._link_items(user, record, seen),
+                    ClientRequestToken=record.attempt,
+                )
+            except aws.AwsError as error:
+                if error.code != "TransactionCanceledException":
+                    raise
+                if self._has_landed(user, record, seen):
+                    return record
+                if not attempts_left:
+                    raise
+            else:
+                return record
+        raise AssertionError("unreachable")
+
+    def _link_items(self, user: UserRef, record: Record, seen: Record) -> list[Any]:
+        mine = {
+            "ConditionExpression": "attribute_not_exists(pk) OR (#pool = :pool AND #sub = :sub)",
+            "ExpressionAttributeNames": {"#pool": "pool", "#sub": "sub"},
+            "ExpressionAttributeValues": _serialized({":pool": user.pool_id, ":sub": user.sub}),
+        }
+        reservation = {**_whop_key(record), "pool": user.pool_id, "sub": user.sub}
+        items: list[Any] = [
+            {"Put": self._put(_item(user, record), **_still(seen))},
+            {"Put": self._put(reservation, **mine)},
+        ]
+        if seen.whop_user_id not in (None, record.whop_user_id):
+            items.append({"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen)), **mine}})
+        return items
+
+    def _has_landed(self, user: UserRef, record: Record, seen: Record) -> bool:
+        """Whether the cancelled write is there all the same; False if it may be tried again as it is."""
+        current = self.get(user)
+        if current is not None and current.attempt == record.attempt:
+            return True
+        if current is None or current.attempt != seen.attempt:
+            raise Lost
+        holder = self._item(_whop_key(record))
+        if holder and (holder["pool"], holder["sub"]) != (user.pool_id, user.sub):
+            raise Reserved
+        return False
+
+    def _item(self, key: Mapping[str, str]) -> dict[str, Any] | None:
+        answer = aws.call(self._dynamodb.get_item, TableName=self._table, Key=_serialized(key), ConsistentRead=True)
+        item = answer.get("Item")
+        return {name: _DESERIALIZE(value) for name, value in item.items()} if item else None
+
+    def _put(self, item: Mapping[str, Any], **condition: Any) -> Any:
+        return {"TableName": self._table, "Item": _serialized(item), **condition}
+
+
+_SERIALIZE = TypeSerializer().serialize
+_DESERIALIZE = TypeDeserializer().deserialize
+
+
+def _user_key(user: UserRef) -> dict[str, str]:
+    return {"pk": f"USER#{user.pool_id}#{user.sub}"}
+
+
+def _whop_key(record: Record) -> dict[str, str]:
+    return {"pk": f"WHOP#{record.whop_user_id}"}
+
+
+def _still(seen: Record | None) -> dict[str, Any]:
+    """The condition that the record is the one that was read."""
+    if seen is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {
+        "ConditionExpression": "#attempt = :seen",
+        "ExpressionAttributeNames": {"#attempt": "attempt"},
+        "ExpressionAttributeValues": _serialized({":seen": seen.attempt}),
+    }
+
+
+def _serialized(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _SERIALIZE(value) for name, value in values.items()}
+
+
+def _item(user: UserRef, record: Record) -> dict[str, Any]:
+    fields = {name: value for name, value in dataclasses.asdict(record).items() if value is not None}
+    return {**_user_key(user), "pool": user.pool_id, "sub": user.sub, **fields, "status": record.status.value}
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    names = {field.name for field in dataclasses.fields(Record)}
+    values: dict[str, Any] = {name: value for name, value in item.items() if name in names}
+    values.update({name: int(values[name]) for name in _NUMBERS & values.keys()}, status=Status(item["status"]))
+    return Record(**values)
+
+
+_NUMBERS = frozenset({"generation", "lease_until", "key_since", "retry_at", "synced_at", "repairs", "repaired_at"})

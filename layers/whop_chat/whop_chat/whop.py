@@ -1,0 +1,385 @@
+"""The calls this service makes to Whop's API, typed, bounded in time, with Whop's refusals as exceptions.
+
+Whop keeps 600 calls a minute for each operation and key (Whop, "Rate limits"); once an operation has been told to
+wait, this client does not call it again before that time.
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+from urllib.parse import quote
+
+import httpx
+
+from whop_chat.deadline import Deadline
+from whop_chat.transport import Response, TransportError, exchange
+
+MAX_NAME_LENGTH = 100  # Whop, "Update user"
+_MAX_RESPONSE_BYTES = 1024 * 1024
+_DEFAULT_WAIT_SECONDS = 10
+_MAX_WAIT_SECONDS = 300
+# Below this there is no point in a second attempt: the answer could not arrive.
+_MIN_SECONDS_FOR_RETRY = 0.3
+
+Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "update_user"]
+
+
+class WhopError(Exception):
+    """A call to Whop that did not succeed.
+
+    ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type. ``replayed`` says that
+    the answer is an old one, repeated for its Idempotency-Key (Whop, "Idempotency"); ``repeated`` that the request had
+    been sent before without an answer, so that a refusal may be about that first one.
+    """
+
+    def __init__(
+        self, operation: Operation, *, status: int | None = None, code: str | None = None, replayed: bool = False
+    ) -> None:
+        super().__init__(f"{operation}: {status or 'no answer'}{f' {code}' if code else ''}")
+        self.operation = operation
+        self.status = status
+        self.code = code
+        self.replayed = replayed
+        self.repeated = False
+
+
+class WhopRefused(WhopError):
+    """Whop said no, definitively (4xx); the same request will be refused again."""
+
+
+class WhopUnauthorized(WhopRefused):
+    """401: the API key is not accepted, and the secret holds no newer one."""
+
+
+class WhopForbidden(WhopRefused):
+    """403: the API key lacks a permission."""
+
+
+class WhopNotFound(WhopRefused):
+    """404."""
+
+
+class WhopConflict(WhopRefused):
+    """409: taken by something else, or the first request with this Idempotency-Key is still running."""
+
+
+class WhopRateLimited(WhopError):
+    """429; ``retry_after`` is the wait in whole seconds."""
+
+    def __init__(self, operation: Operation, retry_after: int, *, replayed: bool = False) -> None:
+        super().__init__(operation, status=429, replayed=replayed)
+        self.retry_after = retry_after
+
+
+class WhopUnavailable(WhopError):
+    """No answer, or a 5xx: what the call did is unknown."""
+
+
+class WhopInvalidResponse(WhopError):
+    """A success that cannot be understood: what the call did is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A connected account; ``user_id`` is the Whop user who owns it."""
+
+    id: str
+    user_id: str
+    email: str | None
+    external_id: str | None
+    parent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserToken:
+    """A company-scoped user token: opaque, valid until ``expires_at`` (aware, UTC)."""
+
+    token: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"UserToken(expires_at={self.expires_at.isoformat()})"
+
+
+class KeySource(Protocol):
+    """Where the API key comes from: `whop_chat.api_key.ApiKey`, or an operator's own key."""
+
+    def current(self) -> str:
+        """The key to use."""
+
+    def after_refusal(self, refused: str) -> str | None:
+        """Another key than the one Whop just refused, or None."""
+
+
+class Whop:
+    """Whop's API for one company.
+
+    ``base_url`` is the host without a path. ``company_field`` is the name of the company in a token request, on which
+    Whop's guides and its SDK disagree (``account_id`` or ``company_id``). Every method takes the request's deadline and
+    raises `WhopError` or `whop_chat.deadline.DeadlineExceeded`.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        api_key: KeySource,
+        *,
+        base_url: str,
+        company_id: str,
+        api_version: str,
+        company_field: Literal["account_id", "company_id"],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._http = http
+        self._api_key = api_key
+        self._base_url = f"{base_url}/api/v1"
+        self.company_id = company_id
+        self._api_version = api_version
+        self._company_field = company_field
+        self._clock = clock
+        self._sleep = sleep
+        self._not_before: dict[Operation, float] = {}
+
+    def mint_token(
+        self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
+    ) -> UserToken:
+        """A token for ``user_id`` in our company (Whop, "Create access token").
+
+        ``scopes`` must not be empty: Whop would grant everything the key holds.
+        """
+        if not scopes:
+            raise ValueError("scopes must not be empty")
+        body = {
+            self._company_field: self.company_id,
+            "user_id": user_id,
+            "scoped_actions": sorted(scopes),
+            "expires_at": _timestamp(expires_at),
+        }
+        return self._call("mint_token", "POST", "/access_tokens", _user_token, body=body, deadline=deadline)
+
+    def create_account(
+        self, *, email: str, title: str, external_id: str, idempotency_key: str, deadline: Deadline
+    ) -> Account:
+        """A connected account of our company for ``email``, or the existing one for the same pair of ids.
+
+        Whop, "Enroll subaccounts": same e-mail and same ``external_id`` give the existing account; an ``external_id``
+        bound to another e-mail is a 409. Older text keeps the id in ``metadata``, so it is sent in both places.
+        """
+        body = {
+            "email": email,
+            "title": title,
+            "external_id": external_id,
+            "metadata": {"external_id": external_id},
+        }
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._call(
+            "create_account", "POST", "/accounts", _account, body=body, headers=headers, deadline=deadline
+        )
+
+    def find_accounts(self, external_id: str, *, deadline: Deadline) -> list[Account]:
+        """The accounts that bear exactly ``external_id``.
+
+        The answer is filtered again here: a server that does not know the parameter answers with any accounts.
+        """
+
+        def bearing(answer: Any) -> list[Account]:
+            return [_account(row) for row in _rows(answer) if _external_id(row) == external_id]
+
+        query = {"external_id": external_id}
+        return self._call("find_accounts", "GET", "/accounts", bearing, query=query, deadline=deadline)
+
+    def clear_external_id(self, account_id: str, *, deadline: Deadline) -> None:
+        """Take its external_id from an account, so that it is found no more (Whop, "Update account")."""
+        path = f"/accounts/{quote(account_id, safe='')}"
+        self._call("update_account", "PATCH", path, _nothing, body={"external_id": None}, deadline=deadline)
+
+    def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> None:
+        """The name that ``user_id`` has in our company; their global profile stays as it is.
+
+        Whop, "Update user": the account selector is required for an API key from version 2026-06-08.
+        """
+        path = f"/users/{quote(user_id, safe='')}"
+        query = {"account_id": self.company_id}
+        self._call("update_user", "PATCH", path, _nothing, query=query, body={"name": name}, deadline=deadline)
+
+    def _call[T](
+        self,
+        operation: Operation,
+        method: str,
+        path: str,
+        parse: Callable[[Any], T],
+        *,
+        deadline: Deadline,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """The parsed answer of one operation; a 401 is retried with a newer key, an unanswered call once as it is."""
+
+        def attempt(key: str) -> T:
+            request = self._http.build_request(
+                method,
+                self._base_url + path,
+                params=query,
+                json=body,
+                headers={
+                    "Authorization": f"Bearer {key}",
+                    "Accept": "application/json",
+                    "Api-Version-Date": self._api_version,
+                    **(headers or {}),
+                },
+            )
+            return self._send(operation, request, parse, deadline)
+
+        self._respect_wait(operation)
+        key = self._api_key.current()
+        try:
+            return attempt(key)
+        except WhopUnauthorized:
+            newer = self._api_key.after_refusal(key)
+            if newer is None:
+                raise
+            return attempt(newer)
+
+    def _respect_wait(self, operation: Operation) -> None:
+        wait = self._not_before.get(operation, 0.0) - self._clock()
+        if wait > 0:
+            raise WhopRateLimited(operation, _whole_seconds(wait))
+
+    def _send[T](
+        self, operation: Operation, request: httpx.Request, parse: Callable[[Any], T], deadline: Deadline
+    ) -> T:
+        """One repetition when there was no answer: each of our calls is idempotent, keyed, or one more token."""
+        try:
+            return self._exchange(operation, request, parse, deadline)
+        except WhopUnavailable as error:
+            if error.replayed or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
+                raise
+        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        try:
+            return self._exchange(operation, request, parse, deadline)
+        except WhopError as error:
+            error.repeated = True
+            raise
+
+    def _exchange[T](
+        self, operation: Operation, request: httpx.Request, parse: Callable[[Any], T], deadline: Deadline
+    ) -> T:
+        try:
+            response = exchange(self._http, request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
+        except TransportError as error:
+            raise WhopUnavailable(operation, code=error.reason) from None
+        if response.status not in (200, 201):
+            raise self._error(operation, response)
+        try:
+            return parse(json.loads(response.body))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise WhopInvalidResponse(operation, status=response.status, replayed=_replayed(response)) from None
+
+    def _error(self, operation: Operation, response: Response) -> WhopError:
+        status = response.status
+        code, message = _envelope(response.body)
+        replayed = _replayed(response)
+        if status == 429:
+            wait = _wait(response.headers, message)
+            if not replayed:
+                self._not_before[operation] = self._clock() + wait
+            return WhopRateLimited(operation, wait, replayed=replayed)
+        if status >= 500:
+            return WhopUnavailable(operation, status=status, code=code, replayed=replayed)
+        if status >= 400:
+            kind = _REFUSALS.get(status, WhopRefused)
+            return kind(operation, status=status, code=code, replayed=replayed)
+        return WhopInvalidResponse(operation, status=status, replayed=replayed)
+
+
+_REFUSALS: Mapping[int, type[WhopRefused]] = {
+    401: WhopUnauthorized,
+    403: WhopForbidden,
+    404: WhopNotFound,
+    409: WhopConflict,
+}
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _replayed(response: Response) -> bool:
+    header: str = response.headers.get("Idempotent-Replayed", "")
+    return header.lower() == "true"
+
+
+def _nothing(_answer: Any) -> None:
+    """For calls whose answer says no more than that they succeeded."""
+
+
+def _user_token(answer: Any) -> UserToken:
+    expires_at = datetime.fromisoformat(_nonempty(answer["expires_at"]))
+    if expires_at.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return UserToken(token=_nonempty(answer["token"]), expires_at=expires_at.astimezone(UTC))
+
+
+def _account(answer: Any) -> Account:
+    # /accounts names the owner `owner`, the older /companies `owner_user` (Whop, "Chat quickstart").
+    owner = answer.get("owner") or answer["owner_user"]
+    parent = answer.get("parent_account") or {}
+    return Account(
+        id=_nonempty(answer["id"]),
+        user_id=_nonempty(owner["id"]),
+        email=_optional(answer.get("email")),
+        external_id=_external_id(answer),
+        parent_id=_optional(parent.get("id")),
+    )
+
+
+def _external_id(answer: Mapping[str, Any]) -> str | None:
+    return _optional(answer.get("external_id") or (answer.get("metadata") or {}).get("external_id"))
+
+
+def _rows(answer: Any) -> list[Any]:
+    rows = answer["data"]
+    if not isinstance(rows, list):
+        raise TypeError("not a list")
+    return rows
+
+
+def _nonempty(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a text")
+    return value
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else _nonempty(value)
+
+
+def _envelope(body: bytes) -> tuple[str | None, str]:
+    """Whop's error code (or type) and message; the documents show several shapes, so nothing is required."""
+    try:
+        error = json.loads(body)["error"]
+        code = error.get("code") or error.get("type")
+        message = error.get("message")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, ""
+    # The code goes into logs and errors: only what looks like one is taken.
+    known = isinstance(code, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", code)
+    return (code if known else None), (message if isinstance(message, str) else "")
+
+
+def _wait(headers: httpx.Headers, message: str) -> int:
+    """Seconds to wait: the header, else the sentence "Try again in 12 seconds." (Whop, "Rate limits")."""
+    told = re.fullmatch(r"(\d{1,6})", headers.get("Retry-After", "")) or re.search(r"\bin (\d{1,6}) second", message)
+    seconds = int(told[1]) if told else _DEFAULT_WAIT_SECONDS
+    return min(max(seconds, 1), _MAX_WAIT_SECONDS)
+
+
+def _whole_seconds(wait: float) -> int:
+    return max(1, -int(-wait // 1))
