@@ -1,0 +1,143 @@
+"""Faults on request: what goes wrong with the next calls of an operation."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+type FaultKind = Literal[
+    "status",
+    "status_after",
+    "delay",
+    "unreachable",
+    "drop_before",
+    "drop_after",
+    "crash_before",
+    "crash_after",
+    "malformed",
+    "truncated",
+    "drip",
+]
+
+KINDS: tuple[str, ...] = get_args(FaultKind.__value__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to the next ``count`` calls of ``operation``, after ``skip`` untouched ones.
+
+    ``operation`` is a name such as ``accounts.create``, or ``*``; ``count`` None means every call until cleared.
+
+    ========================  =======================================================================================
+    ``status``                the call has no effect and is answered with ``status``; ``body`` replaces the envelope,
+                              ``wait`` is the number of seconds that a 429's sentence tells
+    ``status_after``          it happened, and the answer is ``status`` all the same, as from a gateway on the way
+    ``delay``                 ``seconds`` pass; ``effect`` says whether the effect comes after them (``late``) or before
+                              (``early``); the call is in flight all the while
+    ``unreachable``           no connection is made (over a socket: dropped)
+    ``drop_before``           the connection is lost and nothing has happened
+    ``drop_after``            it happened, and the answer is lost
+    ``crash_before``/``after``  the same, and Whop does not know either: an Idempotency-Key is held until it expires
+    ``malformed``             it happened; the answer is ``body``, or text that is no JSON
+    ``truncated``             it happened; half of the body arrives, then the connection is lost
+    ``drip``                  it happened; the body comes a byte every ``seconds``
+    ========================  =======================================================================================
+    """
+
+    operation: str
+    kind: FaultKind
+    count: int | None = 1
+    skip: int = 0
+    status: int = 500
+    body: str | None = None
+    wait: int | None = None
+    seconds: float = 0.0
+    effect: Literal["late", "early"] = "late"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+        if self.effect not in ("late", "early"):
+            raise ValueError("effect is late or early")
+        if (self.count is not None and self.count < 1) or self.skip < 0 or self.seconds < 0:
+            raise ValueError("count is at least 1, skip and seconds are not negative")
+        if not 400 <= self.status <= 599:
+            raise ValueError("status is an error status")
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, object]) -> "Fault":
+        """A fault from JSON. Raises `ValueError` for an unknown field or value."""
+        unknown = value.keys() - cls.__dataclass_fields__.keys()
+        if unknown:
+            raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
+        for name, allowed in _FIELD_TYPES.items():
+            if name in value and not _is(value[name], allowed):
+                raise ValueError(f"{name} has the wrong type")
+        try:
+            return cls(**value)  # type: ignore[arg-type]
+        except TypeError:
+            raise ValueError("operation and kind are required") from None
+
+    def as_dict(self) -> dict[str, object]:
+        """The fault as JSON."""
+        return asdict(self)
+
+
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
+    "operation": (str,),
+    "kind": (str,),
+    "count": (int, type(None)),
+    "skip": (int,),
+    "status": (int,),
+    "body": (str, type(None)),
+    "wait": (int, type(None)),
+    "seconds": (int, float),
+    "effect": (str,),
+}
+
+
+def _is(value: object, allowed: tuple[type, ...]) -> bool:
+    return isinstance(value, allowed) and not isinstance(value, bool)
+
+
+@dataclass(slots=True)
+class _Active:
+    fault: Fault
+    skip: int
+    left: int | None
+
+
+class FaultPlan:
+    """The faults in force, in the order they were set. Not thread-safe by itself."""
+
+    def __init__(self) -> None:
+        self._active: list[_Active] = []
+
+    def add(self, fault: Fault) -> None:
+        """Put a fault in force."""
+        self._active.append(_Active(fault, fault.skip, fault.count))
+
+    def clear(self, operation: str | None = None) -> None:
+        """Lift the faults of ``operation``, or all of them."""
+        self._active = [] if operation is None else [a for a in self._active if a.fault.operation != operation]
+
+    def pending(self) -> tuple[Fault, ...]:
+        """The faults that can still strike."""
+        return tuple(active.fault for active in self._active)
+
+    def take(self, operation: str) -> Fault | None:
+        """The fault that strikes this call, if any."""
+        for active in list(self._active):
+            if active.fault.operation not in (operation, "*"):
+                continue
+            if active.skip > 0:
+                active.skip -= 1
+                continue
+            self._use(active)
+            return active.fault
+        return None
+
+    def _use(self, active: _Active) -> None:
+        if active.left is not None:
+            active.left -= 1
+            if active.left == 0:
+                self._active.remove(active)

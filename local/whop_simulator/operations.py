@@ -1,0 +1,66 @@
+"""The operations of the simulated API, named as the SDK names them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local.whop_simulator import accounts, messages, rules, tokens, users
+from local.whop_simulator.call import Call
+from local.whop_simulator.readings import Readings
+from local.whop_simulator.rules import keeps
+from local.whop_simulator.wire import Response
+
+BASE_PATH = "/api/v1"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One verb on one path. ``current`` operations honour an Idempotency-Key on POST."""
+
+    name: str
+    method: str
+    collection: str
+    handler: Callable[[Call], Response]
+    with_id: bool = False
+    current: bool = True
+    public: bool = False
+
+    @keeps(rules.IDEMPOTENT_TOKENS)
+    def honours_idempotency(self, readings: Readings) -> bool:
+        """Whether an Idempotency-Key has a meaning here."""
+        return self.method == "POST" and (
+            self.current or (self.name == "access_tokens.create" and readings.access_tokens_idempotent)
+        )
+
+    @keeps(rules.VERSION_ON_TOKENS)
+    def checks_version(self, readings: Readings) -> bool:
+        """Whether an unknown Api-Version-Date is refused."""
+        return self.name != "access_tokens.create" or readings.access_tokens_check_version
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("access_tokens.create", "POST", "access_tokens", tokens.create, current=False),
+    Operation("accounts.create", "POST", "accounts", accounts.create),
+    Operation("accounts.list", "GET", "accounts", accounts.list_),
+    Operation("accounts.retrieve", "GET", "accounts", accounts.retrieve, with_id=True),
+    Operation("accounts.update", "PATCH", "accounts", accounts.update, with_id=True),
+    Operation("accounts.delete", "DELETE", "accounts", accounts.delete, with_id=True),
+    Operation("users.retrieve", "GET", "users", users.retrieve, with_id=True, public=True),
+    Operation("users.update", "PATCH", "users", users.update, with_id=True),
+    Operation("messages.create", "POST", "messages", messages.create, current=False),
+    Operation("messages.list", "GET", "messages", messages.list_, current=False),
+)
+
+NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
+
+
+@keeps(rules.PATHS)
+def route(method: str, path: str) -> tuple[Operation | None, str]:
+    """The operation and the id in the path; None where Whop has no such endpoint."""
+    if not path.startswith(f"{BASE_PATH}/"):
+        return None, ""
+    collection, slash, resource = path.removeprefix(f"{BASE_PATH}/").partition("/")
+    if bool(slash) != bool(resource) or "/" in resource:
+        return None, ""
+    found = (o for o in OPERATIONS if (o.method, o.collection, o.with_id) == (method, collection, bool(resource)))
+    return next(found, None), resource

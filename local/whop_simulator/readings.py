@@ -1,0 +1,73 @@
+"""What Whop's pages leave open: one field per guess, the likelier reading as the default."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Which reading of each open question the simulator follows; see the rules table for the reasons."""
+
+    external_id_ignored: bool = False
+    """The top-level external_id is neither stored, returned, nor a filter of the list; metadata is as ever."""
+
+    metadata_external_id_counts: bool = True
+    """metadata.external_id tells accounts of one e-mail apart where no top-level external_id is read."""
+
+    existing_account_status: Literal[200, 201] = 200
+    existing_account_updated: bool = False
+    """A POST that finds the account writes the title and metadata it sent."""
+
+    email_returned: Literal["lowercase", "as_sent"] = "lowercase"
+    metadata_patch: Literal["replace", "merge"] = "replace"
+    deletion_frees_external_id: bool = True
+    """If not, an external_id of a deleted account is a 409 for ever."""
+
+    access_token_field: Literal["by_version", "either", "account_id", "company_id"] = "by_version"
+    access_tokens_check_version: bool = True
+    access_tokens_idempotent: bool = False
+    long_expiry: Literal["refused", "clamped"] = "refused"
+    mint_for_stranger: Literal["not_found", "forbidden", "allowed"] = "not_found"
+    """Minting for a user who owns neither the key's company nor a child account of it."""
+
+    token_outlives_key: bool = True
+    token_outlives_account: bool = True
+    profile_of_stranger: Literal["allowed", "not_found", "forbidden"] = "allowed"
+    null_clears_override: bool = True
+    retry_after_header: bool = False
+    lost_answer: Literal["replayed", "held"] = "replayed"
+    """An Idempotency-Key whose answer was lost on the wire: replayed, or 409 until the key expires."""
+
+    server_error: Literal["run_again", "replayed", "held"] = "run_again"
+    """An Idempotency-Key whose request ended in a 5xx."""
+
+    def with_changes(self, changes: Mapping[str, object]) -> "Readings":
+        """A copy with ``changes``. Raises `ValueError` for a name or a value that is not a reading."""
+        for name, value in changes.items():
+            if name not in _CHOICES:
+                raise ValueError(f"no such reading: {name}")
+            if not any(type(value) is type(choice) and value == choice for choice in _CHOICES[name]):
+                raise ValueError(f"{name} is one of {', '.join(map(str, _CHOICES[name]))}")
+        known: dict[str, Any] = dict(changes)
+        return replace(self, **known)
+
+    def as_dict(self) -> dict[str, object]:
+        """The readings by name."""
+        return asdict(self)
+
+
+def _choices() -> dict[str, tuple[object, ...]]:
+    hints = get_type_hints(Readings)
+    return {
+        field.name: (True, False) if hints[field.name] is bool else get_args(hints[field.name])
+        for field in fields(Readings)
+    }
+
+
+_CHOICES = _choices()
+
+
+def choices() -> dict[str, tuple[object, ...]]:
+    """The values each reading can take."""
+    return dict(_CHOICES)

@@ -1,0 +1,440 @@
+"""Every rule the simulator keeps, with its evidence, its source and the code that keeps it.
+
+A rule is PROVEN when the official SDK's own requests and typed answers show it, DOCUMENTED when a Whop page says it,
+and GUESSED when no page does; most guesses name the `Readings` field that switches to the other reading.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+SDK = "whop-sdk 2.6.0"
+API_DOCS = "docs.whop.com/developer/api"
+GUIDES = "docs.whop.com/developer/guides"
+OPENAPI = "docs.whop.com/openapi/api-v1-stable.json"
+TROUBLE = "docs.whop.com/developer/troubleshooting"
+ENROL = "docs.whop.com/developer/platforms/enroll-subaccounts"
+
+
+class Evidence(StrEnum):
+    """How sure we are that Whop behaves like this."""
+
+    PROVEN = "PROVEN"
+    DOCUMENTED = "DOCUMENTED"
+    GUESSED = "GUESSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One sentence about Whop. ``readings`` names the `Readings` fields under which it is read otherwise."""
+
+    id: str
+    evidence: Evidence
+    text: str
+    source: str
+    readings: tuple[str, ...] = ()
+
+
+def _proven(name: str, text: str, source: str) -> Rule:
+    return Rule(name, Evidence.PROVEN, text, source)
+
+
+def _documented(name: str, text: str, source: str) -> Rule:
+    return Rule(name, Evidence.DOCUMENTED, text, source)
+
+
+def _guessed(name: str, text: str, source: str, *readings: str) -> Rule:
+    return Rule(name, Evidence.GUESSED, text, source, readings)
+
+
+# The request as such
+PATHS = _proven("api.paths", "Paths and verbs under /api/v1 are those of the SDK.", SDK)
+BEARER = _documented(
+    "api.bearer",
+    "A bearer API key belongs to one company and holds permissions; none or an unknown one is a 401 "
+    "'Invalid or missing API key'.",
+    f"{OPENAPI} (bearerAuth), {TROUBLE}",
+)
+PERMISSION = _documented(
+    "api.permission",
+    "A call whose permission the key lacks is a 403 that names the permission.",
+    TROUBLE,
+)
+READ_PERMISSION = _guessed(
+    "api.read-permission",
+    "Reading accounts needs company:basic:read, changing them company:update; retrieving a user needs nothing.",
+    "suggested permission sets of the guides; no page lists them per call",
+)
+ENVELOPE = _documented(
+    "api.envelope",
+    'An error is {"error": {"type", "message", "code"?}}.',
+    OPENAPI,
+)
+ERROR_TYPES = _guessed(
+    "api.error-types",
+    "The type of a 409 is 'conflict' and of a 422 'unprocessable_entity'; messages that no page quotes are ours.",
+    "only the types of 400, 401, 403, 404, 429 and 500 are printed",
+)
+VERSION_KNOWN = _documented(
+    "version.known",
+    "The header wins over the key's pin, the pin over 2025-01-01; an unknown date is a 400 listing the known ones.",
+    f"{API_DOCS}/versioning",
+)
+VERSION_LIST = _guessed(
+    "version.list",
+    "The list holds every date seen in pages and SDK releases; Whop may know more.",
+    f"{API_DOCS}/versioning and SDK pins up to 2026-11-03-1",
+)
+VERSION_ON_TOKENS = _guessed(
+    "version.on-access-tokens",
+    "/access_tokens refuses an unknown version too, though legacy endpoints ignore it.",
+    "docs.whop.com/api-reference/stability lists it as legacy in one crawl and not in a later one",
+    "access_tokens_check_version",
+)
+PARENT_FIELD = _documented(
+    "version.parent-account",
+    "An account names its parent as the object parent_account from 2026-07-31, as parent_account_id before.",
+    f"{API_DOCS}/versioning",
+)
+RATE_LIMIT = _documented(
+    "limits.rate",
+    "600 calls a minute per operation and credential; beyond it a 429 'Try again in N seconds.'.",
+    "Whop docs, rate limits",
+)
+RATE_WINDOW = _guessed(
+    "limits.window",
+    "The minute slides, refused calls do not count, and a 429 is not kept for an Idempotency-Key.",
+    "no page says",
+)
+RETRY_AFTER = _guessed(
+    "limits.retry-after",
+    "A REST 429 has no Retry-After header, only the sentence.",
+    "documented 'if present' for OAuth alone",
+    "retry_after_header",
+)
+
+# Idempotency-Key
+IDEMPOTENT_REPLAY = _documented(
+    "idempotency.replay",
+    "On a POST of the current API a known key within 24 h replays status and body byte for byte, 4xx too, with "
+    "Idempotent-Replayed: true; keys belong to the caller and have at most 255 bytes.",
+    f"{API_DOCS}/idempotency",
+)
+IDEMPOTENT_MISMATCH = _documented(
+    "idempotency.mismatch",
+    "The same key with another method, path, query, body or Api-Version-Date is a 400 idempotency_key_mismatch.",
+    f"{API_DOCS}/idempotency",
+)
+IDEMPOTENT_IN_FLIGHT = _documented(
+    "idempotency.in-flight",
+    "The same key while the first request runs is a 409; if its outcome is unknown, until the key expires.",
+    f"{API_DOCS}/idempotency",
+)
+IDEMPOTENT_LOST = _guessed(
+    "idempotency.lost-answer",
+    "A request that ran to its end is stored although the connection was gone when it answered.",
+    "the page speaks of an unknown outcome only",
+    "lost_answer",
+)
+IDEMPOTENT_5XX = _guessed(
+    "idempotency.server-error",
+    "A 5xx is not kept: the same key runs again.",
+    "the page speaks of success and 4xx only",
+    "server_error",
+)
+IDEMPOTENT_TOKENS = _guessed(
+    "idempotency.access-tokens",
+    "/access_tokens and /messages ignore the key.",
+    "the specification declares it for neither",
+    "access_tokens_idempotent",
+)
+
+# POST /access_tokens
+TOKEN_SHAPE = _proven(
+    "tokens.shape",
+    "POST /access_tokens takes account_id, user_id, scoped_actions and expires_at and answers token and expires_at.",
+    f"{SDK} access_tokens.create",
+)
+TOKEN_STATUS = _documented("tokens.status", "The answer is a 200.", f"{OPENAPI} createAccessToken")
+TOKEN_BOTH_IDS = _documented(
+    "tokens.both-ids",
+    "A chat token needs company and user; the company alone makes an account token, which cannot act as a user.",
+    f"{GUIDES}/chat/authentication, {GUIDES}/auth-scoping",
+)
+TOKEN_USER_ALONE = _documented(
+    "tokens.user-alone",
+    "user_id alone is a 400 'User access tokens are not yet supported with API key authentication'.",
+    "whopio/whop-tutorials fiverr-clone, as measured there",
+)
+TOKEN_FIELD = _guessed(
+    "tokens.company-field",
+    "The company is company_id up to 2026-09-02-1 and account_id from 2026-09-02-2; the other name is not read.",
+    "SDK releases changed the name at that date; the changelog does not mention it",
+    "access_token_field",
+)
+TOKEN_COMPANY = _documented(
+    "tokens.company",
+    "The company is the key's own or its direct child.",
+    f"{OPENAPI} createAccessToken, older wording",
+)
+TOKEN_REACH = _guessed(
+    "tokens.reach",
+    "An unknown company or user is a 404, a foreign company a 403.",
+    "the specification lists the statuses, not the cases",
+)
+TOKEN_STRANGER = _guessed(
+    "tokens.stranger",
+    "A user who owns neither the company nor a child account of it is a 404.",
+    "no page says",
+    "mint_for_stranger",
+)
+TOKEN_SCOPES = _documented(
+    "tokens.scopes",
+    "scoped_actions is a subset of the key's permissions; omitted or empty inherits them all.",
+    f"{SDK} access_tokens.create, {GUIDES}/auth-scoping",
+)
+TOKEN_SCOPES_STATUS = _guessed(
+    "tokens.scopes-status",
+    "A scope that the key does not hold is a 403.",
+    "no page gives the status",
+)
+TOKEN_EXPIRY = _documented(
+    "tokens.expiry",
+    "expires_at defaults to one hour from now and is at most three hours away.",
+    f"{SDK} access_tokens.create",
+)
+TOKEN_LONG_EXPIRY = _guessed(
+    "tokens.long-expiry",
+    "More than three hours is a 400, as is a time that is past or is no ISO 8601 time.",
+    "no page says",
+    "long_expiry",
+)
+TOKEN_OPAQUE = _guessed(
+    "tokens.opaque",
+    "A token is an opaque random string that ends at its expires_at; Whop's are said to be signed JWTs.",
+    "the claims of a minted token are documented nowhere",
+)
+TOKEN_OUTLIVES = _guessed(
+    "tokens.outlives",
+    "A token lives on when its key is revoked or its user's account is deleted.",
+    "no revocation is documented",
+    "token_outlives_key",
+    "token_outlives_account",
+)
+
+# /accounts
+ACCOUNT_SHAPE = _proven(
+    "accounts.shape",
+    "An account has the fields that the SDK's Account requires; its person is owner.id, its platform parent_account.",
+    f"{SDK} types.Account",
+)
+ACCOUNT_CREATE = _documented(
+    "accounts.create",
+    "POST /accounts makes a child of the key's account, 201; e-mail required; title defaults to metadata.external_id, "
+    "then to the e-mail; status is null until it is listed or retrieved.",
+    f"{SDK} accounts.create, {ENROL}",
+)
+ACCOUNT_PERSON = _documented(
+    "accounts.person",
+    "Accounts that share an e-mail are run by the same Whop user, a person Whop already knew included.",
+    ENROL,
+)
+ACCOUNT_NEW_PERSON = _guessed(
+    "accounts.new-person",
+    "A person first met here is named after the title, with a username from the e-mail's local part.",
+    "whopio/whop-tutorials kofi-clone for the username",
+)
+ACCOUNT_EMAIL = _guessed(
+    "accounts.email",
+    "E-mail addresses are compared without case and returned in lower case.",
+    "no page says",
+    "email_returned",
+)
+EXTERNAL_ID_NEW = _documented(
+    "accounts.external-id-new", "A new external_id makes a new account, even for an e-mail in use.", ENROL
+)
+EXTERNAL_ID_SAME = _documented(
+    "accounts.external-id-same", "The same e-mail and external_id return the existing account.", ENROL
+)
+EXTERNAL_ID_CONFLICT = _documented(
+    "accounts.external-id-conflict", "An external_id bound to another e-mail is a 409.", ENROL
+)
+EXTERNAL_ID_NONE = _documented(
+    "accounts.external-id-none",
+    "Without external_id, the existing account of that e-mail that has none is returned, if any.",
+    ENROL,
+)
+EXTERNAL_ID_METADATA = _guessed(
+    "accounts.external-id-in-metadata",
+    "metadata.external_id counts as the external_id where no top-level one is read.",
+    f"{ENROL}: the English page has it in metadata, the newer translations at the top level",
+    "metadata_external_id_counts",
+)
+EXTERNAL_ID_TOP_LEVEL = _guessed(
+    "accounts.external-id-top-level",
+    "A pinned older version reads and returns the top-level external_id, which no SDK release knows yet.",
+    f"{ENROL} (translations of November 2026); 'new optional fields appear in every version'",
+    "external_id_ignored",
+)
+EXTERNAL_ID_LOOKUP = _documented(
+    "accounts.external-id-lookup",
+    "GET /accounts?external_id= matches exactly, case and _ included; a trailing % is a prefix; % is nowhere else.",
+    ENROL,
+)
+EXTERNAL_ID_PATCH = _documented(
+    "accounts.external-id-patch",
+    "PATCH /accounts/{id} sets or clears external_id, for the platform alone.",
+    ENROL,
+)
+EXTERNAL_ID_PATCH_CONFLICT = _guessed(
+    "accounts.external-id-patch-conflict",
+    "PATCH to an external_id of another account is a 409.",
+    "no page says",
+)
+EXISTING_STATUS = _guessed(
+    "accounts.existing-status", "An existing account is returned with 200.", "no page says", "existing_account_status"
+)
+EXISTING_UPDATED = _guessed(
+    "accounts.existing-updated",
+    "Title and metadata of an existing account stay as they were.",
+    "no page says",
+    "existing_account_updated",
+)
+METADATA_PATCH = _guessed(
+    "accounts.metadata-patch", "PATCH replaces metadata as a whole.", "no page says", "metadata_patch"
+)
+ACCOUNT_LIST = _proven(
+    "accounts.list",
+    "GET /accounts answers data and page_info with cursors.",
+    f"{SDK} accounts.list",
+)
+ACCOUNT_PAGING = _documented(
+    "accounts.paging",
+    "The key's own account is in the list; first defaults to 10 and is at most 50; owner_id and parent_account_id "
+    "exclude each other, the latter needs payout:account:read; volume order needs stats:read.",
+    f"{SDK} accounts.list",
+)
+ACCOUNT_ORDER = _guessed(
+    "accounts.order",
+    "The newest account comes first; a page larger than 50 is cut to 50; sorting by volume sorts by time.",
+    "no page says",
+)
+ACCOUNT_REACH = _guessed(
+    "accounts.reach",
+    "An unknown account is a 404, one outside the key's own and its children a 403.",
+    "the pages list both statuses, not the cases",
+)
+ACCOUNT_DELETE = _documented(
+    "accounts.delete",
+    "DELETE /accounts/{id} with company:delete_child removes a direct child at once and answers id and deleted; money "
+    "or memberships left are a 400.",
+    f"{SDK} accounts.delete",
+)
+ACCOUNT_DELETED_ID = _guessed(
+    "accounts.deleted-external-id",
+    "The external_id of a deleted account is free again.",
+    "the clean-up is said to go on in the background",
+    "deletion_frees_external_id",
+)
+
+# /users
+USER_SHAPE = _proven("users.shape", "A user has the fields that the SDK's User requires.", f"{SDK} types.User")
+USER_SELECTOR = _documented(
+    "users.selector",
+    "PATCH /users/{id} takes the account from the body's company_id before 2026-06-08, where it may be missing and the "
+    "global profile is changed, and from the query's account_id since, where an API key must give it (400).",
+    f"{API_DOCS}/versioning, {SDK} users.update",
+)
+USER_OVERRIDE = _documented(
+    "users.override",
+    "With an account the profile is an override for that account; the global profile stays; GET with it reads it.",
+    f"{SDK} users.update, users.retrieve",
+)
+USER_PERMISSION = _documented(
+    "users.permission",
+    "PATCH needs user:profile:update or an owner-level key.",
+    "docs.whop.com/api-reference/users/update-user",
+)
+USER_NAME_LENGTH = _guessed(
+    "users.name-length",
+    "name has at most 100 characters in every version.",
+    "stated for the old version only",
+)
+USER_STRANGER = _guessed(
+    "users.stranger",
+    "A key may override the profile of any user for an account it reaches.",
+    "no page says",
+    "profile_of_stranger",
+)
+USER_NULL = _guessed(
+    "users.null",
+    "null removes an override.",
+    "stated for the old version only",
+    "null_clears_override",
+)
+USER_PUBLIC = _documented(
+    "users.public",
+    "GET /users/{id} is public, by id or username; 'me' needs a user's token; the e-mail is for 'me' only.",
+    f"{SDK} users.retrieve",
+)
+
+# /messages, the one place where a minted token is used
+MESSAGE_SHAPE = _proven(
+    "messages.shape",
+    "POST and GET /messages take channel_id and content and answer messages with their user.",
+    f"{SDK} messages.create, messages.list",
+)
+MESSAGE_SCOPES = _documented(
+    "messages.scopes",
+    "Writing needs chat:message:create, dms:message:manage or support_chat:message:create, reading chat:read, dms:read "
+    "or support_chat:read.",
+    f"{SDK} messages.create, messages.list",
+)
+MESSAGE_CHANNELS = _guessed(
+    "messages.channels",
+    "chat_feed_ and exp_ channels ask for the chat scopes, feed_ for those of direct messages or support; every such "
+    "channel exists in the token's company; posting answers 200 with the user's name in that company.",
+    "no page ties an id's form to a scope",
+)
+MESSAGE_TOKEN_ONLY = _guessed(
+    "messages.token-only",
+    "An API key and an account token are refused with 403: only a user's token speaks.",
+    f"{GUIDES}/auth-scoping for account tokens; narrower than Whop for API keys, on purpose",
+)
+
+RULES: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
+
+_kept_by: dict[str, list[str]] = {}
+
+
+def keeps[F: Callable[..., object]](*rules: Rule) -> Callable[[F], F]:
+    """Mark a function as the place where these rules are kept."""
+
+    def mark(function: F) -> F:
+        place = f"{function.__module__.rpartition('.')[2]}.{getattr(function, '__qualname__', '?')}"
+        for rule in rules:
+            _kept_by.setdefault(rule.id, []).append(place)
+        return function
+
+    return mark
+
+
+def kept_by(rule: Rule) -> tuple[str, ...]:
+    """The functions that keep ``rule``; complete once the simulator's core is imported."""
+    return tuple(_kept_by.get(rule.id, ()))
+
+
+def listing() -> str:
+    """The table of rules, guesses last, as text for a terminal."""
+    lines: list[str] = []
+    for evidence in Evidence:
+        chosen = [rule for rule in RULES if rule.evidence is evidence]
+        lines.append(f"{evidence} ({len(chosen)})")
+        for rule in chosen:
+            lines.append(f"  {rule.id}: {rule.text}")
+            lines.append(f"      source: {rule.source}")
+            if rule.readings:
+                lines.append(f"      other reading: {', '.join(rule.readings)}")
+            lines.append(f"      kept by: {', '.join(kept_by(rule))}")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,225 @@
+"""What the simulated Whop knows, all of it in memory."""
+
+import hashlib
+import itertools
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from local.whop_simulator import rules
+from local.whop_simulator.rules import keeps
+from local.whop_simulator.wire import Json
+
+CHAT_SCOPES = frozenset(
+    {
+        "chat:read",
+        "chat:message:create",
+        "dms:read",
+        "dms:message:manage",
+        "dms:channel:manage",
+        "support_chat:read",
+        "support_chat:message:create",
+    }
+)
+DEFAULT_PERMISSIONS = CHAT_SCOPES | {
+    "company:create_child",
+    "company:basic:read",
+    "company:update",
+    "company:delete_child",
+    "user:profile:update",
+}
+
+
+@dataclass(slots=True)
+class Person:
+    """A Whop user with the global profile."""
+
+    id: str
+    email: str
+    username: str
+    name: str | None
+    created_at: float
+    bio: str | None = None
+    picture_url: str | None = None
+
+
+@dataclass(slots=True)
+class Account:
+    """An account: a company, or a child account of one."""
+
+    id: str
+    owner_id: str
+    email: str
+    title: str
+    route: str
+    created_at: float
+    parent_id: str | None = None
+    external_id: str | None = None
+    metadata: Json = field(default_factory=dict)
+    undeletable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key of one company. ``digest`` is the SHA-256 of the secret, which is not kept."""
+
+    id: str
+    digest: str
+    company_id: str
+    permissions: frozenset[str]
+    owner_level: bool
+    pinned_version: str
+
+    def holds(self, permission: str) -> bool:
+        """Whether the key has ``permission``; an owner-level key has every one."""
+        return self.owner_level or permission in self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class MintedToken:
+    """A minted access token; ``user_id`` is None for an account token. Times are Unix seconds."""
+
+    id: str
+    token: str = field(repr=False)
+    key_id: str
+    account_id: str
+    user_id: str | None
+    scopes: frozenset[str]
+    minted_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A chat message."""
+
+    id: str
+    company_id: str
+    channel_id: str
+    user_id: str
+    content: str
+    created_at: float
+
+
+def digest(secret: str) -> str:
+    """The SHA-256 of a secret, in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class State:
+    """People, accounts, keys, tokens, profile overrides and messages. Not thread-safe by itself."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self.people: dict[str, Person] = {}
+        self.accounts: dict[str, Account] = {}
+        self.deleted_accounts: list[Account] = []
+        self.keys: dict[str, ApiKey] = {}
+        self.tokens: dict[str, MintedToken] = {}
+        self.profiles: dict[tuple[str, str], Json] = {}
+        self.messages: list[Message] = []
+
+    def new_id(self, prefix: str) -> str:
+        """An identifier in Whop's form, in the order of creation."""
+        return f"{prefix}_Sim{next(self._numbers):011d}"
+
+    def add_person(self, email: str, name: str | None, now: float) -> Person:
+        """The person of ``email``, made if Whop does not know one yet."""
+        known = self.person_by_email(email)
+        if known is not None:
+            return known
+        person = Person(self.new_id("user"), email, self._username(email), name, now)
+        self.people[person.id] = person
+        return person
+
+    def person_by_email(self, email: str) -> Person | None:
+        """E-mail addresses are compared without case."""
+        return next((person for person in self.people.values() if same_email(person.email, email)), None)
+
+    def add_account(
+        self,
+        *,
+        email: str,
+        title: str,
+        now: float,
+        account_id: str | None = None,
+        parent_id: str | None = None,
+        external_id: str | None = None,
+        metadata: Json | None = None,
+    ) -> Account:
+        """A new account, run by the person of ``email``."""
+        owner = self.add_person(email, title, now)
+        identifier = account_id or self.new_id("biz")
+        account = Account(
+            id=identifier,
+            owner_id=owner.id,
+            email=email,
+            title=title,
+            route=identifier.removeprefix("biz_").lower(),
+            created_at=now,
+            parent_id=parent_id,
+            external_id=external_id,
+            metadata=dict(metadata or {}),
+        )
+        self.accounts[account.id] = account
+        return account
+
+    def delete_account(self, account: Account) -> None:
+        """The account stops resolving; its person stays."""
+        del self.accounts[account.id]
+        self.deleted_accounts.append(account)
+
+    def children(self, company_id: str) -> list[Account]:
+        """The direct child accounts, oldest first."""
+        return [account for account in self.accounts.values() if account.parent_id == company_id]
+
+    def by_external_id(self, company_id: str, external_id: str) -> Account | None:
+        """The child account bound to ``external_id``."""
+        return next((a for a in self.children(company_id) if a.external_id == external_id), None)
+
+    def belongs(self, user_id: str, company_id: str) -> bool:
+        """Whether the person owns the company or a child account of it."""
+        owned = (self.accounts.get(company_id), *self.children(company_id))
+        return any(account is not None and account.owner_id == user_id for account in owned)
+
+    def user(self, id_or_username: str) -> Person | None:
+        """The person by id or username."""
+        known = self.people.get(id_or_username)
+        return known or next((p for p in self.people.values() if p.username == id_or_username), None)
+
+    @keeps(rules.TOKEN_OPAQUE)
+    def add_token(
+        self,
+        *,
+        key_id: str,
+        account_id: str,
+        user_id: str | None,
+        scopes: frozenset[str],
+        now: float,
+        expires_at: float,
+    ) -> MintedToken:
+        """Mint a token: random, so that nothing can be read from it."""
+        minted = MintedToken(
+            id=self.new_id("token"),
+            token=secrets.token_urlsafe(48),
+            key_id=key_id,
+            account_id=account_id,
+            user_id=user_id,
+            scopes=scopes,
+            minted_at=now,
+            expires_at=expires_at,
+        )
+        self.tokens[minted.token] = minted
+        return minted
+
+    def _username(self, email: str) -> str:
+        base = re.sub(r"[^a-z0-9]+", "-", email.partition("@")[0].lower()).strip("-")[:32] or "user"
+        taken = {person.username for person in self.people.values()}
+        if base not in taken:
+            return base
+        return next(name for n in itertools.count(2) if (name := f"{base}-{n}") not in taken)
+
+
+def same_email(one: str, other: str) -> bool:
+    """Whether two e-mail addresses are the same to Whop."""
+    return one.strip().lower() == other.strip().lower()
