@@ -1,0 +1,44 @@
+"""Start the emulator: settings first, because MiniStack reads them while it is imported, then patches, then serve."""
+
+import os
+import sys
+from collections.abc import MutableMapping
+from importlib.metadata import version
+
+from local.emulator import TESTED
+
+LOOPBACK_ONLY = {
+    "BIND_HOST": "127.0.0.1",  # stock: 0.0.0.0
+    "MINISTACK_HOST": "127.0.0.1",
+    "IOT_MTLS_ENABLED": "0",  # stock: listens on 0.0.0.0:8883
+    "SFTP_ENABLED": "0",
+}
+# The whole environment reaches the handlers; these would lead their AWS calls elsewhere.
+NOT_FOR_HANDLERS = ("AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PYTHONPATH")
+
+
+def prepare(environment: MutableMapping[str, str]) -> None:
+    """Bind to loopback only and take out what must not reach a function."""
+    environment.update(LOOPBACK_ONLY)
+    for name in NOT_FOR_HANDLERS:
+        environment.pop(name, None)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    found = version("ministack")
+    if found != TESTED:
+        sys.exit(f"local.emulator is written for ministack {TESTED}, and {found} is installed")
+    prepare(os.environ)
+
+    from ministack import app
+
+    from local.emulator import cloudformation, cognito, functions, http_api
+
+    for service in (functions, http_api, cognito, cloudformation):
+        service.install()
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

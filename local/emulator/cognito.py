@@ -1,0 +1,170 @@
+"""Cognito user pools: triggers, confirmation, and an update that resets what it is not told."""
+
+import copy
+from typing import Any
+
+from ministack.core.responses import error_response_json
+from ministack.services import cognito, lambda_svc
+from ministack.services.cloudformation import provisioners
+
+from local.emulator.functions import may_invoke
+from local.emulator.patching import Function, wrap
+
+type Pool = dict[str, Any]
+type Answer = tuple[int, dict[str, Any], bytes]
+
+
+def install() -> None:
+    """Apply the patches of this module."""
+    wrap(cognito, "_confirm_sign_up", _confirmed_by_code)
+    wrap(cognito, "_admin_confirm_sign_up", _confirmed_by_admin)
+    wrap(cognito, "_confirm_forgot_password", _password_reset)
+    wrap(cognito, "_password_auth_result", _signed_in)
+    wrap(cognito, "_update_user_pool", _reset_what_is_omitted)
+
+
+def _confirmed_by_code(stock: Function) -> Function:
+    """Stock leaves ``email_verified`` unset and never runs PostConfirmation.
+
+    On AWS the code proves the address, and the trigger answers before the client does.
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html
+    """
+
+    def confirm(data: dict[str, Any]) -> Answer:
+        answer: Answer = stock(data)
+        pool, pool_id = cognito._pool_for_client(data.get("ClientId"))
+        user = _user(pool, data)
+        if answer[0] >= 400 or user is None:
+            return answer
+        if "email" in (pool.get("AutoVerifiedAttributes") or []):
+            verified = [{"Name": "email_verified", "Value": "true"}]
+            user["Attributes"] = cognito._merge_attributes(user.get("Attributes", []), verified)
+        return _post_confirmation(pool_id, pool, user, "PostConfirmation_ConfirmSignUp", data) or answer
+
+    return confirm
+
+
+def _confirmed_by_admin(stock: Function) -> Function:
+    """Stock confirms a confirmed user again and runs no trigger; AWS refuses, and runs it for one just confirmed.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminConfirmSignUp.html
+    """
+
+    def confirm(data: dict[str, Any]) -> Answer:
+        pool_id = data.get("UserPoolId", "")
+        pool = cognito._user_pools.get(pool_id)
+        user = _user(pool, data)
+        if user is not None and user.get("UserStatus") != "UNCONFIRMED":
+            message = f"User cannot be confirmed. Current status is {user.get('UserStatus')}"
+            refused: Answer = error_response_json("NotAuthorizedException", message, 400)
+            return refused
+        answer: Answer = stock(data)
+        if answer[0] >= 400 or user is None:
+            return answer
+        return _post_confirmation(pool_id, pool, user, "PostConfirmation_ConfirmSignUp", data) or answer
+
+    return confirm
+
+
+def _password_reset(stock: Function) -> Function:
+    """Stock runs no trigger; AWS runs PostConfirmation with a source of its own.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html
+    """
+
+    def confirm(data: dict[str, Any]) -> Answer:
+        answer: Answer = stock(data)
+        pool, pool_id = cognito._pool_for_client(data.get("ClientId"))
+        user = _user(pool, data)
+        if answer[0] >= 400 or user is None:
+            return answer
+        return _post_confirmation(pool_id, pool, user, "PostConfirmation_ConfirmForgotPassword", data) or answer
+
+    return confirm
+
+
+def _signed_in(stock: Function) -> Function:
+    """Stock never runs PostAuthentication; AWS does before it hands out the tokens.
+
+    https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-authentication.html
+    """
+
+    def result(pool: Pool, pool_id: str, client_id: str, user: Any, username: str, *args: Any, **kwargs: Any) -> Answer:
+        answer: Answer = stock(pool, pool_id, client_id, user, username, *args, **kwargs)
+        if answer[0] >= 400 or b"AuthenticationResult" not in answer[2]:
+            return answer
+        request: dict[str, Any] = {"newDeviceUsed": False}
+        if kwargs.get("client_metadata"):
+            request["clientMetadata"] = kwargs["client_metadata"]
+        event = _event(pool_id, user, "PostAuthentication_Authentication", client_id, request)
+        return _run_trigger(pool, "PostAuthentication", event) or answer
+
+    return result
+
+
+def _user(pool: Pool | None, data: dict[str, Any]) -> dict[str, Any] | None:
+    user: dict[str, Any] | None = cognito._resolve_user(pool, data.get("Username"))[0] if pool else None
+    return user
+
+
+def _post_confirmation(
+    pool_id: str, pool: Pool, user: dict[str, Any], source: str, data: dict[str, Any]
+) -> Answer | None:
+    request = {"clientMetadata": data["ClientMetadata"]} if data.get("ClientMetadata") else {}
+    client_id = data.get("ClientId") or "CLIENT_ID_NOT_APPLICABLE"
+    return _run_trigger(pool, "PostConfirmation", _event(pool_id, user, source, client_id, request))
+
+
+def _event(pool_id: str, user: dict[str, Any], source: str, client_id: str, request: dict[str, Any]) -> dict[str, Any]:
+    attributes = cognito._attr_list_to_dict(user.get("Attributes", []))
+    status = {"cognito:user_status": user.get("UserStatus", "CONFIRMED")}
+    return {
+        "version": "1",
+        "region": cognito._pool_region(pool_id),
+        "userPoolId": pool_id,
+        "userName": user["Username"],
+        "triggerSource": source,
+        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": client_id},
+        "request": {"userAttributes": {**attributes, **status}, **request},
+        "response": {},
+    }
+
+
+def _run_trigger(pool: Pool, kind: str, event: dict[str, Any]) -> Answer | None:
+    """The error that the client gets, or None when there is no such trigger or it went well.
+
+    The function may be named by a version or an alias, and must admit Cognito for this pool. AWS also calls again,
+    three times in all, when there is no answer within five seconds; here the function's own timeout ends it.
+    https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html
+    """
+    arn = (pool.get("LambdaConfig") or {}).get(kind)
+    if not arn:
+        return None
+    function, config, _ = lambda_svc._get_func_record_for_ref(arn)
+    if function is None or not may_invoke(arn, "cognito-idp.amazonaws.com", pool["Arn"]):
+        return _refusal("UnexpectedLambdaException", f"{kind} invocation failed: no such function, or no permission.")
+    record = lambda_svc._execution_record_for_config(function, config)
+    result = lambda_svc._execute_function_with_config_scope(record, event)
+    if result.get("error"):
+        reason = (result.get("body") or {}).get("errorMessage", "unknown")
+        return _refusal("UserLambdaValidationException", f"{kind} failed with error {reason}.")
+    if not isinstance(result.get("body"), dict):
+        return _refusal("InvalidLambdaResponseException", "Unrecognizable lambda output")
+    return None
+
+
+def _refusal(code: str, message: str) -> Answer:
+    refusal: Answer = error_response_json(code, message, 400)
+    return refusal
+
+
+def _reset_what_is_omitted(stock: Function) -> Function:
+    """Stock keeps a setting that the update does not name; AWS resets it to its default.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
+    """
+
+    def update(data: dict[str, Any]) -> Any:
+        return stock({**copy.deepcopy(provisioners._COGNITO_USER_POOL_UPDATABLE), **data})
+
+    return update

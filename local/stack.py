@@ -1,0 +1,265 @@
+"""The local cloud of one run: AWS emulator, Whop simulator, and the real template deployed between them."""
+
+import contextlib
+import os
+import re
+import shutil
+import ssl
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import boto3
+import httpx
+from botocore.config import Config
+
+from local.processes import HOST, Command, free_ports, running, wait_until
+from local.sam import FAKE_KEYS, REGION, ROOT, Sam, architecture, interpreter
+from local.whop_simulator import DEFAULT_COMPANY
+from local.whop_simulator.control import SimulatorControl
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+_ARTIFACTS = "local-artifacts"
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: every server here speaks plain HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployed stack: the template's outputs by name, and where its API is on this machine."""
+
+    name: str
+    outputs: Mapping[str, str]
+    api_url: str
+
+    def __getitem__(self, output: str) -> str:
+        """One output; KeyError when the template has none of that name."""
+        return self.outputs[output]
+
+
+class LocalStack:
+    """Context manager for one run; what it started is stopped when the block is left, however it is left.
+
+    `build`, `start` and `deploy` are separate, so that a caller can tell what takes how long. State and logs are in
+    ``folder``; it is removed unless the block ends with an error, for which the logs may be wanted. Entering raises
+    `local.sam.EnvironmentMissingError` when ``make`` has not installed what this needs.
+    """
+
+    folder: Path
+    emulator_url: str
+    whop_url: str
+    whop: SimulatorControl
+
+    def __init__(self, *, root: Path = ROOT) -> None:
+        self._root = root
+
+    def __enter__(self) -> Self:
+        for environment in ("sam", "emulator", "lambda"):
+            interpreter(environment)
+        runs = self._root / ".local"
+        runs.mkdir(exist_ok=True)
+        with contextlib.ExitStack() as cleanup:
+            self.folder = Path(tempfile.mkdtemp(dir=runs, prefix="run-"))
+            cleanup.push(self._remove_folder)
+            self._sam = Sam(self.folder, root=self._root)
+            self.http = cleanup.enter_context(httpx.Client(trust_env=False, verify=_NO_TLS, timeout=30.0))
+            self._cleanup = cleanup.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.__exit__(kind, error, trace)
+
+    def _remove_folder(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not issubclass(kind, Exception):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def build(self) -> Path:
+        """The built template of the tree as it is now; unchanged sources are not built again."""
+        return self._sam.build()
+
+    def start(self) -> None:
+        """Start the AWS emulator and the Whop simulator.
+
+        Raises `local.processes.ServerError` when one ends or does not get ready.
+        """
+        emulator_port, whop_port = free_ports(2)
+        self.emulator_url, self.whop_url = f"http://{HOST}:{emulator_port}", f"http://{HOST}:{whop_port}"
+        emulator = self._cleanup.enter_context(running(self._emulator(emulator_port)))
+        whop = self._cleanup.enter_context(running(self._whop(whop_port)))
+        self.whop = self._cleanup.enter_context(SimulatorControl(self.whop_url))
+        emulator.wait_until(self._answers(f"{self.emulator_url}/_ministack/ready"))
+        whop.wait_until(self.whop.is_ready)
+        self.whop.add_company()
+        self._client("s3").create_bucket(Bucket=_ARTIFACTS)
+
+    def deploy(self, template: Path, name: str, parameters: Mapping[str, str] | None = None) -> Deployment:
+        """Deploy the built ``template`` as stack ``name``, or update it.
+
+        The parameters that a stack on this machine needs are set, unless ``parameters`` say otherwise: Whop is the
+        simulator, the processor is this one, and the table may be deleted. Raises `local.sam.SamError`.
+        """
+        here = {
+            "Architecture": architecture(),
+            "WhopBaseUrl": self.whop_url,
+            "WhopCompanyId": DEFAULT_COMPANY,
+            "AllowedOrigins": "http://localhost:3000",
+            "TableDeletionProtection": "false",
+        }
+        wanted = here | dict(parameters or {})
+        self._sam.deploy(template, name, wanted, endpoint=self.emulator_url, bucket=_ARTIFACTS)
+        return self.describe(name)
+
+    def describe(self, name: str) -> Deployment:
+        """The deployed stack ``name``. Raises botocore's ClientError when there is none."""
+        stack = self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        return Deployment(name, outputs, self._local_url(outputs["ApiUrl"]))
+
+    def _local_url(self, api_url: str) -> str:
+        """Where the emulator serves ``https://<api id>.execute-api.…``."""
+        api_id = (urlsplit(api_url).hostname or "").split(".")[0]
+        return f"{self.emulator_url}/_aws/execute-api/{api_id}/$default"
+
+    # -- what a test or the demo looks at
+
+    def put_api_key(self, deployment: Deployment, value: str) -> None:
+        """Give the secret of the Whop API key a value, as the operator does after a deployment.
+
+        Whether Whop knows that key is another matter: ``whop.add_key``.
+        """
+        self.secretsmanager.put_secret_value(SecretId=deployment["WhopSecretArn"], SecretString=value)
+
+    def confirmation_code(self, email: str, *, seconds: float = 5.0) -> str:
+        """The code in the newest mail that Cognito sent to ``email``. Raises TimeoutError when none arrives."""
+        if not wait_until(lambda: bool(self._mails(email)), seconds):
+            raise TimeoutError("no mail arrived")
+        found = re.search(r"\b\d{6}\b", self._mails(email)[-1])
+        if not found:
+            raise ValueError("the mail holds no code of six digits")
+        return found.group()
+
+    def _mails(self, email: str) -> list[str]:
+        accounts: dict[str, list[dict[str, Any]]] = self.http.get(
+            f"{self.emulator_url}/_ministack/ses/messages"
+        ).json()["messages"]
+        return [
+            f"{mail['BodyText']}{mail['BodyHtml'] or ''}"
+            for mails in accounts.values()
+            for mail in mails
+            if email in mail["To"]
+        ]
+
+    def user_record(self, deployment: Deployment, sub: str, *, pool_id: str | None = None) -> dict[str, str]:
+        """What the users table says of the Cognito user ``sub``, every value as text; empty when it has no record."""
+        item = self.dynamodb.get_item(
+            TableName=deployment["UsersTableName"],
+            Key={"pk": {"S": f"USER#{pool_id or deployment['UserPoolId']}#{sub}"}},
+            ConsistentRead=True,
+        ).get("Item", {})
+        return {name: str(next(iter(value.values()))) for name, value in item.items()}
+
+    def function_log(self) -> list[str]:
+        """Every line that any function of the run has written, and every line in CloudWatch Logs."""
+        written = self._function_log.read_text().splitlines() if self._function_log.exists() else []
+        return [*written, *self._cloudwatch_lines()]
+
+    def _cloudwatch_lines(self) -> Iterator[str]:
+        for group in self._pages("describe_log_groups", "logGroups"):
+            for event in self._pages("filter_log_events", "events", logGroupName=group["logGroupName"]):
+                yield f"{group['logGroupName']}\t{event['message']}"
+
+    def _pages(self, operation: str, key: str, **arguments: str) -> Iterator[Any]:
+        for page in self._client("logs").get_paginator(operation).paginate(**arguments):
+            yield from page[key]
+
+    # -- clients
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """CloudFormation of this run, with root's rights like the other clients here."""
+        client: CloudFormationClient = self._client("cloudformation")
+        return client
+
+    @cached_property
+    def cognito(self) -> "CognitoIdentityProviderClient":
+        """Cognito user pools of this run."""
+        client: CognitoIdentityProviderClient = self._client("cognito-idp")
+        return client
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """DynamoDB of this run."""
+        client: DynamoDBClient = self._client("dynamodb")
+        return client
+
+    @cached_property
+    def secretsmanager(self) -> "SecretsManagerClient":
+        """Secrets Manager of this run."""
+        client: SecretsManagerClient = self._client("secretsmanager")
+        return client
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """SQS of this run."""
+        client: SQSClient = self._client("sqs")
+        return client
+
+    def _client(self, service: str) -> Any:
+        session: Any = boto3.session.Session(
+            aws_access_key_id=FAKE_KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=FAKE_KEYS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+        config = Config(proxies={}, s3={"addressing_style": "path"})
+        return session.client(service, endpoint_url=self.emulator_url, config=config)
+
+    # -- servers
+
+    @property
+    def _function_log(self) -> Path:
+        return self.folder / "functions.log"
+
+    def _emulator(self, port: int) -> Command:
+        state, temporary = self.folder / "state", self.folder / "tmp"
+        state.mkdir()
+        temporary.mkdir()
+        return self._command(
+            "emulator",
+            [str(interpreter("emulator")), "-m", "local.emulator"],
+            AUTH="true",
+            GATEWAY_PORT=str(port),
+            LAMBDA_PYTHON=str(interpreter("lambda")),
+            FUNCTION_LOG=str(self._function_log),
+            STATE_DIR=str(state),
+            TMPDIR=str(temporary),
+        )
+
+    def _whop(self, port: int) -> Command:
+        return self._command("whop", [sys.executable, "-m", "local.whop_simulator", "--port", str(port)])
+
+    def _command(self, name: str, arguments: list[str], **environment: str) -> Command:
+        """With a clean environment: the emulator hands its own to every function."""
+        clean = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "NO_PROXY": HOST}
+        return Command(arguments, clean | environment, folder=ROOT, log=self.folder / f"{name}.log")
+
+    def _answers(self, url: str) -> Callable[[], bool]:
+        def answers() -> bool:
+            try:
+                return self.http.get(url, timeout=2.0).is_success
+            except httpx.HTTPError:
+                return False
+
+        return answers
