@@ -5,8 +5,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# The programs do not share one set of packages (SAM and the emulator each pin their own botocore, the functions get what
-# Lambda has), so each has an environment of its own, made from its own lock.
+# The programs do not share one set of packages (SAM and the emulator each pin their own botocore, the functions get
+# what Lambda has), so each has an environment of its own, made from its own lock.
 ENVIRONMENTS := dev sam emulator lambda
 READY := $(ENVIRONMENTS:%=.venv/%/.ready)
 DEV := .venv/dev/bin/python
@@ -39,7 +39,7 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 	@$(OFFLINE) $(DEV) -m local.demo
 
 .PHONY: test
-test: lint template ## everything: lint, template checks, all tests
+test: environments lint template ## everything: lint, template checks, all tests
 	@$(OFFLINE) $(DEV) -m pytest
 
 .PHONY: unit
@@ -53,7 +53,7 @@ lint: .venv/dev/.ready ## ruff and mypy --strict
 	@$(DEV) -m mypy
 
 .PHONY: template
-template: environments ## sam validate and cfn-lint
+template: .venv/sam/.ready ## sam validate and cfn-lint
 	@$(OFFLINE) $(SAM) validate --lint
 	@$(OFFLINE) .venv/sam/bin/python .venv/sam/bin/cfn-lint template.yaml
 
@@ -63,7 +63,7 @@ build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=arm64
 
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
-	@$(OFFLINE) $(DEV) -m local.whop_check
+	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)
 
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack: STACK=name; the user pool, if it made one, stays
@@ -81,8 +81,8 @@ clean: ## remove everything that was installed or built
 environments:
 	@$(MAKE) --no-print-directory --quiet $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j4) $(READY)
 
-# The stamp is written last and holds the folder's name: an interrupted installation, another Python at the old path and a
-# moved clone all mean a new environment.
+# The stamp is written last and holds the clone's folder: after an interrupted installation, in a moved clone, or when
+# the Python is gone, the environment is made anew. SAM is kept from asking the package index for a newer SAM each week.
 $(foreach env,$(ENVIRONMENTS) lock,$(shell \
 	[ -x .venv/$(env)/bin/python ] && [ "$$(cat .venv/$(env)/.ready 2>/dev/null)" = "$(CURDIR)" ] || rm -f .venv/$(env)/.ready))
 
@@ -91,6 +91,7 @@ $(foreach env,$(ENVIRONMENTS) lock,$(shell \
 	@rm -rf .venv/$*
 	@$(PYTHON_FOUND) -m venv --without-pip .venv/$*
 	@PIP_USER=0 $(PYTHON_FOUND) -m pip --python .venv/$*/bin/python install -qq --no-compile --require-hashes --no-deps -r $<
+	@$(if $(filter sam,$*),mkdir .venv/sam/state && echo '{"lastVersionCheck": 32503680000.0}' > .venv/sam/state/metadata.json)
 	@pwd > $@
 
 # ---------------------------------------------------------------------------------------------------- locks

@@ -96,12 +96,8 @@ def compile_all(folder: Path, runtime_folder: str) -> None:
 
 
 def layer_hash(architecture: str) -> str:
-    """What the layer is made of, as one hash: package, lock, recipe and architecture.
-
-    The stages' parameters are in it too, because SAM publishes no version for a parameter that has another value.
-    """
-    stages = [path for path in [ROOT / "samconfig.toml"] if path.exists()]
-    return digest([*package_files(), LOCK, Path(__file__), *stages], architecture)
+    """What the layer is made of, as one hash: package, lock, recipe and architecture."""
+    return digest([*package_files(), LOCK, Path(__file__)], architecture)
 
 
 def package_files() -> Iterator[Path]:

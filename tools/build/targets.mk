@@ -2,8 +2,7 @@
 # SAM tells a makefile build nothing about the architecture, but it resolves the resource's metadata first: ContextPath
 # there ends in the parameter Architecture, so the makefile that includes this one knows.
 
-PYTHON ?= python3.13
-BUILD = $(PYTHON) -I tools/build/build.py
+BUILD = python3.13 -I tools/build/build.py
 TO = --architecture $(ARCHITECTURE) --artifacts "$(ARTIFACTS_DIR)"
 
 build-WhopChatLayer:

@@ -1,0 +1,83 @@
+"""The HTTP API: who gets through, what browsers are told, what is logged."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.template.translation import deployed
+
+
+def _body(**given: str) -> dict[str, Any]:
+    body: dict[str, Any] = deployed(**given)["HttpApi"]["Properties"]["Body"]
+    return body
+
+
+def _authorizer(**given: str) -> dict[str, Any]:
+    schemes = _body(**given)["components"]["securitySchemes"]
+    authorizer: dict[str, Any] = schemes["CognitoJwt"]["x-amazon-apigateway-authorizer"]
+    return authorizer
+
+
+def test_there_are_two_routes_and_only_the_health_check_is_open() -> None:
+    routes = {
+        (method, path): [list(each) for each in operation["security"]]
+        for path, methods in _body()["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert routes == {("post", "/chat/token"): [["CognitoJwt"]], ("get", "/health"): [["NONE"]]}
+
+
+def test_the_authorizer_knows_the_pool_and_the_client_of_the_stack() -> None:
+    authorizer = _authorizer()
+
+    assert authorizer["type"] == "jwt"
+    assert authorizer["identitySource"] == "$request.header.Authorization"
+    assert authorizer["jwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
+    assert authorizer["jwtConfiguration"]["issuer"] == {
+        "Fn::Sub": ["https://cognito-idp.${AWS::Region}.amazonaws.com/${PoolId}", {"PoolId": {"Ref": "UserPool"}}]
+    }
+
+
+def test_the_authorizer_knows_every_client_of_a_named_pool() -> None:
+    configuration = _authorizer(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web,ios")["jwtConfiguration"]
+
+    assert configuration["audience"] == ["web", "ios"]
+    assert configuration["issuer"]["Fn::Sub"][1] == {"PoolId": "us-east-1_AbCdEfGhI"}
+
+
+def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> None:
+    cors = _body(AllowedOrigins="https://a.example.test,https://b.example.test")["x-amazon-apigateway-cors"]
+
+    assert cors["allowOrigins"] == ["https://a.example.test", "https://b.example.test"]
+    assert set(cors["allowMethods"]) == {"GET", "POST"}
+    assert set(cors["allowHeaders"]) == {"authorization", "content-type"}
+    assert set(cors["exposeHeaders"]) == {"retry-after", "www-authenticate"}
+    assert "allowCredentials" not in cors
+
+
+def test_every_route_is_throttled() -> None:
+    settings = deployed()["HttpApiApiGatewayDefaultStage"]["Properties"]["DefaultRouteSettings"]
+
+    assert settings["ThrottlingRateLimit"] > 0
+    assert settings["ThrottlingBurstLimit"] > 0
+
+
+def _access_log() -> str:
+    stage = deployed()["HttpApiApiGatewayDefaultStage"]["Properties"]
+    logged: str = stage["AccessLogSettings"]["Format"]
+    return logged
+
+
+def test_an_access_log_line_is_one_json_object() -> None:
+    assert "\n" not in _access_log()
+    assert json.loads(_access_log())["status"] == "$context.status"
+
+
+@pytest.mark.parametrize("personal", ["authorizer", "identity", "path", "domainName", "header", "error"])
+def test_the_access_log_does_not_say_who_called(personal: str) -> None:
+    variables = re.findall(r"\$context\.([A-Za-z.]+)", _access_log())
+
+    assert not [name for name in variables if name.split(".")[0] == personal]

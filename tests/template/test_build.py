@@ -1,0 +1,188 @@
+"""What `sam build` makes: complete, the same each time, valid on Lambda, and new versions for a change in the layer.
+
+The SAM CLI runs on a copy of the sources. The wheels come from the cache of earlier builds; only the very first build
+of a lock installs them.
+"""
+
+import hashlib
+import importlib.util
+import marshal
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import CodeType
+
+import pytest
+
+from tests.template.translation import ROOT, of_type, template, translated
+
+SAM = ROOT / ".venv" / "sam" / "bin" / "python"
+CACHE = Path(".aws-sam") / "layer"
+ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+FUNCTIONS = {
+    "MintTokenFunction": "mint_token",
+    "OnSignupFunction": "on_signup",
+    "SyncUserFunction": "sync_user",
+}
+SOURCES = ("template.yaml", "functions", "layers", "tools")
+
+
+def _copy(folder: Path) -> Path:
+    """A copy of what a build reads, with what earlier builds have installed."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy(source, folder / name)
+    if (ROOT / CACHE).is_dir():
+        unfinished = shutil.ignore_patterns("tmp*")
+        shutil.copytree(ROOT / CACHE, folder / CACHE, ignore=unfinished)
+    return folder
+
+
+def _build(tree: Path, name: str) -> Path:
+    """Builds `tree` into a folder `name` beside the other builds."""
+    built = tree / ".aws-sam" / name
+    command = [str(SAM), "-m", "samcli", "build", "--build-dir", str(built)]
+    done = subprocess.run(
+        [*command, "--parameter-overrides", f"Architecture={ARCHITECTURE}"],
+        cwd=tree,
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "MAKE", "PYTHON"))},
+            # the interpreter that this environment was made from: a real one, first on PATH
+            "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "SAM_CLI_TELEMETRY": "0",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "__SAM_CLI_APP_DIR": str(tree / ".aws-sam" / "state"),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if not (ROOT / CACHE).is_dir():
+        shutil.copytree(tree / CACHE, ROOT / CACHE)
+    return built
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _copy(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="module")
+def built(tree: Path) -> Path:
+    return _build(tree, "first")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def _versions(built: Path) -> dict[str, str]:
+    """The logical id of each function's version, by function, as a deployment of `built` would have them.
+
+    `sam package` names an object after the content of the folder, here a hash of it does the same.
+    """
+    contents = {
+        name: hashlib.sha256(repr(_files(built / name)).encode()).hexdigest() for name in [*FUNCTIONS, "WhopChatLayer"]
+    }
+    versions = of_type(translated(contents)["Resources"], "AWS::Lambda::Version")
+    return {each["Properties"]["FunctionName"]["Ref"]: name for name, each in versions.items()}
+
+
+def test_every_function_of_the_template_is_built(built: Path) -> None:
+    functions = of_type(template()["Resources"], "AWS::Serverless::Function")
+
+    assert {path.name for path in built.iterdir() if path.is_dir()} == {*functions, "WhopChatLayer"}
+    assert functions.keys() == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_its_handler_its_bytecode_and_the_hash_of_the_layer(built: Path, function: str) -> None:
+    assert _files(built / function).keys() == {"app.py", "__pycache__/app.cpython-313.pyc", "layer.sha256"}
+    assert (built / function / "app.py").read_bytes() == (
+        ROOT / "functions" / FUNCTIONS[function] / "app.py"
+    ).read_bytes()
+
+
+def test_the_layer_is_the_package_and_what_it_needs_and_nothing_for_developers(built: Path) -> None:
+    layer = built / "WhopChatLayer"
+    names = {path.name.split("-")[0].split(".")[0] for path in (layer / "python").iterdir()} - {"__pycache__"}
+
+    assert [path.name for path in layer.iterdir()] == ["python"]
+    assert {"whop_chat", "aws_lambda_powertools", "httpx", "jwt", "cryptography"} <= names
+    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "local", "tests", "whop_simulator", "bin", "pip"}
+
+
+def test_the_package_is_whole(built: Path) -> None:
+    package = ROOT / "layers" / "whop_chat" / "whop_chat"
+    sources = {name for name in _files(package) if "__pycache__" not in name}
+
+    assert {
+        name for name in _files(built / "WhopChatLayer" / "python" / "whop_chat") if "__pycache__" not in name
+    } == sources
+
+
+def _bytecode_of(source: Path) -> bytes:
+    return Path(importlib.util.cache_from_source(str(source))).read_bytes()
+
+
+@pytest.mark.parametrize(("folder", "on_lambda"), [("WhopChatLayer", "/opt"), ("MintTokenFunction", "/var/task")])
+def test_every_module_has_bytecode_that_lambda_does_not_check_against_the_clock(
+    built: Path, folder: str, on_lambda: str
+) -> None:
+    sources = list((built / folder).rglob("*.py"))
+
+    assert sources
+    for source in sources:
+        magic, flags, digest, code = _parts(_bytecode_of(source))
+        assert magic == importlib.util.MAGIC_NUMBER
+        assert flags == 0b01  # by hash, unchecked
+        assert digest == importlib.util.source_hash(source.read_bytes())
+        assert code.co_filename == f"{on_lambda}/{source.relative_to(built / folder).as_posix()}"
+
+
+def _parts(bytecode: bytes) -> tuple[bytes, int, bytes, CodeType]:
+    """https://peps.python.org/pep-0552/"""
+    code = marshal.loads(bytecode[16:])  # noqa: S302 - written by the build above
+    assert isinstance(code, CodeType)
+    return bytecode[:4], int.from_bytes(bytecode[4:8], "little"), bytecode[8:16], code
+
+
+def test_nothing_in_a_build_names_this_machine(built: Path, tree: Path) -> None:
+    places = [str(place).encode() for place in (ROOT, tree, sys.prefix, sys.base_prefix)]
+
+    assert [name for name, content in _files(built).items() if any(place in content for place in places)] == []
+
+
+def test_an_unchanged_build_is_the_same_to_the_byte_and_publishes_nothing(built: Path, tree: Path) -> None:
+    again = _build(tree, "again")
+
+    assert _files(again) == _files(built)
+    assert _versions(again) == _versions(built)
+
+
+def test_another_clone_builds_the_same_bytes_and_one_changed_line_in_the_layer_publishes_every_function(
+    built: Path, tmp_path: Path
+) -> None:
+    clone = _copy(tmp_path)
+    with (clone / "layers" / "whop_chat" / "whop_chat" / "__init__.py").open("a") as module:
+        module.write("\n# one line more\n")
+    changed = _build(clone, "changed")
+
+    before, after = _files(built), _files(changed)
+    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert differing == {
+        "WhopChatLayer/python/whop_chat/__init__.py",
+        "WhopChatLayer/python/whop_chat/__pycache__/__init__.cpython-313.pyc",
+        *(f"{function}/layer.sha256" for function in FUNCTIONS),
+    }
+    assert {name for name in FUNCTIONS if _versions(built)[name] != _versions(changed)[name]} == set(FUNCTIONS)

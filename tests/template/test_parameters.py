@@ -1,0 +1,168 @@
+"""What CloudFormation refuses before it creates anything."""
+
+import pytest
+
+from tests.template.translation import accepts, holds, parameter_values, template
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.whop.com",
+        "https://sandbox-api.whop.com",
+        "http://127.0.0.1:8080",
+        "http://[::1]:1",
+    ],
+)
+def test_the_api_key_goes_to_whop_or_to_this_machine(url: str) -> None:
+    assert accepts("WhopBaseUrl", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://api.whop.com",
+        "https://api.whop.com/",
+        "https://api.whop.com:443",
+        "https://api.whop.com.evil.test",
+        "https://api.whop.com@evil.test",
+        "https://evil.test/https://api.whop.com",
+        "https://evil.test#https://api.whop.com",
+        "https://user@api.whop.com",
+        "https://apixwhop.com",
+        "https://api-whop.com",
+        "https://xapi.whop.com",
+        "https://API.WHOP.COM.",
+        "https://api.whop.com\n",
+        "https://api.whop.com\nhttps://evil.test",
+        "https://127.0.0.1:8080",
+        "http://127.0.0.1",
+        "http://127.0.0.1:",
+        "http://127.0.0.1:8080/",
+        "http://127.0.0.1:8080@evil.test",
+        "http://127.0.0.1:8080.evil.test",
+        "http://127.0.0.1.evil.test:8080",
+        "http://127a0b0c1:8080",
+        "http://user@127.0.0.1:8080",
+        "http://localhost",
+        "http://localhost:8080",
+        "http://0.0.0.0:8080",
+        "http://[::1].evil.test:1",
+        "http://[::ffff:127.0.0.1]:1",
+        "http://2130706433:8080",
+    ],
+)
+def test_the_api_key_goes_nowhere_else(url: str) -> None:
+    assert not accepts("WhopBaseUrl", url)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("UserPoolId", ""),
+        ("UserPoolId", "us-east-1_AbCdEfGhI"),
+        ("UserPoolId", "us-gov-west-1_AbCdEfGhI"),
+        ("UserPoolClientIds", "1example23456789"),
+        ("AllowedOrigins", "*"),
+        ("AllowedOrigins", "https://app.example.test"),
+        ("AllowedOrigins", "http://localhost:5173"),
+        ("AllowedOrigins", "capacitor://localhost"),
+        ("WhopCompanyId", "biz_0123456789"),
+        ("WhopApiVersion", "2026-10-15-1"),
+        ("WhopApiVersion", "2026-10-15"),
+        ("ChatFeatures", "dms"),
+        ("AliasEmailTemplate", ""),
+        ("AliasEmailTemplate", "chat+{sub}@example.test"),
+        ("AliasEmailTemplate", "{sub}@chat.example.test"),
+        ("TrustedProviders", "Google"),
+        ("RequiredScope", "chat/use"),
+        ("GroupFeatures", "guests=channels+support"),
+    ],
+)
+def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None:
+    assert accepts(parameter, value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("UserPoolId", "AbCdEfGhI"),
+        ("UserPoolId", "us-east-1_AbC/../x"),
+        ("UserPoolClientIds", "a b"),
+        ("AllowedOrigins", ""),
+        ("AllowedOrigins", "app.example.test"),
+        ("AllowedOrigins", "https://app.example.test/"),
+        ("AllowedOrigins", "https://*.example.test"),
+        ("AllowedOrigins", "null"),
+        ("WhopCompanyId", ""),
+        ("WhopCompanyId", "biz_…"),
+        ("WhopCompanyId", "user_0123456789"),
+        ("WhopApiVersion", "latest"),
+        ("ChatFeatures", ""),
+        ("ChatFeatures", "admin"),
+        ("AliasEmailTemplate", "chat@example.test"),
+        ("AliasEmailTemplate", "chat@{sub}.example.test"),
+        ("AliasEmailTemplate", "{sub}@localhost"),
+        ("TrustedProviders", "Google, Facebook"),
+        ("RequiredScope", "chat/use chat/admin"),
+        ("GroupFeatures", "guests"),
+        ("GroupFeatures", "guests=payments"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused(parameter: str, value: str) -> None:
+    assert not accepts(parameter, value)
+
+
+def _broken_rules(**given: str) -> set[str]:
+    values = parameter_values(**given)
+    return {
+        name
+        for name, rule in template()["Rules"].items()
+        if holds(rule["RuleCondition"], values)
+        and not all(holds(assertion["Assert"], values) for assertion in rule["Assertions"])
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"Stage": "prod"},
+        {"Stage": "staging", "WhopBaseUrl": "https://sandbox-api.whop.com"},
+        {"Stage": "dev", "WhopBaseUrl": "http://127.0.0.1:8080", "AllowedOrigins": "*"},
+        {"EnrolmentEmail": "alias", "AliasEmailTemplate": "chat+{sub}@example.test"},
+        {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web,ios"},
+    ],
+)
+def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> None:
+    assert _broken_rules(**given) == set()
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"Stage": "prod", "WhopBaseUrl": "http://127.0.0.1:8080"}, "ProductionIsReal"),
+        ({"Stage": "prod", "WhopBaseUrl": "http://[::1]:8080"}, "ProductionIsReal"),
+        ({"Stage": "prod", "WhopBaseUrl": "https://sandbox-api.whop.com"}, "ProductionIsReal"),
+        ({"Stage": "prod", "AllowedOrigins": "*"}, "ProductionIsReal"),
+        ({"Stage": "prod", "AllowedOrigins": "https://app.example.test,*"}, "ProductionIsReal"),
+        ({"EnrolmentEmail": "alias"}, "AliasNeedsTemplate"),
+        ({"TokenUse": "id", "RequiredScope": "chat/use"}, "IdTokensHaveNoScopes"),
+        ({"UserPoolId": "us-east-1_AbCdEfGhI"}, "NamedPoolNeedsClients"),
+        ({"UserPoolClientIds": "web"}, "ClientsNeedNamedPool"),
+    ],
+)
+def test_parameters_that_contradict_each_other_break_a_rule(given: dict[str, str], rule: str) -> None:
+    assert _broken_rules(**given) == {rule}
+
+
+def test_every_parameter_is_described() -> None:
+    assert [name for name, each in template()["Parameters"].items() if not each.get("Description")] == []
+
+
+def test_only_what_nobody_else_can_know_has_no_default() -> None:
+    assert {name for name, each in template()["Parameters"].items() if "Default" not in each} == {
+        "WhopCompanyId",
+        "AllowedOrigins",
+    }

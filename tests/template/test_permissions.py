@@ -1,0 +1,137 @@
+"""Who may do what: one role a function, and no wildcard where AWS has a name."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.template.translation import Resource, Resources, deployed, of_type
+
+# Actions that AWS defines without a resource (Service Authorization Reference, "AWS X-Ray").
+WITHOUT_RESOURCE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+TABLE = {"Fn::GetAtt": ["UsersTable", "Arn"]}
+QUEUE = {"Fn::GetAtt": ["SyncQueue", "Arn"]}
+DEAD_LETTER_QUEUE = {"Fn::GetAtt": ["SyncDeadLetterQueue", "Arn"]}
+SECRET = {"Ref": "WhopSecret"}
+POOL_ARN = "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${PoolId}"
+USERS = {"GetItem", "PutItem", "DeleteItem"}
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+@pytest.fixture(scope="module")
+def resources() -> Resources:
+    return deployed()
+
+
+def _statements(role: Resource) -> Iterator[dict[str, Any]]:
+    for policy in role["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _allowed(resources: Resources, role: str, resource: Any) -> set[str]:
+    found = [each for each in _statements(resources[role]) if resource in _as_list(each["Resource"])]
+    return {action for each in found for action in _as_list(each["Action"])}
+
+
+def _pool(reference: Any) -> dict[str, Any]:
+    return {"Fn::Sub": [POOL_ARN, {"PoolId": reference}]}
+
+
+def test_every_function_has_a_role_of_its_own(resources: Resources) -> None:
+    roles = {
+        name: each["Properties"]["Role"]["Fn::GetAtt"][0]
+        for name, each in of_type(resources, "AWS::Lambda::Function").items()
+    }
+
+    assert len(set(roles.values())) == len(roles)
+    assert set(roles.values()) == set(of_type(resources, "AWS::IAM::Role"))
+
+
+def test_a_role_is_for_lambda_and_borrows_no_managed_policy(resources: Resources) -> None:
+    for role in of_type(resources, "AWS::IAM::Role").values():
+        (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+        assert "ManagedPolicyArns" not in role["Properties"]
+
+
+def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
+    for role in of_type(resources, "AWS::IAM::Role").values():
+        for statement in _statements(role):
+            actions, named = set(_as_list(statement["Action"])), _as_list(statement["Resource"])
+            assert not any("*" in action for action in actions)
+            if named == ["*"]:
+                assert actions <= WITHOUT_RESOURCE
+            else:
+                assert not any("*" in str(resource) for resource in named)
+
+
+def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(resources: Resources) -> None:
+    assert _allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
+    assert _allowed(resources, "MintTokenRole", SECRET) == {"secretsmanager:GetSecretValue"}
+    assert _allowed(resources, "MintTokenRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
+    assert _allowed(resources, "MintTokenRole", QUEUE) == {"sqs:SendMessage"}
+    assert _allowed(resources, "MintTokenRole", DEAD_LETTER_QUEUE) == set()
+
+
+def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
+    assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
+    assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
+    assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
+    assert _allowed(resources, "SyncUserRole", QUEUE) == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
+        "sqs:GetQueueAttributes",
+        "sqs:SendMessage",
+    }
+    assert _allowed(resources, "SyncUserRole", DEAD_LETTER_QUEUE) == {"sqs:SendMessage"}
+
+
+def test_the_sign_up_trigger_may_put_messages_on_the_queue_and_nothing_else(resources: Resources) -> None:
+    actions = {action for each in _statements(resources["OnSignupRole"]) for action in _as_list(each["Action"])}
+
+    assert actions == {"sqs:SendMessage", *LOGS, *WITHOUT_RESOURCE}
+    assert _allowed(resources, "OnSignupRole", QUEUE) == {"sqs:SendMessage"}
+
+
+@pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser"])
+def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) -> None:
+    assert _allowed(resources, f"{name}Role", {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}) == LOGS
+    logged = [each for each in _statements(resources[f"{name}Role"]) if LOGS & set(_as_list(each["Action"]))]
+    assert len(logged) == 1
+
+
+def test_permissions_follow_a_named_pool() -> None:
+    resources = deployed(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web")
+
+    for role in ("MintTokenRole", "SyncUserRole"):
+        assert _allowed(resources, role, _pool("us-east-1_AbCdEfGhI")) == {"cognito-idp:AdminGetUser"}
+
+
+@pytest.mark.parametrize(
+    ("given", "pool"),
+    [
+        ({}, {"Ref": "UserPool"}),
+        ({"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web"}, "us-east-1_AbCdEfGhI"),
+    ],
+)
+def test_cognito_may_call_the_trigger_for_this_pool_of_this_account_only(given: dict[str, str], pool: Any) -> None:
+    permission = deployed(**given)["SignUpPermission"]["Properties"]
+
+    assert permission == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"Ref": "OnSignupFunctionAliaslive"},
+        "Principal": "cognito-idp.amazonaws.com",
+        "SourceAccount": {"Ref": "AWS::AccountId"},
+        "SourceArn": _pool(pool),
+    }
+
+
+def test_every_permission_to_call_a_function_names_its_source(resources: Resources) -> None:
+    for permission in of_type(resources, "AWS::Lambda::Permission").values():
+        assert permission["Properties"]["SourceArn"]

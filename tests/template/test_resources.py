@@ -1,0 +1,254 @@
+"""Functions, queue, data and identity."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.template.translation import Resources, deployed, of_type, template, translated
+
+ON_BOTH = {
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_SERVICE_NAME",
+    "SYNC_QUEUE_URL",
+}
+ENROLMENT = ON_BOTH | {
+    "USER_POOL_ID",
+    "USERS_TABLE",
+    "WHOP_SECRET_ARN",
+    "WHOP_COMPANY_ID",
+    "WHOP_BASE_URL",
+    "WHOP_API_VERSION",
+    "WHOP_COMPANY_FIELD",
+    "ENROLMENT_EMAIL",
+    "ALIAS_EMAIL_TEMPLATE",
+    "TRUSTED_PROVIDERS",
+}
+MINTING = (
+    ENROLMENT
+    | {"USER_POOL_CLIENT_IDS", "TOKEN_USE", "CHAT_FEATURES", "TOKEN_TTL_MINUTES"}
+    | {
+        "REQUIRED_SCOPE",
+        "DENIED_GROUPS",
+        "GROUP_FEATURES",
+    }
+)
+SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL"}
+
+
+@pytest.fixture(scope="module")
+def resources() -> Resources:
+    return deployed()
+
+
+def _properties(resources: Resources, name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = resources[name]["Properties"]
+    return properties
+
+
+# ------------------------------------------------------------------------------------------------------- functions
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [("MintTokenFunction", MINTING), ("OnSignupFunction", ON_BOTH), ("SyncUserFunction", SYNCING)],
+)
+def test_a_function_knows_its_settings_and_no_more(resources: Resources, function: str, names: set[str]) -> None:
+    assert _properties(resources, function)["Environment"]["Variables"].keys() == names
+
+
+def test_no_function_is_given_the_api_key(resources: Resources) -> None:
+    everything = json.dumps(resources)
+
+    assert "resolve:secretsmanager" not in everything
+    assert _properties(resources, "WhopSecret").keys() == {"Description"}
+
+
+def test_lists_reach_the_functions_as_they_were_given() -> None:
+    resources = deployed(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web,ios", TrustedProviders="Google,Okta")
+    variables = _properties(resources, "MintTokenFunction")["Environment"]["Variables"]
+
+    assert variables["USER_POOL_CLIENT_IDS"] == {"Fn::Join": [",", ["web", "ios"]]}
+    assert variables["TRUSTED_PROVIDERS"] == {"Fn::Join": [",", ["Google", "Okta"]]}
+
+
+def test_the_functions_run_where_their_wheels_are_for() -> None:
+    resources = deployed(Architecture="arm64")
+
+    for function in of_type(resources, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Architectures"] == ["arm64"]
+        assert function["Properties"]["Runtime"] == "python3.13"
+    (layer,) = of_type(resources, "AWS::Lambda::LayerVersion").values()
+    assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
+
+
+def test_the_sign_up_trigger_ends_before_cognito_stops_waiting(resources: Resources) -> None:
+    assert _properties(resources, "OnSignupFunction")["Timeout"] < 5
+
+
+def _version(function: str, **given: str) -> set[str]:
+    """The logical id of the function's version: another one is another version."""
+    versions = of_type(translated({}, **given)["Resources"], "AWS::Lambda::Version")
+    return {name for name, each in versions.items() if each["Properties"]["FunctionName"] == {"Ref": function}}
+
+
+@pytest.mark.parametrize("function", ["MintTokenFunction", "OnSignupFunction", "SyncUserFunction"])
+def test_a_parameter_that_reaches_a_function_publishes_a_version_of_it_and_no_other_does(function: str) -> None:
+    """Callers go by versions; and AWS refuses to publish another version of a function that has not changed."""
+    properties = template()["Resources"][function]["Properties"]
+    before = _version(function)
+    # whatever is told from the value before will do here: no value is checked against its pattern
+    published = {name for name in template()["Parameters"] if _version(function, **{name: "another"}) != before}
+
+    assert published == _parameters_in([properties["Environment"], {"Ref": "Architecture"}])
+
+
+def _parameters_in(node: Any) -> set[str]:
+    if isinstance(node, list):
+        return {name for each in node for name in _parameters_in(each)}
+    if not isinstance(node, dict):
+        return set()
+    if node.keys() == {"Ref"}:
+        return {node["Ref"]} & set(template()["Parameters"])
+    return _parameters_in(list(node.values()))
+
+
+def test_what_carries_the_parameters_into_the_version_is_never_deployed(resources: Resources) -> None:
+    for function in of_type(resources, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Code"].keys() == {"S3Bucket", "S3Key"}
+
+
+def test_every_log_is_deleted_after_the_days_that_were_asked_for() -> None:
+    resources = deployed(LogRetentionDays="7")
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+
+    assert {each["Properties"]["RetentionInDays"] for each in groups.values()} == {"7"}
+    logged = {
+        each["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+        for each in of_type(resources, "AWS::Lambda::Function").values()
+    }
+    stage = _properties(resources, "HttpApiApiGatewayDefaultStage")
+    assert {*logged, stage["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0]} == set(groups)
+
+
+# ------------------------------------------------------------------------------------------------------------ queue
+
+
+def test_a_message_stays_hidden_while_the_function_may_still_be_at_it(resources: Resources) -> None:
+    """Six times the timeout: AWS, "Configuring a queue to use with Lambda"."""
+    visibility = _properties(resources, "SyncQueue")["VisibilityTimeout"]
+
+    assert visibility >= 6 * _properties(resources, "SyncUserFunction")["Timeout"]
+
+
+def test_an_outage_of_a_day_makes_no_dead_letters(resources: Resources) -> None:
+    attempts = _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"]
+    shortest_waits = [min(2**attempt, 900) / 2 for attempt in range(1, attempts)]
+
+    assert sum(shortest_waits) >= 24 * 3600
+
+
+def test_a_message_reaches_the_dead_letter_queue_before_it_would_be_forgotten(resources: Resources) -> None:
+    queue = _properties(resources, "SyncQueue")
+    longest = queue["RedrivePolicy"]["maxReceiveCount"] * 900
+
+    assert longest < queue["MessageRetentionPeriod"] < 14 * 86400
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["SyncDeadLetterQueue", "Arn"]}
+    assert _properties(resources, "SyncDeadLetterQueue")["MessageRetentionPeriod"] == 14 * 86400
+
+
+def test_a_failed_message_does_not_hold_up_its_neighbours(resources: Resources) -> None:
+    source = _properties(resources, "SyncUserFunctionSync")
+
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert source["FunctionName"] == {"Ref": "SyncUserFunctionAliaslive"}
+
+
+def test_messages_are_encrypted(resources: Resources) -> None:
+    queues = of_type(resources, "AWS::SQS::Queue").values()
+
+    assert all(each["Properties"]["SqsManagedSseEnabled"] is True for each in queues)
+
+
+# ------------------------------------------------------------------------------------------------- data and identity
+
+
+def test_the_users_table_outlives_mistakes(resources: Resources) -> None:
+    table = resources["UsersTable"]
+
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["Properties"]["DeletionProtectionEnabled"] == "true"
+    assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_the_users_table_is_one_key_and_a_time_to_live(resources: Resources) -> None:
+    table = _properties(resources, "UsersTable")
+
+    assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": "pk", "AttributeType": "S"}]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_the_pool_of_the_stack_outlives_it(resources: Resources) -> None:
+    for name in ("UserPool", "UserPoolClient"):
+        assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert _properties(resources, "UserPool")["DeletionProtection"] == "ACTIVE"
+
+
+def test_people_sign_in_with_a_verified_address_in_any_case(resources: Resources) -> None:
+    pool = _properties(resources, "UserPool")
+
+    assert pool["UsernameAttributes"] == ["email"]
+    assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
+    assert pool["AutoVerifiedAttributes"] == ["email"]
+    assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
+
+
+def test_the_client_is_one_for_apps(resources: Resources) -> None:
+    client = _properties(resources, "UserPoolClient")
+
+    assert client["GenerateSecret"] is False
+    assert set(client["ExplicitAuthFlows"]) == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"}
+    assert client["PreventUserExistenceErrors"] == "ENABLED"
+    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (30, "minutes")
+
+
+def test_the_pool_announces_sign_ups_until_it_is_detached() -> None:
+    attached, detached = deployed(), deployed(SignUpTrigger="detached")
+
+    assert _properties(attached, "UserPool")["LambdaConfig"] == {
+        "PostConfirmation": {"Ref": "OnSignupFunctionAliaslive"}
+    }
+    assert _properties(detached, "UserPool")["LambdaConfig"] == {}
+
+
+def test_a_named_pool_is_used_and_none_created() -> None:
+    resources = deployed(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web")
+
+    assert not {"UserPool", "UserPoolClient"} & resources.keys()
+    assert (
+        _properties(resources, "MintTokenFunction")["Environment"]["Variables"]["USER_POOL_ID"] == "us-east-1_AbCdEfGhI"
+    )
+
+
+def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
+    outputs = template()["Outputs"]
+
+    assert outputs.keys() == {
+        "ApiUrl",
+        "UserPoolId",
+        "UserPoolClientId",
+        "WhopSecretArn",
+        "UsersTableName",
+        "SyncQueueUrl",
+        "SyncDeadLetterQueueUrl",
+        "MintTokenFunctionName",
+        "OnSignupFunctionName",
+        "OnSignupFunctionArn",
+        "SyncUserFunctionName",
+    }
+    assert all(each["Description"] for each in outputs.values())
