@@ -25,13 +25,18 @@ def _compose(settings: MintSettings) -> HttpApi:
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         token_use=settings.token_use,
+        required_scope=settings.required_scope,
         key_set=KeySet(http_fetch(http, jwks_url(settings.user_pool_id, aws_endpoint(os.environ)))),
     )
     minting = Minting(
         verifier,
         parts.enrolment,
         parts.whop,
-        ScopePolicy(settings.chat_features),
+        ScopePolicy(
+            settings.chat_features,
+            denied_groups=settings.denied_groups,
+            group_features=settings.group_features,
+        ),
         parts.queue,
         _observer,
         pool_id=settings.user_pool_id,

@@ -1,6 +1,7 @@
 """The Whop API key: read from Secrets Manager, cached, re-read when Whop stops accepting it."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 MAX_AGE_SECONDS = 300.0
-# A key that Whop refuses for good must not turn every request into a read of the secret.
-REREAD_COOLDOWN_SECONDS = 10.0
+# With a key that Whop refuses, or while Secrets Manager fails, not every request asks for the secret again.
+ASK_COOLDOWN_SECONDS = 10.0
 
 
 class NotConfigured(Exception):
@@ -38,36 +39,41 @@ class ApiKey:
         self._max_age = max_age
         self._clock = clock
         self._value: str | None = None
-        self._read_at = 0.0
+        self._read_at = self._asked_in_vain_at = -math.inf
 
     def current(self) -> str:
         """The cached key, at most ``max_age`` seconds old; an older one only while Secrets Manager fails.
 
         Raises `NotConfigured`, and `whop_chat.aws.AwsError` if there is no key to fall back on.
         """
-        if self._value is not None and self._clock() - self._read_at < self._max_age:
-            return self._value
-        try:
+        if self._value is None:
             return self._read()
-        except aws.AwsError:
-            if self._value is None:
-                raise
-            return self._value
+        if self._clock() - self._read_at >= self._max_age and self._may_ask_again():
+            try:
+                return self._read()
+            except aws.AwsError:
+                self._asked_in_vain_at = self._clock()
+        return self._value
 
     def after_refusal(self, refused: str) -> str | None:
         """Another key than ``refused``, which Whop answered with 401; None if the secret still holds that one."""
-        if self._value == refused and self._clock() - self._read_at >= REREAD_COOLDOWN_SECONDS:
+        if self._value == refused and self._may_ask_again():
+            self._asked_in_vain_at = self._clock()
             self._read()
         return self._value if self._value != refused else None
+
+    def _may_ask_again(self) -> bool:
+        return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
 
     def _read(self) -> str:
         try:
             secret = aws.call(self._secrets.get_secret_value, SecretId=self._secret_arn).get("SecretString", "")
         except aws.AwsError as error:
             # AWS answers a secret that exists but has no value with this code (GetSecretValue).
-            if error.code == "ResourceNotFoundException":
-                raise NotConfigured("the secret of the Whop API key has no value") from None
-            raise
+            if error.code != "ResourceNotFoundException":
+                raise
+            secret = ""
+        self._value = None  # A secret that has become unusable is told each time, not only the first.
         self._value = _api_key(secret)
         self._read_at = self._clock()
         return self._value

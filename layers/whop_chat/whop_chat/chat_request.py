@@ -19,6 +19,10 @@ class BodyTooLarge(Exception):
     """The body is longer than `MAX_BODY_BYTES`."""
 
 
+class UnsupportedMediaType(Exception):
+    """The body says that it is something else than JSON."""
+
+
 class MissingToken(Exception):
     """There is no bearer token in the request (RFC 6750, section 2.1)."""
 
@@ -47,11 +51,12 @@ def bearer_token(event: Mapping[str, Any]) -> str:
 def requested_features(event: Mapping[str, Any]) -> list[str] | None:
     """The features a body asks to be narrowed to, None for an empty body or object.
 
-    Raises `BodyTooLarge`, and `BadRequest` for anything but ``{"features": ["…"]}``.
+    Raises `BodyTooLarge`, `UnsupportedMediaType`, and `BadRequest` for anything but ``{"features": ["…"]}``.
     """
     body = _body(event)
     if not body.strip():
         return None
+    _require_json(event)
     try:
         document = read_json(body)
     except Malformed:
@@ -78,6 +83,13 @@ def _body(event: Mapping[str, Any]) -> bytes:
     if len(data) > MAX_BODY_BYTES:
         raise BodyTooLarge
     return data
+
+
+def _require_json(event: Mapping[str, Any]) -> None:
+    """Raise `UnsupportedMediaType` for a Content-Type that is not JSON's; none at all is taken for JSON."""
+    for name, value in _headers(event).items():
+        if name.lower() == "content-type" and value.partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedMediaType
 
 
 def _headers(event: Mapping[str, Any]) -> Mapping[str, str]:

@@ -49,6 +49,9 @@ _REPAIRS = 2
 _CREATES = 4
 
 
+BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
+
+
 class EnrolmentInProgress(Exception):
     """Another attempt for the same user is under way; ask again in ``retry_after`` seconds."""
 
@@ -60,7 +63,7 @@ class UserDenied(Exception):
 
 
 class Blocked(Exception):
-    """The user cannot be enrolled as things stand; ``reason`` is recorded on the user.
+    """The user cannot be enrolled as things stand; ``reason`` is recorded on the user, one of `BLOCK_REASONS`:
 
     ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``
     (Whop answered with an account that is not the one asked for), ``enrolment_rejected`` (Whop refused the address).

@@ -70,11 +70,13 @@ class Minting:
         caller = self._verifier.verify(cognito_token, deadline=deadline)
         user = UserRef(pool_id=self._pool_id, sub=caller.sub, username=caller.username)
         self._observer.concerns(user)
-        scopes = self._policy.scopes(features)
+        scopes = self._policy.scopes(features, groups=caller.groups)
         link = self._linked(user, deadline)
-        granted, now = self._minted(user, link, scopes, deadline)
-        if link.created:
-            self._ask_for_profile(user)
+        try:
+            granted, now = self._minted(user, link, scopes, deadline)
+        finally:
+            if link.created:
+                self._ask_for_profile(user)
         return ChatToken(
             token=granted.token,
             expires_at=granted.expires_at,
@@ -106,6 +108,8 @@ class Minting:
                 if repaired is None:
                     raise
                 link = repaired
+                if link.created:
+                    self._ask_for_profile(user)
             else:
                 if not now < token.expires_at <= now + self._ttl:
                     raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
@@ -113,7 +117,7 @@ class Minting:
         raise AssertionError("unreachable")
 
     def _ask_for_profile(self, user: UserRef) -> None:
-        """The name can wait until the token is answered, and must not cost the caller the token."""
+        """A new user gets their name by the queue: it can wait, and must not cost the caller the token."""
         try:
             self._queue.send(user)
         except AwsError as error:

@@ -18,9 +18,20 @@ _SECRETS = re.compile(
 )
 
 
-def redacted(text: str) -> str:
-    """``text`` without tokens and e-mail addresses."""
-    return _SECRETS.sub("[redacted]", text)
+def redacted(value: Any) -> Any:
+    """``value``, of what JSON is made of, without tokens and e-mail addresses in any text."""
+    if isinstance(value, str):
+        return _SECRETS.sub("[redacted]", value)
+    if isinstance(value, dict):
+        return {redacted(key): redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item) for item in value]
+    return value
+
+
+def _line(fields: dict[str, Any]) -> str:
+    # Redacted first: in the finished line an escaped newline before an address would look like a part of it.
+    return json.dumps(redacted(fields), default=lambda value: redacted(str(value)), ensure_ascii=False)
 
 
 class Observer:
@@ -32,35 +43,46 @@ class Observer:
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
         self._logger = logger
         self._metrics = metrics
+        self._anything_counted = False
 
     def started(self, context: Any) -> None:
         """A new invocation: forget the last one's user, and know this one's request id."""
-        self._logger.thread_safe_clear_keys()
+        self.concerns(None)
         self._logger.append_keys(request_id=getattr(context, "aws_request_id", None))
 
-    def concerns(self, user: UserRef) -> None:
-        """Put ``user`` on the lines that follow."""
-        self._logger.append_keys(sub=user.sub)
+    def concerns(self, user: UserRef | None) -> None:
+        """Put ``user``, or nobody, on the lines that follow."""
+        if user is None:
+            self._logger.remove_keys(["sub"])
+        else:
+            self._logger.append_keys(sub=user.sub)
 
     def counted(self, metric: str, message: str, **fields: Any) -> None:
         """Something expected happened."""
         self._logger.info(message, **fields)
-        self._metrics.add_metric(metric, MetricUnit.Count, 1)
+        self._count(metric)
 
     def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
         """Something failed in a way that is provided for: its kind and reason, no stack."""
-        self._logger.warning(message, error=type(error).__name__, reason=str(error))
+        detail = getattr(error, "detail", None)
+        self._logger.warning(message, error=type(error).__name__, reason=str(error), detail=detail)
         if metric:
-            self._metrics.add_metric(metric, MetricUnit.Count, 1)
+            self._count(metric)
 
     def broke(self, message: str) -> None:
         """A defect: call it in the ``except`` block, for the stack."""
         self._logger.exception(message)
-        self._metrics.add_metric("Defect", MetricUnit.Count, 1)
+        self._count("Defect")
 
     def finished(self) -> None:
-        """Write the metrics of this invocation."""
-        self._metrics.flush_metrics()
+        """Write the metrics of this invocation, if there are any."""
+        if self._anything_counted:
+            self._metrics.flush_metrics()
+        self._anything_counted = False
+
+    def _count(self, metric: str) -> None:
+        self._metrics.add_metric(metric, MetricUnit.Count, 1)
+        self._anything_counted = True
 
 
 def observer() -> Observer:
@@ -68,5 +90,5 @@ def observer() -> Observer:
     # httpx logs each URL at INFO, botocore each request at DEBUG.
     for name in ("httpx", "httpcore", "botocore", "boto3", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logger = Logger(json_serializer=lambda line: redacted(json.dumps(line, default=str, ensure_ascii=False)))
+    logger = Logger(json_serializer=_line)
     return Observer(logger, Metrics())

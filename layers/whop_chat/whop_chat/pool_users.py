@@ -23,7 +23,8 @@ class UserGone(Exception):
 class PoolUser:
     """The attributes that enrolment and profiles need.
 
-    ``providers`` names the identity providers of a federated user and is empty for a native one.
+    ``providers`` names the identity providers that write the user's attributes: of a federated user, and of a native
+    one to whom an external identity was linked. It is empty for other native users.
     """
 
     sub: str
@@ -63,7 +64,7 @@ class PoolUsers:
             email=attributes.get("email") or None,
             email_verified=attributes.get("email_verified") == "true",
             name=_display_name(attributes),
-            providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" else (),
+            providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
         )
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
-from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken
+from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito import KeysUnavailable, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserGone
-from whop_chat.scopes import FeatureNotAllowed, UnknownFeature
+from whop_chat.scopes import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.whop import (
     WhopForbidden,
     WhopInvalidResponse,
@@ -46,14 +46,17 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "insufficient_scope": Kind(403, "The token lacks a scope that this endpoint asks for."),
         "feature_not_allowed": Kind(403, "A chat feature was asked for that is not enabled here."),
         "user_gone": Kind(403, "This user does not exist any more, or is disabled."),
+        "group_denied": Kind(403, "This user's group may not use the chat."),
         "user_denied": Kind(403, "This user may not use the chat."),
         "no_verified_email": Kind(403, "The user has to verify their e-mail address first."),
         "identity_conflict": Kind(403, "The user's e-mail address belongs to another chat user."),
         "identity_mismatch": Kind(403, "The chat account found for this user is not theirs."),
         "enrolment_rejected": Kind(403, "The chat service does not accept this user's e-mail address."),
+        "enrolment_blocked": Kind(403, "The user cannot be given a chat account."),
         "not_found": Kind(404, "There is nothing here."),
         "method_not_allowed": Kind(405, "A token is asked for with POST."),
         "request_too_large": Kind(413, "The body is too large."),
+        "unsupported_media_type": Kind(415, "A body is JSON, with Content-Type application/json."),
         "internal_error": Kind(500, "Something went wrong here."),
         "whop_unauthorized": Kind(502, "The chat service does not accept this server's key."),
         "whop_forbidden": Kind(502, "This server's key lacks a permission at the chat service."),
@@ -127,15 +130,17 @@ _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (BadRequest, _with_detail("invalid_request")),
     (UnknownFeature, _with_detail("invalid_request")),
     (BodyTooLarge, _plain("request_too_large")),
+    (UnsupportedMediaType, _plain("unsupported_media_type")),
     (MissingToken, _challenge("missing_token", "Bearer")),
     (AmbiguousToken, _challenge("invalid_token", 'Bearer error="invalid_request"')),
     (TokenRefused, _challenge("invalid_token", 'Bearer error="invalid_token"')),
     (TokenNotAllowed, _challenge("insufficient_scope", 'Bearer error="insufficient_scope"')),
     (KeysUnavailable, _plain("keys_unavailable")),
     (FeatureNotAllowed, _plain("feature_not_allowed")),
+    (GroupDenied, _plain("group_denied")),
     (UserGone, _plain("user_gone")),
     (UserDenied, _plain("user_denied")),
-    (Blocked, lambda error: Problem(error.reason)),
+    (Blocked, lambda error: Problem(error.reason if error.reason in BLOCK_REASONS else "enrolment_blocked")),
     (EnrolmentInProgress, _plain("enrolment_in_progress")),
     (NotConfigured, _plain("not_configured")),
     (WhopUnauthorized, _plain("whop_unauthorized")),

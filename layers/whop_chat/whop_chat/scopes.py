@@ -18,35 +18,58 @@ class UnknownFeature(ValueError):
 
 
 class FeatureNotAllowed(Exception):
-    """A known feature that this deployment does not grant."""
+    """A known feature that this deployment, or a group of the user, does not grant."""
+
+
+class GroupDenied(Exception):
+    """The user is in a group whose members may not chat."""
 
 
 class ScopePolicy:
-    """What a caller may be granted: the server's features, which a request can narrow and never widen."""
+    """What a caller may be granted: the server's features, which groups and requests can narrow and never widen.
 
-    def __init__(self, features: Collection[str]) -> None:
+    ``denied_groups`` get nothing. ``group_features`` says what the members of a group get at most; a user who is in
+    several gets what all of them allow. Group names are compared exactly, as Cognito does.
+    """
+
+    def __init__(
+        self,
+        features: Collection[str],
+        *,
+        denied_groups: Collection[str] = (),
+        group_features: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         # An empty list of scopes makes Whop grant everything the API key holds, so it must not be expressible.
         if not features:
             raise ValueError("at least one chat feature is needed")
-        self._features = frozenset(_known(features))
+        self._features = _known(features)
+        self._denied_groups = frozenset(denied_groups)
+        self._group_features = {group: _known(allowed) for group, allowed in group_features.items()}
 
-    def scopes(self, requested: Collection[str] | None = None) -> tuple[str, ...]:
+    def scopes(self, requested: Collection[str] | None = None, *, groups: Collection[str] = ()) -> tuple[str, ...]:
         """The scopes for ``requested`` features, or for all allowed ones if None; sorted, never empty.
 
-        Raises `UnknownFeature`, and `FeatureNotAllowed` for a feature outside the policy.
+        Raises `GroupDenied`, `UnknownFeature`, and `FeatureNotAllowed` for a feature outside the policy.
         """
+        allowed = self._allowed(groups)
         if requested is None:
-            granted = self._features
+            granted = allowed
         elif not requested:
             raise UnknownFeature("the list of features is empty")
         else:
-            granted = frozenset(_known(requested))
-        if not granted <= self._features:
+            granted = _known(requested)
+        if not granted or not granted <= allowed:
             raise FeatureNotAllowed
         return tuple(sorted(scope for feature in granted for scope in FEATURE_SCOPES[feature]))
 
+    def _allowed(self, groups: Collection[str]) -> frozenset[str]:
+        if not self._denied_groups.isdisjoint(groups):
+            raise GroupDenied
+        narrowing = (self._group_features[group] for group in groups if group in self._group_features)
+        return self._features.intersection(*narrowing)
 
-def _known(features: Collection[str]) -> Collection[str]:
+
+def _known(features: Collection[str]) -> frozenset[str]:
     if unknown := [feature for feature in features if feature not in FEATURE_SCOPES]:
         raise UnknownFeature(f"{len(unknown)} unknown chat feature(s); known are {', '.join(FEATURE_SCOPES)}")
-    return features
+    return frozenset(features)

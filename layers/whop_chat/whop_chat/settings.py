@@ -7,13 +7,14 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from whop_chat.scopes import FEATURE_SCOPES
 
-LOOPBACK_HOSTS = ("127.0.0.1", "::1")
-_WHOP_HOSTS = ("api.whop.com", "sandbox-api.whop.com")
+# The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
+_WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+_ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
 
 
 class SettingsError(Exception):
@@ -70,21 +71,21 @@ def _features(value: str) -> tuple[str, ...]:
     return items
 
 
+def _group_features(value: str) -> Mapping[str, tuple[str, ...]]:
+    """``group=feature+feature`` for each group, separated by commas."""
+    result: dict[str, tuple[str, ...]] = {}
+    for item in _optional_list(value):
+        group, equals, features = (part.strip() for part in item.rpartition("="))
+        if not group or not equals or group in result:
+            raise ValueError("is not like group=channels+dms, with each group once")
+        result[group] = _features(features.replace("+", ","))
+    return MappingProxyType(result)
+
+
 def _ttl_minutes(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 5 <= int(value) <= 180):
         raise ValueError("is not a whole number from 5 to 180")
     return int(value)
-
-
-def _whop_base_url(value: str) -> str:
-    """Whop's production or sandbox host over https; plain http only to this machine, for local runs."""
-    url = urlsplit(value)
-    bare = not (url.username or url.password or url.query or url.fragment or url.path.strip("/"))
-    whop = url.scheme == "https" and url.netloc in _WHOP_HOSTS
-    local = url.scheme == "http" and url.hostname in LOOPBACK_HOSTS
-    if not (bare and (whop or local)):
-        raise ValueError("is neither Whop's production nor its sandbox API, nor a loopback address")
-    return value.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +121,20 @@ class EnrolmentSettings(SignUpSettings):
     users_table: str = _setting("USERS_TABLE", _text)
     whop_secret_arn: str = _setting("WHOP_SECRET_ARN", _text)
     whop_company_id: str = _setting("WHOP_COMPANY_ID", _matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
-    whop_base_url: str = _setting("WHOP_BASE_URL", _whop_base_url)
+    whop_base_url: str = _setting(
+        "WHOP_BASE_URL", _matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
+    )
     whop_api_version: str = _setting("WHOP_API_VERSION", _matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
     whop_company_field: Literal["account_id", "company_id"] = _setting(
         "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
     )
     enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
-    alias_email_template: str | None = _setting("ALIAS_EMAIL_TEMPLATE", _optional_text)
+    alias_email_template: str = _setting("ALIAS_EMAIL_TEMPLATE", _matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
     trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
+
+    def __post_init__(self) -> None:
+        if self.enrolment_email == "alias" and not self.alias_email_template:
+            raise SettingsError("ALIAS_EMAIL_TEMPLATE is needed when ENROLMENT_EMAIL is alias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +145,9 @@ class MintSettings(EnrolmentSettings):
     token_use: Literal["access", "id"] = _setting("TOKEN_USE", _one_of("access", "id"))
     chat_features: tuple[str, ...] = _setting("CHAT_FEATURES", _features)
     token_ttl_minutes: int = _setting("TOKEN_TTL_MINUTES", _ttl_minutes)
+    required_scope: str | None = _setting("REQUIRED_SCOPE", _optional_text)
+    denied_groups: tuple[str, ...] = _setting("DENIED_GROUPS", _optional_list)
+    group_features: Mapping[str, tuple[str, ...]] = _setting("GROUP_FEATURES", _group_features)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

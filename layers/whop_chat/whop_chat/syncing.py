@@ -20,7 +20,7 @@ from whop_chat.observability import Observer
 from whop_chat.pool_users import UserGone
 from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode
 from whop_chat.users import Lost, Record, Status
-from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopRefused, WhopUnauthorized
+from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 _SECONDS_PER_USER = 8.0
 _MAX_BACKOFF_SECONDS = 900
@@ -78,8 +78,8 @@ class Syncing:
             return
         try:
             self._whop.set_profile(record.whop_user_id, name=name, deadline=deadline)
-        except (WhopUnauthorized, WhopForbidden):
-            raise
+        except (WhopUnauthorized, WhopForbidden, WhopNotFound):
+            raise  # A wrong key or company, which an operator puts right.
         except WhopRefused as error:
             # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
             self._observer.failed("profile refused", error, metric="ProfileRefused")
@@ -117,6 +117,7 @@ class Batch:
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
     def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
+        self._observer.concerns(None)
         # A user who is begun is finished: the last seconds are left to the messages' next delivery.
         if remaining < _SECONDS_PER_USER + 1:
             return self._postponed(record, 1)

@@ -54,6 +54,7 @@ def exchange(client: httpx.Client, request: httpx.Request, *, deadline: Deadline
         raise TransportError(type(error).__name__) from None
     finally:
         _deadline.reset(token)
+        client.cookies.clear()  # What one user's answer sets must not go with another's request.
 
 
 def _read(response: httpx.Response, max_bytes: int) -> bytes:

@@ -77,7 +77,7 @@ class WhopRateLimited(WhopError):
 
 
 class WhopUnavailable(WhopError):
-    """No answer, or a 5xx: what the call did is unknown."""
+    """No answer, a 5xx, or a 4xx that says the request was not processed: what the call did is unknown."""
 
 
 class WhopInvalidResponse(WhopError):
@@ -189,7 +189,7 @@ class Whop:
         """
 
         def bearing(answer: Any) -> list[Account]:
-            return [_account(row) for row in _rows(answer) if _external_id(row) == external_id]
+            return [_account(row) for row in _rows(answer) if _bears(row, external_id)]
 
         query = {"external_id": external_id}
         return self._call("find_accounts", "GET", "/accounts", bearing, query=query, deadline=deadline)
@@ -241,11 +241,16 @@ class Whop:
         key = self._api_key.current()
         try:
             return attempt(key)
-        except WhopUnauthorized:
+        except WhopUnauthorized as refusal:
             newer = self._api_key.after_refusal(key)
             if newer is None:
                 raise
+            repeated = refusal.repeated
+        try:
             return attempt(newer)
+        except WhopError as error:
+            error.repeated |= repeated
+            raise
 
     def _respect_wait(self, operation: Operation) -> None:
         wait = self._not_before.get(operation, 0.0) - self._clock()
@@ -279,7 +284,7 @@ class Whop:
             raise self._error(operation, response)
         try:
             return parse(json.loads(response.body))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise WhopInvalidResponse(operation, status=response.status, replayed=_replayed(response)) from None
 
     def _error(self, operation: Operation, response: Response) -> WhopError:
@@ -291,7 +296,7 @@ class Whop:
             if not replayed:
                 self._not_before[operation] = self._clock() + wait
             return WhopRateLimited(operation, wait, replayed=replayed)
-        if status >= 500:
+        if status >= 500 or status in _NOT_PROCESSED:
             return WhopUnavailable(operation, status=status, code=code, replayed=replayed)
         if status >= 400:
             kind = _REFUSALS.get(status, WhopRefused)
@@ -299,6 +304,8 @@ class Whop:
         return WhopInvalidResponse(operation, status=status, replayed=replayed)
 
 
+# RFC 9110, section 15.5.9, and RFC 8470, section 5.2: the request may be sent again as it is.
+_NOT_PROCESSED = (408, 425)
 _REFUSALS: Mapping[int, type[WhopRefused]] = {
     401: WhopUnauthorized,
     403: WhopForbidden,
@@ -341,7 +348,16 @@ def _account(answer: Any) -> Account:
 
 
 def _external_id(answer: Mapping[str, Any]) -> str | None:
+    """The top-level id, else the one in the metadata."""
     return _optional(answer.get("external_id") or (answer.get("metadata") or {}).get("external_id"))
+
+
+def _bears(row: Any, external_id: str) -> bool:
+    """Whether ``row`` is an account with this id; the rows of others may be as odd as they like."""
+    try:
+        return _external_id(row) == external_id
+    except (AttributeError, TypeError, ValueError):
+        return False
 
 
 def _rows(answer: Any) -> list[Any]:

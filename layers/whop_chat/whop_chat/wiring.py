@@ -46,5 +46,5 @@ def enrolment_parts(settings: EnrolmentSettings, session: boto3.Session, http: h
 
 def _addresses(settings: EnrolmentSettings) -> Addresses:
     if settings.enrolment_email == "alias":
-        return AliasAddress(settings.alias_email_template or "")
+        return AliasAddress(settings.alias_email_template)
     return VerifiedAddress(frozenset(settings.trusted_providers))

@@ -1,0 +1,119 @@
+"""A pool, a table, a queue and a secret at moto, with Whop and the pool's keys behind one fake of the internet."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from moto import mock_aws
+
+from tests.unit import tokens
+from tests.unit.fakes import API_KEY, API_VERSION, COMPANY_ID
+from whop_chat import transport
+from whop_chat.identity import UserRef
+
+
+class Internet:
+    """Answers for Cognito's keys and for Whop; any other host does not answer."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        match request.url.host, request.method, request.url.path:
+            case "cognito-idp.eu-west-1.amazonaws.com", "GET", _:
+                return httpx.Response(200, content=tokens.key_set_document(tokens.signing_key()))
+            case "api.whop.com", "POST", "/api/v1/accounts":
+                body = json.loads(request.content)
+                owner = {"id": f"user_{body['email'].partition('@')[0]}"}
+                account = {"id": "biz_Child", "owner": owner, "parent_account": {"id": COMPANY_ID}}
+                return httpx.Response(201, json={**body, **account})
+            case "api.whop.com", "POST", "/api/v1/access_tokens":
+                body = json.loads(request.content)
+                answer = {"token": f"whop-token-of-{body['user_id']}", "expires_at": body["expires_at"]}
+                return httpx.Response(200, json=answer)
+            case "api.whop.com", "PATCH", _:
+                return httpx.Response(200, json={})
+        raise httpx.ConnectError("nobody there")
+
+    def bodies(self, path: str) -> list[Any]:
+        """What was sent to this path of Whop."""
+        return [json.loads(request.content) for request in self.requests if request.url.path == f"/api/v1{path}"]
+
+
+class Cloud:
+    """What the functions find around them, and the environment that names it."""
+
+    def __init__(self) -> None:
+        self.internet = Internet()
+        self.cognito = boto3.client("cognito-idp")
+        self.sqs = boto3.client("sqs")
+        self.pool_id = self.cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
+        boto3.client("dynamodb").create_table(
+            TableName="users",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        secret = boto3.client("secretsmanager").create_secret(Name="whop", SecretString=API_KEY)
+        self.queue_url = self.sqs.create_queue(QueueName="sync")["QueueUrl"]
+        self.dead_letter_queue_url = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
+        self.environment = {
+            "SYNC_QUEUE_URL": self.queue_url,
+            "SYNC_DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
+            "USER_POOL_ID": self.pool_id,
+            "USER_POOL_CLIENT_IDS": tokens.CLIENT_ID,
+            "USERS_TABLE": "users",
+            "WHOP_SECRET_ARN": secret["ARN"],
+            "WHOP_COMPANY_ID": COMPANY_ID,
+            "WHOP_BASE_URL": "https://api.whop.com",
+            "WHOP_API_VERSION": API_VERSION,
+            "WHOP_COMPANY_FIELD": "account_id",
+            "ENROLMENT_EMAIL": "verified",
+            "ALIAS_EMAIL_TEMPLATE": "",
+            "TRUSTED_PROVIDERS": "",
+            "TOKEN_USE": "access",
+            "CHAT_FEATURES": "channels,dms",
+            "TOKEN_TTL_MINUTES": "60",
+            "REQUIRED_SCOPE": "",
+            "DENIED_GROUPS": "",
+            "GROUP_FEATURES": "",
+        }
+
+    def sign_up(self, name: str) -> UserRef:
+        """A confirmed user with a verified address."""
+        attributes = {"email": f"{name}@example.test", "email_verified": "true", "name": name.title()}
+        answer = self.cognito.admin_create_user(
+            UserPoolId=self.pool_id,
+            Username=name,
+            UserAttributes=[{"Name": key, "Value": value} for key, value in attributes.items()],
+            MessageAction="SUPPRESS",
+        )
+        self.cognito.admin_set_user_password(
+            UserPoolId=self.pool_id, Username=name, Password="Correct-horse-1", Permanent=True
+        )
+        sub = next(item["Value"] for item in answer["User"]["Attributes"] if item["Name"] == "sub")
+        return UserRef(pool_id=self.pool_id, sub=sub, username=name)
+
+    def messages(self, url: str) -> list[str]:
+        """The bodies of what is on this queue."""
+        received = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        return [message["Body"] for message in received.get("Messages", [])]
+
+
+@contextmanager
+def cloud_at_moto(function: str) -> Iterator[Cloud]:
+    """The cloud, with the environment of ``function`` set and its way to the internet led to the fake one."""
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        cloud = Cloud()
+        for name, value in cloud.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("POWERTOOLS_SERVICE_NAME", function)
+        client = httpx.Client(transport=httpx.MockTransport(cloud.internet))
+        patch.setattr(transport, "bounded_client", lambda: client)
+        with client:
+            yield cloud

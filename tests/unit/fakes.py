@@ -1,0 +1,189 @@
+"""Stand-ins that several tests share: what is around the module under test, with answers that the test decides."""
+
+import importlib.util
+import json
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import httpx
+
+from whop_chat.aws import AwsError
+from whop_chat.deadline import Deadline
+from whop_chat.enrolment import Enrolment, Link
+from whop_chat.identity import UserRef
+from whop_chat.observability import Observer
+from whop_chat.sync_queue import SyncQueue
+from whop_chat.whop import Whop
+
+ROOT = Path(__file__).parents[2]
+API_KEY = "unit-test-api-key"
+COMPANY_ID = "biz_Company"
+API_VERSION = "2026-10-15-1"
+
+
+def event(name: str) -> dict[str, Any]:
+    """One of the events of `events/`, as often as wanted."""
+    loaded: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return loaded
+
+
+def load_function(name: str) -> ModuleType:
+    """`functions/<name>/app.py`, loaded anew as Lambda does at a cold start."""
+    path = ROOT / "functions" / name / "app.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_{uuid.uuid4().hex}", path)
+    if spec is None or spec.loader is None:
+        raise AssertionError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a handler besides the event."""
+
+    aws_request_id: str = "request-1"
+    remaining_millis: int = 10_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.remaining_millis
+
+
+class Clock:
+    """A clock that moves only when it is told to; `advance` serves as a sleep that takes no time."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Told(Observer):
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.users: list[UserRef | None] = []
+        self.counts: list[tuple[str, dict[str, Any]]] = []
+        self.failures: list[tuple[BaseException, str | None]] = []
+        self.defects = 0
+
+    def concerns(self, user: UserRef | None) -> None:
+        self.users.append(user)
+
+    def counted(self, metric: str, message: str, **fields: Any) -> None:
+        self.counts.append((metric, fields))
+
+    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+        self.failures.append((error, metric))
+
+    def broke(self, message: str) -> None:
+        self.defects += 1
+
+
+class Queue(SyncQueue):
+    """Keeps what is sent and postponed; with ``error`` it refuses both."""
+
+    def __init__(self, error: AwsError | None = None) -> None:
+        self.sent: list[str] = []
+        self.postponed: dict[str, int] = {}
+        self._error = error
+
+    def send_raw(self, body: str) -> None:
+        self._refuse()
+        self.sent.append(body)
+
+    def postpone(self, receipt_handle: str, seconds: int) -> None:
+        self._refuse()
+        self.postponed[receipt_handle] = seconds
+
+    def _refuse(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+class Enrolling(Enrolment):
+    """Gives ``outcomes`` in order, the last one for ever; ``repairs`` in order."""
+
+    def __init__(self, *outcomes: Link | Exception, repairs: Collection[Link | Exception | None] = ()) -> None:
+        self.outcomes = list(outcomes)
+        self.repairs = list(repairs)
+        self.enrolled: list[UserRef] = []
+        self.repaired: list[tuple[UserRef, str]] = []
+
+    def enrol(self, user: UserRef, *, deadline: Deadline) -> Link:
+        self.enrolled.append(user)
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def repair(self, user: UserRef, unknown: str, *, deadline: Deadline) -> Link | None:
+        self.repaired.append((user, unknown))
+        outcome = self.repairs.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class Keys:
+    """A key source that has the given keys, one after the other."""
+
+    def __init__(self, *keys: str) -> None:
+        self._keys = list(keys)
+        self.refusals: list[str] = []
+
+    def current(self) -> str:
+        return self._keys[0]
+
+    def after_refusal(self, refused: str) -> str | None:
+        self.refusals.append(refused)
+        if len(self._keys) > 1:
+            self._keys.pop(0)
+        return self._keys[0] if self._keys[0] != refused else None
+
+
+class Server:
+    """A server for `httpx.MockTransport`: gives the answers in order, raises those that are errors, keeps requests."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@contextmanager
+def whop_over(
+    server: Callable[[httpx.Request], httpx.Response],
+    *,
+    keys: Keys | None = None,
+    clock: Clock | None = None,
+    company_field: Literal["account_id", "company_id"] = "account_id",
+) -> Iterator[Whop]:
+    """The real client, talking to ``server``."""
+    clock = clock or Clock()
+    with httpx.Client(transport=httpx.MockTransport(server)) as http:
+        yield Whop(
+            http,
+            keys or Keys(API_KEY),
+            base_url="https://api.whop.com",
+            company_id=COMPANY_ID,
+            api_version=API_VERSION,
+            company_field=company_field,
+            clock=clock,
+            sleep=clock.advance,
+        )

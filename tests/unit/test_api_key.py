@@ -1,0 +1,230 @@
+"""The API key: read when it has to be, kept when it can be, and told to nobody."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests.unit.fakes import Clock
+from whop_chat.api_key import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS, ApiKey, NotConfigured
+from whop_chat.aws import AwsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+class Secret:
+    """The secret in Secrets Manager, and how often it was read."""
+
+    def __init__(self, client: "SecretsManagerClient", **value: Any) -> None:
+        self.client = client
+        self.arn = client.create_secret(Name="whop", **value)["ARN"]
+        self.reads = 0
+        client.meta.events.register("before-call.secrets-manager.GetSecretValue", self._count)
+
+    def put(self, value: str) -> None:
+        self.client.put_secret_value(SecretId=self.arn, SecretString=value)
+
+    def fail(self) -> None:
+        """A secret that is scheduled for deletion cannot be read."""
+        self.client.delete_secret(SecretId=self.arn)
+
+    def recover(self) -> None:
+        self.client.restore_secret(SecretId=self.arn)
+
+    def _count(self, **_: Any) -> None:
+        self.reads += 1
+
+
+@pytest.fixture(scope="module")
+def client() -> "Iterator[SecretsManagerClient]":
+    with mock_aws():
+        yield boto3.client("secretsmanager")
+
+
+@pytest.fixture
+def secret(client: "SecretsManagerClient") -> Iterator[Secret]:
+    secret = Secret(client, SecretString="first-key")
+    yield secret
+    client.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def api_key(secret: Secret, clock: Clock) -> ApiKey:
+    return ApiKey(secret.client, secret.arn, clock=clock)
+
+
+@pytest.mark.parametrize(
+    "value", ["the-key", " the-key\n", '{"api_key": "the-key"}', ' {"api_key": "the-key", "note": "for production"}\n']
+)
+def test_the_secret_is_the_key_or_an_object_with_it(secret: Secret, api_key: ApiKey, value: str) -> None:
+    secret.put(value)
+
+    assert api_key.current() == "the-key"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " ",
+        "two words",
+        "key\r\nX-Injected: 1",
+        "kéy",
+        "{}",
+        '{"apiKey": "key"}',
+        '{"api_key": ""}',
+        '{"api_key": null}',
+        '{"api_key": ["key"]}',
+        '{"api_key": "a key"}',
+        '{"api_key": "key"',
+    ],
+)
+def test_a_secret_without_a_usable_key_is_not_configured_and_not_repeated(
+    secret: Secret, api_key: ApiKey, value: str
+) -> None:
+    secret.put(value)
+
+    with pytest.raises(NotConfigured) as caught:
+        api_key.current()
+
+    assert value.strip() == "" or value not in str(caught.value)
+
+
+def test_a_secret_that_has_never_had_a_value_is_not_configured(client: "SecretsManagerClient") -> None:
+    empty = Secret(client)
+    try:
+        with pytest.raises(NotConfigured):
+            ApiKey(client, empty.arn).current()
+    finally:
+        client.delete_secret(SecretId=empty.arn, ForceDeleteWithoutRecovery=True)
+
+
+def test_a_binary_secret_is_not_configured(client: "SecretsManagerClient", secret: Secret, api_key: ApiKey) -> None:
+    client.put_secret_value(SecretId=secret.arn, SecretBinary=b"first-key")
+
+    with pytest.raises(NotConfigured):
+        api_key.current()
+
+
+def test_the_key_is_read_once_until_it_is_too_old(secret: Secret, api_key: ApiKey, clock: Clock) -> None:
+    api_key.current()
+    secret.put("second-key")
+    clock.advance(MAX_AGE_SECONDS - 1)
+    young = api_key.current()
+    clock.advance(1)
+
+    assert (young, api_key.current(), secret.reads) == ("first-key", "second-key", 2)
+
+
+def test_an_old_key_serves_while_secrets_manager_fails_and_no_longer(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current()
+    secret.put("second-key")
+    secret.fail()
+    clock.advance(MAX_AGE_SECONDS)
+    during = api_key.current()
+    secret.recover()
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert (during, api_key.current()) == ("first-key", "second-key")
+
+
+def test_a_failing_secrets_manager_is_not_asked_for_every_request(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current()
+    secret.fail()
+    clock.advance(MAX_AGE_SECONDS)
+    for _ in range(3):
+        for _ in range(5):
+            assert api_key.current() == "first-key"
+        clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert secret.reads == 1 + 3
+
+
+def test_a_secret_that_turns_unusable_is_answered_the_same_way_each_time(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current()
+    secret.put("{}")
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert len({outcome(api_key) for _ in range(3)}) == 1
+
+
+def outcome(api_key: ApiKey) -> str:
+    try:
+        return api_key.current()
+    except NotConfigured:
+        return "not configured"
+
+
+def test_without_a_key_to_fall_back_on_the_failure_is_told(secret: Secret, api_key: ApiKey) -> None:
+    secret.fail()
+
+    with pytest.raises(AwsError) as caught:
+        api_key.current()
+
+    assert caught.value.code == "InvalidRequestException"
+
+
+def test_a_refused_key_is_replaced_by_the_one_that_the_secret_holds_now(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current()
+    secret.put("second-key")
+    clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert api_key.after_refusal(refused) == "second-key"
+    assert api_key.current() == "second-key"
+
+
+def test_there_is_no_other_key_while_the_secret_holds_the_refused_one(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current()
+    clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert api_key.after_refusal(refused) is None
+    assert secret.reads == 2
+
+
+def test_a_key_that_is_refused_again_and_again_is_read_again_only_after_the_cooldown(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current()
+    for _ in range(3):
+        clock.advance(ASK_COOLDOWN_SECONDS)
+        for _ in range(5):
+            api_key.after_refusal(refused)
+
+    assert secret.reads == 1 + 3
+
+
+def test_a_refusal_of_a_key_that_has_been_replaced_already_reads_nothing(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current()
+    clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert api_key.after_refusal("an-older-key") == "first-key"
+    assert secret.reads == 1
+
+
+def test_nothing_is_read_before_the_key_is_wanted(secret: Secret, api_key: ApiKey) -> None:
+    assert secret.reads == 0
+
+
+def test_the_key_is_in_no_description_of_the_object(api_key: ApiKey) -> None:
+    key = api_key.current()
+
+    assert key not in repr(api_key)

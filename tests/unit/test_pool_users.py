@@ -1,0 +1,211 @@
+"""What Cognito says of a user: only an active user with the same sub is one."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from whop_chat.aws import AwsError
+from whop_chat.identity import UserRef
+from whop_chat.pool_users import PoolUser, PoolUsers, UserGone
+
+if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada")
+
+
+class Pool:
+    """A user pool at moto."""
+
+    def __init__(self, client: "CognitoIdentityProviderClient") -> None:
+        self.client = client
+        self.id = client.create_user_pool(PoolName="people")["UserPool"]["Id"]
+        self.users = PoolUsers(client, self.id)
+
+    def sign_up(self, username: str, *, confirmed: bool = True, **attributes: str) -> UserRef:
+        answer = self.client.admin_create_user(
+            UserPoolId=self.id,
+            Username=username,
+            UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
+            MessageAction="SUPPRESS",
+        )
+        if confirmed:
+            self.client.admin_set_user_password(
+                UserPoolId=self.id, Username=username, Password="Correct-horse-1", Permanent=True
+            )
+        sub = next(item["Value"] for item in answer["User"]["Attributes"] if item["Name"] == "sub")
+        return UserRef(pool_id=self.id, sub=sub, username=username)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    with mock_aws():
+        yield Pool(boto3.client("cognito-idp"))
+
+
+def test_a_confirmed_user_is_read_with_what_enrolment_needs(pool: Pool) -> None:
+    ada = pool.sign_up("ada", email="ada@example.test", email_verified="true", name="Ada Lovelace")
+
+    assert pool.users.read(ada) == PoolUser(
+        sub=ada.sub, email="ada@example.test", email_verified=True, name="Ada Lovelace", providers=()
+    )
+
+
+def test_a_user_with_a_phone_only_has_no_address(pool: Pool) -> None:
+    user = pool.users.read(pool.sign_up("phone-only", phone_number="+15550100"))
+
+    assert (user.email, user.email_verified, user.name) == (None, False, None)
+
+
+def test_a_user_name_taken_by_somebody_else_is_not_the_user(pool: Pool) -> None:
+    first = pool.sign_up("shared", email="first@example.test")
+    pool.client.admin_delete_user(UserPoolId=pool.id, Username="shared")
+    second = pool.sign_up("shared", email="second@example.test")
+
+    with pytest.raises(UserGone):
+        pool.users.read(first)
+    assert pool.users.read(second).email == "second@example.test"
+
+
+def test_a_deleted_user_is_gone(pool: Pool) -> None:
+    user = pool.sign_up("leaver")
+    pool.client.admin_delete_user(UserPoolId=pool.id, Username="leaver")
+
+    with pytest.raises(UserGone):
+        pool.users.read(user)
+
+
+def test_a_disabled_user_is_gone_until_enabled_again(pool: Pool) -> None:
+    user = pool.sign_up("paused")
+    pool.client.admin_disable_user(UserPoolId=pool.id, Username="paused")
+    with pytest.raises(UserGone):
+        pool.users.read(user)
+    pool.client.admin_enable_user(UserPoolId=pool.id, Username="paused")
+
+    assert pool.users.read(user).sub == user.sub
+
+
+def test_a_user_who_has_not_set_their_own_password_is_not_active(pool: Pool) -> None:
+    with pytest.raises(UserGone):
+        pool.users.read(pool.sign_up("invited", confirmed=False))
+
+
+# What follows cannot be brought about at moto.
+
+
+@pytest.fixture(scope="module")
+def client() -> "CognitoIdentityProviderClient":
+    return boto3.client("cognito-idp")
+
+
+@pytest.fixture
+def cognito(client: "CognitoIdentityProviderClient") -> Iterator[Stubber]:
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def answer(attributes: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+    """Cognito's answer about Ada; a change to None leaves the member out."""
+    named = [{"Name": name, "Value": value} for name, value in {"sub": ADA.sub, **(attributes or {})}.items()]
+    usual = {"Username": ADA.username, "UserAttributes": named, "UserStatus": "CONFIRMED", "Enabled": True}
+    return {name: value for name, value in {**usual, **changes}.items() if value is not None}
+
+
+def read(cognito: Stubber, client: "CognitoIdentityProviderClient", given: dict[str, Any]) -> PoolUser:
+    cognito.add_response("admin_get_user", given, {"UserPoolId": ADA.pool_id, "Username": ADA.username})
+    return PoolUsers(client, ADA.pool_id).read(ADA)
+
+
+IDENTITIES = json.dumps([{"userId": "1", "providerName": "Google"}, {"userId": "2", "providerName": "Okta"}])
+
+
+@pytest.mark.parametrize(
+    ("identities", "providers"),
+    [
+        ({"identities": IDENTITIES}, ("Google", "Okta")),
+        ({}, ("",)),
+        ({"identities": ""}, ("",)),
+        ({"identities": "[]"}, ("",)),
+        ({"identities": "{}"}, ("",)),
+        ({"identities": "null"}, ("",)),
+        ({"identities": '["Google"]'}, ("",)),
+        ({"identities": '[{"providerName": "Google"}, {"userId": "2"}]'}, ("",)),
+        ({"identities": "not json"}, ("",)),
+    ],
+)
+def test_a_federated_user_has_the_providers_that_can_be_read_or_one_that_nobody_trusts(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", identities: dict[str, str], providers: tuple[str, ...]
+) -> None:
+    assert read(cognito, client, answer(identities, UserStatus="EXTERNAL_PROVIDER")).providers == providers
+
+
+def test_a_native_user_who_is_linked_to_a_provider_has_that_provider(
+    cognito: Stubber, client: "CognitoIdentityProviderClient"
+) -> None:
+    # At each sign-in through the provider, Cognito overwrites the linked local profile with the claims mapped from it
+    # (Cognito developer guide, "Linking federated users to an existing user profile").
+    assert read(cognito, client, answer({"identities": IDENTITIES})).providers == ("Google", "Okta")
+
+
+@pytest.mark.parametrize(
+    "status", ["UNCONFIRMED", "ARCHIVED", "COMPROMISED", "UNKNOWN", "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD"]
+)
+def test_a_user_in_no_active_status_is_gone(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", status: str
+) -> None:
+    with pytest.raises(UserGone):
+        read(cognito, client, answer(UserStatus=status))
+
+
+def test_a_user_of_whom_cognito_does_not_say_that_they_are_enabled_is_gone(
+    cognito: Stubber, client: "CognitoIdentityProviderClient"
+) -> None:
+    with pytest.raises(UserGone):
+        read(cognito, client, answer(Enabled=None))
+
+
+@pytest.mark.parametrize("verified", ["", "True", "1", "false"])
+def test_only_the_word_true_makes_an_address_verified(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", verified: str
+) -> None:
+    given = answer({"email": "ada@example.test", "email_verified": verified})
+
+    assert read(cognito, client, given).email_verified is False
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({"name": " Ada ", "given_name": "A.", "family_name": "L."}, "Ada"),
+        ({"name": " ", "given_name": "Ada", "family_name": "Lovelace"}, "Ada Lovelace"),
+        ({"given_name": " Ada "}, "Ada"),
+        ({"family_name": "Lovelace"}, "Lovelace"),
+        ({"name": ""}, None),
+    ],
+)
+def test_the_display_name_is_the_fullest_there_is(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", attributes: dict[str, str], name: str | None
+) -> None:
+    assert read(cognito, client, answer(attributes)).name == name
+
+
+def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
+    assert read(cognito, client, answer({"email": "", "email_verified": "true"})).email is None
+
+
+@pytest.mark.parametrize("code", ["TooManyRequestsException", "InternalErrorException", "ResourceNotFoundException"])
+def test_a_failure_of_cognito_says_nothing_about_the_user(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", code: str
+) -> None:
+    cognito.add_client_error("admin_get_user", code, "about ada@example.test")
+
+    with pytest.raises(AwsError) as caught:
+        PoolUsers(client, ADA.pool_id).read(ADA)
+
+    assert str(caught.value) == code

@@ -1,0 +1,242 @@
+"""Settings: read whole or not at all, and no value is ever repeated in an error."""
+
+import dataclasses
+
+import pytest
+
+from whop_chat.settings import (
+    EnrolmentSettings,
+    MintSettings,
+    SettingsError,
+    SignUpSettings,
+    SyncSettings,
+    aws_endpoint,
+)
+
+ENV = {
+    "SYNC_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/SyncQueue",
+    "SYNC_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/Dead",
+    "USER_POOL_ID": "eu-west-1_Ab3dEf6Gh",
+    "USERS_TABLE": "users",
+    "WHOP_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:whop-AbCdEf",
+    "WHOP_COMPANY_ID": "biz_Company1",
+    "WHOP_BASE_URL": "https://api.whop.com",
+    "WHOP_API_VERSION": "2026-10-15-1",
+    "WHOP_COMPANY_FIELD": "account_id",
+    "ENROLMENT_EMAIL": "verified",
+    "ALIAS_EMAIL_TEMPLATE": "",
+    "TRUSTED_PROVIDERS": "",
+    "USER_POOL_CLIENT_IDS": "web, mobile",
+    "TOKEN_USE": "access",
+    "CHAT_FEATURES": "channels,dms",
+    "TOKEN_TTL_MINUTES": "60",
+    "REQUIRED_SCOPE": "",
+    "DENIED_GROUPS": "",
+    "GROUP_FEATURES": "",
+}
+ENROLMENT_NAMES = frozenset(list(ENV)[2:12]) | {"SYNC_QUEUE_URL"}
+
+
+def error_for(**changes: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        MintSettings.from_env({**ENV, **changes})
+    return str(caught.value)
+
+
+def test_every_value_arrives_in_its_own_form() -> None:
+    settings = MintSettings.from_env(ENV)
+
+    assert settings == MintSettings(
+        sync_queue_url=ENV["SYNC_QUEUE_URL"],
+        user_pool_id="eu-west-1_Ab3dEf6Gh",
+        users_table="users",
+        whop_secret_arn=ENV["WHOP_SECRET_ARN"],
+        whop_company_id="biz_Company1",
+        whop_base_url="https://api.whop.com",
+        whop_api_version="2026-10-15-1",
+        whop_company_field="account_id",
+        enrolment_email="verified",
+        alias_email_template="",
+        trusted_providers=(),
+        user_pool_client_ids=("web", "mobile"),
+        token_use="access",
+        chat_features=("channels", "dms"),
+        token_ttl_minutes=60,
+        required_scope=None,
+        denied_groups=(),
+        group_features={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        (SignUpSettings, {"SYNC_QUEUE_URL"}),
+        (EnrolmentSettings, ENROLMENT_NAMES),
+        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL"}),
+        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL"}),
+    ],
+)
+def test_an_empty_environment_is_told_every_name_at_once(settings: type[SignUpSettings], needed: set[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.from_env({})
+
+    assert sorted(str(caught.value).split("; ")) == sorted(f"{name} is missing" for name in needed)
+
+
+def test_missing_and_malformed_names_are_told_together() -> None:
+    env = {name: value for name, value in ENV.items() if name != "USERS_TABLE"} | {"TOKEN_USE": "refresh"}
+
+    with pytest.raises(SettingsError) as caught:
+        MintSettings.from_env(env)
+
+    assert str(caught.value) == "USERS_TABLE is missing; TOKEN_USE is none of access, id"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SYNC_QUEUE_URL", ""),
+        ("USER_POOL_ID", "   "),
+        ("WHOP_COMPANY_ID", "company-1"),
+        ("WHOP_COMPANY_ID", "biz_"),
+        ("WHOP_COMPANY_ID", "biz_Company1/../other"),
+        ("WHOP_API_VERSION", "latest"),
+        ("WHOP_API_VERSION", "2026-10-15\n"),
+        ("WHOP_COMPANY_FIELD", "user_id"),
+        ("ENROLMENT_EMAIL", "Verified"),
+        *(
+            ("ALIAS_EMAIL_TEMPLATE", value)
+            for value in (
+                "chat@team.example.test",
+                "talk+{sub}",
+                "{sub}{sub}@team.example.test",
+                "chat@{sub}.example.test",
+                "{sub}@localhost",
+                "{sub}@team.example.test\n",
+                "{sub}, eve@team.example.test",
+                "{sub}@team.example.test@example.test",
+            )
+        ),
+        ("USER_POOL_CLIENT_IDS", " , "),
+        ("TOKEN_USE", "access,id"),
+        ("CHAT_FEATURES", ""),
+        ("CHAT_FEATURES", "channels,payments"),
+        ("GROUP_FEATURES", "guests"),
+        ("GROUP_FEATURES", "guests="),
+        ("GROUP_FEATURES", "=dms"),
+        ("GROUP_FEATURES", "guests=payments"),
+        ("GROUP_FEATURES", "guests=channels,guests=dms"),
+        *(("TOKEN_TTL_MINUTES", value) for value in ("4", "181", "60.0", "-60", "+60", "", " 60", "٦٠", "1e2")),
+        *(
+            ("WHOP_BASE_URL", value)
+            for value in (
+                "",
+                "http://api.whop.com",
+                "https://whop.com",
+                "https://api.whop.com.example.test",
+                "https://api.whop.com:8443",
+                "https://user:secret@api.whop.com",
+                "https://api.whop.com/api/v1",
+                "https://api.whop.com?account=1",
+                "https://api.whop.com#part",
+                "https://127.0.0.1",
+                "http://localhost:8000",
+                "http://127.0.0.1.example.test",
+                "http://127.0.0.1@example.test",
+                "http://10.0.0.1",
+                "http://[::2]",
+                "http://[::1",
+            )
+        ),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_by_name_and_not_repeated(name: str, value: str) -> None:
+    message = error_for(**{name: value})
+
+    assert message.startswith(f"{name} ")
+    assert ";" not in message
+    if len(value.strip()) > 4:
+        assert value.strip() not in message
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.whop.com", "https://sandbox-api.whop.com", "http://127.0.0.1:8123", "http://[::1]:8123"]
+)
+def test_whop_is_reached_at_its_own_hosts_or_at_this_machine(url: str) -> None:
+    assert MintSettings.from_env({**ENV, "WHOP_BASE_URL": url}).whop_base_url == url
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://api.whop.com/",
+        "https://api.whop.com?",
+        "https://api.whop.com#",
+        " https://api.whop.com",
+        "https://api.whop.com\n",
+        "https://api.wh\top.com",
+        "http://127.0.0.1:port",
+        "http://[::1].example.test",
+    ],
+)
+def test_a_base_url_that_would_not_work_as_one_is_refused(value: str) -> None:
+    assert error_for(WHOP_BASE_URL=value).startswith("WHOP_BASE_URL ")
+
+
+@pytest.mark.parametrize("minutes", [5, 180])
+def test_the_limits_of_a_tokens_life_are_within_it(minutes: int) -> None:
+    assert MintSettings.from_env({**ENV, "TOKEN_TTL_MINUTES": str(minutes)}).token_ttl_minutes == minutes
+
+
+def test_optional_values_are_read_when_they_are_there() -> None:
+    changes = {"ALIAS_EMAIL_TEMPLATE": "chat+{sub}@team.example.test", "TRUSTED_PROVIDERS": "Google, Okta,"}
+
+    settings = EnrolmentSettings.from_env({**ENV, **changes})
+
+    assert settings.alias_email_template == "chat+{sub}@team.example.test"
+    assert settings.trusted_providers == ("Google", "Okta")
+
+
+def test_an_alias_for_everybody_needs_a_template() -> None:
+    assert error_for(ENROLMENT_EMAIL="alias").startswith("ALIAS_EMAIL_TEMPLATE ")
+
+
+def test_groups_and_a_scope_are_read_when_they_are_there() -> None:
+    changes = {
+        "REQUIRED_SCOPE": "chat/use",
+        "DENIED_GROUPS": "banned, left",
+        "GROUP_FEATURES": "guests=channels, a=b=channels+dms",
+    }
+
+    settings = MintSettings.from_env({**ENV, **changes})
+
+    assert settings.required_scope == "chat/use"
+    assert settings.denied_groups == ("banned", "left")
+    assert settings.group_features == {"guests": ("channels",), "a=b": ("channels", "dms")}
+
+
+def test_a_space_does_not_make_another_group_whose_members_nobody_narrows() -> None:
+    settings = MintSettings.from_env({**ENV, "GROUP_FEATURES": "guests = channels"})
+
+    assert settings.group_features == {"guests": ("channels",)}
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = SignUpSettings.from_env(ENV)
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.sync_queue_url = "elsewhere"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("env", "endpoint"), [({}, None), ({"AWS_ENDPOINT_URL": ""}, None)])
+def test_without_an_endpoint_aws_is_aws(env: dict[str, str], endpoint: None) -> None:
+    assert aws_endpoint(env) is endpoint
+
+
+def test_an_endpoint_is_taken_as_it_is() -> None:
+    assert aws_endpoint({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}) == "http://127.0.0.1:4566"
+
+
+def test_a_url_that_cannot_even_be_read_is_not_repeated() -> None:
+    assert "netloc" not in error_for(WHOP_BASE_URL="http://secret\u2100.example.test")

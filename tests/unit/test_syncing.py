@@ -1,0 +1,427 @@
+"""Syncing: each message by itself, later if that can help, on record or set aside if it cannot."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.protocol.memory_users import MemoryUsers
+from tests.unit.fakes import COMPANY_ID, Clock, Enrolling, Queue, Server, Told, event, whop_over
+from whop_chat.api_key import NotConfigured
+from whop_chat.aws import AwsError
+from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, UserDenied
+from whop_chat.identity import UserRef
+from whop_chat.pool_users import PoolUser, UserGone
+from whop_chat.sync_queue import UnreadableMessage, decode, encode
+from whop_chat.syncing import Batch, Syncing
+from whop_chat.users import Lost, Record, Status
+from whop_chat.whop import (
+    MAX_NAME_LENGTH,
+    WhopForbidden,
+    WhopInvalidResponse,
+    WhopNotFound,
+    WhopRateLimited,
+    WhopUnauthorized,
+    WhopUnavailable,
+)
+
+NOW = 1_800_000_000
+ADA, BOB = (decode(record["body"]) for record in event("sync_user_batch")["Records"])
+LINK = Link("user_Ada")
+RENAMED = httpx.Response(200, json={"id": "user_Ada"})
+
+
+class Pool:
+    """The pool, with one name for everybody."""
+
+    def __init__(self, name: str | Exception | None = "Ada Lovelace") -> None:
+        self.name = name
+
+    def read(self, user: UserRef) -> PoolUser:
+        if isinstance(self.name, Exception):
+            raise self.name
+        return PoolUser(sub=user.sub, email=None, email_verified=False, name=self.name, providers=())
+
+
+class Case:
+    """Syncing with everything around it, for a user who is linked."""
+
+    def __init__(
+        self, server: Server, *, pool: Pool | None = None, enrolment: Enrolling | None = None, linked: bool = True
+    ) -> None:
+        self.server = server
+        self.users = MemoryUsers()
+        self.pool = pool or Pool()
+        self.enrolment = enrolment or Enrolling(LINK)
+        self.told = Told()
+        if linked:
+            self.users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_Ada"), seen=None)
+
+    def sync(self, times: int = 1, *, user: UserRef = ADA) -> None:
+        with self.syncing() as syncing:
+            for _ in range(times):
+                syncing.sync(user, deadline=Deadline(5))
+
+    @contextlib.contextmanager
+    def syncing(self) -> Iterator[Syncing]:
+        with whop_over(self.server) as whop:
+            yield Syncing(
+                self.users, self.pool, self.enrolment, whop, self.told, pool_id=ADA.pool_id, clock=Clock(NOW + 0.9)
+            )
+
+    @property
+    def record(self) -> Record:
+        record = self.users.get(ADA)
+        assert record is not None
+        return record
+
+    @property
+    def names(self) -> list[str]:
+        return [json.loads(request.content)["name"] for request in self.server.requests]
+
+
+# One user
+
+
+def test_a_user_is_enrolled_and_gets_their_name_in_the_company() -> None:
+    case = Case(Server(RENAMED))
+
+    case.sync()
+
+    (request,) = case.server.requests
+    assert str(request.url) == f"https://api.whop.com/api/v1/users/user_Ada?account_id={COMPANY_ID}"
+    assert case.names == ["Ada Lovelace"]
+    assert case.enrolment.enrolled == [ADA]
+    assert case.told.users == [ADA]
+    assert case.told.counts == [("UserSynced", {})]
+    assert case.record.profile_digest == hashlib.sha256(b"Ada Lovelace").hexdigest()
+    assert case.record.synced_at == NOW
+
+
+def test_a_name_that_was_set_is_not_set_again() -> None:
+    case = Case(Server(RENAMED))
+
+    case.sync(3)
+
+    assert case.names == ["Ada Lovelace"]
+
+
+def test_a_new_name_is_set() -> None:
+    case = Case(Server(RENAMED, RENAMED))
+    case.sync()
+    case.pool.name = "Ada King"
+    case.sync()
+
+    assert case.names == ["Ada Lovelace", "Ada King"]
+
+
+def test_a_name_is_cut_to_what_whop_takes() -> None:
+    case = Case(Server(RENAMED), pool=Pool("é" * (MAX_NAME_LENGTH + 1)))
+
+    case.sync(2)
+
+    assert case.names == ["é" * MAX_NAME_LENGTH]
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_user_without_a_name_keeps_the_one_they_have(name: str | None) -> None:
+    case = Case(Server(), pool=Pool(name))
+
+    case.sync()
+
+    assert case.told.counts == [("UserSynced", {})]
+
+
+def test_a_user_whose_link_is_gone_meanwhile_is_not_named() -> None:
+    case = Case(Server(), linked=False)
+
+    case.sync()
+
+    assert case.server.requests == []
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_name_that_whop_refuses_is_told_and_not_offered_again(status: int) -> None:
+    case = Case(Server(httpx.Response(status, json={})))
+
+    case.sync(2)
+
+    assert case.names == ["Ada Lovelace"]
+    assert [metric for _, metric in case.told.failures] == ["ProfileRefused"]
+    assert case.record.status is Status.LINKED
+
+
+def test_a_user_whom_whop_does_not_find_is_offered_the_name_again() -> None:
+    # A wrong company makes every user's name a 404; recorded as done, it would stay undone when that is put right.
+    case = Case(Server(httpx.Response(404, json={}), RENAMED))
+    with contextlib.suppress(WhopNotFound):
+        case.sync()
+    case.sync()
+
+    assert len(case.names) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([httpx.Response(401, json={})], WhopUnauthorized),
+        ([httpx.Response(403, json={})], WhopForbidden),
+        ([httpx.Response(429, json={})], WhopRateLimited),
+        ([httpx.Response(500), httpx.Response(500)], WhopUnavailable),
+        ([httpx.Response(200, content=b"<html>")], WhopInvalidResponse),
+    ],
+    ids=["401", "403", "429", "500", "malformed"],
+)
+def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recorded(
+    answers: list[httpx.Response], kind: type[Exception]
+) -> None:
+    case = Case(Server(*answers))
+    with pytest.raises(kind):
+        case.sync()
+
+    assert case.record.profile_digest is None
+    assert case.told.counts == []
+
+
+@pytest.mark.parametrize("error", [Blocked("no_verified_email"), UserDenied(), UserGone()], ids=repr)
+def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
+    case = Case(Server(), enrolment=Enrolling(error))
+
+    case.sync()
+
+    assert case.told.failures == [(error, "UserNotEnrolled")]
+    assert case.told.counts == []
+
+
+def test_a_user_who_is_gone_when_the_name_is_read_is_done_with() -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+
+    case.sync()
+
+    assert [metric for _, metric in case.told.failures] == ["UserNotEnrolled"]
+
+
+@pytest.mark.parametrize("error", [WhopUnavailable("create_account"), AwsError("x"), EnrolmentInProgress()], ids=repr)
+def test_a_failure_of_enrolment_that_may_pass_is_told_to_the_queue(error: Exception) -> None:
+    case = Case(Server(), enrolment=Enrolling(error))
+    with pytest.raises(type(error)):
+        case.sync()
+
+
+def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
+    case = Case(Server(RENAMED))
+    theirs: list[Record] = []
+
+    def write_first(request: httpx.Request) -> httpx.Response:
+        theirs.append(case.users.put(ADA, dataclasses.replace(case.record, status=Status.DENIED), seen=case.record))
+        return RENAMED
+
+    with whop_over(write_first) as whop:
+        syncing = Syncing(case.users, case.pool, case.enrolment, whop, case.told, pool_id=ADA.pool_id)
+        syncing.sync(ADA, deadline=Deadline(5))
+
+    assert case.record == theirs[0]
+
+
+def test_a_user_of_another_pool_is_nobody_here() -> None:
+    case = Case(Server())
+    with pytest.raises(UnreadableMessage):
+        case.sync(user=dataclasses.replace(ADA, pool_id="eu-west-1_Other"))
+
+    assert case.enrolment.enrolled == []
+
+
+# One delivery
+
+
+class Outcomes(Syncing):
+    """Ends as it is told for each user, well for the others."""
+
+    def __init__(self, outcomes: dict[str, Exception] | None = None) -> None:
+        self.outcomes = outcomes or {}
+        self.synced: list[str] = []
+        self.seconds: list[float] = []
+
+    def sync(self, user: UserRef, *, deadline: Deadline) -> None:
+        self.seconds.append(deadline.remaining())
+        if user.username in self.outcomes:
+            raise self.outcomes[user.username]
+        self.synced.append(user.username)
+
+
+class Delivery:
+    """One delivery of the queue to a `Batch`."""
+
+    def __init__(
+        self,
+        outcomes: dict[str, Exception] | None = None,
+        *,
+        queue: Queue | None = None,
+        dead_letters: Queue | None = None,
+        jitter: float = 0.0,
+    ) -> None:
+        self.syncing = Outcomes(outcomes)
+        self.queue = queue or Queue()
+        self.dead_letters = dead_letters or Queue()
+        self.told = Told()
+        self.batch = Batch(self.syncing, self.queue, self.dead_letters, self.told, jitter=lambda: jitter)
+
+    def handle(self, name: str, remaining: Callable[[], float] = lambda: 60.0) -> list[str]:
+        """The message ids that are to be delivered again."""
+        return self.handle_records(event(name)["Records"], remaining)
+
+    def handle_records(self, records: Sequence[dict[str, Any]], remaining: Callable[[], float]) -> list[str]:
+        answer = self.batch.handle(records, remaining)
+        assert answer.keys() == {"batchItemFailures"}
+        return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def record_of(user: UserRef, *, deliveries: int | None = 1) -> dict[str, Any]:
+    (record, *_) = event("sync_user_batch")["Records"]
+    attributes = {} if deliveries is None else {"ApproximateReceiveCount": str(deliveries)}
+    return {**record, "body": encode(user), "attributes": attributes}
+
+
+FIRST, SECOND = (record["messageId"] for record in event("sync_user_batch")["Records"])
+
+
+def test_when_every_user_is_synced_nothing_is_delivered_again() -> None:
+    delivery = Delivery()
+
+    assert delivery.handle("sync_user_batch") == []
+    assert delivery.syncing.synced == ["ada", "bob"]
+    assert (delivery.queue.postponed, delivery.dead_letters.sent) == ({}, [])
+
+
+def test_an_empty_delivery_is_done() -> None:
+    assert Delivery().handle_records([], lambda: 60.0) == []
+
+
+PASSING = [
+    WhopUnavailable("create_account"),
+    WhopUnauthorized("create_account", status=401),
+    WhopInvalidResponse("create_account", status=200),
+    AwsError("ThrottlingException"),
+    DeadlineExceeded(),
+    EnrolmentInProgress(),
+    NotConfigured("the secret has no value"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_what_may_pass_is_delivered_again_and_its_neighbour_is_done(error: Exception) -> None:
+    delivery = Delivery({"ada": error})
+
+    assert delivery.handle("sync_user_batch") == [FIRST]
+    assert delivery.syncing.synced == ["bob"]
+    assert delivery.queue.postponed.keys() == {"receipt-handle-1"}
+    assert delivery.told.failures == [(error, "SyncPostponed")]
+    assert delivery.told.defects == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), Lost(), KeyError("x")], ids=repr)
+def test_a_defect_is_told_as_one_and_harms_no_neighbour(error: Exception) -> None:
+    delivery = Delivery({"ada": error})
+
+    assert delivery.handle("sync_user_batch") == [FIRST]
+    assert delivery.syncing.synced == ["bob"]
+    assert (delivery.told.defects, delivery.told.failures) == (1, [])
+
+
+def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour() -> None:
+    delivery = Delivery()
+
+    assert delivery.handle("sync_user_poison") == []
+    assert delivery.syncing.synced == ["ada", "bob"]
+    assert delivery.dead_letters.sent == ["not a message of ours"]
+    assert [metric for _, metric in delivery.told.failures] == ["MessageUnreadable"]
+
+
+def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
+    body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"))
+    queue, dead_letters, told = Queue(), Queue(), Told()
+    with Case(Server()).syncing() as syncing:
+        answer = Batch(syncing, queue, dead_letters, told).handle([{**record_of(ADA), "body": body}], lambda: 60.0)
+
+    assert answer == {"batchItemFailures": []}
+    assert dead_letters.sent == [body]
+
+
+def test_a_message_that_cannot_be_set_aside_is_delivered_again() -> None:
+    delivery = Delivery(dead_letters=Queue(AwsError("ServiceUnavailable")))
+
+    assert len(delivery.handle("sync_user_poison")) == 1
+    assert delivery.queue.postponed.keys() == {"receipt-handle-2"}
+
+
+def test_a_message_that_cannot_be_postponed_is_delivered_again_all_the_same() -> None:
+    delivery = Delivery({"bob": WhopUnavailable("create_account")}, queue=Queue(AwsError("ReceiptHandleIsInvalid")))
+
+    assert delivery.handle("sync_user_batch") == [SECOND]
+
+
+def test_a_wait_that_was_told_is_waited() -> None:
+    delivery = Delivery({"ada": WhopRateLimited("create_account", 120)})
+    delivery.handle("sync_user_batch")
+
+    assert delivery.queue.postponed == {"receipt-handle-1": 120}
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "jitter", "seconds"),
+    [
+        (1, 0.0, 2),
+        (2, 0.0, 4),
+        (9, 0.0, 512),
+        (10, 0.0, 900),
+        (1000, 0.0, 900),
+        (None, 0.0, 2),
+        (9, 0.5, 384),
+        (9, 1.0, 256),
+        (1000, 1.0, 450),
+        (1, 1.0, 1),
+    ],
+)
+def test_without_one_the_wait_doubles_up_to_a_quarter_of_an_hour_less_up_to_a_half(
+    deliveries: int | None, jitter: float, seconds: int
+) -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")}, jitter=jitter)
+    delivery.handle_records([record_of(ADA, deliveries=deliveries)], lambda: 60.0)
+
+    assert delivery.queue.postponed == {"receipt-handle-1": seconds}
+
+
+def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
+    left = iter([9.0, 8.9])
+    delivery = Delivery()
+
+    assert delivery.handle("sync_user_batch", lambda: next(left)) == [SECOND]
+    assert delivery.syncing.synced == ["ada"]
+    assert delivery.queue.postponed == {"receipt-handle-2": 1}
+
+
+def test_each_user_has_a_deadline_of_their_own() -> None:
+    delivery = Delivery()
+    delivery.handle("sync_user_batch")
+
+    assert delivery.syncing.seconds == [pytest.approx(8.0, abs=0.1)] * 2
+
+
+def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
+    server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}))
+    case = Case(server)
+    case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), seen=None)
+    queue = Queue()
+    with case.syncing() as syncing:
+        Batch(syncing, queue, Queue(), case.told, jitter=lambda: 0.0).handle(
+            event("sync_user_batch")["Records"], lambda: 60.0
+        )
+
+    assert len(server.requests) == 1
+    assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}
