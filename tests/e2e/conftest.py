@@ -6,12 +6,29 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.chat_app import ChatApp, Tokens, User
+from local.chat_app import Tokens, User
 from local.processes import interruptible
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import Limits, Readings
 from local.whop_simulator.control import SimulatorControl
-from tests.e2e.harness import OwnPool, deploy_on_own_pool, make_key
+from tests.e2e.confidential import Confidential
+from tests.e2e.harness import (
+    KeyedLater,
+    OwnPool,
+    SyncLane,
+    TeamApp,
+    deploy_and_key_later,
+    deploy_on_own_pool,
+    make_key,
+    record_with_status,
+)
+
+_LAST = "test_logs.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What the functions have logged in the whole run is read at its end."""
+    items.sort(key=lambda item: item.path == Path(__file__).with_name(_LAST))
 
 
 @pytest.fixture(scope="session")
@@ -23,29 +40,23 @@ def cloud() -> Iterator[LocalStack]:
 
 
 @pytest.fixture(scope="session")
-def template(cloud: LocalStack) -> Path:
-    """The built template."""
-    return cloud.build()
+def confidential() -> Confidential:
+    """What no log line may hold."""
+    return Confidential()
 
 
 @pytest.fixture(scope="session")
-def api_key(cloud: LocalStack) -> str:
-    """The Whop API key that the stacks use."""
-    return make_key(cloud)
-
-
-@pytest.fixture(scope="session")
-def stack(cloud: LocalStack, template: Path, api_key: str) -> Deployment:
+def stack(cloud: LocalStack, confidential: Confidential) -> Deployment:
     """The stack with a user pool of its own, ready for use."""
-    deployment = cloud.deploy(template, "whop-chat")
-    cloud.put_api_key(deployment, api_key)
+    deployment = cloud.deploy(cloud.build(), "whop-chat")
+    cloud.put_api_key(deployment, make_key(cloud, confidential))
     return deployment
 
 
 @pytest.fixture(scope="session")
-def own_pool(cloud: LocalStack, template: Path, api_key: str) -> OwnPool:
+def own_pool(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> OwnPool:
     """A second stack, on a pool that was there before it."""
-    return deploy_on_own_pool(cloud, template, api_key)
+    return deploy_on_own_pool(cloud, stack, confidential)
 
 
 @pytest.fixture(autouse=True)
@@ -58,24 +69,56 @@ def whop(cloud: LocalStack) -> Iterator[SimulatorControl]:
 
 
 @pytest.fixture(scope="session")
-def app(cloud: LocalStack, stack: Deployment) -> ChatApp:
+def app(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
     """A team's app on ``stack``."""
-    return ChatApp(cloud, stack)
+    return TeamApp(cloud, stack, confidential)
+
+
+@pytest.fixture(scope="session")
+def lane(cloud: LocalStack, stack: Deployment) -> SyncLane:
+    """The sync queue of ``stack``."""
+    return SyncLane(cloud, stack)
+
+
+@pytest.fixture(scope="session")
+def own_lane(cloud: LocalStack, own_pool: OwnPool) -> SyncLane:
+    """The sync queue of ``own_pool``."""
+    return SyncLane(cloud, own_pool.deployment)
+
+
+@pytest.fixture(scope="session")
+def member(cloud: LocalStack, stack: Deployment, app: TeamApp) -> User:
+    """A user of ``stack`` who is linked."""
+    user = app.sign_up()
+    record_with_status(cloud, stack, user, "linked")
+    return user
+
+
+@pytest.fixture(scope="session")
+def member_tokens(app: TeamApp, member: User) -> Tokens:
+    """What Cognito gave ``member``."""
+    return app.sign_in(member)
+
+
+@pytest.fixture(scope="session")
+def keyed_later(cloud: LocalStack, stack: Deployment, confidential: Confidential, member_tokens: Tokens) -> KeyedLater:
+    """A third stack, whose secret had no value at first; its users are those of ``stack``."""
+    return deploy_and_key_later(cloud, stack, confidential, member_tokens.access)
 
 
 @pytest.fixture
-def sign_up(app: ChatApp) -> Callable[..., User]:
+def sign_up(app: TeamApp) -> Callable[..., User]:
     """``sign_up(email?) -> user``, confirmed."""
     return app.sign_up
 
 
 @pytest.fixture
-def sign_in(app: ChatApp) -> Callable[[User], Tokens]:
+def sign_in(app: TeamApp) -> Callable[[User], Tokens]:
     """``sign_in(user) -> tokens``."""
     return app.sign_in
 
 
 @pytest.fixture
-def mint(app: ChatApp) -> Callable[..., httpx.Response]:
+def mint(app: TeamApp) -> Callable[..., httpx.Response]:
     """``mint(token, body?, headers=?) -> response``."""
     return app.mint

@@ -37,7 +37,7 @@ def test_the_authorizer_knows_the_pool_and_the_client_of_the_stack() -> None:
     assert authorizer["identitySource"] == "$request.header.Authorization"
     assert authorizer["jwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
     assert authorizer["jwtConfiguration"]["issuer"] == {
-        "Fn::Sub": ["https://cognito-idp.${AWS::Region}.amazonaws.com/${PoolId}", {"PoolId": {"Ref": "UserPool"}}]
+        "Fn::Sub": ["https://cognito-idp.${AWS::Region}.${AWS::URLSuffix}/${PoolId}", {"PoolId": {"Ref": "UserPool"}}]
     }
 
 
