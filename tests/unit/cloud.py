@@ -1,5 +1,6 @@
 """A pool, a table, a queue and a secret at moto, with Whop and the pool's keys behind one fake of the internet."""
 
+import functools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,12 @@ from tests.unit import tokens
 from tests.unit.fakes import API_KEY, API_VERSION, COMPANY_ID
 from whop_chat import transport
 from whop_chat.identity import UserRef
+
+
+@functools.cache
+def session() -> boto3.Session:
+    """The one AWS session of all unit tests: each new one reads the models of the services again."""
+    return boto3.Session()
 
 
 class Internet:
@@ -50,16 +57,16 @@ class Cloud:
 
     def __init__(self) -> None:
         self.internet = Internet()
-        self.cognito = boto3.client("cognito-idp")
-        self.sqs = boto3.client("sqs")
+        self.cognito = session().client("cognito-idp")
+        self.sqs = session().client("sqs")
         self.pool_id = self.cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        boto3.client("dynamodb").create_table(
+        session().client("dynamodb").create_table(
             TableName="users",
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        secret = boto3.client("secretsmanager").create_secret(Name="whop", SecretString=API_KEY)
+        secret = session().client("secretsmanager").create_secret(Name="whop", SecretString=API_KEY)
         self.queue_url = self.sqs.create_queue(QueueName="sync")["QueueUrl"]
         self.dead_letter_queue_url = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         self.environment = {
@@ -80,8 +87,8 @@ class Cloud:
             "CHAT_FEATURES": "channels,dms",
             "TOKEN_TTL_MINUTES": "60",
             "REQUIRED_SCOPE": "",
-            "DENIED_GROUPS": "",
-            "GROUP_FEATURES": "",
+            "DENIED_GROUPS": "banned,chat",
+            "GROUP_FEATURES": "guests=channels",
         }
 
     def sign_up(self, name: str) -> UserRef:
@@ -115,5 +122,6 @@ def cloud_at_moto(function: str) -> Iterator[Cloud]:
         patch.setenv("POWERTOOLS_SERVICE_NAME", function)
         client = httpx.Client(transport=httpx.MockTransport(cloud.internet))
         patch.setattr(transport, "bounded_client", lambda: client)
+        patch.setattr(boto3, "Session", session)
         with client:
             yield cloud

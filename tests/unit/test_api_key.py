@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
+from tests.unit.cloud import session
 from tests.unit.fakes import Clock
 from whop_chat.api_key import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS, ApiKey, NotConfigured
 from whop_chat.aws import AwsError
@@ -41,7 +41,7 @@ class Secret:
 @pytest.fixture(scope="module")
 def client() -> "Iterator[SecretsManagerClient]":
     with mock_aws():
-        yield boto3.client("secretsmanager")
+        yield session().client("secretsmanager")
 
 
 @pytest.fixture

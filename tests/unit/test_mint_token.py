@@ -128,15 +128,10 @@ def test_in_alias_mode_nobody_is_enrolled_under_an_address_of_their_own(
     assert [body["email"] for body in cloud.internet.bodies("/accounts")] == [f"chat+{dan.sub}@team.example.test"]
 
 
-def test_groups_are_those_of_the_token_and_not_those_of_the_event(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DENIED_GROUPS", "banned,chat")
-    monkeypatch.setenv("GROUP_FEATURES", "guests=channels")
-    function = load_function("mint_token")
+def test_groups_are_those_of_the_token_and_not_those_of_the_event(cloud: Cloud, function: ModuleType) -> None:
     gil = cloud.sign_up("gil")
 
-    # The authorizer's claims in the event name the group "chat".
+    # The claims in the event, which the authorizer wrote, name the group "chat", which is denied.
     assert ask(function, "mint_token", token_of(gil))[0] == 200
     assert ask(function, "mint_token", token_of(gil, **{"cognito:groups": ["banned"]}))[1]["code"] == "group_denied"
     narrowed = ask(function, "mint_token", token_of(gil, **{"cognito:groups": ["guests"]}))

@@ -1,7 +1,7 @@
 """Minting: who the token is for, how long it lives, and what happens when the user is not there yet or any more."""
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -183,13 +183,21 @@ def test_a_queue_that_fails_does_not_cost_the_token() -> None:
     assert [failure for failure, _ in case.told.failures] == [error]
 
 
-def test_a_queue_that_hangs_does_not_cost_the_token() -> None:
+@pytest.mark.parametrize(
+    "enrolment",
+    [
+        lambda: Enrolling(Link("user_Ada", created=True)),
+        lambda: Enrolling(Link("user_Lost"), repairs=[Link("user_Ada", created=True)]),
+    ],
+    ids=["enrolled", "made anew"],
+)
+def test_a_queue_that_hangs_does_not_cost_the_token(enrolment: Callable[[], Enrolling]) -> None:
     class Hanging(Queue):
         def send_raw(self, body: str) -> None:
             case.clock.advance(4)
             raise AwsError("ReadTimeoutError")
 
-    case = Case(Enrolling(Link("user_Ada", created=True)), Tokens("user_Ada"), queue=Hanging())
+    case = Case(enrolment(), Tokens("user_Ada"), queue=Hanging())
 
     assert case.mint(seconds=3.0).token == "token-of-user_Ada"
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from tests.unit.cloud import session
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, PoolUsers, UserGone
@@ -45,7 +45,7 @@ class Pool:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     with mock_aws():
-        yield Pool(boto3.client("cognito-idp"))
+        yield Pool(session().client("cognito-idp"))
 
 
 def test_a_confirmed_user_is_read_with_what_enrolment_needs(pool: Pool) -> None:
@@ -100,7 +100,7 @@ def test_a_user_who_has_not_set_their_own_password_is_not_active(pool: Pool) -> 
 
 @pytest.fixture(scope="module")
 def client() -> "CognitoIdentityProviderClient":
-    return boto3.client("cognito-idp")
+    return session().client("cognito-idp")
 
 
 @pytest.fixture

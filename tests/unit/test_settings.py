@@ -144,6 +144,8 @@ def test_missing_and_malformed_names_are_told_together() -> None:
                 "http://localhost:8000",
                 "http://127.0.0.1.example.test",
                 "http://127.0.0.1@example.test",
+                "http://127x0.0.1",
+                "https://apixwhop.com",
                 "http://10.0.0.1",
                 "http://[::2]",
                 "http://[::1",

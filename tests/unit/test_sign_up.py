@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
+from tests.unit.cloud import session
 from tests.unit.fakes import Context, Queue, Told, event, load_function
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
@@ -107,7 +107,7 @@ def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
 @pytest.fixture(scope="module")
 def sqs() -> "Iterator[SQSClient]":
     with mock_aws():
-        yield boto3.client("sqs")
+        yield session().client("sqs")
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from tests.unit.cloud import session
 from tests.unit.fakes import event
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
@@ -69,7 +69,7 @@ def test_anything_else_is_unreadable(body: str) -> None:
 @pytest.fixture(scope="module")
 def sqs() -> "Iterator[SQSClient]":
     with mock_aws():
-        yield boto3.client("sqs")
+        yield session().client("sqs")
 
 
 @pytest.fixture

@@ -445,18 +445,19 @@ def test_the_wait_is_that_of_the_header_else_of_the_sentence_else_a_usual_one(
     assert len(server.requests) == 1
 
 
-def test_an_operation_that_was_told_to_wait_is_not_called_before_that() -> None:
+@every_call
+def test_an_operation_that_was_told_to_wait_is_not_called_before_that(call: Call, good: Any) -> None:
     clock = Clock()
-    server = Server(error(429, headers={"Retry-After": "30"}), ok(TOKEN))
+    server = Server(error(429, headers={"Retry-After": "30"}), ok(good))
     with whop_over(server, clock=clock) as whop:
         with refused(WhopRateLimited):
-            mint(whop)
+            call(whop)
         clock.advance(29.2)
         with refused(WhopRateLimited) as caught:
-            mint(whop)
+            call(whop)
         assert len(server.requests) == 1
         clock.advance(0.8)
-        mint(whop)
+        call(whop)
 
     assert isinstance(caught.value, WhopRateLimited)
     assert caught.value.retry_after == 1
