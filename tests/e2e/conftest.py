@@ -101,9 +101,9 @@ def member_tokens(app: TeamApp, member: User) -> Tokens:
 
 
 @pytest.fixture(scope="session")
-def keyed_later(cloud: LocalStack, stack: Deployment, confidential: Confidential, member_tokens: Tokens) -> KeyedLater:
+def keyed_later(cloud: LocalStack, app: TeamApp, confidential: Confidential) -> KeyedLater:
     """A third stack, whose secret had no value at first; its users are those of ``stack``."""
-    return deploy_and_key_later(cloud, stack, confidential, member_tokens.access)
+    return deploy_and_key_later(cloud, app, confidential)
 
 
 @pytest.fixture

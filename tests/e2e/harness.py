@@ -188,26 +188,30 @@ def deploy_on_own_pool(cloud: LocalStack, first: Deployment, confidential: Confi
 
 @dataclass(frozen=True, slots=True)
 class KeyedLater:
-    """A stack on the users of another one that was called before its secret had a value, or a usable one, and after."""
+    """A stack that was asked for tokens before its secret had a value, and again after; its pool is another stack's.
+
+    ``without_key`` are two answers to one user, ``with_useless_key`` and ``with_key`` one each to two others.
+    """
 
     app: TeamApp
     key: str
-    without_key: httpx.Response
-    with_empty_key: httpx.Response
+    without_key: Sequence[httpx.Response]
+    with_useless_key: httpx.Response
     with_key: httpx.Response
 
 
-def deploy_and_key_later(cloud: LocalStack, first: Deployment, confidential: Confidential, token: str) -> KeyedLater:
-    """Deploy, ask for a chat token with the Cognito ``token``, and only then put the key."""
-    parameters = {"UserPoolId": first["UserPoolId"], "UserPoolClientIds": first["UserPoolClientId"]}
-    deployment = deploy_again(cloud, first, "keyed-later", parameters)
+def deploy_and_key_later(cloud: LocalStack, first: TeamApp, confidential: Confidential) -> KeyedLater:
+    """Deploy on the pool of ``first``, ask for tokens, put something that is no key, ask, put the key, and ask."""
+    parameters = {"UserPoolId": first.pool_id, "UserPoolClientIds": first.client_id}
+    deployment = deploy_again(cloud, first.deployment, "keyed-later", parameters)
     app = TeamApp(cloud, deployment, confidential)
-    without_key = app.mint(token)
+    one, other, third = (app.sign_in(app.create_by_admin()).access for _ in range(3))
+    without_key = [app.mint(one), app.mint(one)]
     cloud.put_api_key(deployment, "{}")
-    with_empty_key = app.mint(token)
+    with_useless_key = app.mint(other)
     key = make_key(cloud, confidential)
     cloud.put_api_key(deployment, key)
-    return KeyedLater(app, key, without_key, with_empty_key, app.mint(token))
+    return KeyedLater(app, key, without_key, with_useless_key, app.mint(third))
 
 
 _SECONDS = {"AccessToken": "seconds"}
@@ -249,18 +253,19 @@ def machine_token(cloud: LocalStack, own_pool: OwnPool, confidential: Confidenti
 # -- Lambda
 
 
-def _lambda(cloud: LocalStack) -> Any:
+@cache
+def _lambda(endpoint: str) -> Any:
     session: Any = boto3.session.Session(
         aws_access_key_id=FAKE_KEYS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=FAKE_KEYS["AWS_SECRET_ACCESS_KEY"],
         region_name=REGION,
     )
-    return session.client("lambda", endpoint_url=cloud.emulator_url, config=Config(proxies={}))
+    return session.client("lambda", endpoint_url=endpoint, config=Config(proxies={}))
 
 
 def invoke(cloud: LocalStack, function: str, event: Mapping[str, object]) -> Any:
     """What the function that callers reach answers to ``event``; an AssertionError if it fails."""
-    answer = _lambda(cloud).invoke(FunctionName=function, Qualifier="live", Payload=json.dumps(event))
+    answer = _lambda(cloud.emulator_url).invoke(FunctionName=function, Qualifier="live", Payload=json.dumps(event))
     payload = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, payload
     return payload
@@ -282,7 +287,7 @@ class SyncLane:
     def __init__(self, cloud: LocalStack, deployment: Deployment) -> None:
         self._sqs = cloud.sqs
         self._url, self._dead = deployment["SyncQueueUrl"], deployment["SyncDeadLetterQueueUrl"]
-        self._lambda = _lambda(cloud)
+        self._lambda = _lambda(cloud.emulator_url)
         arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         (source,) = self._lambda.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
         self._source = source["UUID"]

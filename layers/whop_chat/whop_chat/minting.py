@@ -71,11 +71,11 @@ class Minting:
         user = UserRef(pool_id=self._pool_id, sub=caller.sub, username=caller.username)
         self._observer.concerns(user)
         scopes = self._policy.scopes(features, groups=caller.groups)
-        link = self._linked(user, deadline)
+        links = [self._linked(user, deadline)]
         try:
-            granted, now = self._minted(user, link, scopes, deadline)
+            granted, now = self._minted(user, links, scopes, deadline)
         finally:
-            if link.created:
+            if any(link.created for link in links):
                 self._ask_for_profile(user)
         return ChatToken(
             token=granted.token,
@@ -96,20 +96,22 @@ class Minting:
                 self._sleep(_CLAIM_POLL_SECONDS)
 
     def _minted(
-        self, user: UserRef, link: Link, scopes: tuple[str, ...], deadline: Deadline
+        self, user: UserRef, links: list[Link], scopes: tuple[str, ...], deadline: Deadline
     ) -> tuple[UserToken, datetime]:
-        """Whop's token and the moment it was asked for; a user whom Whop does not know any more is enrolled again."""
+        """Whop's token and the moment it was asked for.
+
+        A user whom Whop does not know any more is enrolled again; the link that came of it joins ``links``.
+        """
         for attempts_left in reversed(range(_MINTS)):
             now = datetime.fromtimestamp(int(self._clock()), UTC)
             try:
-                token = self._whop.mint_token(link.whop_user_id, scopes, now + self._ttl, deadline=deadline)
+                token = self._whop.mint_token(links[-1].whop_user_id, scopes, now + self._ttl, deadline=deadline)
             except WhopNotFound:
-                repaired = self._enrolment.repair(user, link.whop_user_id, deadline=deadline) if attempts_left else None
+                unknown = links[-1].whop_user_id
+                repaired = self._enrolment.repair(user, unknown, deadline=deadline) if attempts_left else None
                 if repaired is None:
                     raise
-                link = repaired
-                if link.created:
-                    self._ask_for_profile(user)
+                links.append(repaired)
             else:
                 if not now < token.expires_at <= now + self._ttl:
                     raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
