@@ -61,6 +61,10 @@ template: .venv/sam/.ready ## sam validate and cfn-lint
 build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=arm64 or x86_64)
 	@$(OFFLINE) $(SAM) build --parameter-overrides Architecture=$(ARCH)
 
+.PHONY: bench
+bench: .venv/dev/.ready ## what it costs, as ratios to peers in the same run
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.verification
+
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)
