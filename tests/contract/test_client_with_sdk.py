@@ -33,6 +33,7 @@ type Differences = Mapping[str, str]
 _TELEMETRY = "the SDK tells Whop what it runs on"
 EVERYWHERE: Differences = {
     "header accept": "we ask for JSON, the SDK for anything",
+    "header accept-encoding": "we cap what arrives, so nothing may unpack to more",
     "header x-fern-language": _TELEMETRY,
     "header x-fern-platform": _TELEMETRY,
     "header x-fern-runtime": _TELEMETRY,

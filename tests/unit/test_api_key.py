@@ -161,6 +161,18 @@ def test_a_secret_that_turns_unusable_is_answered_the_same_way_each_time(
     assert len({outcome(api_key) for _ in range(3)}) == 1
 
 
+def test_a_refused_key_whose_secret_turned_unusable_is_not_used_again(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current()
+    secret.put("{}")
+    clock.advance(ASK_COOLDOWN_SECONDS)
+    with pytest.raises(NotConfigured):
+        api_key.after_refusal(refused)
+
+    assert [outcome(api_key) for _ in range(2)] == ["not configured"] * 2
+
+
 def outcome(api_key: ApiKey) -> str:
     try:
         return api_key.current()

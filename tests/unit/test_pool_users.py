@@ -208,4 +208,5 @@ def test_a_failure_of_cognito_says_nothing_about_the_user(
     with pytest.raises(AwsError) as caught:
         PoolUsers(client, ADA.pool_id).read(ADA)
 
-    assert str(caught.value) == code
+    assert caught.value.code == code
+    assert str(caught.value) == f"AdminGetUser: {code}"

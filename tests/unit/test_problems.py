@@ -109,7 +109,7 @@ def test_whoever_has_to_wait_is_told_how_long(code: str) -> None:
     ("error", "challenge"),
     [
         (MissingToken(), "Bearer"),
-        (AmbiguousToken(), 'Bearer error="invalid_request"'),
+        (AmbiguousToken(), 'Bearer error="invalid_token"'),
         (TokenRefused(Reason.SIGNATURE), 'Bearer error="invalid_token"'),
         (TokenNotAllowed(Reason.SCOPE_MISSING), 'Bearer error="insufficient_scope"'),
     ],

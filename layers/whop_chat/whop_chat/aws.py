@@ -12,8 +12,8 @@ class AwsError(Exception):
     AWS's message is left out: it can repeat a parameter, and a parameter can be a user name.
     """
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
+    def __init__(self, code: str, *, operation: str = "AWS") -> None:
+        super().__init__(f"{operation}: {code}")
         self.code = code
 
 
@@ -27,6 +27,6 @@ def call[**P, T](operation: Callable[P, T], *args: P.args, **params: P.kwargs) -
     try:
         return operation(*args, **params)
     except ClientError as error:
-        raise AwsError(error.response.get("Error", {}).get("Code", "Unknown")) from None
+        raise AwsError(error.response.get("Error", {}).get("Code", "Unknown"), operation=error.operation_name) from None
     except BotoCoreError as error:
-        raise AwsError(type(error).__name__) from None
+        raise AwsError(type(error).__name__, operation=getattr(operation, "__name__", "AWS")) from None

@@ -58,6 +58,10 @@ class EnrolmentInProgress(Exception):
     retry_after = 1
 
 
+class CreateInProgress(EnrolmentInProgress):
+    """The same, but at Whop: an earlier request may still be running there, and asking sooner would only add calls."""
+
+
 class UserDenied(Exception):
     """An operator has shut this user out."""
 
@@ -325,7 +329,7 @@ class _Attempt:
                 if not _about_the_key(error):
                     raise
                 self._write(self._with_new_key(self.record), self.record)
-        raise EnrolmentInProgress
+        raise CreateInProgress
 
     def _create(self) -> Account:
         key = self.record.idempotency_key
@@ -358,7 +362,7 @@ class _Attempt:
             self._write(self._with_new_key(_next_generation(self.record)), self.record)
         elif self._now() - self.record.key_since < LEASE_SECONDS:
             # The first request with this key may still be running.
-            raise EnrolmentInProgress
+            raise CreateInProgress
         else:
             self._write(self._with_new_key(self.record), self.record)
         return None

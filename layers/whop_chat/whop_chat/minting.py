@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from whop_chat.aws import AwsError
 from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link
+from whop_chat.enrolment import CreateInProgress, Enrolment, EnrolmentInProgress, Link
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.scopes import ScopePolicy
@@ -90,7 +90,9 @@ class Minting:
         while True:
             try:
                 return self._enrolment.enrol(user, deadline=deadline)
-            except EnrolmentInProgress:
+            except EnrolmentInProgress as error:
+                if isinstance(error, CreateInProgress):
+                    raise
                 if min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
                 self._sleep(_CLAIM_POLL_SECONDS)

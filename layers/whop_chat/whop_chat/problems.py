@@ -132,7 +132,7 @@ _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (BodyTooLarge, _plain("request_too_large")),
     (UnsupportedMediaType, _plain("unsupported_media_type")),
     (MissingToken, _challenge("missing_token", "Bearer")),
-    (AmbiguousToken, _challenge("invalid_token", 'Bearer error="invalid_request"')),
+    (AmbiguousToken, _challenge("invalid_token", 'Bearer error="invalid_token"')),
     (TokenRefused, _challenge("invalid_token", 'Bearer error="invalid_token"')),
     (TokenNotAllowed, _challenge("insufficient_scope", 'Bearer error="insufficient_scope"')),
     (KeysUnavailable, _plain("keys_unavailable")),

@@ -14,6 +14,9 @@ import httpx
 
 from whop_chat.deadline import Deadline
 
+# httpx's own default: a function may be frozen between two calls, and the peer hangs up meanwhile.
+_KEEPALIVE_SECONDS = 5.0
+
 
 class TransportError(Exception):
     """No usable response: not connected, timed out, dropped, or larger than the cap."""
@@ -43,6 +46,7 @@ def exchange(client: httpx.Client, request: httpx.Request, *, deadline: Deadline
     Raises `TransportError`, and `whop_chat.deadline.DeadlineExceeded` when there is no time left to start.
     """
     request.extensions = {**request.extensions, "timeout": httpx.Timeout(deadline.require()).as_dict()}
+    request.headers["Accept-Encoding"] = "identity"  # The cap is on what arrives, not on what it unpacks to.
     token = _deadline.set(deadline)
     try:
         response = client.send(request, stream=True, follow_redirects=False)
@@ -84,9 +88,10 @@ class _BoundedTransport(httpx.HTTPTransport):
     """httpx offers no way to choose the network backend of its pool, so the pool is replaced by one that has it."""
 
     def __init__(self) -> None:
-        super().__init__(trust_env=False)
+        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=context, trust_env=False)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False), network_backend=_BoundedBackend()
+            ssl_context=context, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_BoundedBackend()
         )
 
 
