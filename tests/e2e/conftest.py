@@ -47,8 +47,9 @@ def confidential() -> Confidential:
 
 @pytest.fixture(scope="session")
 def stack(cloud: LocalStack, confidential: Confidential) -> Deployment:
-    """The stack with a user pool of its own, ready for use."""
-    deployment = cloud.deploy(cloud.build(), "whop-chat")
+    """The stack with a user pool of its own, ready for use; its groups are `banned` and `trial`."""
+    groups = {"DeniedGroups": "banned", "GroupFeatures": "trial=channels"}
+    deployment = cloud.deploy(cloud.build(), "whop-chat", groups)
     cloud.put_api_key(deployment, make_key(cloud, confidential))
     return deployment
 

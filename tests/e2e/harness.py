@@ -115,7 +115,8 @@ class OwnPool:
 
     Its users sign in with a user name; ``username`` is therefore to be given to `ChatApp`'s methods. The deployment
     also admits ``brief``, whose access tokens live one second, and ``machine``, the id and secret of a client that
-    signs in itself; ``stranger`` is a client of the pool that it does not admit. Support chats are not granted.
+    signs in itself; ``stranger`` is a client of the pool that it does not admit. Support chats are not granted; members of the
+    group ``guests`` get channels only, those of ``banned`` nothing.
     """
 
     deployment: Deployment
@@ -165,11 +166,15 @@ def deploy_on_own_pool(cloud: LocalStack, first: Deployment, confidential: Confi
     clients["brief"] = _client(cloud, pool_id, "brief", AccessTokenValidity=1, TokenValidityUnits=_SECONDS)
     machine = _machine(cloud, pool_id)
     confidential.secret("client secret", machine[1])
+    for group in ("guests", "banned"):
+        cloud.cognito.create_group(UserPoolId=pool_id, GroupName=group)
     parameters = {
         "UserPoolId": pool_id,
         "UserPoolClientIds": ",".join([clients["web"], clients["mobile"], clients["brief"], machine[0]]),
         "AllowedOrigins": ",".join(ORIGINS),
         "ChatFeatures": "channels,dms",
+        "DeniedGroups": "banned",
+        "GroupFeatures": "guests=channels",
     }
     deployment = deploy_again(cloud, first, "own-pool", parameters)
     cloud.put_api_key(deployment, make_key(cloud, confidential))

@@ -27,17 +27,22 @@ def linked(whop_user_id: str) -> Record:
     return Record(status=Status.LINKED, whop_user_id=whop_user_id, whop_account_id="biz_child")
 
 
-@pytest.fixture
-def dynamodb() -> "Iterator[DynamoDBClient]":
+@pytest.fixture(scope="module")
+def region() -> "Iterator[DynamoDBClient]":
     with mock_aws():
-        client = boto3.client("dynamodb", region_name="eu-west-1")
-        client.create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        yield client
+        yield boto3.client("dynamodb", region_name="eu-west-1")
+
+
+@pytest.fixture
+def dynamodb(region: "DynamoDBClient") -> "Iterator[DynamoDBClient]":
+    region.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield region
+    region.delete_table(TableName=TABLE)
 
 
 @pytest.fixture(params=["dynamodb", "memory"])

@@ -17,7 +17,7 @@ from local.whop_simulator.asgi import served
 from local.whop_simulator.control import SimulatorControl
 from tests.unit.simulator.api import Api
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
