@@ -18,7 +18,7 @@ from whop_chat.sync_queue import SyncQueue
 def _queue() -> SyncQueue:
     """Made at the first call, inside what `announce` catches, not at import, where a failure would fail the sign-up."""
     settings = SignUpSettings.from_env(os.environ)
-    return SyncQueue(boto3.client("sqs", config=sdk_config()), settings.sync_queue_url)
+    return SyncQueue(boto3.client("sqs", config=sdk_config(read_seconds=0.5)), settings.sync_queue_url)
 
 
 _observer = observer()

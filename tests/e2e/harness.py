@@ -115,8 +115,8 @@ class OwnPool:
 
     Its users sign in with a user name; ``username`` is therefore to be given to `ChatApp`'s methods. The deployment
     also admits ``brief``, whose access tokens live one second, and ``machine``, the id and secret of a client that
-    signs in itself; ``stranger`` is a client of the pool that it does not admit. Support chats are not granted; members of the
-    group ``guests`` get channels only, those of ``banned`` nothing.
+    signs in itself; ``stranger`` is a client of the pool that it does not admit. Support chats are not granted;
+    members of the group ``guests`` get channels only, those of ``banned`` nothing.
     """
 
     deployment: Deployment

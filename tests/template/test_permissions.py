@@ -87,7 +87,6 @@ def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
         "sqs:DeleteMessage",
         "sqs:ChangeMessageVisibility",
         "sqs:GetQueueAttributes",
-        "sqs:SendMessage",
     }
     assert _allowed(resources, "SyncUserRole", DEAD_LETTER_QUEUE) == {"sqs:SendMessage"}
 

@@ -11,12 +11,21 @@ from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.protocol.memory_users import MemoryUsers
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
+from whop_chat.api_key import NotConfigured
+from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress, Link, UserDenied
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, UserGone
 from whop_chat.users import Record, Status
-from whop_chat.whop import Whop, WhopForbidden, WhopRateLimited, WhopUnavailable
+from whop_chat.whop import (
+    Whop,
+    WhopForbidden,
+    WhopInvalidResponse,
+    WhopRateLimited,
+    WhopRefused,
+    WhopUnavailable,
+)
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"
@@ -38,6 +47,7 @@ class Town:
         self.simulator.add_key("key", company_id=COMPANY)
         self.addresses: Addresses = VerifiedAddress(frozenset())
         self.old_answers: list[httpx.Response] = []
+        self.keyless: Exception | None = None
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.old_answers and request.method == "POST":
@@ -50,6 +60,8 @@ class Town:
         return self.people[user.sub]
 
     def current(self) -> str:
+        if self.keyless is not None:
+            raise self.keyless
         return "key"
 
     def after_refusal(self, refused: str) -> str | None:
@@ -249,9 +261,11 @@ def test_a_key_that_went_with_another_request_gets_a_new_one_at_once(town: Town)
 
 def test_answers_that_are_always_old_end_the_attempt(town: Town) -> None:
     town.old_answers = [httpx.Response(403, headers={"Idempotent-Replayed": "true"}, json={"error": {}})] * 9
-    with pytest.raises(EnrolmentInProgress):
+    with pytest.raises(WhopForbidden):
         town.enrol()
-    assert len(town.old_answers) == 5
+    assert len(town.old_answers) == 6
+    town.old_answers = []
+    assert town.enrol().created
 
 
 def test_a_server_error_that_whop_keeps_repeating_gets_a_new_key(town: Town) -> None:
@@ -273,10 +287,10 @@ def test_a_rate_limit_keeps_the_claim_open_and_is_told(town: Town) -> None:
     assert town.enrol().created
 
 
-def test_no_time_left_leaves_the_claim_open(town: Town) -> None:
+def test_no_time_left_leaves_nothing_behind(town: Town) -> None:
     with pytest.raises(DeadlineExceeded):
         town.enrolment.enrol(ANN, deadline=Deadline(0))
-    assert town.record().lease_until == 0
+    assert town.users.get(ANN) is None
     assert town.enrol().created
 
 
@@ -353,8 +367,6 @@ def test_the_forged_answer_is_taken_when_nothing_is_wrong_with_it(town: Town) ->
         {"external_id": "cognito:eu-west-1_Pool:sub-ann:2"},
         {"external_id": None, "metadata": None},
         {"external_id": "COGNITO:eu-west-1_Pool:sub-ann:1"},
-        {"parent_account": {"id": "biz_Stranger"}},
-        {"parent_account": None},
         {"email": "stranger@home.test"},
         {"email": None},
     ],
@@ -368,6 +380,17 @@ def test_an_account_that_is_not_exactly_the_one_asked_for_is_a_mismatch(town: To
     with pytest.raises(Blocked, match="identity_mismatch"):
         town.enrol()
     assert len(town.creates()) == 1
+
+
+@pytest.mark.parametrize("parent", [{"id": "biz_Stranger"}, None])
+def test_an_account_of_another_company_is_nobodys_fault_but_the_keys(town: Town, parent: Any) -> None:
+    """With a wrong key every user would get one; a block would outlast the mistake."""
+    town.simulator.add_fault(Fault("accounts.create", "malformed", body=forged(parent_account=parent)(town)))
+    with pytest.raises(WhopInvalidResponse, match="parent_account"):
+        town.enrol()
+    assert (town.record().status, town.record().lease_until) == (Status.CLAIMED, 0)
+    assert town.enrol().created
+    assert len(town.accounts()) == 1
 
 
 def test_one_address_for_two_users_is_a_conflict_and_never_a_shared_identity(town: Town) -> None:
@@ -459,9 +482,17 @@ def repair(town: Town, unknown: str) -> Link | None:
 
 def test_a_user_whom_whop_does_not_know_is_resolved_to_the_same_account_first(town: Town) -> None:
     link = town.enrol()
-    assert repair(town, link.whop_user_id) == link
+    assert repair(town, link.whop_user_id) == Link(link.whop_user_id)
     assert town.record().generation == 1
-    assert len(town.accounts()) == 1
+    assert len(town.creates()) == 1
+
+
+def test_a_link_follows_the_account_to_its_new_owner(town: Town) -> None:
+    link = town.enrol()
+    town.users.link(ANN, dataclasses.replace(town.record(), whop_user_id="user_Before"), seen=town.record())
+    assert repair(town, "user_Before") == Link(link.whop_user_id)
+    assert town.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
+    assert len(town.creates()) == 1
 
 
 def test_the_second_repair_makes_a_new_account(town: Town) -> None:
@@ -496,3 +527,79 @@ def test_a_repaired_user_gives_up_the_whop_user_they_had(town: Town) -> None:
     repaired = repair(town, link.whop_user_id)
     assert repaired is not None
     assert town.users.reservations == {repaired.whop_user_id: (POOL, ANN.sub)}
+
+
+def _unverified(town: Town) -> None:
+    town.people[ANN.sub] = person(ANN.sub, email_verified=False)
+
+
+def _refused_address(town: Town) -> None:
+    town.simulator.add_fault(Fault("accounts.create", "status", status=422))
+
+
+def _taken(town: Town) -> None:
+    town.people[ANN.sub] = person(ANN.sub, email="sub-ben@home.test")
+    town.enrol(BEN)
+
+
+@pytest.mark.parametrize("obstacle", [_unverified, _refused_address, _taken])
+def test_a_repair_that_leads_nowhere_keeps_the_link(town: Town, obstacle: Callable[[Town], None]) -> None:
+    link = town.enrol()
+    repair(town, link.whop_user_id)
+    obstacle(town)
+    assert repair(town, link.whop_user_id) is None
+    assert town.enrol() == Link(link.whop_user_id)
+    assert town.record().generation == 1
+
+
+def test_a_repair_that_whop_cannot_answer_keeps_the_link_and_counts(town: Town) -> None:
+    link = town.enrol()
+    repair(town, link.whop_user_id)
+    town.simulator.add_fault(Fault("accounts.create", "unreachable", count=2))
+    with pytest.raises(WhopUnavailable):
+        repair(town, link.whop_user_id)
+    assert town.enrol() == Link(link.whop_user_id)
+    assert repair(town, link.whop_user_id) is None
+
+
+# What ends an attempt without settling anything
+
+
+@pytest.mark.parametrize("error", [NotConfigured(), AwsError("Throttling", operation="GetSecretValue")])
+def test_a_key_that_cannot_be_had_leaves_the_claim_open(town: Town, error: Exception) -> None:
+    town.keyless = error
+    with pytest.raises(type(error)):
+        town.enrol()
+    assert (town.record().status, town.record().lease_until) == (Status.CLAIMED, 0)
+    town.keyless = None
+    assert town.enrol().created
+
+
+def test_a_refused_look_up_keeps_the_key_of_the_create(town: Town) -> None:
+    town.simulator.add_fault(Fault("accounts.create", "crash_after"))
+    town.simulator.add_fault(Fault("accounts.list", "status", status=403))
+    with pytest.raises(WhopForbidden):
+        town.enrol()
+    assert town.record().idempotency_key is not None
+    assert town.enrol().created
+    assert len(town.accounts()) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_a_refusal_that_is_not_about_the_address_blocks_nobody(town: Town, status: int) -> None:
+    town.simulator.add_fault(Fault("accounts.create", "status", status=status))
+    with pytest.raises(WhopRefused):
+        town.enrol()
+    assert town.record().status is Status.CLAIMED
+    assert town.enrol().created
+
+
+def test_while_a_create_is_in_flight_nobody_asks_whop_about_it(town: Town) -> None:
+    town.simulator.add_fault(Fault("accounts.create", "crash_before"))
+    with pytest.raises(EnrolmentInProgress):
+        town.enrol()
+    calls = len(town.simulator.calls())
+    town.now += LEASE_SECONDS - 1
+    with pytest.raises(EnrolmentInProgress):
+        town.enrol()
+    assert len(town.simulator.calls()) == calls

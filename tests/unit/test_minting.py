@@ -11,7 +11,7 @@ from whop_chat import minting
 from whop_chat.aws import AwsError
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Blocked, CreateInProgress, EnrolmentInProgress, Link
+from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link
 from whop_chat.identity import UserRef
 from whop_chat.minting import ChatToken, Minting
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
@@ -300,13 +300,3 @@ def test_any_other_refusal_is_told_as_it_is() -> None:
         case.mint()
 
     assert (len(case.whop.asked), case.enrolment.repaired) == (1, [])
-
-
-def test_a_create_that_may_still_be_running_at_whop_is_not_asked_after_again_and_again() -> None:
-    case = Case(Enrolling(*[CreateInProgress() for _ in range(5)], Link("user_Ada")), Tokens("user_Ada"))
-    started = case.clock.now
-
-    with pytest.raises(EnrolmentInProgress):
-        case.mint()
-
-    assert case.clock.now == started

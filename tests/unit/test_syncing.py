@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import hashlib
+import hmac
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -100,7 +100,7 @@ def test_a_user_is_enrolled_and_gets_their_name_in_the_company() -> None:
     assert case.enrolment.enrolled == [ADA]
     assert case.told.users == [ADA]
     assert case.told.counts == [("UserSynced", {})]
-    assert case.record.profile_digest == hashlib.sha256(b"Ada Lovelace").hexdigest()
+    assert case.record.profile_digest == hmac.new(ADA.sub.encode(), b"Ada Lovelace", "sha256").hexdigest()
     assert case.record.synced_at == NOW
 
 
@@ -159,12 +159,19 @@ def test_a_name_that_whop_refuses_is_told_and_not_offered_again(status: int) -> 
 
 def test_a_user_whom_whop_does_not_find_is_offered_the_name_again() -> None:
     # A wrong company makes every user's name a 404; recorded as done, it would stay undone when that is put right.
-    case = Case(Server(httpx.Response(404, json={}), RENAMED))
-    with contextlib.suppress(WhopNotFound):
-        case.sync()
-    case.sync()
+    case = Case(Server(httpx.Response(404, json={}), RENAMED), enrolment=Enrolling(LINK, repairs=[None]))
+    case.sync(2)
 
+    assert case.enrolment.repaired == [(ADA, "user_Ada")]
     assert len(case.names) == 2
+
+
+def test_a_user_whose_link_was_repaired_is_brought_up_to_date_by_the_next_delivery() -> None:
+    case = Case(Server(httpx.Response(404, json={})), enrolment=Enrolling(LINK, repairs=[Link("user_Ada2")]))
+    with pytest.raises(WhopNotFound):
+        case.sync()
+
+    assert case.record.profile_digest is None
 
 
 @pytest.mark.parametrize(
@@ -398,7 +405,7 @@ def test_without_one_the_wait_doubles_up_to_a_quarter_of_an_hour_less_up_to_a_ha
 
 
 def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
-    left = iter([9.0, 8.9])
+    left = iter([16.0, 15.9])
     delivery = Delivery()
 
     assert delivery.handle("sync_user_batch", lambda: next(left)) == [SECOND]

@@ -17,9 +17,10 @@ class AwsError(Exception):
         self.code = code
 
 
-def sdk_config() -> Config:
-    """One second to connect, one to read, two attempts: what fits the patience of a caller at an API."""
-    return Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2, "mode": "standard"})
+def sdk_config(*, read_seconds: float = 1.0) -> Config:
+    """Two attempts, each with half a second to connect and ``read_seconds`` for each read."""
+    retries = {"total_max_attempts": 2, "mode": "standard"}
+    return Config(connect_timeout=0.5, read_timeout=read_seconds, retries=retries)  # type: ignore[arg-type]
 
 
 def call[**P, T](operation: Callable[P, T], *args: P.args, **params: P.kwargs) -> T:

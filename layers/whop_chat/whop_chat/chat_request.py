@@ -9,6 +9,7 @@ from whop_chat.jose import Malformed, read_json
 
 MAX_BODY_BYTES = 4096
 _ONLY_MEMBER = "features"
+_WHITE_SPACE = " \t"  # what may surround a field value (RFC 9110, section 5.5)
 
 
 class BadRequest(Exception):
@@ -39,8 +40,8 @@ def bearer_token(event: Mapping[str, Any]) -> str:
     values = [value for name, value in _headers(event).items() if name.lower() == "authorization"]
     if not values:
         raise MissingToken
-    scheme, _, token = values[0].strip().partition(" ")
-    token = token.strip()
+    scheme, _, token = values[0].strip(_WHITE_SPACE).partition(" ")
+    token = token.strip(_WHITE_SPACE)
     if scheme.lower() != "bearer" or not token:
         raise MissingToken
     if len(values) > 1 or "," in token or " " in token:

@@ -22,9 +22,9 @@ class Deadline:
         """Seconds left, never below zero."""
         return max(0.0, self._end - self._clock())
 
-    def require(self, seconds: float = 0.0) -> float:
-        """Seconds left; raises `DeadlineExceeded` unless more than ``seconds`` are."""
+    def require(self) -> float:
+        """Seconds left, more than none; raises `DeadlineExceeded` otherwise."""
         left = self.remaining()
-        if left <= seconds:
+        if not left:
             raise DeadlineExceeded
         return left

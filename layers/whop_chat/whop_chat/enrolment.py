@@ -16,11 +16,13 @@ import hashlib
 import hmac
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from whop_chat.addresses import Addresses
+from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, UserGone
@@ -30,13 +32,8 @@ from whop_chat.whop import (
     Whop,
     WhopConflict,
     WhopError,
-    WhopForbidden,
     WhopInvalidResponse,
-    WhopNotFound,
-    WhopRateLimited,
     WhopRefused,
-    WhopUnauthorized,
-    WhopUnavailable,
 )
 
 LEASE_SECONDS = 10
@@ -46,7 +43,7 @@ _REJECTED_RETRY_SECONDS = 3600
 _REPAIR_SECONDS = 24 * 3600
 _REPAIRS = 2
 # Creating, and starting over after a replayed answer, a stale key or a used-up external id: never more calls than this.
-_CREATES = 4
+_CREATES = 3
 
 
 BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
@@ -56,10 +53,6 @@ class EnrolmentInProgress(Exception):
     """Another attempt for the same user is under way; ask again in ``retry_after`` seconds."""
 
     retry_after = 1
-
-
-class CreateInProgress(EnrolmentInProgress):
-    """The same, but at Whop: an earlier request may still be running there, and asking sooner would only add calls."""
 
 
 class UserDenied(Exception):
@@ -128,32 +121,53 @@ class Enrolment:
         """The user's link, made now if there is none.
 
         Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.pool_users.UserGone`,
-        `whop_chat.whop.WhopError`, `whop_chat.aws.AwsError`, `whop_chat.deadline.DeadlineExceeded`.
+        `whop_chat.whop.WhopError`, `whop_chat.api_key.NotConfigured`, `whop_chat.aws.AwsError`,
+        `whop_chat.deadline.DeadlineExceeded`.
         """
         record = self._users.get(user)
-        if record is not None and record.status is Status.LINKED and record.whop_user_id is not None:
-            return Link(record.whop_user_id)
+        if record is not None and record.linked_to is not None:
+            return Link(record.linked_to)
         self._require_open(record)
         return self._enrol(user, record, deadline)
 
     def repair(self, user: UserRef, unknown: str, *, deadline: Deadline) -> Link | None:
         """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
 
-        First the same account is resolved again, then the next generation gets a new one. A wrong company or key makes
-        every user's token a 404, so each happens at most once a day and user; None when that is used up.
+        First the user's account is looked up again, then the next generation gets a new one. A wrong company or key
+        makes every user's token a 404, so each happens at most once a day and user, and one that leads nowhere leaves
+        the link as it was; None then.
 
-        Raises what `enrol` raises.
+        Raises what `enrol` raises, except `Blocked`.
         """
         record = self._users.get(user)
-        if record is None or record.status is not Status.LINKED or record.whop_user_id != unknown:
+        if record is None or record.linked_to != unknown:
             return self.enrol(user, deadline=deadline)
         now = self._now()
         repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
         if repairs >= _REPAIRS:
             return None
-        generation = record.generation + (1 if repairs else 0)
-        suspect = dataclasses.replace(record, generation=generation, repairs=repairs + 1, repaired_at=now)
-        return self._enrol(user, record, deadline, start=suspect)
+        suspect = dataclasses.replace(record, repairs=repairs + 1, repaired_at=now)
+        try:
+            if not repairs:
+                return self._look_up_again(user, record, suspect, deadline)
+            following = _next_generation(suspect)
+            return self._enrol(user, record, deadline, start=following, fallback=suspect)
+        except Blocked:
+            return None
+
+    def _look_up_again(self, user: UserRef, record: Record, suspect: Record, deadline: Deadline) -> Link:
+        """The link to whoever owns the user's account now; the one there was if the account is not found."""
+        external_id = _external_id(user, record.generation)
+        found = self._whop.find_accounts(external_id, deadline=deadline)
+        owners = [account.user_id for account in found if account.id == record.whop_account_id]
+        linked = dataclasses.replace(suspect, whop_user_id=owners[0] if owners else record.whop_user_id)
+        try:
+            written = self._users.link(user, linked, seen=record)
+        except Reserved:
+            raise Blocked("identity_conflict") from None
+        except Lost:
+            return self._after_loss(user)
+        return Link(str(written.whop_user_id))
 
     def _require_open(self, record: Record | None) -> None:
         """Raise unless an attempt may start from ``record``."""
@@ -170,16 +184,30 @@ class Enrolment:
                 if record.retry_at is None or record.retry_at > self._now():
                     raise Blocked(record.reason or "blocked")
 
-    def _enrol(self, user: UserRef, seen: Record | None, deadline: Deadline, *, start: Record | None = None) -> Link:
-        """Claim, create, link, from the record ``seen``; ``start`` is what the claim builds on if not that."""
+    def _enrol(
+        self,
+        user: UserRef,
+        seen: Record | None,
+        deadline: Deadline,
+        *,
+        start: Record | None = None,
+        fallback: Record | None = None,
+    ) -> Link:
+        """Claim, create, link, from the record ``seen``.
+
+        ``start`` is what the claim builds on if not that; ``fallback`` is what is written when nothing comes of it.
+        """
+        deadline.require()
         address = self._addresses.address(self._pool.read(user))
         start = start or seen or Record(status=Status.CLAIMED)
         try:
             if address is None:
-                raise self._block(user, start, seen, "no_verified_email", retry_in=_UNVERIFIED_RETRY_SECONDS)
-            attempt = _Attempt(self._users, self._whop, user, address, self._now, deadline)
-            attempt.claim(start, seen)
-            return self._link(user, attempt)
+                raise self._block(
+                    user, start, seen, "no_verified_email", retry_in=_UNVERIFIED_RETRY_SECONDS, fallback=fallback
+                )
+            attempt = _Attempt(self._users, self._whop, user, address, self._now, deadline, fallback)
+            with attempt.claimed(start, seen):
+                return self._link(user, attempt)
         except Lost:
             return self._after_loss(user)
 
@@ -187,23 +215,44 @@ class Enrolment:
         try:
             account = attempt.account()
         except WhopRefused as error:
-            if _concerns_everyone(error):
+            if not _concerns_the_address(error):
                 raise
-            raise self._block(
-                user, attempt.settled, attempt.record, "enrolment_rejected", retry_in=_REJECTED_RETRY_SECONDS
-            ) from None
+            raise self._end(user, attempt, "enrolment_rejected", retry_in=_REJECTED_RETRY_SECONDS) from None
+        if account.parent_id != self._whop.company_id:
+            # A key of another company: nobody can be enrolled, and it says nothing about this user.
+            raise WhopInvalidResponse("create_account", code="parent_account")
         if not attempt.owns(account):
-            raise self._block(user, attempt.settled, attempt.record, "identity_mismatch")
+            raise self._end(user, attempt, "identity_mismatch")
         try:
             attempt.link(account)
         except Reserved:
-            blocked = self._block(user, _next_generation(attempt.settled), attempt.record, "identity_conflict")
+            blocked = self._end(user, attempt, "identity_conflict", next_generation=True)
             attempt.forget(account)
             raise blocked from None
         return Link(account.user_id, created=True)
 
+    def _end(
+        self,
+        user: UserRef,
+        attempt: "_Attempt",
+        reason: str,
+        *,
+        retry_in: int | None = None,
+        next_generation: bool = False,
+    ) -> Blocked:
+        """End a claim by a block."""
+        record = _next_generation(attempt.settled) if next_generation else attempt.settled
+        return self._block(user, record, attempt.record, reason, retry_in=retry_in, fallback=attempt.fallback)
+
     def _block(
-        self, user: UserRef, record: Record, seen: Record | None, reason: str, *, retry_in: int | None = None
+        self,
+        user: UserRef,
+        record: Record,
+        seen: Record | None,
+        reason: str,
+        *,
+        retry_in: int | None = None,
+        fallback: Record | None = None,
     ) -> Blocked:
         """Record why the user cannot be enrolled, and return it as the exception to raise."""
         blocked = dataclasses.replace(
@@ -214,14 +263,14 @@ class Enrolment:
             retry_at=None if retry_in is None else self._now() + retry_in,
             lease_until=0,
         )
-        self._users.put(user, blocked, seen=seen)
+        self._users.put(user, fallback or blocked, seen=seen)
         return Blocked(reason)
 
     def _after_loss(self, user: UserRef) -> Link:
         """Somebody else wrote the record: their link is as good as ours, anything else is theirs to finish."""
         record = self._users.get(user)
-        if record is not None and record.status is Status.LINKED and record.whop_user_id is not None:
-            return Link(record.whop_user_id)
+        if record is not None and record.linked_to is not None:
+            return Link(record.linked_to)
         self._require_open(record)
         raise EnrolmentInProgress
 
@@ -240,7 +289,9 @@ class _Attempt:
         address: str,
         now: Callable[[], int],
         deadline: Deadline,
+        fallback: Record | None,
     ) -> None:
+        self.fallback = fallback
         self._users = users
         self._whop = whop
         self._user = user
@@ -255,7 +306,28 @@ class _Attempt:
         """The record once the outcome of the create is known: its key is used up."""
         return dataclasses.replace(self.record, idempotency_key=None, email_digest=None)
 
-    def claim(self, start: Record, seen: Record | None) -> None:
+    @contextmanager
+    def claimed(self, start: Record, seen: Record | None) -> Iterator[None]:
+        """Hold the claim; an error that settles nothing about the user leaves it open for the next attempt.
+
+        The key stays with it unless the create was refused for good: a 429 may have been given before anybody looked
+        at the key, and a refused look-up says nothing about the create.
+        """
+        self._claim(start, seen)
+        try:
+            yield
+        except (Lost, Blocked):
+            raise
+        except EnrolmentInProgress:
+            # Asking Whop sooner would only add calls.
+            self._release(dataclasses.replace(self.record, lease_until=self.record.key_since + LEASE_SECONDS))
+            raise
+        except Exception as error:
+            refused = isinstance(error, WhopRefused) and error.operation == "create_account"
+            self._release(dataclasses.replace(self.settled if refused else self.record, lease_until=0))
+            raise
+
+    def _claim(self, start: Record, seen: Record | None) -> None:
         """Take the claim; an Idempotency-Key whose outcome is unknown is taken over with it."""
         claimed = dataclasses.replace(
             start, status=Status.CLAIMED, lease_until=self._now() + LEASE_SECONDS, reason=None, retry_at=None
@@ -270,19 +342,21 @@ class _Attempt:
         self._write(claimed, seen)
 
     def account(self) -> Account:
-        """Create the account, or find the one that an earlier attempt created.
-
-        An error leaves the claim open for the next attempt, and with it the key while the outcome is unknown. A 429
-        settles nothing: it may have been given before anybody looked at the key.
-        """
-        try:
-            return self._created()
-        except (WhopUnavailable, WhopInvalidResponse, WhopRateLimited, DeadlineExceeded, EnrolmentInProgress):
-            self._release(self.record)
-            raise
-        except WhopError:
-            self._release(self.settled)
-            raise
+        """Create the account, or find the one that an earlier attempt created."""
+        for attempts_left in reversed(range(_CREATES)):
+            try:
+                return self._create()
+            except WhopConflict as conflict:
+                account = self._after_conflict(conflict)
+                if account is not None:
+                    return account
+                if not attempts_left:
+                    raise
+            except WhopError as error:
+                if not attempts_left or not _about_the_key(error):
+                    raise
+                self._write(self._with_new_key(self.record), self.record)
+        raise AssertionError("unreachable")
 
     def owns(self, account: Account) -> bool:
         """Whether ``account`` is exactly the one asked for: our id, our company's child, the address that was sent."""
@@ -314,22 +388,7 @@ class _Attempt:
 
     @property
     def _external_id(self) -> str:
-        """Whop takes any text but ``%`` (Whop, "Enroll subaccounts")."""
-        return f"cognito:{self._user.pool_id}:{self._user.sub}:{self.record.generation}"
-
-    def _created(self) -> Account:
-        for _ in range(_CREATES):
-            try:
-                return self._create()
-            except WhopConflict as conflict:
-                account = self._after_conflict(conflict)
-                if account is not None:
-                    return account
-            except WhopError as error:
-                if not _about_the_key(error):
-                    raise
-                self._write(self._with_new_key(self.record), self.record)
-        raise CreateInProgress
+        return _external_id(self._user, self.record.generation)
 
     def _create(self) -> Account:
         key = self.record.idempotency_key
@@ -362,7 +421,7 @@ class _Attempt:
             self._write(self._with_new_key(_next_generation(self.record)), self.record)
         elif self._now() - self.record.key_since < LEASE_SECONDS:
             # The first request with this key may still be running.
-            raise CreateInProgress
+            raise EnrolmentInProgress
         else:
             self._write(self._with_new_key(self.record), self.record)
         return None
@@ -376,9 +435,9 @@ class _Attempt:
 
     def _release(self, record: Record) -> None:
         try:
-            self._write(dataclasses.replace(record, lease_until=0), self.record)
-        except Lost:
-            pass  # Whoever has the claim now goes on; the error that ended this attempt is the one to report.
+            self._write(self.fallback or record, self.record)
+        except (Lost, AwsError):
+            pass  # The error that ended this attempt is the one to report; the lease runs out by itself.
 
     def _write(self, record: Record, seen: Record | None) -> None:
         self.record = self._users.put(self._user, record, seen=seen)
@@ -388,9 +447,14 @@ def _next_generation(record: Record) -> Record:
     return dataclasses.replace(record, generation=record.generation + 1)
 
 
-def _concerns_everyone(error: WhopRefused) -> bool:
-    """A refusal of the key or of the address of the API, not of this user."""
-    return isinstance(error, WhopUnauthorized | WhopForbidden | WhopNotFound | WhopConflict)
+def _external_id(user: UserRef, generation: int) -> str:
+    """Whop takes any text but ``%`` (Whop, "Enroll subaccounts")."""
+    return f"cognito:{user.pool_id}:{user.sub}:{generation}"
+
+
+def _concerns_the_address(error: WhopRefused) -> bool:
+    """Whether Whop refused this user's address; any other refusal is about the key or the call, so about everyone."""
+    return error.operation == "create_account" and (error.status == 422 or error.param == "email")
 
 
 def _about_the_key(error: WhopError) -> bool:

@@ -1,6 +1,6 @@
 """Who a Cognito user is, to every module that needs to name one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,4 +13,4 @@ class UserRef:
 
     pool_id: str
     sub: str
-    username: str
+    username: str = field(repr=False)

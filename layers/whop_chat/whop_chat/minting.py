@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 from whop_chat.aws import AwsError
 from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import CreateInProgress, Enrolment, EnrolmentInProgress, Link
+from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.scopes import ScopePolicy
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound
 
+# Whop gives three hours at most (Whop, "Create access token"), by a clock that need not be ours.
+_LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
 _CLAIM_PATIENCE_SECONDS = 1.5
 _CLAIM_POLL_SECONDS = 0.1
 _REFRESH_AFTER = 0.8
@@ -58,7 +60,7 @@ class Minting:
         self._queue = queue
         self._observer = observer
         self._pool_id = pool_id
-        self._ttl = ttl
+        self._ttl = min(ttl, _LONGEST_LIFE)
         self._clock = clock
         self._sleep = sleep
 
@@ -90,9 +92,7 @@ class Minting:
         while True:
             try:
                 return self._enrolment.enrol(user, deadline=deadline)
-            except EnrolmentInProgress as error:
-                if isinstance(error, CreateInProgress):
-                    raise
+            except EnrolmentInProgress:
                 if min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
                 self._sleep(_CLAIM_POLL_SECONDS)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from whop_chat import aws
@@ -28,9 +28,9 @@ class PoolUser:
     """
 
     sub: str
-    email: str | None
+    email: str | None = field(repr=False)
     email_verified: bool
-    name: str | None
+    name: str | None = field(repr=False)
     providers: tuple[str, ...]
 
 

@@ -22,7 +22,7 @@ class FeatureNotAllowed(Exception):
 
 
 class GroupDenied(Exception):
-    """The user is in a group whose members may not chat."""
+    """The user is in a group whose members may not chat, or in several that allow nothing in common."""
 
 
 class ScopePolicy:
@@ -58,7 +58,7 @@ class ScopePolicy:
             raise UnknownFeature("the list of features is empty")
         else:
             granted = _known(requested)
-        if not granted or not granted <= allowed:
+        if not granted <= allowed:
             raise FeatureNotAllowed
         return tuple(sorted(scope for feature in granted for scope in FEATURE_SCOPES[feature]))
 
@@ -66,7 +66,10 @@ class ScopePolicy:
         if not self._denied_groups.isdisjoint(groups):
             raise GroupDenied
         narrowing = (self._group_features[group] for group in groups if group in self._group_features)
-        return self._features.intersection(*narrowing)
+        allowed = self._features.intersection(*narrowing)
+        if not allowed:
+            raise GroupDenied
+        return allowed
 
 
 def _known(features: Collection[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ with; what is not a message of ours goes to the dead-letter queue at once.
 
 import dataclasses
 import hashlib
+import hmac
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +20,7 @@ from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.pool_users import UserGone
 from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode
-from whop_chat.users import Lost, Record, Status
+from whop_chat.users import Lost, Record
 from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 _SECONDS_PER_USER = 8.0
@@ -70,16 +71,21 @@ class Syncing:
     def _set_profile(self, user: UserRef, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the one that was set last."""
         record = self._users.get(user)
-        name = (self._pool.read(user).name or "")[:MAX_NAME_LENGTH]
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        if record is None or record.status is not Status.LINKED or record.whop_user_id is None:
+        if record is None or record.linked_to is None:
             return
+        name = (self._pool.read(user).name or "")[:MAX_NAME_LENGTH]
+        digest = hmac.new(user.sub.encode(), name.encode(), hashlib.sha256).hexdigest()
         if not name or record.profile_digest == digest:
             return
         try:
-            self._whop.set_profile(record.whop_user_id, name=name, deadline=deadline)
-        except (WhopUnauthorized, WhopForbidden, WhopNotFound):
-            raise  # A wrong key or company, which an operator puts right.
+            self._whop.set_profile(record.linked_to, name=name, deadline=deadline)
+        except (WhopUnauthorized, WhopForbidden):
+            raise  # A wrong key, which an operator puts right.
+        except WhopNotFound as error:
+            if self._enrolment.repair(user, record.linked_to, deadline=deadline) is not None:
+                raise  # The next delivery finds the repaired link.
+            self._observer.failed("profile refused", error, metric="ProfileRefused")
+            return
         except WhopRefused as error:
             # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
             self._observer.failed("profile refused", error, metric="ProfileRefused")
@@ -118,8 +124,8 @@ class Batch:
 
     def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
         self._observer.concerns(None)
-        # A user who is begun is finished: the last seconds are left to the messages' next delivery.
-        if remaining < _SECONDS_PER_USER + 1:
+        # A user who is begun is finished, slow calls to AWS included; the rest is left to the next delivery.
+        if remaining < 2 * _SECONDS_PER_USER:
             return self._postponed(record, 1)
         try:
             self._syncing.sync(decode(record["body"]), deadline=Deadline(_SECONDS_PER_USER))

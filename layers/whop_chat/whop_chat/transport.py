@@ -46,7 +46,7 @@ def exchange(client: httpx.Client, request: httpx.Request, *, deadline: Deadline
     Raises `TransportError`, and `whop_chat.deadline.DeadlineExceeded` when there is no time left to start.
     """
     request.extensions = {**request.extensions, "timeout": httpx.Timeout(deadline.require()).as_dict()}
-    request.headers["Accept-Encoding"] = "identity"  # The cap is on what arrives, not on what it unpacks to.
+    request.headers["Accept-Encoding"] = "identity"  # A cap on what arrives is none on what it unpacks to.
     token = _deadline.set(deadline)
     try:
         response = client.send(request, stream=True, follow_redirects=False)
@@ -55,13 +55,17 @@ def exchange(client: httpx.Client, request: httpx.Request, *, deadline: Deadline
         finally:
             response.close()
     except httpx.HTTPError as error:
-        raise TransportError(type(error).__name__) from None
+        reason = type(error).__name__
     finally:
         _deadline.reset(token)
         client.cookies.clear()  # What one user's answer sets must not go with another's request.
+    # Raised out here: httpx's error holds the request and its Authorization header, and would hang on as the context.
+    raise TransportError(reason)
 
 
 def _read(response: httpx.Response, max_bytes: int) -> bytes:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise TransportError("ContentEncoding")
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk

@@ -8,7 +8,8 @@ must still be there, so of two writers one loses and knows it.
 import dataclasses
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +52,10 @@ class Record:
     """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
     lease_until: int = 0
     """A claim is held until then."""
-    idempotency_key: str | None = None
+    idempotency_key: str | None = field(default=None, repr=False)
     """Of a create whose outcome is unknown; None after any definitive answer."""
     key_since: int = 0
-    email_digest: str | None = None
+    email_digest: str | None = field(default=None, repr=False)
     """HMAC of the address that was sent with ``idempotency_key``."""
     reason: str | None = None
     """Why the user is blocked."""
@@ -69,6 +70,11 @@ class Record:
     repairs: int = 0
     """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
     repaired_at: int = 0
+
+    @property
+    def linked_to(self) -> str | None:
+        """The Whop user of a linked user, None for any other."""
+        return self.whop_user_id if self.status is Status.LINKED else None
 
 
 def new_attempt() -> str:
@@ -200,8 +206,6 @@ def _item(user: UserRef, record: Record) -> dict[str, Any]:
 def _record(item: Mapping[str, Any]) -> Record:
     names = {field.name for field in dataclasses.fields(Record)}
     values: dict[str, Any] = {name: value for name, value in item.items() if name in names}
-    values.update({name: int(values[name]) for name in _NUMBERS & values.keys()}, status=Status(item["status"]))
+    values = {name: int(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+    values["status"] = Status(item["status"])
     return Record(**values)
-
-
-_NUMBERS = frozenset({"generation", "lease_until", "key_since", "retry_at", "synced_at", "repairs", "repaired_at"})

@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
@@ -32,18 +32,26 @@ Operation = Literal["mint_token", "create_account", "find_accounts", "update_acc
 class WhopError(Exception):
     """A call to Whop that did not succeed.
 
-    ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type. ``replayed`` says that
+    ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type, ``param``
+    the field it is about, if it says. ``replayed`` says that
     the answer is an old one, repeated for its Idempotency-Key (Whop, "Idempotency"); ``repeated`` that the request had
     been sent before without an answer, so that a refusal may be about that first one.
     """
 
     def __init__(
-        self, operation: Operation, *, status: int | None = None, code: str | None = None, replayed: bool = False
+        self,
+        operation: Operation,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        replayed: bool = False,
     ) -> None:
         super().__init__(f"{operation}: {status or 'no answer'}{f' {code}' if code else ''}")
         self.operation = operation
         self.status = status
         self.code = code
+        self.param = param
         self.replayed = replayed
         self.repeated = False
 
@@ -90,7 +98,7 @@ class Account:
 
     id: str
     user_id: str
-    email: str | None
+    email: str | None = field(repr=False)
     external_id: str | None
     parent_id: str | None
 
@@ -289,7 +297,7 @@ class Whop:
 
     def _error(self, operation: Operation, response: Response) -> WhopError:
         status = response.status
-        code, message = _envelope(response.body)
+        code, param, message = _envelope(response.body)
         replayed = _replayed(response)
         if status == 429:
             wait = _wait(response.headers, message)
@@ -300,7 +308,7 @@ class Whop:
             return WhopUnavailable(operation, status=status, code=code, replayed=replayed)
         if status >= 400:
             kind = _REFUSALS.get(status, WhopRefused)
-            return kind(operation, status=status, code=code, replayed=replayed)
+            return kind(operation, status=status, code=code, param=param, replayed=replayed)
         return WhopInvalidResponse(operation, status=status, replayed=replayed)
 
 
@@ -377,17 +385,20 @@ def _optional(value: Any) -> str | None:
     return None if value is None else _nonempty(value)
 
 
-def _envelope(body: bytes) -> tuple[str | None, str]:
-    """Whop's error code (or type) and message; the documents show several shapes, so nothing is required."""
+def _envelope(body: bytes) -> tuple[str | None, str | None, str]:
+    """Whop's error code (or type), parameter and message; the documents show several shapes, so nothing is required."""
     try:
         error = json.loads(body)["error"]
-        code = error.get("code") or error.get("type")
+        code, param = error.get("code") or error.get("type"), error.get("param")
         message = error.get("message")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, ""
-    # The code goes into logs and errors: only what looks like one is taken.
-    known = isinstance(code, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", code)
-    return (code if known else None), (message if isinstance(message, str) else "")
+        return None, None, ""
+    return _word(code), _word(param), message if isinstance(message, str) else ""
+
+
+def _word(value: Any) -> str | None:
+    """A code goes into logs and errors, so only what looks like one is taken."""
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value) else None
 
 
 def _wait(headers: httpx.Headers, message: str) -> int:
