@@ -1,0 +1,216 @@
+"""Who may chat, and how far: groups that deny and narrow, and users whom an operator shuts out.
+
+The stack of these tests denies the group ``banned`` and narrows ``trial`` to channels (tests/e2e/conftest.py).
+"""
+
+import json
+import re
+import shlex
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from local.chat_app import User
+from local.processes import wait_until
+from local.sam import ROOT
+from local.stack import Deployment, LocalStack
+from local.whop_simulator import Fault
+from local.whop_simulator.control import SimulatorControl
+from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, change_record, in_parallel, message
+
+_CHANNELS = ["chat:message:create", "chat:read"]
+
+
+class Operator:
+    """Who runs the stack: puts users into groups, shuts them out, and lets them in again."""
+
+    def __init__(self, cloud: LocalStack, deployment: Deployment) -> None:
+        self._cloud = cloud
+        self._deployment = deployment
+        self._commands = 0
+        for name in ("banned", "trial", "others"):
+            cloud.cognito.create_group(UserPoolId=deployment["UserPoolId"], GroupName=name)
+
+    def put_into(self, user: User, *groups: str) -> None:
+        for name in groups:
+            self._cloud.cognito.admin_add_user_to_group(
+                UserPoolId=self._deployment["UserPoolId"], Username=user.email, GroupName=name
+            )
+
+    def take_out_of(self, user: User, group: str) -> None:
+        self._cloud.cognito.admin_remove_user_from_group(
+            UserPoolId=self._deployment["UserPoolId"], Username=user.email, GroupName=group
+        )
+
+    def set_status(self, user: User, status: str) -> None:
+        """The command of docs/operations.md, "Shut a user out", with ``status`` in place of `denied`."""
+        self._commands += 1
+        arguments = _documented_command(self._deployment, user)
+        values = arguments["ExpressionAttributeValues"]
+        assert values[":denied"] == {"S": "denied"}
+        values[":denied"] = {"S": status}
+        values[":attempt"] = {"S": f"by-operator-{self._commands}"}
+        self._cloud.dynamodb.update_item(**arguments)
+
+
+def _documented_command(deployment: Deployment, user: User) -> dict[str, Any]:
+    """The arguments of `update-item` as the document has them, for this user of this stack."""
+    document = (ROOT / "docs" / "operations.md").read_text()
+    section = document.partition("\n## Shut a user out\n")[2].partition("\n## ")[0]
+    (command,) = re.findall(r"^aws dynamodb update-item (.*?)\n```", section, re.MULTILINE | re.DOTALL)
+    facts = {
+        "<UsersTableName>": deployment["UsersTableName"],
+        "<pool id>": deployment["UserPoolId"],
+        "<sub>": user.sub,
+    }
+    for name, value in facts.items():
+        assert name in command
+        command = command.replace(name, value)
+    words = shlex.split(command.replace("\\\n", " "))
+    return {_parameter(name): _value(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+
+
+def _parameter(option: str) -> str:
+    """``--key`` as the SDK calls it: ``Key``."""
+    return "".join(word.title() for word in option.removeprefix("--").split("-"))
+
+
+def _value(text: str) -> Any:
+    return json.loads(text) if text.startswith("{") else text
+
+
+@pytest.fixture(scope="module")
+def operator(cloud: LocalStack, stack: Deployment) -> Operator:
+    return Operator(cloud, stack)
+
+
+def whop_user(cloud: LocalStack, stack: Deployment, user: User) -> str:
+    return cloud.user_record(stack, user.sub)["whop_user_id"]
+
+
+def mints(whop: SimulatorControl) -> int:
+    return len(whop.calls("access_tokens.create"))
+
+
+# Groups
+
+
+def test_a_member_of_a_denied_group_gets_no_token_and_no_account(
+    cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl
+) -> None:
+    user = app.create_by_admin()
+    operator.put_into(user, "others", "banned", "trial")
+
+    assert_problem(app.mint(app.sign_in(user).access), "group_denied")
+
+    assert cloud.user_record(stack, user.sub) == {}
+    assert accounts_of(whop, user) == []
+
+
+def test_a_group_counts_from_the_next_cognito_token_on(
+    cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl
+) -> None:
+    user = app.create_by_admin()
+    older = app.sign_in(user).access
+    assert app.mint(older).status_code == 200
+    owner, minted = whop_user(cloud, stack, user), mints(whop)
+    operator.put_into(user, "banned")
+
+    assert_problem(app.mint(app.sign_in(user).access), "group_denied")
+    assert mints(whop) == minted
+    assert app.mint(older).status_code == 200
+
+    operator.take_out_of(user, "banned")
+    assert app.mint(app.sign_in(user).access).status_code == 200
+    assert whop_user(cloud, stack, user) == owner
+
+
+def test_a_member_of_a_narrowing_group_gets_its_features_and_no_others(
+    app: TeamApp, operator: Operator, whop: SimulatorControl
+) -> None:
+    user = app.create_by_admin()
+    operator.put_into(user, "trial")
+    token = app.sign_in(user).access
+
+    assert app.mint(token).json()["scopes"] == _CHANNELS
+    assert app.mint(token, {"features": ["channels"]}).json()["scopes"] == _CHANNELS
+    minted = mints(whop)
+    for features in (["dms"], ["support"], ["channels", "dms"]):
+        assert_problem(app.mint(token, {"features": features}), "feature_not_allowed")
+    assert mints(whop) == minted
+
+
+def test_a_group_that_is_not_named_changes_nothing(app: TeamApp, operator: Operator) -> None:
+    user = app.create_by_admin()
+    before = app.mint(app.sign_in(user).access).json()["scopes"]
+    operator.put_into(user, "others")
+
+    assert app.mint(app.sign_in(user).access).json()["scopes"] == before
+    assert set(before) > set(_CHANNELS)
+
+
+# Users who are shut out
+
+
+def test_a_linked_user_is_shut_out_at_once_and_comes_back_as_the_same_whop_user(
+    cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl
+) -> None:
+    user = app.create_by_admin()
+    token = app.sign_in(user).access
+    assert app.mint(token).status_code == 200
+    owner, minted = whop_user(cloud, stack, user), mints(whop)
+
+    operator.set_status(user, "denied")
+    assert_problem(app.mint(token), "user_denied")
+    assert mints(whop) == minted
+
+    operator.set_status(user, "linked")
+    assert app.mint(token).status_code == 200
+    assert whop_user(cloud, stack, user) == owner
+    assert len(accounts_of(whop, user)) == 1
+
+
+def test_a_user_whom_nobody_has_seen_is_shut_out_before_they_come(
+    cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl, lane: SyncLane
+) -> None:
+    user = app.create_by_admin()
+    token = app.sign_in(user).access
+
+    operator.set_status(user, "denied")
+    assert_problem(app.mint(token), "user_denied")
+    lane.send(message(stack["UserPoolId"], user.email, user.sub))
+    lane.settle()
+    assert cloud.user_record(stack, user.sub)["status"] == "denied"
+    assert accounts_of(whop, user) == []
+
+    operator.set_status(user, "claimed")
+    assert app.mint(token).status_code == 200
+    assert len(accounts_of(whop, user)) == 1
+
+
+def test_an_enrolment_that_is_under_way_loses_to_the_operator(
+    cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl
+) -> None:
+    user = app.create_by_admin()
+    token = app.sign_in(user).access
+    creates, minted = len(whop.calls("accounts.create")), mints(whop)
+    whop.add_fault(Fault("accounts.create", "delay", seconds=0.8))
+
+    def shut_out() -> None:
+        assert wait_until(lambda: len(whop.calls("accounts.create")) > creates, 5)
+        operator.set_status(user, "denied")
+
+    answers: list[httpx.Response | None] = in_parallel(lambda: app.mint(token), shut_out)
+
+    assert answers[0] is not None
+    assert_problem(answers[0], "user_denied")
+    assert mints(whop) == minted
+    record = cloud.user_record(stack, user.sub)
+    assert (record["status"], record.get("whop_user_id")) == ("denied", None)
+
+    operator.set_status(user, "claimed")
+    change_record(cloud, stack, user, lease_until=int(time.time()))  # later: the lease of the one that lost is over
+    assert app.mint(token).status_code == 200
+    assert len(accounts_of(whop, user)) == 1
