@@ -4,29 +4,28 @@ import os
 from datetime import timedelta
 from typing import Any
 
-import boto3
-
+from whop_chat.aws import Aws
 from whop_chat.cognito import TokenVerifier
 from whop_chat.http_api import HttpApi
 from whop_chat.key_set import KeySet, http_fetch
 from whop_chat.minting import Minting
 from whop_chat.observability import observer
 from whop_chat.scopes import ScopePolicy
-from whop_chat.settings import MintSettings, aws_endpoint
+from whop_chat.settings import AwsSettings, MintSettings
 from whop_chat.transport import bounded_client
 from whop_chat.user_pool import jwks_url
 from whop_chat.wiring import enrolment_parts
 
 
-def _compose(settings: MintSettings) -> HttpApi:
+def _compose(settings: MintSettings, aws: AwsSettings) -> HttpApi:
     http = bounded_client()
-    parts = enrolment_parts(settings, boto3.Session(), http)
+    parts = enrolment_parts(settings, Aws(http, aws), http)
     verifier = TokenVerifier(
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         token_use=settings.token_use,
         required_scope=settings.required_scope,
-        key_set=KeySet(http_fetch(http, jwks_url(settings.user_pool_id, aws_endpoint(os.environ)))),
+        key_set=KeySet(http_fetch(http, jwks_url(settings.user_pool_id, aws.endpoint))),
     )
     minting = Minting(
         verifier,
@@ -46,7 +45,7 @@ def _compose(settings: MintSettings) -> HttpApi:
 
 
 _observer = observer()
-_api = _compose(MintSettings.from_env(os.environ))
+_api = _compose(MintSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -5,20 +5,20 @@ import functools
 import os
 from typing import Any
 
-import boto3
-
-from whop_chat.aws import sdk_config
+from whop_chat.aws import Aws
 from whop_chat.observability import observer
-from whop_chat.settings import SignUpSettings
+from whop_chat.settings import AwsSettings, SignUpSettings
 from whop_chat.sign_up import announce
 from whop_chat.sync_queue import SyncQueue
+from whop_chat.transport import bounded_client
 
 
 @functools.cache
 def _queue() -> SyncQueue:
     """Made at the first call, inside what `announce` catches, not at import, where a failure would fail the sign-up."""
     settings = SignUpSettings.from_env(os.environ)
-    return SyncQueue(boto3.client("sqs", config=sdk_config(read_seconds=0.5)), settings.sync_queue_url)
+    aws = Aws(bounded_client(), AwsSettings.from_env(os.environ))
+    return SyncQueue(aws, settings.sync_queue_url)
 
 
 _observer = observer()

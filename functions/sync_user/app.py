@@ -3,27 +3,26 @@
 import os
 from typing import Any
 
-import boto3
-
-from whop_chat.aws import sdk_config
+from whop_chat.aws import Aws
 from whop_chat.observability import observer
-from whop_chat.settings import SyncSettings
+from whop_chat.settings import AwsSettings, SyncSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.transport import bounded_client
 from whop_chat.wiring import enrolment_parts
 
 
-def _compose(settings: SyncSettings) -> Batch:
-    session = boto3.Session()
-    parts = enrolment_parts(settings, session, bounded_client())
-    dead_letters = SyncQueue(session.client("sqs", config=sdk_config()), settings.sync_dead_letter_queue_url)
+def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:
+    http = bounded_client()
+    aws = Aws(http, aws_settings)
+    parts = enrolment_parts(settings, aws, http)
+    dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
     syncing = Syncing(parts.users, parts.pool, parts.enrolment, parts.whop, _observer, pool_id=settings.user_pool_id)
     return Batch(syncing, parts.queue, dead_letters, _observer)
 
 
 _observer = observer()
-_batch = _compose(SyncSettings.from_env(os.environ))
+_batch = _compose(SyncSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -59,10 +59,10 @@ class _Key:
     def __init__(self, value: str) -> None:
         self._value = value
 
-    def current(self) -> str:
+    def current(self, *, deadline: Deadline) -> str:
         return self._value
 
-    def after_refusal(self, refused: str) -> str | None:
+    def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
         return None
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Hashable
 
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.users import Lost, Record, Reserved, new_attempt
 
@@ -14,16 +15,16 @@ class MemoryUsers:
         self.records: dict[Hashable, Record] = {}
         self.reservations: dict[str, Hashable] = {}
 
-    def get(self, user: UserRef) -> Record | None:
+    def get(self, user: UserRef, *, deadline: Deadline | None = None) -> Record | None:
         """See `whop_chat.users.Users.get`."""
         return self.records.get(_key(user))
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None) -> Record:
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline | None = None) -> Record:
         """See `whop_chat.users.Users.put`."""
         self._require_still(user, seen)
         return self._written(user, record)
 
-    def link(self, user: UserRef, record: Record, *, seen: Record) -> Record:
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline | None = None) -> Record:
         """See `whop_chat.users.Users.link`."""
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")

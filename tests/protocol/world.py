@@ -180,10 +180,10 @@ class World:
 
 
 class _FixedKey:
-    def current(self) -> str:
+    def current(self, *, deadline: Deadline) -> str:
         return "key"
 
-    def after_refusal(self, refused: str) -> str | None:
+    def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
         return None
 
 
@@ -193,7 +193,7 @@ class _Pool:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def read(self, user: UserRef) -> PoolUser:
+    def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         return self._world.people[user.sub]
 
 
@@ -201,13 +201,13 @@ class _SteppedUsers:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def get(self, user: UserRef) -> Record | None:
+    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         return self._world.users.get(user)
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None) -> Record:
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         return self._disturbed(lambda: self._world.users.put(user, record, seen=seen))
 
-    def link(self, user: UserRef, record: Record, *, seen: Record) -> Record:
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
         return self._disturbed(lambda: self._world.users.link(user, record, seen=seen))
 
     def _disturbed(self, write: Callable[[], Record]) -> Record:
@@ -218,7 +218,7 @@ class _SteppedUsers:
         if disturbance == "crash":
             raise Crash
         if disturbance == "answer lost":
-            raise AwsError("ReadTimeoutError")
+            raise AwsError("ReadTimeout")
         return written
 
 

@@ -6,6 +6,7 @@ of a lock installs them.
 
 import hashlib
 import importlib.util
+import json
 import marshal
 import os
 import platform
@@ -18,6 +19,7 @@ from types import CodeType
 import pytest
 
 from tests.template.translation import ROOT, of_type, template, translated
+from tests.unit.test_settings import AWS_ENV, ENV
 
 SAM = ROOT / ".venv" / "sam" / "bin" / "python"
 CACHE = Path(".aws-sam") / "layer"
@@ -118,8 +120,29 @@ def test_the_layer_is_the_package_and_what_it_needs_and_nothing_for_developers(b
     names = {path.name.split("-")[0].split(".")[0] for path in (layer / "python").iterdir()} - {"__pycache__"}
 
     assert [path.name for path in layer.iterdir()] == ["python"]
-    assert {"whop_chat", "aws_lambda_powertools", "httpx", "jwt", "cryptography"} <= names
+    assert {"whop_chat", "aws_lambda_powertools", "httpx", "aws_sdk_signers", "cryptography"} <= names
     assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "local", "tests", "whop_simulator", "bin", "pip"}
+
+
+# Each costs every cold start tens of milliseconds; boto3 the most, and it is there to be had in the runtime.
+# (Powertools imports botocore itself, to name itself in its user agent; that is a millisecond.)
+HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk"}
+
+
+@pytest.mark.parametrize(("logical_id", "module"), FUNCTIONS.items())
+def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: str) -> None:
+    """In the interpreter that stands for Lambda's, which has boto3, and with the environment of the template."""
+    script = "import sys, json; import app; print(json.dumps(list(sys.modules)))"
+    path = os.pathsep.join([str(built / logical_id), str(built / "WhopChatLayer" / "python")])
+    done = subprocess.run(
+        [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
+        env={**AWS_ENV, **ENV, "POWERTOOLS_SERVICE_NAME": module, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert HEAVY.isdisjoint(json.loads(done.stdout))
 
 
 def test_the_package_is_whole(built: Path) -> None:

@@ -1,35 +1,29 @@
 """A pool, a table, a queue and a secret at moto, with Whop and the pool's keys behind one fake of the internet."""
 
-import functools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from moto import mock_aws
 
-from tests.unit import tokens
+from tests.unit import moto_aws, tokens
 from tests.unit.fakes import API_KEY, API_VERSION, COMPANY_ID
 from whop_chat import transport
 from whop_chat.identity import UserRef
 
 
-@functools.cache
-def session() -> boto3.Session:
-    """The one AWS session of all unit tests: each new one reads the models of the services again."""
-    return boto3.Session()
-
-
 class Internet:
-    """Answers for Cognito's keys and for Whop; any other host does not answer."""
+    """Answers for AWS, for Cognito's keys and for Whop; any other host does not answer."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if "X-Amz-Target" in request.headers:
+            return moto_aws.answer(request)
         self.requests.append(request)
         match request.url.host, request.method, request.url.path:
             case "cognito-idp.eu-west-1.amazonaws.com", "GET", _:
@@ -57,16 +51,16 @@ class Cloud:
 
     def __init__(self) -> None:
         self.internet = Internet()
-        self.cognito = session().client("cognito-idp")
-        self.sqs = session().client("sqs")
+        self.cognito = moto_aws.client("cognito-idp")
+        self.sqs = moto_aws.client("sqs")
         self.pool_id = self.cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        session().client("dynamodb").create_table(
+        moto_aws.client("dynamodb").create_table(
             TableName="users",
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        secret = session().client("secretsmanager").create_secret(Name="whop", SecretString=API_KEY)
+        secret = moto_aws.client("secretsmanager").create_secret(Name="whop", SecretString=API_KEY)
         self.queue_url = self.sqs.create_queue(QueueName="sync")["QueueUrl"]
         self.dead_letter_queue_url = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         self.environment = {
@@ -122,6 +116,5 @@ def cloud_at_moto(function: str) -> Iterator[Cloud]:
         patch.setenv("POWERTOOLS_SERVICE_NAME", function)
         client = httpx.Client(transport=httpx.MockTransport(cloud.internet))
         patch.setattr(transport, "bounded_client", lambda: client)
-        patch.setattr(boto3, "Session", session)
         with client:
             yield cloud

@@ -97,11 +97,11 @@ class Queue(SyncQueue):
         self.postponed: dict[str, int] = {}
         self._error = error
 
-    def send_raw(self, body: str) -> None:
+    def send_raw(self, body: str, *, deadline: Deadline) -> None:
         self._refuse()
         self.sent.append(body)
 
-    def postpone(self, receipt_handle: str, seconds: int) -> None:
+    def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         self._refuse()
         self.postponed[receipt_handle] = seconds
 
@@ -141,10 +141,10 @@ class Keys:
         self._keys = list(keys)
         self.refusals: list[str] = []
 
-    def current(self) -> str:
+    def current(self, *, deadline: Deadline) -> str:
         return self._keys[0]
 
-    def after_refusal(self, refused: str) -> str | None:
+    def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
         self.refusals.append(refused)
         if len(self._keys) > 1:
             self._keys.pop(0)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from tests.unit.cloud import session
 from tests.unit.fakes import Clock
+from tests.unit.moto_aws import AN_HOUR, aws_at_moto
+from tests.unit.moto_aws import client as sdk_client
 from whop_chat.api_key import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS, ApiKey, NotConfigured
 from whop_chat.aws import AwsError
 
@@ -41,7 +42,7 @@ class Secret:
 @pytest.fixture(scope="module")
 def client() -> "Iterator[SecretsManagerClient]":
     with mock_aws():
-        yield session().client("secretsmanager")
+        yield sdk_client("secretsmanager")
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def api_key(secret: Secret, clock: Clock) -> ApiKey:
-    return ApiKey(secret.client, secret.arn, clock=clock)
+    return ApiKey(aws_at_moto(), secret.arn, clock=clock)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def api_key(secret: Secret, clock: Clock) -> ApiKey:
 def test_the_secret_is_the_key_or_an_object_with_it(secret: Secret, api_key: ApiKey, value: str) -> None:
     secret.put(value)
 
-    assert api_key.current() == "the-key"
+    assert api_key.current(deadline=AN_HOUR) == "the-key"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_secret_without_a_usable_key_is_not_configured_and_not_repeated(
     secret.put(value)
 
     with pytest.raises(NotConfigured) as caught:
-        api_key.current()
+        api_key.current(deadline=AN_HOUR)
 
     assert value.strip() == "" or value not in str(caught.value)
 
@@ -101,7 +102,7 @@ def test_a_secret_that_has_never_had_a_value_is_not_configured(client: "SecretsM
     empty = Secret(client)
     try:
         with pytest.raises(NotConfigured):
-            ApiKey(client, empty.arn).current()
+            ApiKey(aws_at_moto(), empty.arn).current(deadline=AN_HOUR)
     finally:
         client.delete_secret(SecretId=empty.arn, ForceDeleteWithoutRecovery=True)
 
@@ -110,42 +111,42 @@ def test_a_binary_secret_is_not_configured(client: "SecretsManagerClient", secre
     client.put_secret_value(SecretId=secret.arn, SecretBinary=b"first-key")
 
     with pytest.raises(NotConfigured):
-        api_key.current()
+        api_key.current(deadline=AN_HOUR)
 
 
 def test_the_key_is_read_once_until_it_is_too_old(secret: Secret, api_key: ApiKey, clock: Clock) -> None:
-    api_key.current()
+    api_key.current(deadline=AN_HOUR)
     secret.put("second-key")
     clock.advance(MAX_AGE_SECONDS - 1)
-    young = api_key.current()
+    young = api_key.current(deadline=AN_HOUR)
     clock.advance(1)
 
-    assert (young, api_key.current(), secret.reads) == ("first-key", "second-key", 2)
+    assert (young, api_key.current(deadline=AN_HOUR), secret.reads) == ("first-key", "second-key", 2)
 
 
 def test_an_old_key_serves_while_secrets_manager_fails_and_no_longer(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    api_key.current()
+    api_key.current(deadline=AN_HOUR)
     secret.put("second-key")
     secret.fail()
     clock.advance(MAX_AGE_SECONDS)
-    during = api_key.current()
+    during = api_key.current(deadline=AN_HOUR)
     secret.recover()
     clock.advance(MAX_AGE_SECONDS)
 
-    assert (during, api_key.current()) == ("first-key", "second-key")
+    assert (during, api_key.current(deadline=AN_HOUR)) == ("first-key", "second-key")
 
 
 def test_a_failing_secrets_manager_is_not_asked_for_every_request(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    api_key.current()
+    api_key.current(deadline=AN_HOUR)
     secret.fail()
     clock.advance(MAX_AGE_SECONDS)
     for _ in range(3):
         for _ in range(5):
-            assert api_key.current() == "first-key"
+            assert api_key.current(deadline=AN_HOUR) == "first-key"
         clock.advance(ASK_COOLDOWN_SECONDS)
 
     assert secret.reads == 1 + 3
@@ -154,7 +155,7 @@ def test_a_failing_secrets_manager_is_not_asked_for_every_request(
 def test_a_secret_that_turns_unusable_is_answered_the_same_way_each_time(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    api_key.current()
+    api_key.current(deadline=AN_HOUR)
     secret.put("{}")
     clock.advance(MAX_AGE_SECONDS)
 
@@ -164,18 +165,18 @@ def test_a_secret_that_turns_unusable_is_answered_the_same_way_each_time(
 def test_a_refused_key_whose_secret_turned_unusable_is_not_used_again(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    refused = api_key.current()
+    refused = api_key.current(deadline=AN_HOUR)
     secret.put("{}")
     clock.advance(ASK_COOLDOWN_SECONDS)
     with pytest.raises(NotConfigured):
-        api_key.after_refusal(refused)
+        api_key.after_refusal(refused, deadline=AN_HOUR)
 
     assert [outcome(api_key) for _ in range(2)] == ["not configured"] * 2
 
 
 def outcome(api_key: ApiKey) -> str:
     try:
-        return api_key.current()
+        return api_key.current(deadline=AN_HOUR)
     except NotConfigured:
         return "not configured"
 
@@ -184,7 +185,7 @@ def test_without_a_key_to_fall_back_on_the_failure_is_told(secret: Secret, api_k
     secret.fail()
 
     with pytest.raises(AwsError) as caught:
-        api_key.current()
+        api_key.current(deadline=AN_HOUR)
 
     assert caught.value.code == "InvalidRequestException"
 
@@ -192,32 +193,32 @@ def test_without_a_key_to_fall_back_on_the_failure_is_told(secret: Secret, api_k
 def test_a_refused_key_is_replaced_by_the_one_that_the_secret_holds_now(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    refused = api_key.current()
+    refused = api_key.current(deadline=AN_HOUR)
     secret.put("second-key")
     clock.advance(ASK_COOLDOWN_SECONDS)
 
-    assert api_key.after_refusal(refused) == "second-key"
-    assert api_key.current() == "second-key"
+    assert api_key.after_refusal(refused, deadline=AN_HOUR) == "second-key"
+    assert api_key.current(deadline=AN_HOUR) == "second-key"
 
 
 def test_there_is_no_other_key_while_the_secret_holds_the_refused_one(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    refused = api_key.current()
+    refused = api_key.current(deadline=AN_HOUR)
     clock.advance(ASK_COOLDOWN_SECONDS)
 
-    assert api_key.after_refusal(refused) is None
+    assert api_key.after_refusal(refused, deadline=AN_HOUR) is None
     assert secret.reads == 2
 
 
 def test_a_key_that_is_refused_again_and_again_is_read_again_only_after_the_cooldown(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    refused = api_key.current()
+    refused = api_key.current(deadline=AN_HOUR)
     for _ in range(3):
         clock.advance(ASK_COOLDOWN_SECONDS)
         for _ in range(5):
-            api_key.after_refusal(refused)
+            api_key.after_refusal(refused, deadline=AN_HOUR)
 
     assert secret.reads == 1 + 3
 
@@ -225,10 +226,10 @@ def test_a_key_that_is_refused_again_and_again_is_read_again_only_after_the_cool
 def test_a_refusal_of_a_key_that_has_been_replaced_already_reads_nothing(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
-    api_key.current()
+    api_key.current(deadline=AN_HOUR)
     clock.advance(ASK_COOLDOWN_SECONDS)
 
-    assert api_key.after_refusal("an-older-key") == "first-key"
+    assert api_key.after_refusal("an-older-key", deadline=AN_HOUR) == "first-key"
     assert secret.reads == 1
 
 
@@ -237,6 +238,6 @@ def test_nothing_is_read_before_the_key_is_wanted(secret: Secret, api_key: ApiKe
 
 
 def test_the_key_is_in_no_description_of_the_object(api_key: ApiKey) -> None:
-    key = api_key.current()
+    key = api_key.current(deadline=AN_HOUR)
 
     assert key not in repr(api_key)

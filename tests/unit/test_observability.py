@@ -177,7 +177,7 @@ def test_an_invocation_that_counted_nothing_ends_without_a_word(start: Start, wr
     assert written() == []
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpcore", "botocore", "boto3", "urllib3"])
+@pytest.mark.parametrize("name", ["httpx", "httpcore"])
 def test_libraries_that_write_urls_and_headers_are_quiet(start: Start, name: str) -> None:
     start()
 

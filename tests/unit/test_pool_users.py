@@ -8,7 +8,8 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from tests.unit.cloud import session
+from tests.unit.moto_aws import AN_HOUR, aws_at_moto
+from tests.unit.moto_aws import client as sdk_client
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, PoolUsers, UserGone
@@ -25,7 +26,7 @@ class Pool:
     def __init__(self, client: "CognitoIdentityProviderClient") -> None:
         self.client = client
         self.id = client.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        self.users = PoolUsers(client, self.id)
+        self.users = PoolUsers(aws_at_moto(), self.id)
 
     def sign_up(self, username: str, *, confirmed: bool = True, **attributes: str) -> UserRef:
         answer = self.client.admin_create_user(
@@ -45,19 +46,19 @@ class Pool:
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     with mock_aws():
-        yield Pool(session().client("cognito-idp"))
+        yield Pool(sdk_client("cognito-idp"))
 
 
 def test_a_confirmed_user_is_read_with_what_enrolment_needs(pool: Pool) -> None:
     ada = pool.sign_up("ada", email="ada@example.test", email_verified="true", name="Ada Lovelace")
 
-    assert pool.users.read(ada) == PoolUser(
+    assert pool.users.read(ada, deadline=AN_HOUR) == PoolUser(
         sub=ada.sub, email="ada@example.test", email_verified=True, name="Ada Lovelace", providers=()
     )
 
 
 def test_a_user_with_a_phone_only_has_no_address(pool: Pool) -> None:
-    user = pool.users.read(pool.sign_up("phone-only", phone_number="+15550100"))
+    user = pool.users.read(pool.sign_up("phone-only", phone_number="+15550100"), deadline=AN_HOUR)
 
     assert (user.email, user.email_verified, user.name) == (None, False, None)
 
@@ -68,8 +69,8 @@ def test_a_user_name_taken_by_somebody_else_is_not_the_user(pool: Pool) -> None:
     second = pool.sign_up("shared", email="second@example.test")
 
     with pytest.raises(UserGone):
-        pool.users.read(first)
-    assert pool.users.read(second).email == "second@example.test"
+        pool.users.read(first, deadline=AN_HOUR)
+    assert pool.users.read(second, deadline=AN_HOUR).email == "second@example.test"
 
 
 def test_a_deleted_user_is_gone(pool: Pool) -> None:
@@ -77,22 +78,22 @@ def test_a_deleted_user_is_gone(pool: Pool) -> None:
     pool.client.admin_delete_user(UserPoolId=pool.id, Username="leaver")
 
     with pytest.raises(UserGone):
-        pool.users.read(user)
+        pool.users.read(user, deadline=AN_HOUR)
 
 
 def test_a_disabled_user_is_gone_until_enabled_again(pool: Pool) -> None:
     user = pool.sign_up("paused")
     pool.client.admin_disable_user(UserPoolId=pool.id, Username="paused")
     with pytest.raises(UserGone):
-        pool.users.read(user)
+        pool.users.read(user, deadline=AN_HOUR)
     pool.client.admin_enable_user(UserPoolId=pool.id, Username="paused")
 
-    assert pool.users.read(user).sub == user.sub
+    assert pool.users.read(user, deadline=AN_HOUR).sub == user.sub
 
 
 def test_a_user_who_has_not_set_their_own_password_is_not_active(pool: Pool) -> None:
     with pytest.raises(UserGone):
-        pool.users.read(pool.sign_up("invited", confirmed=False))
+        pool.users.read(pool.sign_up("invited", confirmed=False), deadline=AN_HOUR)
 
 
 # What follows cannot be brought about at moto.
@@ -100,7 +101,8 @@ def test_a_user_who_has_not_set_their_own_password_is_not_active(pool: Pool) -> 
 
 @pytest.fixture(scope="module")
 def client() -> "CognitoIdentityProviderClient":
-    return session().client("cognito-idp")
+    client: CognitoIdentityProviderClient = sdk_client("cognito-idp")
+    return client
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def answer(attributes: Mapping[str, str] | None = None, **changes: Any) -> dict[
 
 def read(cognito: Stubber, client: "CognitoIdentityProviderClient", given: dict[str, Any]) -> PoolUser:
     cognito.add_response("admin_get_user", given, {"UserPoolId": ADA.pool_id, "Username": ADA.username})
-    return PoolUsers(client, ADA.pool_id).read(ADA)
+    return PoolUsers(aws_at_moto(), ADA.pool_id).read(ADA, deadline=AN_HOUR)
 
 
 IDENTITIES = json.dumps([{"userId": "1", "providerName": "Google"}, {"userId": "2", "providerName": "Okta"}])
@@ -203,10 +205,11 @@ def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProv
 def test_a_failure_of_cognito_says_nothing_about_the_user(
     cognito: Stubber, client: "CognitoIdentityProviderClient", code: str
 ) -> None:
-    cognito.add_client_error("admin_get_user", code, "about ada@example.test")
+    for _ in range(2 if code == "TooManyRequestsException" else 1):
+        cognito.add_client_error("admin_get_user", code, "about ada@example.test")
 
     with pytest.raises(AwsError) as caught:
-        PoolUsers(client, ADA.pool_id).read(ADA)
+        PoolUsers(aws_at_moto(), ADA.pool_id).read(ADA, deadline=AN_HOUR)
 
     assert caught.value.code == code
     assert str(caught.value) == f"AdminGetUser: {code}"

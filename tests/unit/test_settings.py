@@ -5,12 +5,12 @@ import dataclasses
 import pytest
 
 from whop_chat.settings import (
+    AwsSettings,
     EnrolmentSettings,
     MintSettings,
     SettingsError,
     SignUpSettings,
     SyncSettings,
-    aws_endpoint,
 )
 
 ENV = {
@@ -231,13 +231,41 @@ def test_settings_cannot_be_changed() -> None:
         settings.sync_queue_url = "elsewhere"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("env", "endpoint"), [({}, None), ({"AWS_ENDPOINT_URL": ""}, None)])
-def test_without_an_endpoint_aws_is_aws(env: dict[str, str], endpoint: None) -> None:
-    assert aws_endpoint(env) is endpoint
+AWS_ENV = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "an-id", "AWS_SECRET_ACCESS_KEY": "a-secret"}
 
 
-def test_an_endpoint_is_taken_as_it_is() -> None:
-    assert aws_endpoint({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}) == "http://127.0.0.1:4566"
+@pytest.mark.parametrize("env", [{}, {"AWS_ENDPOINT_URL": ""}])
+def test_without_an_endpoint_aws_is_aws(env: dict[str, str]) -> None:
+    assert AwsSettings.from_env(AWS_ENV | env).endpoint is None
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4566", "https://[::1]:443/", "http://127.0.0.1"])
+def test_an_endpoint_on_this_machine_is_taken_as_it_is(endpoint: str) -> None:
+    assert AwsSettings.from_env(AWS_ENV | {"AWS_ENDPOINT_URL": endpoint}).endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://localhost:4566",
+        "https://aws.example.test",
+        "http://127.0.0.1.example.test",
+        "http://127.0.0.1@example.test",
+        "http://127.0.0.1:4566/path",
+        "file:///etc",
+    ],
+)
+def test_secrets_are_asked_for_at_no_other_endpoint(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match="AWS_ENDPOINT_URL is not a loopback address") as error:
+        AwsSettings.from_env(AWS_ENV | {"AWS_ENDPOINT_URL": endpoint})
+    assert endpoint not in str(error.value)
+
+
+def test_credentials_are_in_no_description() -> None:
+    settings = AwsSettings.from_env(AWS_ENV | {"AWS_SESSION_TOKEN": "a-token"})
+    assert settings.session_token == "a-token"
+    assert "a-secret" not in repr(settings)
+    assert "a-token" not in repr(settings)
 
 
 def test_a_url_that_cannot_even_be_read_is_not_repeated() -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
-from tests.unit.cloud import session
+from tests.unit import moto_aws
 from tests.unit.fakes import Context, Queue, Told, event, load_function
+from whop_chat import transport
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
 from whop_chat.sign_up import announce
@@ -107,7 +109,7 @@ def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
 @pytest.fixture(scope="module")
 def sqs() -> "Iterator[SQSClient]":
     with mock_aws():
-        yield session().client("sqs")
+        yield moto_aws.client("sqs")
 
 
 @pytest.fixture
@@ -122,6 +124,8 @@ def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
+    http = httpx.Client(transport=httpx.MockTransport(moto_aws.answer))
+    monkeypatch.setattr(transport, "bounded_client", lambda: http)
     yield lambda: load_function("on_signup")
     Metrics().clear_metrics()
 

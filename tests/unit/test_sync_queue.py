@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from tests.unit.cloud import session
 from tests.unit.fakes import event
+from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
 from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode, encode
@@ -69,7 +69,7 @@ def test_anything_else_is_unreadable(body: str) -> None:
 @pytest.fixture(scope="module")
 def sqs() -> "Iterator[SQSClient]":
     with mock_aws():
-        yield session().client("sqs")
+        yield client("sqs")
 
 
 @pytest.fixture
@@ -84,35 +84,39 @@ def bodies(sqs: "SQSClient", url: str) -> list[str]:
 
 
 def test_what_is_sent_arrives(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(sqs, url).send(ADA)
+    SyncQueue(aws_at_moto(), url).send(ADA, deadline=AN_HOUR)
 
     assert [decode(body) for body in bodies(sqs, url)] == [ADA]
 
 
 def test_a_raw_body_arrives_as_it_is(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(sqs, url).send_raw("not a message of ours")
+    SyncQueue(aws_at_moto(), url).send_raw("not a message of ours", deadline=AN_HOUR)
 
     assert bodies(sqs, url) == ["not a message of ours"]
 
 
 def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", url: str) -> None:
-    queue = SyncQueue(sqs, url)
-    queue.send(ADA)
+    queue = SyncQueue(aws_at_moto(), url)
+    queue.send(ADA, deadline=AN_HOUR)
     (message,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=30)["Messages"]
 
-    queue.postpone(message["ReceiptHandle"], 0)
+    queue.postpone(message["ReceiptHandle"], 0, deadline=AN_HOUR)
     assert len(received := sqs.receive_message(QueueUrl=url, VisibilityTimeout=30)["Messages"]) == 1
-    queue.postpone(received[0]["ReceiptHandle"], 900)
+    queue.postpone(received[0]["ReceiptHandle"], 900, deadline=AN_HOUR)
     assert bodies(sqs, url) == []
 
 
 @pytest.mark.parametrize(
     "use",
-    [lambda queue: queue.send(ADA), lambda queue: queue.send_raw("body"), lambda queue: queue.postpone("receipt", 1)],
+    [
+        lambda queue: queue.send(ADA, deadline=AN_HOUR),
+        lambda queue: queue.send_raw("body", deadline=AN_HOUR),
+        lambda queue: queue.postpone("receipt", 1, deadline=AN_HOUR),
+    ],
     ids=["send", "send_raw", "postpone"],
 )
 def test_a_queue_that_is_not_there_is_told_by_its_code_alone(
     sqs: "SQSClient", url: str, use: Callable[[SyncQueue], None]
 ) -> None:
     with pytest.raises(AwsError, match=r"^\w+: [\w.]*NonExistentQueue$"):
-        use(SyncQueue(sqs, f"{url}-missing"))
+        use(SyncQueue(aws_at_moto(), f"{url}-missing"))

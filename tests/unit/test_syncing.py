@@ -43,7 +43,7 @@ class Pool:
     def __init__(self, name: str | Exception | None = "Ada Lovelace") -> None:
         self.name = name
 
-    def read(self, user: UserRef) -> PoolUser:
+    def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         if isinstance(self.name, Exception):
             raise self.name
         return PoolUser(sub=user.sub, email=None, email_verified=False, name=self.name, providers=())
@@ -405,7 +405,7 @@ def test_without_one_the_wait_doubles_up_to_a_quarter_of_an_hour_less_up_to_a_ha
 
 
 def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
-    left = iter([16.0, 15.9])
+    left = iter([10.0, 9.9])
     delivery = Delivery()
 
     assert delivery.handle("sync_user_batch", lambda: next(left)) == [SECOND]

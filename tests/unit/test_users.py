@@ -1,15 +1,17 @@
 """The directory: what both implementations promise, then what is DynamoDB's own."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import httpx
 import pytest
 from moto import mock_aws
 
 from tests.protocol.memory_users import MemoryUsers
-from whop_chat import aws
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
+from whop_chat.aws import Aws, AwsError
 from whop_chat.enrolment import Directory
 from whop_chat.identity import UserRef
 from whop_chat.users import Lost, Record, Reserved, Status, Users
@@ -30,7 +32,7 @@ def linked(whop_user_id: str) -> Record:
 @pytest.fixture(scope="module")
 def region() -> "Iterator[DynamoDBClient]":
     with mock_aws():
-        yield boto3.client("dynamodb", region_name="eu-west-1")
+        yield client("dynamodb")
 
 
 @pytest.fixture
@@ -49,11 +51,12 @@ def dynamodb(region: "DynamoDBClient") -> "Iterator[DynamoDBClient]":
 def users(request: pytest.FixtureRequest) -> Directory:
     if request.param == "memory":
         return MemoryUsers()
-    return Users(request.getfixturevalue("dynamodb"), TABLE)
+    request.getfixturevalue("dynamodb")
+    return Users(aws_at_moto(), TABLE)
 
 
 def test_a_user_nobody_has_written_has_no_record(users: Directory) -> None:
-    assert users.get(ANN) is None
+    assert users.get(ANN, deadline=AN_HOUR) is None
 
 
 def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
@@ -77,163 +80,183 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
     assert all(
         getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
     )
-    written = users.put(ANN, full, seen=None)
+    written = users.put(ANN, full, seen=None, deadline=AN_HOUR)
     assert written == dataclasses.replace(full, attempt=written.attempt)
-    assert users.get(ANN) == written
+    assert users.get(ANN, deadline=AN_HOUR) == written
 
 
 def test_every_write_has_an_attempt_of_its_own(users: Directory) -> None:
-    first = users.put(ANN, CLAIM, seen=None)
-    second = users.put(ANN, first, seen=first)
+    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    second = users.put(ANN, first, seen=first, deadline=AN_HOUR)
     assert first.attempt
     assert first.attempt != second.attempt
 
 
 def test_users_of_two_pools_are_two_users(users: Directory) -> None:
-    users.put(ANN, CLAIM, seen=None)
-    assert users.get(dataclasses.replace(ANN, pool_id="eu-west-1_Other")) is None
+    users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(dataclasses.replace(ANN, pool_id="eu-west-1_Other"), deadline=AN_HOUR) is None
 
 
 def test_the_user_name_is_no_part_of_the_identity(users: Directory) -> None:
-    written = users.put(ANN, CLAIM, seen=None)
-    assert users.get(dataclasses.replace(ANN, username="renamed")) == written
+    written = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(dataclasses.replace(ANN, username="renamed"), deadline=AN_HOUR) == written
 
 
 def test_the_second_to_create_a_record_loses(users: Directory) -> None:
-    first = users.put(ANN, CLAIM, seen=None)
+    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
     with pytest.raises(Lost):
-        users.put(ANN, CLAIM, seen=None)
-    assert users.get(ANN) == first
+        users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == first
 
 
 def test_a_write_over_a_record_that_has_changed_loses(users: Directory) -> None:
-    first = users.put(ANN, CLAIM, seen=None)
-    second = users.put(ANN, CLAIM, seen=first)
+    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    second = users.put(ANN, CLAIM, seen=first, deadline=AN_HOUR)
     with pytest.raises(Lost):
-        users.put(ANN, CLAIM, seen=first)
-    assert users.get(ANN) == second
+        users.put(ANN, CLAIM, seen=first, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == second
 
 
 def test_a_link_writes_the_record(users: Directory) -> None:
-    claim = users.put(ANN, CLAIM, seen=None)
-    record = users.link(ANN, linked("user_1"), seen=claim)
-    assert users.get(ANN) == record
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    record = users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == record
     assert record.status is Status.LINKED
 
 
 def test_a_whop_user_is_reserved_for_one_sub(users: Directory) -> None:
-    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None))
-    claim = users.put(BEN, CLAIM, seen=None)
+    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
     with pytest.raises(Reserved):
-        users.link(BEN, linked("user_1"), seen=claim)
-    assert users.get(BEN) == claim
+        users.link(BEN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+    assert users.get(BEN, deadline=AN_HOUR) == claim
 
 
 def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: Directory) -> None:
-    old = users.put(ANN, CLAIM, seen=None)
-    users.put(ANN, CLAIM, seen=old)
+    old = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    users.put(ANN, CLAIM, seen=old, deadline=AN_HOUR)
     with pytest.raises(Lost):
-        users.link(ANN, linked("user_1"), seen=old)
-    assert users.link(BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None)).whop_user_id == "user_1"
+        users.link(ANN, linked("user_1"), seen=old, deadline=AN_HOUR)
+    assert (
+        users.link(
+            BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR
+        ).whop_user_id
+        == "user_1"
+    )
 
 
 def test_a_user_can_be_linked_again_to_their_own_whop_user(users: Directory) -> None:
-    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None))
-    assert users.link(ANN, linked("user_1"), seen=first).whop_user_id == "user_1"
+    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    assert users.link(ANN, linked("user_1"), seen=first, deadline=AN_HOUR).whop_user_id == "user_1"
 
 
 def test_a_new_link_releases_the_whop_user_of_the_old_one(users: Directory) -> None:
-    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None))
-    users.link(ANN, linked("user_2"), seen=first)
-    assert users.link(BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None)).whop_user_id == "user_1"
+    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    users.link(ANN, linked("user_2"), seen=first, deadline=AN_HOUR)
+    assert (
+        users.link(
+            BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR
+        ).whop_user_id
+        == "user_1"
+    )
     with pytest.raises(Reserved):
-        users.link(BEN, linked("user_2"), seen=users.get(BEN) or CLAIM)
+        users.link(BEN, linked("user_2"), seen=users.get(BEN, deadline=AN_HOUR) or CLAIM, deadline=AN_HOUR)
 
 
 def test_a_link_names_its_whop_user(users: Directory) -> None:
-    claim = users.put(ANN, CLAIM, seen=None)
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
     with pytest.raises(ValueError, match="names its Whop user"):
-        users.link(ANN, Record(status=Status.LINKED), seen=claim)
+        users.link(ANN, Record(status=Status.LINKED), seen=claim, deadline=AN_HOUR)
 
 
-class Interrupted:
-    """A DynamoDB client whose calls of one operation are answered by ``answer``, which may make the real call."""
+def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response]) -> Users:
+    """A directory whose calls of one operation are answered by ``behave``, which may pass them on."""
 
-    def __init__(self, client: Any, operation: str, answer: Callable[..., Any]) -> None:
-        self._client = client
-        self._operation = operation
-        self._answer = answer
+    def respond(request: httpx.Request) -> httpx.Response:
+        return behave(request) if request.headers["X-Amz-Target"].endswith(f".{operation}") else answer(request)
 
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._client, name)
-        return (lambda **params: self._answer(real, **params)) if name == self._operation else real
+    http = httpx.Client(transport=httpx.MockTransport(respond))
+    return Users(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE)
 
 
-def client_error(code: str) -> Exception:
-    from botocore.exceptions import ClientError
-
-    return ClientError({"Error": {"Code": code, "Message": ""}}, "Operation")
+def cancelled() -> httpx.Response:
+    return httpx.Response(400, json={"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"})
 
 
-def test_a_write_that_the_sdk_repeated_after_it_had_arrived_is_not_lost(dynamodb: "DynamoDBClient") -> None:
-    def arrives_and_is_repeated(real: Callable[..., Any], **params: Any) -> Any:
-        real(**params)
-        return real(**params)
+@pytest.mark.usefixtures("dynamodb")
+def test_a_write_that_was_repeated_after_it_had_arrived_is_not_lost() -> None:
+    def arrives_without_an_answer(request: httpx.Request) -> httpx.Response:
+        arrived = answer(request)
+        if arrived.status_code == 200:
+            raise httpx.ReadTimeout("the answer is lost")
+        return arrived
 
-    users = Users(Interrupted(dynamodb, "put_item", arrives_and_is_repeated), TABLE)  # type: ignore[arg-type]
-    written = users.put(ANN, CLAIM, seen=None)
-    assert users.get(ANN) == written
-
-
-def test_a_cancelled_link_that_had_landed_is_a_link(dynamodb: "DynamoDBClient") -> None:
-    def lands_and_reports_a_conflict(real: Callable[..., Any], **params: Any) -> Any:
-        real(**params)
-        raise client_error("TransactionCanceledException")
-
-    users = Users(Interrupted(dynamodb, "transact_write_items", lands_and_reports_a_conflict), TABLE)  # type: ignore[arg-type]
-    record = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None))
-    assert users.get(ANN) == record
+    users = interrupted("PutItem", arrives_without_an_answer)
+    written = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == written
 
 
-def test_a_link_cancelled_by_a_passing_conflict_is_tried_again(dynamodb: "DynamoDBClient") -> None:
-    failures = iter([client_error("TransactionCanceledException")])
+@pytest.mark.usefixtures("dynamodb")
+def test_a_cancelled_link_that_had_landed_is_a_link() -> None:
+    def lands_and_reports_a_conflict(request: httpx.Request) -> httpx.Response:
+        answer(request)
+        return cancelled()
 
-    def fails_once(real: Callable[..., Any], **params: Any) -> Any:
-        for failure in failures:
-            raise failure
-        return real(**params)
-
-    users = Users(Interrupted(dynamodb, "transact_write_items", fails_once), TABLE)  # type: ignore[arg-type]
-    record = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None))
-    assert users.get(ANN) == record
+    users = interrupted("TransactWriteItems", lands_and_reports_a_conflict)
+    record = link_ann(users)
+    assert users.get(ANN, deadline=AN_HOUR) == record
 
 
-def test_a_link_that_is_cancelled_again_and_again_is_reported(dynamodb: "DynamoDBClient") -> None:
-    def always_fails(_real: Callable[..., Any], **_params: Any) -> Any:
-        raise client_error("TransactionCanceledException")
-
-    users = Users(Interrupted(dynamodb, "transact_write_items", always_fails), TABLE)  # type: ignore[arg-type]
-    claim = users.put(ANN, CLAIM, seen=None)
-    with pytest.raises(aws.AwsError):
-        users.link(ANN, linked("user_1"), seen=claim)
-    assert users.get(ANN) == claim
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
+    failures = iter([cancelled()])
+    users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
+    record = link_ann(users)
+    assert users.get(ANN, deadline=AN_HOUR) == record
 
 
-def test_another_failure_of_aws_is_reported_with_its_code(dynamodb: "DynamoDBClient") -> None:
-    with pytest.raises(aws.AwsError) as failure:
-        Users(dynamodb, "no-such-table").get(ANN)
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_that_is_cancelled_again_and_again_is_reported() -> None:
+    users = interrupted("TransactWriteItems", lambda _request: cancelled())
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(AwsError):
+        users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == claim
+
+
+def link_ann(users: Users) -> Record:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    return users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_another_failure_of_aws_is_reported_with_its_code() -> None:
+    with pytest.raises(AwsError) as failure:
+        Users(aws_at_moto(), "no-such-table").get(ANN, deadline=AN_HOUR)
     assert failure.value.code == "ResourceNotFoundException"
 
 
-def test_every_read_is_strongly_consistent(dynamodb: "DynamoDBClient") -> None:
-    def insists(real: Callable[..., Any], **params: Any) -> Any:
-        assert params["ConsistentRead"] is True
-        return real(**params)
+@pytest.mark.usefixtures("dynamodb")
+def test_every_read_is_strongly_consistent() -> None:
+    asked: list[httpx.Request] = []
 
-    assert Users(Interrupted(dynamodb, "get_item", insists), TABLE).get(ANN) is None  # type: ignore[arg-type]
+    def noted(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return answer(request)
+
+    users = interrupted("GetItem", noted)
+    users.get(ANN, deadline=AN_HOUR)
+    assert [json.loads(request.content)["ConsistentRead"] for request in asked] == [True]
 
 
 def test_a_record_holds_no_attribute_that_expires_it(dynamodb: "DynamoDBClient") -> None:
-    Users(dynamodb, TABLE).put(ANN, CLAIM, seen=None)
+    Users(aws_at_moto(), TABLE).put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
     [item] = dynamodb.scan(TableName=TABLE)["Items"]
     assert "ttl" not in item
+
+
+def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynamodb: "DynamoDBClient") -> None:
+    item: Any = {"status": {"S": "denied"}, "reason": {"NULL": True}, "generation": {"N": "2"}, "note": {"SS": ["a"]}}
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, **item})
+    record = Users(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
+    assert record == Record(status=Status.DENIED, generation=2)

@@ -4,12 +4,9 @@ import json
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from whop_chat import aws
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from whop_chat.aws import SECRETS_MANAGER, Aws, AwsError
+from whop_chat.deadline import Deadline, DeadlineExceeded
 
 MAX_AGE_SECONDS = 300.0
 # With a key that Whop refuses, or while Secrets Manager fails, not every request asks for the secret again.
@@ -28,47 +25,51 @@ class ApiKey:
 
     def __init__(
         self,
-        secrets: "SecretsManagerClient",
+        aws: Aws,
         secret_arn: str,
         *,
         max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._secrets = secrets
+        self._aws = aws
         self._secret_arn = secret_arn
         self._max_age = max_age
         self._clock = clock
         self._value: str | None = None
         self._read_at = self._asked_in_vain_at = -math.inf
 
-    def current(self) -> str:
+    def current(self, *, deadline: Deadline) -> str:
         """The cached key, at most ``max_age`` seconds old; an older one only while Secrets Manager fails.
 
-        Raises `NotConfigured`, and `whop_chat.aws.AwsError` if there is no key to fall back on.
+        Raises `NotConfigured`, and `whop_chat.aws.AwsError` or `whop_chat.deadline.DeadlineExceeded` if there is no
+        key to fall back on.
         """
         if self._value is None:
-            return self._read()
+            return self._read(deadline)
         if self._clock() - self._read_at >= self._max_age and self._may_ask_again():
             try:
-                return self._read()
-            except aws.AwsError:
+                return self._read(deadline)
+            except (AwsError, DeadlineExceeded):
                 self._asked_in_vain_at = self._clock()
         return self._value
 
-    def after_refusal(self, refused: str) -> str | None:
+    def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
         """Another key than ``refused``, which Whop answered with 401; None if the secret still holds that one."""
         if self._value == refused and self._may_ask_again():
             self._asked_in_vain_at = self._clock()
-            self._read()
+            self._read(deadline)
         return self._value if self._value != refused else None
 
     def _may_ask_again(self) -> bool:
         return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
 
-    def _read(self) -> str:
+    def _read(self, deadline: Deadline) -> str:
         try:
-            secret = aws.call(self._secrets.get_secret_value, SecretId=self._secret_arn).get("SecretString", "")
-        except aws.AwsError as error:
+            answer = self._aws.call(
+                SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_arn}, deadline=deadline
+            )
+            secret = answer.get("SecretString", "")
+        except AwsError as error:
             # AWS answers a secret that exists but has no value with this code (GetSecretValue).
             if error.code != "ResourceNotFoundException":
                 raise
@@ -80,13 +81,18 @@ class ApiKey:
 
 
 def _api_key(secret: str) -> str:
-    key: object = secret.strip()
-    if secret.lstrip().startswith("{"):
-        try:
-            key = json.loads(secret)["api_key"]
-        except (ValueError, KeyError, TypeError):
-            raise NotConfigured('the secret is a JSON object without "api_key"') from None
+    key = _member(secret) if secret.lstrip().startswith("{") else secret.strip()
+    if key is None:
+        raise NotConfigured('the secret is a JSON object without "api_key"')
     # What goes into a header is visible ASCII (RFC 9110, section 5.5).
     if not (isinstance(key, str) and key and all("!" <= character <= "~" for character in key)):
         raise NotConfigured("the secret holds no usable Whop API key")
     return key
+
+
+def _member(secret: str) -> object:
+    """``api_key`` of the object; None if there is none, so that no exception that holds the secret is the context."""
+    try:
+        return json.loads(secret).get("api_key")
+    except (ValueError, RecursionError):
+        return None

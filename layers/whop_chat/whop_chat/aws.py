@@ -1,33 +1,169 @@
-"""How this package calls AWS: short timeouts, one retry, and one exception instead of the SDK's two families."""
+"""Calls to AWS, bounded by the request's deadline like every other call.
 
-from collections.abc import Callable
+DynamoDB, Secrets Manager, SQS and Cognito all take signed JSON (Smithy, "AWS JSON 1.0 and 1.1 protocols"), so one
+client serves the four: AWS's own signer over the HTTP client that is there anyway. The SDK would cost each cold start a
+hundred milliseconds and knows no total deadline; the tests hold this client to what it sends.
+"""
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+import io
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from aws_sdk_signers import URI, AWSCredentialIdentity, AWSRequest, Field, Fields, SigV4Signer
+
+from whop_chat.deadline import Deadline
+from whop_chat.partitions import dns_suffix
+from whop_chat.settings import AwsSettings
+from whop_chat.transport import Response, TransportError, exchange
+
+_MAX_RESPONSE_BYTES = 1024 * 1024
+_ATTEMPT_SECONDS = 1.0
+# Below this there is no point in a second attempt: the answer could not arrive.
+_MIN_SECONDS_FOR_RETRY = 0.1
+# What the SDKs try again (AWS, "Retry behavior"), of the errors that our services know.
+_THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
 
 
 class AwsError(Exception):
-    """An AWS call failed; ``code`` is AWS's error code, or the SDK's exception name if AWS never answered.
+    """An AWS call failed; ``code`` is AWS's error code, or what went wrong on the way if AWS never answered.
 
     AWS's message is left out: it can repeat a parameter, and a parameter can be a user name.
     """
 
-    def __init__(self, code: str, *, operation: str = "AWS") -> None:
+    def __init__(self, code: str, *, operation: str = "AWS", passing: bool = False) -> None:
         super().__init__(f"{operation}: {code}")
         self.code = code
+        self.passing = passing
+        """Whether the same request may succeed at once."""
 
 
-def sdk_config(*, read_seconds: float = 1.0) -> Config:
-    """Two attempts, each with half a second to connect and ``read_seconds`` for each read."""
-    retries = {"total_max_attempts": 2, "mode": "standard"}
-    return Config(connect_timeout=0.5, read_timeout=read_seconds, retries=retries)  # type: ignore[arg-type]
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of AWS's JSON services."""
+
+    name: str
+    """In its host name and in the signature."""
+    target: str
+    """What stands before the operation in X-Amz-Target."""
+    json_version: str
 
 
-def call[**P, T](operation: Callable[P, T], *args: P.args, **params: P.kwargs) -> T:
-    """``operation(**params)``; raises `AwsError`."""
+DYNAMODB = Service("dynamodb", "DynamoDB_20120810", "1.0")
+SECRETS_MANAGER = Service("secretsmanager", "secretsmanager", "1.1")
+SQS = Service("sqs", "AmazonSQS", "1.0")
+COGNITO = Service("cognito-idp", "AWSCognitoIdentityProviderService", "1.1")
+
+
+class Aws:
+    """AWS as one role sees it, in one region.
+
+    Each call has two attempts of ``attempt_seconds`` at most, within its deadline. A call that had no answer may have
+    had its effect, and is repeated all the same.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        settings: AwsSettings,
+        *,
+        attempt_seconds: float = _ATTEMPT_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._http = http
+        self._settings = settings
+        self._attempt_seconds = attempt_seconds
+        self._sleep = sleep
+        self._identity = AWSCredentialIdentity(
+            access_key_id=settings.access_key_id,
+            secret_access_key=settings.secret_access_key,
+            session_token=settings.session_token,
+        )
+        self._signer = SigV4Signer()
+
+    def call(
+        self, service: Service, operation: str, parameters: Mapping[str, Any], *, deadline: Deadline
+    ) -> dict[str, Any]:
+        """What AWS answers, as it stands in the API reference of ``service``.
+
+        Raises `AwsError`, and `whop_chat.deadline.DeadlineExceeded` when there is no time left to start.
+        """
+        try:
+            return self._attempt(service, operation, parameters, deadline)
+        except AwsError as error:
+            if not error.passing or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
+                raise
+        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        return self._attempt(service, operation, parameters, deadline)
+
+    def _attempt(
+        self, service: Service, operation: str, parameters: Mapping[str, Any], deadline: Deadline
+    ) -> dict[str, Any]:
+        request = self._request(service, operation, json.dumps(parameters).encode())
+        try:
+            response = exchange(
+                self._http, request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=_MAX_RESPONSE_BYTES
+            )
+        except TransportError as error:
+            raise AwsError(error.reason, operation=operation, passing=True) from None
+        answer = _json_object(response.body)
+        if response.status != 200:
+            code = _error_code(response, answer or {})
+            raise AwsError(code, operation=operation, passing=response.status >= 500 or code in _THROTTLED)
+        if answer is None:
+            raise AwsError("InvalidResponse", operation=operation)
+        return answer
+
+    def _request(self, service: Service, operation: str, body: bytes) -> httpx.Request:
+        url = httpx.URL(self._settings.endpoint or self._home(service))
+        headers = {
+            "Content-Type": f"application/x-amz-json-{service.json_version}",
+            "X-Amz-Target": f"{service.target}.{operation}",
+        }
+        unsigned = AWSRequest(
+            destination=URI(scheme=url.scheme, host=url.raw_host.decode(), port=url.port, path="/"),
+            method="POST",
+            body=io.BytesIO(body),
+            fields=Fields([Field(name=name, values=[value]) for name, value in headers.items()]),
+        )
+        signed = self._signer.sign(
+            request=unsigned,
+            identity=self._identity,
+            properties={"region": self._settings.region, "service": service.name},
+        )
+        return httpx.Request(
+            "POST", url, headers={field.name: field.as_string() for field in signed.fields}, content=body
+        )
+
+    def _home(self, service: Service) -> str:
+        region = self._settings.region
+        return f"https://{service.name}.{region}.{dns_suffix(region)}/"
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        return operation(*args, **params)
-    except ClientError as error:
-        raise AwsError(error.response.get("Error", {}).get("Code", "Unknown"), operation=error.operation_name) from None
-    except BotoCoreError as error:
-        raise AwsError(type(error).__name__, operation=getattr(operation, "__name__", "AWS")) from None
+        answer = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _error_code(response: Response, answer: Mapping[str, Any]) -> str:
+    """The shape's name, without the namespace before it and the address after it (Smithy, "Operation error")."""
+    told = response.headers.get("x-amzn-errortype") or answer.get("__type") or answer.get("code")
+    name = str(told).rpartition("#")[2].partition(":")[0]
+    return name if re.fullmatch(r"[A-Za-z0-9_.]{1,100}", name) and told else f"Status{response.status}"

@@ -22,6 +22,10 @@ class Deadline:
         """Seconds left, never below zero."""
         return max(0.0, self._end - self._clock())
 
+    def at_most(self, seconds: float) -> "Deadline":
+        """A deadline for a part of the work: after ``seconds``, or at this one if that is earlier."""
+        return Deadline(min(seconds, self.remaining()), clock=self._clock)
+
     def require(self) -> float:
         """Seconds left, more than none; raises `DeadlineExceeded` otherwise."""
         left = self.remaining()

@@ -37,6 +37,8 @@ from whop_chat.whop import (
 )
 
 LEASE_SECONDS = 10
+# Giving a claim back may take this long beyond the deadline: it saves whoever comes next the rest of the lease.
+_RELEASE_SECONDS = 0.3
 _UNVERIFIED_RETRY_SECONDS = 60
 _REJECTED_RETRY_SECONDS = 3600
 # A link that Whop does not know is resolved again, then given a new account: once each in this time.
@@ -82,20 +84,20 @@ class Link:
 class Directory(Protocol):
     """The users table: `whop_chat.users.Users`, or one in memory where many runs are tried out."""
 
-    def get(self, user: UserRef) -> Record | None:
+    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """See `whop_chat.users.Users.get`."""
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None) -> Record:
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         """See `whop_chat.users.Users.put`."""
 
-    def link(self, user: UserRef, record: Record, *, seen: Record) -> Record:
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
         """See `whop_chat.users.Users.link`."""
 
 
 class PoolReader(Protocol):
     """The user pool: `whop_chat.pool_users.PoolUsers`, or one in memory."""
 
-    def read(self, user: UserRef) -> PoolUser:
+    def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.pool_users.PoolUsers.read`."""
 
 
@@ -124,7 +126,7 @@ class Enrolment:
         `whop_chat.whop.WhopError`, `whop_chat.api_key.NotConfigured`, `whop_chat.aws.AwsError`,
         `whop_chat.deadline.DeadlineExceeded`.
         """
-        record = self._users.get(user)
+        record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         self._require_open(record)
@@ -139,7 +141,7 @@ class Enrolment:
 
         Raises what `enrol` raises, except `Blocked`.
         """
-        record = self._users.get(user)
+        record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to != unknown:
             return self.enrol(user, deadline=deadline)
         now = self._now()
@@ -162,11 +164,11 @@ class Enrolment:
         owners = [account.user_id for account in found if account.id == record.whop_account_id]
         linked = dataclasses.replace(suspect, whop_user_id=owners[0] if owners else record.whop_user_id)
         try:
-            written = self._users.link(user, linked, seen=record)
+            written = self._users.link(user, linked, seen=record, deadline=deadline)
         except Reserved:
             raise Blocked("identity_conflict") from None
         except Lost:
-            return self._after_loss(user)
+            return self._after_loss(user, deadline)
         return Link(str(written.whop_user_id))
 
     def _require_open(self, record: Record | None) -> None:
@@ -197,19 +199,24 @@ class Enrolment:
 
         ``start`` is what the claim builds on if not that; ``fallback`` is what is written when nothing comes of it.
         """
-        deadline.require()
-        address = self._addresses.address(self._pool.read(user))
+        address = self._addresses.address(self._pool.read(user, deadline=deadline))
         start = start or seen or Record(status=Status.CLAIMED)
         try:
             if address is None:
                 raise self._block(
-                    user, start, seen, "no_verified_email", retry_in=_UNVERIFIED_RETRY_SECONDS, fallback=fallback
+                    user,
+                    start,
+                    seen,
+                    "no_verified_email",
+                    retry_in=_UNVERIFIED_RETRY_SECONDS,
+                    fallback=fallback,
+                    deadline=deadline,
                 )
             attempt = _Attempt(self._users, self._whop, user, address, self._now, deadline, fallback)
             with attempt.claimed(start, seen):
                 return self._link(user, attempt)
         except Lost:
-            return self._after_loss(user)
+            return self._after_loss(user, deadline)
 
     def _link(self, user: UserRef, attempt: "_Attempt") -> Link:
         try:
@@ -242,7 +249,15 @@ class Enrolment:
     ) -> Blocked:
         """End a claim by a block."""
         record = _next_generation(attempt.settled) if next_generation else attempt.settled
-        return self._block(user, record, attempt.record, reason, retry_in=retry_in, fallback=attempt.fallback)
+        return self._block(
+            user,
+            record,
+            attempt.record,
+            reason,
+            retry_in=retry_in,
+            fallback=attempt.fallback,
+            deadline=attempt.deadline,
+        )
 
     def _block(
         self,
@@ -253,6 +268,7 @@ class Enrolment:
         *,
         retry_in: int | None = None,
         fallback: Record | None = None,
+        deadline: Deadline,
     ) -> Blocked:
         """Record why the user cannot be enrolled, and return it as the exception to raise."""
         blocked = dataclasses.replace(
@@ -263,12 +279,12 @@ class Enrolment:
             retry_at=None if retry_in is None else self._now() + retry_in,
             lease_until=0,
         )
-        self._users.put(user, fallback or blocked, seen=seen)
+        self._users.put(user, fallback or blocked, seen=seen, deadline=deadline)
         return Blocked(reason)
 
-    def _after_loss(self, user: UserRef) -> Link:
+    def _after_loss(self, user: UserRef, deadline: Deadline) -> Link:
         """Somebody else wrote the record: their link is as good as ours, anything else is theirs to finish."""
-        record = self._users.get(user)
+        record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         self._require_open(record)
@@ -297,7 +313,7 @@ class _Attempt:
         self._user = user
         self._address = address
         self._now = now
-        self._deadline = deadline
+        self.deadline = deadline
         self._key_is_new = True
         self.record = Record(status=Status.CLAIMED)
 
@@ -377,12 +393,12 @@ class _Attempt:
             whop_account_id=account.id,
             profile_digest=None,
         )
-        self.record = self._users.link(self._user, linked, seen=self.record)
+        self.record = self._users.link(self._user, linked, seen=self.record, deadline=self.deadline)
 
     def forget(self, account: Account) -> None:
         """Take our external id from an account given up; nothing depends on it, as the next generation has another."""
         try:
-            self._whop.clear_external_id(account.id, deadline=self._deadline)
+            self._whop.clear_external_id(account.id, deadline=self.deadline)
         except (WhopError, DeadlineExceeded):
             pass
 
@@ -400,12 +416,12 @@ class _Attempt:
             title=self._external_id,
             external_id=self._external_id,
             idempotency_key=key,
-            deadline=self._deadline,
+            deadline=self.deadline,
         )
 
     def _after_conflict(self, conflict: WhopConflict) -> Account | None:
         """What a 409 means, by look-up: the account it was about, or None when another create may succeed."""
-        found = self._whop.find_accounts(self._external_id, deadline=self._deadline)
+        found = self._whop.find_accounts(self._external_id, deadline=self.deadline)
         ours = [account for account in found if account.parent_id == self._whop.company_id]
         for account in ours:
             if self.owns(account):
@@ -434,13 +450,14 @@ class _Attempt:
         )
 
     def _release(self, record: Record) -> None:
+        grace = Deadline(max(_RELEASE_SECONDS, self.deadline.remaining()))
         try:
-            self._write(self.fallback or record, self.record)
-        except (Lost, AwsError):
+            self.record = self._users.put(self._user, self.fallback or record, seen=self.record, deadline=grace)
+        except (Lost, AwsError, DeadlineExceeded):
             pass  # The error that ended this attempt is the one to report; the lease runs out by itself.
 
     def _write(self, record: Record, seen: Record | None) -> None:
-        self.record = self._users.put(self._user, record, seen=seen)
+        self.record = self._users.put(self._user, record, seen=seen, deadline=self.deadline)
 
 
 def _next_generation(record: Record) -> Record:

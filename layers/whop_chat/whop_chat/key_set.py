@@ -175,7 +175,7 @@ class KeySet:
         """Make the one fetch, and whatever becomes of it, let the others go on."""
         snapshot, detail, asked_at = None, "interrupted", self._clock()
         try:
-            document = self._fetch(Deadline(min(FETCH_SECONDS, deadline.remaining())))
+            document = self._fetch(deadline.at_most(FETCH_SECONDS))
             snapshot = _Snapshot(read_key_set(document), asked_at)
         except KeySetError as error:
             detail = str(error)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from whop_chat.aws import AwsError
 from whop_chat.cognito import TokenVerifier
-from whop_chat.deadline import Deadline
+from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
@@ -20,6 +20,8 @@ _LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
 _CLAIM_PATIENCE_SECONDS = 1.5
 _CLAIM_POLL_SECONDS = 0.1
 _REFRESH_AFTER = 0.8
+# On top of the caller's deadline, at the first token only; more would cost them the token they wait for.
+_ENQUEUE_SECONDS = 0.3
 _MINTS = 3  # the first, one after the account was resolved again, one after it was made anew
 
 
@@ -123,6 +125,6 @@ class Minting:
     def _ask_for_profile(self, user: UserRef) -> None:
         """A new user gets their name by the queue: it can wait, and must not cost the caller the token."""
         try:
-            self._queue.send(user)
-        except AwsError as error:
+            self._queue.send(user, deadline=Deadline(_ENQUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
             self._observer.failed("profile sync not enqueued", error)

@@ -87,8 +87,8 @@ class Observer:
 
 def observer() -> Observer:
     """The observer of this function; its service, namespace and level come from Powertools' own variables."""
-    # httpx logs each URL at INFO, botocore each request at DEBUG.
-    for name in ("httpx", "httpcore", "botocore", "boto3", "urllib3"):
+    # They log each URL at INFO, each request at DEBUG.
+    for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logger = Logger(json_serializer=_line)
     return Observer(logger, Metrics())

@@ -3,13 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from whop_chat import aws
+from whop_chat.aws import COGNITO, Aws, AwsError
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-
-if TYPE_CHECKING:
-    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
@@ -37,21 +34,22 @@ class PoolUser:
 class PoolUsers:
     """Reads the users of one pool."""
 
-    def __init__(self, cognito: "CognitoIdentityProviderClient", pool_id: str) -> None:
-        self._cognito = cognito
+    def __init__(self, aws: Aws, pool_id: str) -> None:
+        self._aws = aws
         self._pool_id = pool_id
 
-    def read(self, user: UserRef) -> PoolUser:
+    def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """The user as the pool has them now.
 
         The answer counts only if it is about the same ``sub``: user names are re-used, subs are not. AdminGetUser makes
         a user count as active for billing (AWS, Cognito pricing), so this is for users who just signed up or in.
 
-        Raises `UserGone`, and `whop_chat.aws.AwsError`.
+        Raises `UserGone`, `whop_chat.aws.AwsError`, `whop_chat.deadline.DeadlineExceeded`.
         """
         try:
-            answer = aws.call(self._cognito.admin_get_user, UserPoolId=self._pool_id, Username=user.username)
-        except aws.AwsError as error:
+            asked = {"UserPoolId": self._pool_id, "Username": user.username}
+            answer = self._aws.call(COGNITO, "AdminGetUser", asked, deadline=deadline)
+        except AwsError as error:
             if error.code == "UserNotFoundException":
                 raise UserGone from None
             raise

@@ -14,6 +14,8 @@ from whop_chat.scopes import FEATURE_SCOPES
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+# Signed calls and secrets go there. A name such as localhost means what a resolver says it means.
+_AWS_ENDPOINT = r"https?://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?/?"
 _ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
 
 
@@ -21,8 +23,8 @@ class SettingsError(Exception):
     """The environment is incomplete or wrong; the message names each variable and never repeats a value."""
 
 
-def _setting(name: str, parse: Callable[[str], Any]) -> Any:
-    return field(metadata={"name": name, "parse": parse})
+def _setting(name: str, parse: Callable[[str], Any], *, optional: bool = False, secret: bool = False) -> Any:
+    return field(metadata={"name": name, "parse": parse, "optional": optional}, repr=not secret)
 
 
 def _text(value: str) -> str:
@@ -42,6 +44,10 @@ def _matching(pattern: str, description: str) -> Callable[[str], str]:
         return value
 
     return parse
+
+
+def _loopback(value: str) -> str | None:
+    return _matching(_AWS_ENDPOINT, "a loopback address")(value) if value else None
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -88,29 +94,49 @@ def _ttl_minutes(value: str) -> int:
     return int(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignUpSettings:
-    """What the sign-up trigger needs. The pool is not among it: the pool names the function, so it comes by event."""
+class _Environment:
+    """Reads the fields of a settings class."""
 
-    sync_queue_url: str = _setting("SYNC_QUEUE_URL", _text)
+    __slots__ = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """Raises `SettingsError` with every name that is missing or wrong."""
         values: dict[str, Any] = {}
         wrong: list[str] = []
-        for item in dataclasses.fields(cls):
+        for item in dataclasses.fields(cls):  # type: ignore[arg-type]
             name, parse = item.metadata["name"], item.metadata["parse"]
-            if name not in env:
+            if name not in env and not item.metadata["optional"]:
                 wrong.append(f"{name} is missing")
                 continue
             try:
-                values[item.name] = parse(env[name])
+                values[item.name] = parse(env.get(name, ""))
             except ValueError as error:
                 wrong.append(f"{name} {error}")
         if wrong:
             raise SettingsError("; ".join(wrong))
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings(_Environment):
+    """What Lambda itself tells a function of where it is and who it is (AWS, "Defined runtime environment variables").
+
+    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS.
+    """
+
+    region: str = _setting("AWS_REGION", _text)
+    access_key_id: str = _setting("AWS_ACCESS_KEY_ID", _text)
+    secret_access_key: str = _setting("AWS_SECRET_ACCESS_KEY", _text, secret=True)
+    session_token: str | None = _setting("AWS_SESSION_TOKEN", _optional_text, optional=True, secret=True)
+    endpoint: str | None = _setting("AWS_ENDPOINT_URL", _loopback, optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUpSettings(_Environment):
+    """What the sign-up trigger needs. The pool is not among it: the pool names the function, so it comes by event."""
+
+    sync_queue_url: str = _setting("SYNC_QUEUE_URL", _text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +181,3 @@ class SyncSettings(EnrolmentSettings):
     """What the queue worker needs on top."""
 
     sync_dead_letter_queue_url: str = _setting("SYNC_DEAD_LETTER_QUEUE_URL", _text)
-
-
-def aws_endpoint(env: Mapping[str, str]) -> str | None:
-    """``AWS_ENDPOINT_URL``, by which the AWS SDK is pointed at a local emulator; None on AWS."""
-    return env.get("AWS_ENDPOINT_URL") or None

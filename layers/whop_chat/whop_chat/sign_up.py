@@ -7,6 +7,7 @@ fail for good (AWS, "Post confirmation Lambda trigger").
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.sync_queue import SyncQueue
@@ -14,6 +15,8 @@ from whop_chat.sync_queue import SyncQueue
 # Also sent when an administrator confirms a user, and for the first sign-in of a federated one. The other source of
 # this trigger, PostConfirmation_ConfirmForgotPassword, is about a user who has been here before.
 _SIGN_UP = "PostConfirmation_ConfirmSignUp"
+# Two attempts of a second; Cognito waits five for the whole function.
+_SECONDS = 2.1
 
 
 def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer: Observer) -> None:
@@ -33,7 +36,7 @@ def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer:
             username=event["userName"],
         )
         observer.concerns(user)
-        queue().send(user)
+        queue().send(user, deadline=Deadline(_SECONDS))
         observer.counted("SignUpEnqueued", "sign-up enqueued")
     except Exception as error:
         observer.failed("sign-up not enqueued", error, metric="SignUpNotEnqueued")

@@ -1,13 +1,10 @@
 """The messages between the functions: "bring this user up to date at Whop"."""
 
 import json
-from typing import TYPE_CHECKING
 
-from whop_chat import aws
+from whop_chat.aws import SQS, Aws
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 _VERSION = 1
 
@@ -36,25 +33,21 @@ def decode(body: str) -> UserRef:
 
 
 class SyncQueue:
-    """Sends messages; every method raises `whop_chat.aws.AwsError`."""
+    """Sends messages; every method raises `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`."""
 
-    def __init__(self, sqs: "SQSClient", url: str) -> None:
-        self._sqs = sqs
+    def __init__(self, aws: Aws, url: str) -> None:
+        self._aws = aws
         self._url = url
 
-    def send(self, user: UserRef) -> None:
+    def send(self, user: UserRef, *, deadline: Deadline) -> None:
         """Ask for ``user`` to be brought up to date."""
-        self.send_raw(encode(user))
+        self.send_raw(encode(user), deadline=deadline)
 
-    def send_raw(self, body: str) -> None:
+    def send_raw(self, body: str, *, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""
-        aws.call(self._sqs.send_message, QueueUrl=self._url, MessageBody=body)
+        self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
 
-    def postpone(self, receipt_handle: str, seconds: int) -> None:
+    def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""
-        aws.call(
-            self._sqs.change_message_visibility,
-            QueueUrl=self._url,
-            ReceiptHandle=receipt_handle,
-            VisibilityTimeout=seconds,
-        )
+        parameters = {"QueueUrl": self._url, "ReceiptHandle": receipt_handle, "VisibilityTimeout": seconds}
+        self._aws.call(SQS, "ChangeMessageVisibility", parameters, deadline=deadline)

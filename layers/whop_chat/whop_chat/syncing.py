@@ -24,6 +24,9 @@ from whop_chat.users import Lost, Record
 from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 _SECONDS_PER_USER = 8.0
+# For giving a claim back and telling the queue, after the time of a user is up.
+_SECONDS_TO_SETTLE = 2.0
+_QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
 # What time, an operator or the other side puts right.
 _PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, NotConfigured)
@@ -70,10 +73,10 @@ class Syncing:
 
     def _set_profile(self, user: UserRef, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the one that was set last."""
-        record = self._users.get(user)
+        record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to is None:
             return
-        name = (self._pool.read(user).name or "")[:MAX_NAME_LENGTH]
+        name = (self._pool.read(user, deadline=deadline).name or "")[:MAX_NAME_LENGTH]
         digest = hmac.new(user.sub.encode(), name.encode(), hashlib.sha256).hexdigest()
         if not name or record.profile_digest == digest:
             return
@@ -89,12 +92,12 @@ class Syncing:
         except WhopRefused as error:
             # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
             self._observer.failed("profile refused", error, metric="ProfileRefused")
-        self._record_profile(user, record, digest)
+        self._record_profile(user, record, digest, deadline)
 
-    def _record_profile(self, user: UserRef, record: Record, digest: str) -> None:
+    def _record_profile(self, user: UserRef, record: Record, digest: str, deadline: Deadline) -> None:
         synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
         try:
-            self._users.put(user, synced, seen=record)
+            self._users.put(user, synced, seen=record, deadline=deadline)
         except Lost:
             pass  # Somebody else has brought the user further meanwhile.
 
@@ -124,8 +127,8 @@ class Batch:
 
     def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
         self._observer.concerns(None)
-        # A user who is begun is finished, slow calls to AWS included; the rest is left to the next delivery.
-        if remaining < 2 * _SECONDS_PER_USER:
+        # A user who is begun is finished; the rest is left to the next delivery.
+        if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
             self._syncing.sync(decode(record["body"]), deadline=Deadline(_SECONDS_PER_USER))
@@ -143,8 +146,8 @@ class Batch:
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
         """Waiting would not make it readable; a person has to look at it."""
         try:
-            self._dead_letters.send_raw(record["body"])
-        except AwsError as failure:
+            self._dead_letters.send_raw(record["body"], deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as failure:
             self._observer.failed("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
         self._observer.failed("unreadable message set aside", error, metric="MessageUnreadable")
@@ -152,8 +155,8 @@ class Batch:
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
         try:
-            self._queue.postpone(record["receiptHandle"], seconds)
-        except AwsError as error:
+            self._queue.postpone(record["receiptHandle"], seconds, deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
             # Then the queue's own visibility timeout is the wait.
             self._observer.failed("message not postponed", error)
         return False

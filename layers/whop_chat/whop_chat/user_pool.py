@@ -2,19 +2,10 @@
 
 import re
 
+from whop_chat.partitions import dns_suffix
+
 # `<region>_<id>` (UserPoolIdType in the Cognito API reference), with the region in the form all partitions use.
 _POOL_ID = re.compile(r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}")
-
-# The DNS suffix of each partition, by the start of its region names, as in the partition data of AWS's SDKs.
-_SUFFIXES = {
-    "cn-": "amazonaws.com.cn",
-    "eusc-": "amazonaws.eu",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
-    "us-isof-": "csp.hci.ic.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
-}
-_DEFAULT_SUFFIX = "amazonaws.com"
 
 # Literals only: a name such as localhost means what a resolver says it means.
 _LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?")
@@ -29,8 +20,7 @@ def issuer(pool_id: str) -> str:
     if match is None:
         raise ValueError("the user pool id does not have the form <region>_<id>")
     region = match["region"]
-    suffix = next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), _DEFAULT_SUFFIX)
-    return f"https://cognito-idp.{region}.{suffix}/{pool_id}"
+    return f"https://cognito-idp.{region}.{dns_suffix(region)}/{pool_id}"
 
 
 def jwks_url(pool_id: str, endpoint: str | None) -> str:

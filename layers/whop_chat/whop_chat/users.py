@@ -9,17 +9,12 @@ import dataclasses
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
-from whop_chat import aws
+from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 _LINK_ATTEMPTS = 3
 
@@ -83,32 +78,36 @@ def new_attempt() -> str:
 
 
 class Users:
-    """The directory in DynamoDB. Every method raises `whop_chat.aws.AwsError`."""
+    """The directory in DynamoDB.
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
+    Every method raises `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`; after either, a write may
+    have landed.
+    """
+
+    def __init__(self, aws: Aws, table: str) -> None:
+        self._aws = aws
         self._table = table
 
-    def get(self, user: UserRef) -> Record | None:
+    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """The user's record."""
-        item = self._item(_user_key(user))
+        item = self._item(_user_key(user), deadline)
         return _record(item) if item else None
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None) -> Record:
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
         record = dataclasses.replace(record, attempt=new_attempt())
         try:
-            aws.call(self._dynamodb.put_item, **self._put(_item(user, record), **_still(seen)))
-        except aws.AwsError as error:
+            self._aws.call(DYNAMODB, "PutItem", self._put(_item(user, record), _still(seen)), deadline=deadline)
+        except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
-            # The SDK may have repeated a write that had arrived; then it is ours that stands there.
-            current = self.get(user)
+            # The write may have been repeated after it had arrived; then it is ours that stands there.
+            current = self.get(user, deadline=deadline)
             if current is None or current.attempt != record.attempt:
                 raise Lost from None
         return record
 
-    def link(self, user: UserRef, record: Record, *, seen: Record) -> Record:
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
         """Replace ``seen`` by the linked ``record`` and reserve its Whop user, both or neither.
 
         A Whop user that ``seen`` held before is released. Raises `Lost`, and `Reserved` if another ``sub`` holds the
@@ -117,17 +116,14 @@ class Users:
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
         record = dataclasses.replace(record, attempt=new_attempt())
+        both = {"TransactItems": self._link_items(user, record, seen), "ClientRequestToken": record.attempt}
         for attempts_left in reversed(range(_LINK_ATTEMPTS)):
             try:
-                aws.call(
-                    self._dynamodb.transact_write_items,
-                    TransactItems=self._link_items(user, record, seen),
-                    ClientRequestToken=record.attempt,
-                )
-            except aws.AwsError as error:
+                self._aws.call(DYNAMODB, "TransactWriteItems", both, deadline=deadline)
+            except AwsError as error:
                 if error.code != "TransactionCanceledException":
                     raise
-                if self._has_landed(user, record, seen):
+                if self._has_landed(user, record, seen, deadline):
                     return record
                 if not attempts_left:
                     raise
@@ -143,36 +139,32 @@ class Users:
         }
         reservation = {**_whop_key(record), "pool": user.pool_id, "sub": user.sub}
         items: list[Any] = [
-            {"Put": self._put(_item(user, record), **_still(seen))},
-            {"Put": self._put(reservation, **mine)},
+            {"Put": self._put(_item(user, record), _still(seen))},
+            {"Put": self._put(reservation, mine)},
         ]
         if seen.whop_user_id not in (None, record.whop_user_id):
             items.append({"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen)), **mine}})
         return items
 
-    def _has_landed(self, user: UserRef, record: Record, seen: Record) -> bool:
+    def _has_landed(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> bool:
         """Whether the cancelled write is there all the same; False if it may be tried again as it is."""
-        current = self.get(user)
+        current = self.get(user, deadline=deadline)
         if current is not None and current.attempt == record.attempt:
             return True
         if current is None or current.attempt != seen.attempt:
             raise Lost
-        holder = self._item(_whop_key(record))
+        holder = self._item(_whop_key(record), deadline)
         if holder and (holder["pool"], holder["sub"]) != (user.pool_id, user.sub):
             raise Reserved
         return False
 
-    def _item(self, key: Mapping[str, str]) -> dict[str, Any] | None:
-        answer = aws.call(self._dynamodb.get_item, TableName=self._table, Key=_serialized(key), ConsistentRead=True)
-        item = answer.get("Item")
-        return {name: _DESERIALIZE(value) for name, value in item.items()} if item else None
+    def _item(self, key: Mapping[str, str], deadline: Deadline) -> dict[str, Any] | None:
+        asked = {"TableName": self._table, "Key": _serialized(key), "ConsistentRead": True}
+        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item")
+        return {name: _value(typed) for name, typed in item.items()} if item else None
 
-    def _put(self, item: Mapping[str, Any], **condition: Any) -> Any:
+    def _put(self, item: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
         return {"TableName": self._table, "Item": _serialized(item), **condition}
-
-
-_SERIALIZE = TypeSerializer().serialize
-_DESERIALIZE = TypeDeserializer().deserialize
 
 
 def _user_key(user: UserRef) -> dict[str, str]:
@@ -194,8 +186,19 @@ def _still(seen: Record | None) -> dict[str, Any]:
     }
 
 
-def _serialized(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _SERIALIZE(value) for name, value in values.items()}
+def _serialized(values: Mapping[str, str | int]) -> dict[str, Any]:
+    """Texts and whole numbers are all that the table holds."""
+    return {name: {"S": value} if isinstance(value, str) else {"N": str(value)} for name, value in values.items()}
+
+
+def _value(typed: Mapping[str, str]) -> str | int | None:
+    """A text or a whole number; None for what an operator's tool may have written instead."""
+    match typed:
+        case {"S": text}:
+            return text
+        case {"N": number}:
+            return int(float(number))
+    return None
 
 
 def _item(user: UserRef, record: Record) -> dict[str, Any]:
@@ -206,6 +209,5 @@ def _item(user: UserRef, record: Record) -> dict[str, Any]:
 def _record(item: Mapping[str, Any]) -> Record:
     names = {field.name for field in dataclasses.fields(Record)}
     values: dict[str, Any] = {name: value for name, value in item.items() if name in names}
-    values = {name: int(value) if isinstance(value, Decimal) else value for name, value in values.items()}
     values["status"] = Status(item["status"])
     return Record(**values)

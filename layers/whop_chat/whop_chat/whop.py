@@ -117,10 +117,10 @@ class UserToken:
 class KeySource(Protocol):
     """Where the API key comes from: `whop_chat.api_key.ApiKey`, or an operator's own key."""
 
-    def current(self) -> str:
+    def current(self, *, deadline: Deadline) -> str:
         """The key to use."""
 
-    def after_refusal(self, refused: str) -> str | None:
+    def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
         """Another key than the one Whop just refused, or None."""
 
 
@@ -246,11 +246,11 @@ class Whop:
             return self._send(operation, request, parse, deadline)
 
         self._respect_wait(operation)
-        key = self._api_key.current()
+        key = self._api_key.current(deadline=deadline)
         try:
             return attempt(key)
         except WhopUnauthorized as refusal:
-            newer = self._api_key.after_refusal(key)
+            newer = self._api_key.after_refusal(key, deadline=deadline)
             if newer is None:
                 raise
             repeated = refusal.repeated

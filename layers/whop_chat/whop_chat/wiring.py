@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import boto3
 import httpx
 
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import ApiKey
-from whop_chat.aws import sdk_config
+from whop_chat.aws import Aws
 from whop_chat.enrolment import Enrolment
 from whop_chat.pool_users import PoolUsers
 from whop_chat.settings import EnrolmentSettings
@@ -27,20 +26,19 @@ class EnrolmentParts:
     enrolment: Enrolment
 
 
-def enrolment_parts(settings: EnrolmentSettings, session: boto3.Session, http: httpx.Client) -> EnrolmentParts:
-    """All of them, on one AWS session and one connection pool."""
-    config = sdk_config()
-    users = Users(session.client("dynamodb", config=config), settings.users_table)
-    pool = PoolUsers(session.client("cognito-idp", config=config), settings.user_pool_id)
+def enrolment_parts(settings: EnrolmentSettings, aws: Aws, http: httpx.Client) -> EnrolmentParts:
+    """All of them, on one connection pool."""
+    users = Users(aws, settings.users_table)
+    pool = PoolUsers(aws, settings.user_pool_id)
     whop = Whop(
         http,
-        ApiKey(session.client("secretsmanager", config=config), settings.whop_secret_arn),
+        ApiKey(aws, settings.whop_secret_arn),
         base_url=settings.whop_base_url,
         company_id=settings.whop_company_id,
         api_version=settings.whop_api_version,
         company_field=settings.whop_company_field,
     )
-    queue = SyncQueue(session.client("sqs", config=config), settings.sync_queue_url)
+    queue = SyncQueue(aws, settings.sync_queue_url)
     return EnrolmentParts(users, pool, whop, queue, Enrolment(users, pool, whop, _addresses(settings)))
 
 

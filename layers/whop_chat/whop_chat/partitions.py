@@ -1,0 +1,17 @@
+"""AWS's partitions: which domain the services of a region have."""
+
+# By the start of the region names, as in the partition data of AWS's SDKs.
+_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
+_DEFAULT_SUFFIX = "amazonaws.com"
+
+
+def dns_suffix(region: str) -> str:
+    """The domain under which ``region`` has its endpoints."""
+    return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), _DEFAULT_SUFFIX)

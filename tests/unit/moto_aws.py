@@ -1,0 +1,57 @@
+"""Our AWS client, with moto behind it: botocore checks each parameter we send and builds the request once more."""
+
+import functools
+import json
+from datetime import datetime
+from typing import Any
+
+import boto3
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from whop_chat.aws import Aws
+from whop_chat.deadline import Deadline
+from whop_chat.settings import AwsSettings
+
+REGION = "eu-west-1"
+AN_HOUR = Deadline(3600)
+"""For calls whose time is not what is tested."""
+SETTINGS = AwsSettings(
+    region=REGION, access_key_id="testing", secret_access_key="testing", session_token=None, endpoint=None
+)
+
+
+@functools.cache
+def session() -> boto3.Session:
+    """The one AWS session of all unit tests: each new one reads the models of the services again."""
+    return boto3.Session()
+
+
+@functools.cache
+def client(service: str) -> Any:
+    """The SDK's client, through which our calls go; a test may stub it or listen to its events."""
+    return session().client(service, region_name=REGION)  # type: ignore[call-overload]
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    """What AWS, as moto knows it, answers to a request of ours."""
+    service = request.url.host.partition(".")[0]
+    operation = request.headers["X-Amz-Target"].rpartition(".")[2]
+    try:
+        result = client(service)._make_api_call(operation, json.loads(request.content))
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        return httpx.Response(status, json={"__type": f"com.amazonaws#{error.response['Error']['Code']}"})
+    except BotoCoreError as error:
+        raise httpx.ConnectError(str(error)) from error
+    result.pop("ResponseMetadata", None)
+    return httpx.Response(200, content=json.dumps(result, default=_written))
+
+
+def aws_at_moto() -> Aws:
+    """For use inside `moto.mock_aws`."""
+    return Aws(httpx.Client(transport=httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
+
+
+def _written(value: object) -> object:
+    return value.timestamp() if isinstance(value, datetime) else str(value)
