@@ -120,13 +120,13 @@ def test_the_layer_is_the_package_and_what_it_needs_and_nothing_for_developers(b
     names = {path.name.split("-")[0].split(".")[0] for path in (layer / "python").iterdir()} - {"__pycache__"}
 
     assert [path.name for path in layer.iterdir()] == ["python"]
-    assert {"whop_chat", "aws_lambda_powertools", "httpx", "aws_sdk_signers", "cryptography"} <= names
+    assert {"whop_chat", "aws_lambda_powertools", "httpx", "cryptography"} <= names
     assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "local", "tests", "whop_simulator", "bin", "pip"}
 
 
 # Each costs every cold start tens of milliseconds; boto3 the most, and it is there to be had in the runtime.
 # (Powertools imports botocore itself, to name itself in its user agent; that is a millisecond.)
-HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk"}
+HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk", "asyncio"}
 
 
 @pytest.mark.parametrize(("logical_id", "module"), FUNCTIONS.items())
