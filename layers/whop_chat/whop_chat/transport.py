@@ -4,9 +4,11 @@ httpx counts its timeouts for each read, so a peer that sends a byte a second ho
 one deadline stands behind every read and write on the socket, and a body larger than the cap is not read.
 """
 
+import ssl
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpcore
@@ -16,6 +18,8 @@ from whop_chat.deadline import Deadline
 
 # httpx's own default: a function may be frozen between two calls, and the peer hangs up meanwhile.
 _KEEPALIVE_SECONDS = 5.0
+# /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/transport.py.
+_CA_DIRECTORY = Path(__file__).parents[2] / "ca-certificates"
 
 
 class TransportError(Exception):
@@ -88,11 +92,18 @@ def _left(timeout: float | None) -> float | None:
     return left if timeout is None else min(timeout, left)
 
 
+def _tls() -> ssl.SSLContext:
+    """Mozilla's roots: from the directory that the build makes, or, where nothing was built, from the bundle."""
+    if _CA_DIRECTORY.is_dir():
+        return ssl.create_default_context(capath=_CA_DIRECTORY)
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class _BoundedTransport(httpx.HTTPTransport):
     """httpx offers no way to choose the network backend of its pool, so the pool is replaced by one that has it."""
 
     def __init__(self) -> None:
-        context = httpx.create_ssl_context(trust_env=False)
+        context = _tls()
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_BoundedBackend()
