@@ -12,13 +12,13 @@ from whop_chat.minting import Minting
 from whop_chat.observability import observer
 from whop_chat.scopes import ScopePolicy
 from whop_chat.settings import AwsSettings, MintSettings
-from whop_chat.transport import bounded_client
+from whop_chat.transport import HttpClient
 from whop_chat.user_pool import jwks_url
 from whop_chat.wiring import enrolment_parts
 
 
 def _compose(settings: MintSettings, aws: AwsSettings) -> HttpApi:
-    http = bounded_client()
+    http = HttpClient()
     parts = enrolment_parts(settings, Aws(http, aws), http)
     verifier = TokenVerifier(
         pool_id=settings.user_pool_id,

@@ -13,6 +13,7 @@ from greenlet import greenlet
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from whop_chat.addresses import VerifiedAddress
 from whop_chat.aws import AwsError
@@ -60,7 +61,7 @@ class World:
         self.simulator.add_key("key", company_id=COMPANY)
         self._decide = decide
         self._disturbances = disturbances
-        self._http = httpx.Client(transport=_SteppedTransport(self, as_httpx_transport(self.simulator)))
+        self._http = OverHttpx(_SteppedTransport(self, as_httpx_transport(self.simulator)))
         self.enrolment = self._enrolment()
 
     def _enrolment(self) -> Enrolment:

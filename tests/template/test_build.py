@@ -120,8 +120,9 @@ def test_the_layer_is_the_package_and_what_it_needs_and_nothing_for_developers(b
     names = {path.name.split("-")[0].split(".")[0] for path in (layer / "python").iterdir()} - {"__pycache__"}
 
     assert {path.name for path in layer.iterdir()} == {"python", "ca-certificates"}
-    assert {"whop_chat", "aws_lambda_powertools", "httpx", "cryptography"} <= names
-    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "local", "tests", "whop_simulator", "bin", "pip"}
+    assert {"whop_chat", "aws_lambda_powertools", "httpcore", "cryptography"} <= names
+    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "httpx"}
+    assert not names & {"local", "tests", "whop_simulator", "bin", "pip"}
 
 
 # Each costs every cold start tens of milliseconds; boto3 the most, and it is there to be had in the runtime.

@@ -9,6 +9,7 @@ import pytest
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import NotConfigured
@@ -71,7 +72,7 @@ class Town:
     def enrolment(self) -> Enrolment:
         """A new worker: nothing is remembered from the last one but what the directory and Whop hold."""
         whop = Whop(
-            httpx.Client(transport=httpx.MockTransport(self._answer)),
+            OverHttpx(httpx.MockTransport(self._answer)),
             self,
             base_url="http://127.0.0.1",
             company_id=COMPANY,

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-
-import httpx
+from urllib.parse import urlsplit
 
 from whop_chat.deadline import Deadline
 from whop_chat.partitions import dns_suffix
 from whop_chat.settings import AwsSettings
 from whop_chat.signature import signed
-from whop_chat.transport import Response, TransportError, exchange
+from whop_chat.transport import HttpClient, Request, Response, TransportError
 
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _ATTEMPT_SECONDS = 1.0
@@ -78,7 +77,7 @@ class Aws:
 
     def __init__(
         self,
-        http: httpx.Client,
+        http: HttpClient,
         settings: AwsSettings,
         *,
         attempt_seconds: float = _ATTEMPT_SECONDS,
@@ -109,8 +108,8 @@ class Aws:
     ) -> dict[str, Any]:
         request = self._request(service, operation, json.dumps(parameters).encode())
         try:
-            response = exchange(
-                self._http, request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=_MAX_RESPONSE_BYTES
+            response = self._http.exchange(
+                request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=_MAX_RESPONSE_BYTES
             )
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None
@@ -122,11 +121,11 @@ class Aws:
             raise AwsError("InvalidResponse", operation=operation)
         return answer
 
-    def _request(self, service: Service, operation: str, body: bytes) -> httpx.Request:
+    def _request(self, service: Service, operation: str, body: bytes) -> Request:
         settings = self._settings
-        url = httpx.URL(settings.endpoint or self._home(service))
+        url = settings.endpoint or self._home(service)
         headers = {
-            "Host": url.netloc.decode(),
+            "Host": urlsplit(url).netloc,
             "Content-Type": f"application/x-amz-json-{service.json_version}",
             "X-Amz-Target": f"{service.target}.{operation}",
         }
@@ -141,7 +140,7 @@ class Aws:
             key_id=settings.access_key_id,
             secret=settings.secret_access_key,
         )
-        return httpx.Request("POST", url, headers=headers, content=body)
+        return Request("POST", url, headers, body)
 
     def _home(self, service: Service) -> str:
         region = self._settings.region
