@@ -81,6 +81,10 @@ bench/node/node_modules/.ready: bench/node/package-lock.json
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)
 
+.PHONY: manage
+manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials: ARGS="--stack NAME COMMAND ..."
+	@env -u AWS_EC2_METADATA_DISABLED $(DEV) -m manage $(ARGS)
+
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack: STACK=name; the user pool, if it made one, stays
 	@.venv/sam/bin/python tools/delete_stack.py "$(STACK)"
