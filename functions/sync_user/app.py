@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
 from whop_chat.observability import observer
 from whop_chat.settings import AwsSettings, SyncSettings
@@ -15,7 +16,7 @@ from whop_chat.wiring import enrolment_parts
 def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:
     http = HttpClient()
     aws = Aws(http, aws_settings)
-    parts = enrolment_parts(settings, aws, http)
+    parts = enrolment_parts(settings, aws, ApiKey(aws, settings.whop_secret_arn), http)
     dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
     syncing = Syncing(parts.users, parts.pool, parts.enrolment, parts.whop, _observer, pool_id=settings.user_pool_id)
     return Batch(syncing, parts.queue, dead_letters, _observer)

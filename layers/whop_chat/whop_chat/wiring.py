@@ -25,13 +25,13 @@ class EnrolmentParts:
     enrolment: Enrolment
 
 
-def enrolment_parts(settings: EnrolmentSettings, aws: Aws, http: HttpClient) -> EnrolmentParts:
+def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http: HttpClient) -> EnrolmentParts:
     """All of them, on one connection pool."""
     users = Users(aws, settings.users_table)
     pool = PoolUsers(aws, settings.user_pool_id)
     whop = Whop(
         http,
-        ApiKey(aws, settings.whop_secret_arn),
+        api_key,
         base_url=settings.whop_base_url,
         company_id=settings.whop_company_id,
         api_version=settings.whop_api_version,
