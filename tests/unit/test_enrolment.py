@@ -16,7 +16,7 @@ from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress, Link, UserDenied
 from whop_chat.identity import UserRef
-from whop_chat.pool_users import PoolUser, UserGone
+from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Record, Status
 from whop_chat.whop import (
     Whop,
@@ -452,13 +452,21 @@ def test_a_denied_user_is_not_enrolled(town: Town) -> None:
         town.enrol()
 
 
+def test_a_disabled_user_is_not_enrolled(town: Town) -> None:
+    town.write(Record(status=Status.DISABLED, whop_user_id="user_Ann"))
+    with pytest.raises(UserDisabled):
+        town.enrol()
+
+
 def test_a_deleted_user_is_not_enrolled(town: Town) -> None:
     town.write(Record(status=Status.DELETED))
     with pytest.raises(UserGone):
         town.enrol()
 
 
-@pytest.mark.parametrize(("status", "error"), [(Status.DENIED, UserDenied), (Status.DELETED, UserGone)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(Status.DENIED, UserDenied), (Status.DISABLED, UserDisabled), (Status.DELETED, UserGone)]
+)
 def test_a_decision_that_falls_during_an_enrolment_stands(town: Town, status: Status, error: type[Exception]) -> None:
     link = town.users.link
 

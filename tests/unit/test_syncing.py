@@ -17,8 +17,8 @@ from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, UserDenied
 from whop_chat.identity import UserRef
-from whop_chat.pool_users import PoolUser, UserGone
-from whop_chat.sync_queue import UnreadableMessage, decode, encode
+from whop_chat.pool_users import PoolUser, UserDisabled, UserGone, UserInactive
+from whop_chat.sync_queue import Source, UnreadableMessage, decode, encode
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.users import Lost, Record, Status
 from whop_chat.whop import (
@@ -32,7 +32,7 @@ from whop_chat.whop import (
 )
 
 NOW = 1_800_000_000
-ADA, BOB = (decode(record["body"]) for record in event("sync_user_batch")["Records"])
+ADA, BOB = (decode(record["body"]).user for record in event("sync_user_batch")["Records"])
 LINK = Link("user_Ada")
 RENAMED = httpx.Response(200, json={"id": "user_Ada"})
 
@@ -196,7 +196,9 @@ def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recor
     assert case.told.counts == []
 
 
-@pytest.mark.parametrize("error", [Blocked("no_verified_email"), UserDenied(), UserGone()], ids=repr)
+@pytest.mark.parametrize(
+    "error", [Blocked("no_verified_email"), UserDenied(), UserGone(), UserDisabled(), UserInactive()], ids=repr
+)
 def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
     case = Case(Server(), enrolment=Enrolling(error))
 
@@ -292,7 +294,7 @@ class Delivery:
 def record_of(user: UserRef, *, deliveries: int | None = 1) -> dict[str, Any]:
     (record, *_) = event("sync_user_batch")["Records"]
     attributes = {} if deliveries is None else {"ApproximateReceiveCount": str(deliveries)}
-    return {**record, "body": encode(user), "attributes": attributes}
+    return {**record, "body": encode(user, Source.SIGN_UP), "attributes": attributes}
 
 
 FIRST, SECOND = (record["messageId"] for record in event("sync_user_batch")["Records"])
@@ -351,7 +353,7 @@ def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour(
 
 
 def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
-    body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"))
+    body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
     queue, dead_letters, told = Queue(), Queue(), Told()
     with Case(Server()).syncing() as syncing:
         answer = Batch(syncing, queue, dead_letters, told).handle([{**record_of(ADA), "body": body}], lambda: 60.0)

@@ -25,7 +25,7 @@ from whop_chat.addresses import Addresses
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
-from whop_chat.pool_users import PoolUser, UserGone
+from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Lost, Record, Reserved, Status
 from whop_chat.whop import (
     Account,
@@ -122,7 +122,7 @@ class Enrolment:
     def enrol(self, user: UserRef, *, deadline: Deadline) -> Link:
         """The user's link, made now if there is none.
 
-        Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.pool_users.UserGone`,
+        Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.pool_users.NotActive`,
         `whop_chat.whop.WhopError`, `whop_chat.api_key.NotConfigured`, `whop_chat.aws.AwsError`,
         `whop_chat.deadline.DeadlineExceeded`.
         """
@@ -178,6 +178,8 @@ class Enrolment:
         match record.status:
             case Status.DENIED:
                 raise UserDenied
+            case Status.DISABLED:
+                raise UserDisabled
             case Status.DELETED:
                 raise UserGone
             case Status.CLAIMED if record.lease_until > self._now():

@@ -12,7 +12,7 @@ from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.scopes import ScopePolicy
-from whop_chat.sync_queue import SyncQueue
+from whop_chat.sync_queue import Source, SyncQueue
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound
 
 # Whop gives three hours at most (Whop, "Create access token"), by a clock that need not be ours.
@@ -125,6 +125,6 @@ class Minting:
     def _ask_for_profile(self, user: UserRef) -> None:
         """A new user gets their name by the queue: it can wait, and must not cost the caller the token."""
         try:
-            self._queue.send(user, deadline=Deadline(_ENQUEUE_SECONDS))
+            self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
             self._observer.failed("profile sync not enqueued", error)

@@ -18,7 +18,7 @@ from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Blocked, Directory, Enrolment, EnrolmentInProgress, PoolReader, UserDenied
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
-from whop_chat.pool_users import UserGone
+from whop_chat.pool_users import NotActive
 from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode
 from whop_chat.users import Lost, Record
 from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
@@ -66,7 +66,7 @@ class Syncing:
         try:
             self._enrolment.enrol(user, deadline=deadline)
             self._set_profile(user, deadline)
-        except (Blocked, UserDenied, UserGone) as error:
+        except (Blocked, UserDenied, NotActive) as error:
             self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
         else:
             self._observer.counted("UserSynced", "user synced")
@@ -131,7 +131,7 @@ class Batch:
         if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._syncing.sync(decode(record["body"]), deadline=Deadline(_SECONDS_PER_USER))
+            self._syncing.sync(decode(record["body"]).user, deadline=Deadline(_SECONDS_PER_USER))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except _PASSING as error:

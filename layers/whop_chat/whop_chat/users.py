@@ -26,6 +26,7 @@ class Status(StrEnum):
     LINKED = "linked"
     BLOCKED = "blocked"
     DENIED = "denied"
+    DISABLED = "disabled"
     DELETED = "deleted"
 
 
