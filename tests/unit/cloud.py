@@ -77,6 +77,7 @@ class Cloud:
             "ENROLMENT_EMAIL": "verified",
             "ALIAS_EMAIL_TEMPLATE": "",
             "TRUSTED_PROVIDERS": "",
+            "PROFILE_NAME": "name,given_name+family_name",
             "TOKEN_USE": "access",
             "CHAT_FEATURES": "channels,dms",
             "TOKEN_TTL_MINUTES": "60",

@@ -24,11 +24,13 @@ from whop_chat.pool_users import (
     UserGone,
     UserInactive,
 )
+from whop_chat.profile import name_rule
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 _numbers = itertools.count()
+NAMES = name_rule("name,given_name+family_name")
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada")
 
 
@@ -43,7 +45,7 @@ class Pool:
     def __init__(self, client: "CognitoIdentityProviderClient") -> None:
         self.client = client
         self.id = client.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        self.users = PoolUsers(aws_at_moto(), self.id)
+        self.users = PoolUsers(aws_at_moto(), self.id, NAMES)
 
     def sign_up(self, username: str, *, confirmed: bool = True, **attributes: str) -> UserRef:
         answer = self.client.admin_create_user(
@@ -196,7 +198,7 @@ def answer(attributes: Mapping[str, str] | None = None, **changes: Any) -> dict[
 
 def read(cognito: Stubber, client: "CognitoIdentityProviderClient", given: dict[str, Any]) -> PoolUser:
     cognito.add_response("admin_get_user", given, {"UserPoolId": ADA.pool_id, "Username": ADA.username})
-    return PoolUsers(aws_at_moto(), ADA.pool_id).read(ADA, deadline=AN_HOUR)
+    return PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
 
 
 IDENTITIES = json.dumps([{"userId": "1", "providerName": "Google"}, {"userId": "2", "providerName": "Okta"}])
@@ -256,22 +258,6 @@ def test_only_the_word_true_makes_an_address_verified(
     assert read(cognito, client, given).email_verified is False
 
 
-@pytest.mark.parametrize(
-    ("attributes", "name"),
-    [
-        ({"name": " Ada ", "given_name": "A.", "family_name": "L."}, "Ada"),
-        ({"name": " ", "given_name": "Ada", "family_name": "Lovelace"}, "Ada Lovelace"),
-        ({"given_name": " Ada "}, "Ada"),
-        ({"family_name": "Lovelace"}, "Lovelace"),
-        ({"name": ""}, None),
-    ],
-)
-def test_the_display_name_is_the_fullest_there_is(
-    cognito: Stubber, client: "CognitoIdentityProviderClient", attributes: dict[str, str], name: str | None
-) -> None:
-    assert read(cognito, client, answer(attributes)).name == name
-
-
 def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
     assert read(cognito, client, answer({"email": "", "email_verified": "true"})).email is None
 
@@ -284,7 +270,7 @@ def test_a_failure_of_cognito_says_nothing_about_the_user(
         cognito.add_client_error("admin_get_user", code, "about ada@example.test")
 
     with pytest.raises(AwsError) as caught:
-        PoolUsers(aws_at_moto(), ADA.pool_id).read(ADA, deadline=AN_HOUR)
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
 
     assert caught.value.code == code
     assert str(caught.value) == f"AdminGetUser: {code}"
@@ -297,7 +283,7 @@ def test_a_user_whom_the_list_does_not_show_yet_is_not_gone(
     cognito.add_response("list_users", {"Users": []}, asked)
     cognito.add_response("admin_get_user", answer(), {"UserPoolId": ADA.pool_id, "Username": ADA.username})
 
-    assert PoolUsers(aws_at_moto(), ADA.pool_id).find(ADA, deadline=AN_HOUR).sub == ADA.sub
+    assert PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR).sub == ADA.sub
 
 
 def test_a_list_that_shows_another_user_does_not_show_this_one(
@@ -308,13 +294,13 @@ def test_a_list_that_shows_another_user_does_not_show_this_one(
     cognito.add_client_error("admin_get_user", "UserNotFoundException")
 
     with pytest.raises(UserGone):
-        PoolUsers(aws_at_moto(), ADA.pool_id).find(ADA, deadline=AN_HOUR)
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
 
 
 @pytest.mark.parametrize("sub", ["", 'x" or sub ^= "', "x y", "x\n"])
 def test_only_a_sub_goes_into_a_filter(sub: str) -> None:
     with pytest.raises(ValueError, match="not a sub"):
-        PoolUsers(aws_at_moto(), ADA.pool_id).find(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
 
 
 def test_a_failure_of_the_list_says_nothing_about_the_user(
@@ -323,5 +309,5 @@ def test_a_failure_of_the_list_says_nothing_about_the_user(
     cognito.add_client_error("list_users", "ResourceNotFoundException")
 
     with pytest.raises(AwsError) as caught:
-        PoolUsers(aws_at_moto(), ADA.pool_id).find(ADA, deadline=AN_HOUR)
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
     assert not isinstance(caught.value, NotActive)

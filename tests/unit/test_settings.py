@@ -26,6 +26,7 @@ ENV = {
     "ENROLMENT_EMAIL": "verified",
     "ALIAS_EMAIL_TEMPLATE": "",
     "TRUSTED_PROVIDERS": "",
+    "PROFILE_NAME": "name,given_name+family_name",
     "USER_POOL_CLIENT_IDS": "web, mobile",
     "TOKEN_USE": "access",
     "CHAT_FEATURES": "channels,dms",
@@ -34,7 +35,7 @@ ENV = {
     "DENIED_GROUPS": "",
     "GROUP_FEATURES": "",
 }
-ENROLMENT_NAMES = frozenset(list(ENV)[2:12]) | {"SYNC_QUEUE_URL"}
+ENROLMENT_NAMES = frozenset(list(ENV)[2:13]) | {"SYNC_QUEUE_URL"}
 
 
 def error_for(**changes: str) -> str:
@@ -58,6 +59,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         enrolment_email="verified",
         alias_email_template="",
         trusted_providers=(),
+        profile_name=(("name",), ("given_name", "family_name")),
         user_pool_client_ids=("web", "mobile"),
         token_use="access",
         chat_features=("channels", "dms"),
@@ -120,6 +122,7 @@ def test_missing_and_malformed_names_are_told_together() -> None:
         ),
         ("USER_POOL_CLIENT_IDS", " , "),
         ("TOKEN_USE", "access,id"),
+        ("PROFILE_NAME", "name++nick"),
         ("CHAT_FEATURES", ""),
         ("CHAT_FEATURES", "channels,payments"),
         ("GROUP_FEATURES", "guests"),

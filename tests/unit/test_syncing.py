@@ -22,7 +22,6 @@ from whop_chat.sync_queue import Source, UnreadableMessage, decode, encode
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.users import Lost, Record, Status
 from whop_chat.whop import (
-    MAX_NAME_LENGTH,
     WhopForbidden,
     WhopInvalidResponse,
     WhopNotFound,
@@ -121,17 +120,8 @@ def test_a_new_name_is_set() -> None:
     assert case.names == ["Ada Lovelace", "Ada King"]
 
 
-def test_a_name_is_cut_to_what_whop_takes() -> None:
-    case = Case(Server(RENAMED), pool=Pool("é" * (MAX_NAME_LENGTH + 1)))
-
-    case.sync(2)
-
-    assert case.names == ["é" * MAX_NAME_LENGTH]
-
-
-@pytest.mark.parametrize("name", [None, ""])
-def test_a_user_without_a_name_keeps_the_one_they_have(name: str | None) -> None:
-    case = Case(Server(), pool=Pool(name))
+def test_a_user_without_a_name_keeps_the_one_they_have() -> None:
+    case = Case(Server(), pool=Pool(None))
 
     case.sync()
 

@@ -10,6 +10,7 @@ from typing import Any
 from whop_chat.aws import COGNITO, Aws, AwsError
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
+from whop_chat.profile import NameRule, display_name
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
@@ -88,9 +89,10 @@ class PoolUsers:
     Every method raises `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
     """
 
-    def __init__(self, aws: Aws, pool_id: str) -> None:
+    def __init__(self, aws: Aws, pool_id: str, names: NameRule) -> None:
         self._aws = aws
         self._pool_id = pool_id
+        self._names = names
 
     def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """The user as the pool has them now.
@@ -147,7 +149,7 @@ class PoolUsers:
             sub=sub,
             email=attributes.get("email") or None,
             email_verified=attributes.get("email_verified") == "true",
-            name=_display_name(attributes),
+            name=display_name(attributes, self._names),
             providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
         )
         user = UserRef(pool_id=self._pool_id, sub=sub, username=row.get("Username", ""))
@@ -167,11 +169,6 @@ def _active(listed: Listed) -> PoolUser:
         case Standing.INACTIVE:
             raise UserInactive
     return listed.person
-
-
-def _display_name(attributes: Mapping[str, str]) -> str | None:
-    full = " ".join(filter(None, (attributes.get("given_name", "").strip(), attributes.get("family_name", "").strip())))
-    return attributes.get("name", "").strip() or full or None
 
 
 def _providers(attributes: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,8 +5,6 @@ with; what is not a message of ours goes to the dead-letter queue at once.
 """
 
 import dataclasses
-import hashlib
-import hmac
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,9 +17,10 @@ from whop_chat.enrolment import Blocked, Directory, Enrolment, EnrolmentInProgre
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.pool_users import NotActive
+from whop_chat.profile import profile_digest
 from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode
 from whop_chat.users import Lost, Record
-from whop_chat.whop import MAX_NAME_LENGTH, Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
+from whop_chat.whop import Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 _SECONDS_PER_USER = 8.0
 # For giving a claim back and telling the queue, after the time of a user is up.
@@ -76,9 +75,8 @@ class Syncing:
         record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to is None:
             return
-        name = (self._pool.read(user, deadline=deadline).name or "")[:MAX_NAME_LENGTH]
-        digest = hmac.new(user.sub.encode(), name.encode(), hashlib.sha256).hexdigest()
-        if not name or record.profile_digest == digest:
+        name = self._pool.read(user, deadline=deadline).name
+        if name is None or record.profile_digest == (digest := profile_digest(user.sub, name)):
             return
         try:
             self._whop.set_profile(record.linked_to, name=name, deadline=deadline)

@@ -19,7 +19,6 @@ import httpx
 from whop_chat.deadline import Deadline
 from whop_chat.transport import Response, TransportError, exchange
 
-MAX_NAME_LENGTH = 100  # Whop, "Update user"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _DEFAULT_WAIT_SECONDS = 10
 _MAX_WAIT_SECONDS = 300

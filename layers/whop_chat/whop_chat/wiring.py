@@ -29,7 +29,7 @@ class EnrolmentParts:
 def enrolment_parts(settings: EnrolmentSettings, aws: Aws, http: httpx.Client) -> EnrolmentParts:
     """All of them, on one connection pool."""
     users = Users(aws, settings.users_table)
-    pool = PoolUsers(aws, settings.user_pool_id)
+    pool = PoolUsers(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(
         http,
         ApiKey(aws, settings.whop_secret_arn),
