@@ -35,7 +35,7 @@ MINTING = (
         "GROUP_FEATURES",
     }
 )
-SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL"}
+SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
 
 
 @pytest.fixture(scope="module")

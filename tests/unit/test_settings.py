@@ -27,6 +27,7 @@ ENV = {
     "ALIAS_EMAIL_TEMPLATE": "",
     "TRUSTED_PROVIDERS": "",
     "PROFILE_NAME": "name,given_name+family_name",
+    "DELETE_POLICY": "keep-account",
     "USER_POOL_CLIENT_IDS": "web, mobile",
     "TOKEN_USE": "access",
     "CHAT_FEATURES": "channels,dms",
@@ -75,8 +76,8 @@ def test_every_value_arrives_in_its_own_form() -> None:
     [
         (SignUpSettings, {"SYNC_QUEUE_URL"}),
         (EnrolmentSettings, ENROLMENT_NAMES),
-        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL"}),
-        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL"}),
+        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
+        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
     ],
 )
 def test_an_empty_environment_is_told_every_name_at_once(settings: type[SignUpSettings], needed: set[str]) -> None:
