@@ -23,7 +23,7 @@ from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.http_api import HttpApi
 from whop_chat.minting import ChatToken, Minting
-from whop_chat.pool_users import UserGone
+from whop_chat.pool_users import UserDisabled, UserGone
 from whop_chat.problems import KINDS
 from whop_chat.scopes import FEATURE_SCOPES, FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.whop import (
@@ -224,6 +224,7 @@ REQUESTS = (
     Request("insufficient_scope", TokenNotAllowed(Reason.SCOPE_MISSING)),
     Request("feature_not_allowed", FeatureNotAllowed()),
     Request("user_gone", UserGone()),
+    Request("user_disabled", UserDisabled()),
     Request("group_denied", GroupDenied()),
     Request("user_denied", UserDenied()),
     *(

@@ -66,14 +66,19 @@ def test_a_user_name_that_passed_to_another_is_of_no_use_to_its_first_owner(
     assert_problem(app.mint(stale), "user_gone")
 
 
-def test_who_is_deleted_or_disabled_is_gone(cloud: LocalStack, own_pool: OwnPool, whop: SimulatorControl) -> None:
+def test_who_is_deleted_or_disabled_is_not_enrolled(
+    cloud: LocalStack, own_pool: OwnPool, whop: SimulatorControl
+) -> None:
     app = own_pool.apps[0]
-    for end in (cloud.cognito.admin_delete_user, cloud.cognito.admin_disable_user):
+    for end, code in (
+        (cloud.cognito.admin_delete_user, "user_gone"),
+        (cloud.cognito.admin_disable_user, "user_disabled"),
+    ):
         username = made_up_username()
         user = app.create_by_admin(username=username)
         token = app.sign_in(user, username=username).access
         end(UserPoolId=own_pool.pool_id, Username=username)
-        assert_problem(app.mint(token), "user_gone")
+        assert_problem(app.mint(token), code)
         assert cloud.user_record(own_pool.deployment, user.sub) == {}
         assert accounts_of(whop, user) == []
 

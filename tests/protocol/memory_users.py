@@ -1,19 +1,21 @@
 """The users table in memory, for runs by the thousand. It passes the same tests as the one in DynamoDB."""
 
 import dataclasses
-from collections.abc import Hashable
 
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.users import Lost, Record, Reserved, new_attempt
+
+Key = tuple[str, str]
+"""Pool and sub."""
 
 
 class MemoryUsers:
     """A directory that lives as long as the object."""
 
     def __init__(self) -> None:
-        self.records: dict[Hashable, Record] = {}
-        self.reservations: dict[str, Hashable] = {}
+        self.records: dict[Key, Record] = {}
+        self.reservations: dict[str, Key] = {}
 
     def get(self, user: UserRef, *, deadline: Deadline | None = None) -> Record | None:
         """See `whop_chat.users.Users.get`."""
@@ -36,6 +38,11 @@ class MemoryUsers:
         self.reservations[record.whop_user_id] = _key(user)
         return self._written(user, record)
 
+    def holder(self, whop_user_id: str, *, deadline: Deadline | None = None) -> UserRef | None:
+        """See `whop_chat.users.Users.holder`."""
+        held = self.reservations.get(whop_user_id)
+        return UserRef(pool_id=held[0], sub=held[1], username=held[1]) if held else None
+
     def _require_still(self, user: UserRef, seen: Record | None) -> None:
         current = self.records.get(_key(user))
         if (current and current.attempt) != (seen and seen.attempt):
@@ -47,5 +54,5 @@ class MemoryUsers:
         return written
 
 
-def _key(user: UserRef) -> tuple[str, str]:
+def _key(user: UserRef) -> Key:
     return user.pool_id, user.sub

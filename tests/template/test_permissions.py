@@ -16,6 +16,7 @@ DEAD_LETTER_QUEUE = {"Fn::GetAtt": ["SyncDeadLetterQueue", "Arn"]}
 SECRET = {"Ref": "WhopSecret"}
 POOL_ARN = "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${PoolId}"
 USERS = {"GetItem", "PutItem", "DeleteItem"}
+READ_POOL = {"cognito-idp:AdminGetUser", "cognito-idp:ListUsers"}
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
@@ -81,7 +82,7 @@ def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(r
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
     assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
     assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
-    assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
+    assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
     assert _allowed(resources, "SyncUserRole", QUEUE) == {
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
@@ -108,8 +109,9 @@ def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) 
 def test_permissions_follow_a_named_pool() -> None:
     resources = deployed(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web")
 
-    for role in ("MintTokenRole", "SyncUserRole"):
-        assert _allowed(resources, role, _pool("us-east-1_AbCdEfGhI")) == {"cognito-idp:AdminGetUser"}
+    pool = _pool("us-east-1_AbCdEfGhI")
+    assert _allowed(resources, "MintTokenRole", pool) == {"cognito-idp:AdminGetUser"}
+    assert _allowed(resources, "SyncUserRole", pool) == READ_POOL
 
 
 @pytest.mark.parametrize(

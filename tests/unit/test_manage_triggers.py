@@ -189,7 +189,7 @@ def test_the_printed_lines_send_what_the_queue_s_reader_understands(announce: An
     announce(queue)(_event())
 
     (message,) = queue.sent
-    user = decode(message["MessageBody"])
+    user = decode(message["MessageBody"]).user
     assert (message["QueueUrl"], user.pool_id, user.username, user.sub) == (QUEUE_URL, POOL_ID, "ada", "0e2f-sub")
 
 

@@ -14,7 +14,7 @@ from tests.unit.cloud import Cloud, cloud_at_moto
 from tests.unit.fakes import COMPANY_ID, Context, event, load_function
 from whop_chat.identity import UserRef
 from whop_chat.settings import SettingsError
-from whop_chat.sync_queue import decode
+from whop_chat.sync_queue import Source, SyncMessage, decode
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_signed_in_user_gets_a_token_at_the_first_request_and_at_the_next(clou
     assert (second[0], second[1]["scopes"]) == (200, ["chat:message:create", "chat:read"])
     assert len(cloud.internet.bodies("/accounts")) == 1
     assert [body["account_id"] for body in cloud.internet.bodies("/access_tokens")] == [COMPANY_ID] * 2
-    assert [decode(body) for body in cloud.messages(cloud.queue_url)] == [ada]
+    assert [decode(body) for body in cloud.messages(cloud.queue_url)] == [SyncMessage(ada, Source.FIRST_TOKEN)]
 
 
 def test_keys_and_api_key_are_there_before_the_first_request(cloud: Cloud) -> None:

@@ -11,11 +11,12 @@ from whop_chat import minting
 from whop_chat.aws import AwsError
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link
+from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.identity import UserRef
 from whop_chat.minting import ChatToken, Minting
+from whop_chat.pool_users import UserGone
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
-from whop_chat.sync_queue import decode
+from whop_chat.sync_queue import Source, SyncMessage, decode
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound, WhopRateLimited
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
@@ -104,6 +105,14 @@ def test_the_token_is_for_the_user_of_the_cognito_token_and_for_what_the_server_
     assert case.queue.sent == []
 
 
+def test_a_user_who_was_deleted_while_they_were_enrolled_is_cleaned_up_after() -> None:
+    case = Case(Enrolling(LostToDeletion()), Tokens())
+    with pytest.raises(UserGone):
+        case.mint()
+
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
+
+
 def test_features_narrow_the_token() -> None:
     case = linked()
 
@@ -172,7 +181,7 @@ def test_a_user_who_was_enrolled_just_now_gets_their_name_later() -> None:
     case = Case(Enrolling(Link("user_Ada", created=True)), Tokens("user_Ada"))
 
     assert case.mint().token == "token-of-user_Ada"
-    assert [decode(body) for body in case.queue.sent] == [ADA]
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
 
 
 def test_a_queue_that_fails_does_not_cost_the_token() -> None:
@@ -209,7 +218,7 @@ def test_a_user_who_was_enrolled_gets_their_name_even_if_whop_mints_nothing() ->
     with pytest.raises(WhopRateLimited):
         case.mint()
 
-    assert [decode(body) for body in case.queue.sent] == [ADA]
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
 
 
 def test_a_claim_that_another_holds_is_waited_for() -> None:
@@ -290,7 +299,7 @@ def test_a_user_who_was_made_anew_gets_their_name_too() -> None:
     case = Case(Enrolling(Link("user_Ada"), repairs=[Link("user_Ada2", created=True)]), Tokens("user_Ada2"))
     case.mint()
 
-    assert [decode(body) for body in case.queue.sent] == [ADA]
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
 
 
 def test_any_other_refusal_is_told_as_it_is() -> None:

@@ -1,7 +1,9 @@
 """What Cognito says of a user: only an active user with the same sub is one."""
 
+import dataclasses
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +14,29 @@ from tests.unit.moto_aws import AN_HOUR, aws_at_moto
 from tests.unit.moto_aws import client as sdk_client
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
-from whop_chat.pool_users import PoolUser, PoolUsers, UserGone
+from whop_chat.pool_users import (
+    Listed,
+    NotActive,
+    PoolUser,
+    PoolUsers,
+    Standing,
+    UserDisabled,
+    UserGone,
+    UserInactive,
+)
+from whop_chat.profile import name_rule
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
+_numbers = itertools.count()
+NAMES = name_rule("name,given_name+family_name")
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada")
+
+
+def made_up(name: str) -> str:
+    """A user name that no other test uses."""
+    return f"{name}-{next(_numbers)}"
 
 
 class Pool:
@@ -26,7 +45,7 @@ class Pool:
     def __init__(self, client: "CognitoIdentityProviderClient") -> None:
         self.client = client
         self.id = client.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        self.users = PoolUsers(aws_at_moto(), self.id)
+        self.users = PoolUsers(aws_at_moto(), self.id, NAMES)
 
     def sign_up(self, username: str, *, confirmed: bool = True, **attributes: str) -> UserRef:
         answer = self.client.admin_create_user(
@@ -63,37 +82,95 @@ def test_a_user_with_a_phone_only_has_no_address(pool: Pool) -> None:
     assert (user.email, user.email_verified, user.name) == (None, False, None)
 
 
-def test_a_user_name_taken_by_somebody_else_is_not_the_user(pool: Pool) -> None:
-    first = pool.sign_up("shared", email="first@example.test")
-    pool.client.admin_delete_user(UserPoolId=pool.id, Username="shared")
-    second = pool.sign_up("shared", email="second@example.test")
+# Two ways of asking, which must come to the same: AdminGetUser and ListUsers.
+
+ASK: list[Callable[[PoolUsers, UserRef], PoolUser]] = [
+    lambda users, user: users.read(user, deadline=AN_HOUR),
+    lambda users, user: users.find(user, deadline=AN_HOUR),
+]
+either_way = pytest.mark.parametrize("ask", ASK, ids=["read", "find"])
+
+
+@either_way
+def test_a_user_is_read_the_same_either_way(pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]) -> None:
+    user = pool.sign_up(made_up("same"), email="same@example.test", email_verified="true", given_name="Ada")
+
+    assert ask(pool.users, user) == PoolUser(
+        sub=user.sub, email="same@example.test", email_verified=True, name="Ada", providers=()
+    )
+
+
+@either_way
+def test_a_user_name_taken_by_somebody_else_is_not_the_user(
+    pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]
+) -> None:
+    name = made_up("shared")
+    first = pool.sign_up(name, email="first@example.test")
+    pool.client.admin_delete_user(UserPoolId=pool.id, Username=name)
+    second = pool.sign_up(name, email="second@example.test")
 
     with pytest.raises(UserGone):
-        pool.users.read(first, deadline=AN_HOUR)
-    assert pool.users.read(second, deadline=AN_HOUR).email == "second@example.test"
+        ask(pool.users, first)
+    assert ask(pool.users, second).email == "second@example.test"
 
 
-def test_a_deleted_user_is_gone(pool: Pool) -> None:
-    user = pool.sign_up("leaver")
-    pool.client.admin_delete_user(UserPoolId=pool.id, Username="leaver")
+@either_way
+def test_a_deleted_user_is_gone(pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]) -> None:
+    user = pool.sign_up(made_up("leaver"))
+    pool.client.admin_delete_user(UserPoolId=pool.id, Username=user.username)
 
     with pytest.raises(UserGone):
-        pool.users.read(user, deadline=AN_HOUR)
+        ask(pool.users, user)
 
 
-def test_a_disabled_user_is_gone_until_enabled_again(pool: Pool) -> None:
-    user = pool.sign_up("paused")
-    pool.client.admin_disable_user(UserPoolId=pool.id, Username="paused")
-    with pytest.raises(UserGone):
-        pool.users.read(user, deadline=AN_HOUR)
-    pool.client.admin_enable_user(UserPoolId=pool.id, Username="paused")
+@either_way
+def test_a_disabled_user_is_just_that_until_enabled_again(
+    pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]
+) -> None:
+    user = pool.sign_up(made_up("paused"))
+    pool.client.admin_disable_user(UserPoolId=pool.id, Username=user.username)
+    with pytest.raises(UserDisabled):
+        ask(pool.users, user)
+    pool.client.admin_enable_user(UserPoolId=pool.id, Username=user.username)
 
-    assert pool.users.read(user, deadline=AN_HOUR).sub == user.sub
+    assert ask(pool.users, user).sub == user.sub
 
 
-def test_a_user_who_has_not_set_their_own_password_is_not_active(pool: Pool) -> None:
-    with pytest.raises(UserGone):
-        pool.users.read(pool.sign_up("invited", confirmed=False), deadline=AN_HOUR)
+@either_way
+def test_a_user_who_has_not_set_their_own_password_is_inactive(
+    pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]
+) -> None:
+    with pytest.raises(UserInactive):
+        ask(pool.users, pool.sign_up(made_up("invited"), confirmed=False))
+
+
+def test_a_user_is_found_whatever_name_they_are_known_by(pool: Pool) -> None:
+    user = pool.sign_up(made_up("renamed"))
+
+    assert pool.users.find(dataclasses.replace(user, username="another"), deadline=AN_HOUR).sub == user.sub
+
+
+def test_pages_hold_each_user_once_as_they_stand() -> None:
+    with mock_aws():
+        pool = Pool(sdk_client("cognito-idp"))
+        users = [pool.sign_up(f"user-{number}", confirmed=number != 3) for number in range(70)]
+        pool.client.admin_disable_user(UserPoolId=pool.id, Username="user-5")
+
+        first = pool.users.page(None, deadline=AN_HOUR)
+        last = pool.users.page(first.next_token, deadline=AN_HOUR)
+
+    assert (len(first.users), len(last.users), last.next_token) == (60, 10, None)
+    listed = {each.user.username: each for each in (*first.users, *last.users)}
+    assert {each.user for each in listed.values()} == set(users)
+    assert {name: each.standing for name, each in listed.items() if each.standing is not Standing.ACTIVE} == {
+        "user-3": Standing.INACTIVE,
+        "user-5": Standing.DISABLED,
+    }
+    assert listed["user-0"] == Listed(
+        users[0],
+        Standing.ACTIVE,
+        PoolUser(sub=users[0].sub, email=None, email_verified=False, name=None, providers=()),
+    )
 
 
 # What follows cannot be brought about at moto.
@@ -121,7 +198,7 @@ def answer(attributes: Mapping[str, str] | None = None, **changes: Any) -> dict[
 
 def read(cognito: Stubber, client: "CognitoIdentityProviderClient", given: dict[str, Any]) -> PoolUser:
     cognito.add_response("admin_get_user", given, {"UserPoolId": ADA.pool_id, "Username": ADA.username})
-    return PoolUsers(aws_at_moto(), ADA.pool_id).read(ADA, deadline=AN_HOUR)
+    return PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
 
 
 IDENTITIES = json.dumps([{"userId": "1", "providerName": "Google"}, {"userId": "2", "providerName": "Okta"}])
@@ -158,17 +235,17 @@ def test_a_native_user_who_is_linked_to_a_provider_has_that_provider(
 @pytest.mark.parametrize(
     "status", ["UNCONFIRMED", "ARCHIVED", "COMPROMISED", "UNKNOWN", "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD"]
 )
-def test_a_user_in_no_active_status_is_gone(
+def test_a_user_in_no_active_status_is_inactive(
     cognito: Stubber, client: "CognitoIdentityProviderClient", status: str
 ) -> None:
-    with pytest.raises(UserGone):
+    with pytest.raises(UserInactive):
         read(cognito, client, answer(UserStatus=status))
 
 
-def test_a_user_of_whom_cognito_does_not_say_that_they_are_enabled_is_gone(
+def test_a_user_of_whom_cognito_does_not_say_that_they_are_enabled_is_not_active(
     cognito: Stubber, client: "CognitoIdentityProviderClient"
 ) -> None:
-    with pytest.raises(UserGone):
+    with pytest.raises(UserDisabled):
         read(cognito, client, answer(Enabled=None))
 
 
@@ -179,22 +256,6 @@ def test_only_the_word_true_makes_an_address_verified(
     given = answer({"email": "ada@example.test", "email_verified": verified})
 
     assert read(cognito, client, given).email_verified is False
-
-
-@pytest.mark.parametrize(
-    ("attributes", "name"),
-    [
-        ({"name": " Ada ", "given_name": "A.", "family_name": "L."}, "Ada"),
-        ({"name": " ", "given_name": "Ada", "family_name": "Lovelace"}, "Ada Lovelace"),
-        ({"given_name": " Ada "}, "Ada"),
-        ({"family_name": "Lovelace"}, "Lovelace"),
-        ({"name": ""}, None),
-    ],
-)
-def test_the_display_name_is_the_fullest_there_is(
-    cognito: Stubber, client: "CognitoIdentityProviderClient", attributes: dict[str, str], name: str | None
-) -> None:
-    assert read(cognito, client, answer(attributes)).name == name
 
 
 def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
@@ -209,7 +270,44 @@ def test_a_failure_of_cognito_says_nothing_about_the_user(
         cognito.add_client_error("admin_get_user", code, "about ada@example.test")
 
     with pytest.raises(AwsError) as caught:
-        PoolUsers(aws_at_moto(), ADA.pool_id).read(ADA, deadline=AN_HOUR)
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
 
     assert caught.value.code == code
     assert str(caught.value) == f"AdminGetUser: {code}"
+
+
+def test_a_user_whom_the_list_does_not_show_yet_is_not_gone(
+    cognito: Stubber, client: "CognitoIdentityProviderClient"
+) -> None:
+    asked = {"UserPoolId": ADA.pool_id, "Filter": f'sub = "{ADA.sub}"', "Limit": 1}
+    cognito.add_response("list_users", {"Users": []}, asked)
+    cognito.add_response("admin_get_user", answer(), {"UserPoolId": ADA.pool_id, "Username": ADA.username})
+
+    assert PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR).sub == ADA.sub
+
+
+def test_a_list_that_shows_another_user_does_not_show_this_one(
+    cognito: Stubber, client: "CognitoIdentityProviderClient"
+) -> None:
+    other = {"Username": "bob", "Attributes": [{"Name": "sub", "Value": "sub-bob"}], "UserStatus": "CONFIRMED"}
+    cognito.add_response("list_users", {"Users": [{**other, "Enabled": True}]})
+    cognito.add_client_error("admin_get_user", "UserNotFoundException")
+
+    with pytest.raises(UserGone):
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
+
+
+@pytest.mark.parametrize("sub", ["", 'x" or sub ^= "', "x y", "x\n"])
+def test_only_a_sub_goes_into_a_filter(sub: str) -> None:
+    with pytest.raises(ValueError, match="not a sub"):
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
+
+
+def test_a_failure_of_the_list_says_nothing_about_the_user(
+    cognito: Stubber, client: "CognitoIdentityProviderClient"
+) -> None:
+    cognito.add_client_error("list_users", "ResourceNotFoundException")
+
+    with pytest.raises(AwsError) as caught:
+        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
+    assert not isinstance(caught.value, NotActive)

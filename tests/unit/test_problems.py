@@ -12,7 +12,7 @@ from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, Mis
 from whop_chat.cognito import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
 from whop_chat.enrolment import Blocked, EnrolmentInProgress, UserDenied
-from whop_chat.pool_users import UserGone
+from whop_chat.pool_users import UserDisabled, UserGone, UserInactive
 from whop_chat.problems import KINDS, Problem, problem_of
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.whop import (
@@ -37,6 +37,8 @@ EXPECTED: list[tuple[Exception, int, str, str | None]] = [
     (FeatureNotAllowed(), 403, "feature_not_allowed", None),
     (GroupDenied(), 403, "group_denied", None),
     (UserGone(), 403, "user_gone", None),
+    (UserInactive(), 403, "user_gone", None),
+    (UserDisabled(), 403, "user_disabled", None),
     (UserDenied(), 403, "user_denied", None),
     *((Blocked(reason), 403, reason, None) for reason in BLOCKS),
     # `Enrolment` says "blocked" of a record without a reason, and an operator may have written one of their own.

@@ -26,6 +26,8 @@ ENV = {
     "ENROLMENT_EMAIL": "verified",
     "ALIAS_EMAIL_TEMPLATE": "",
     "TRUSTED_PROVIDERS": "",
+    "PROFILE_NAME": "name,given_name+family_name",
+    "DELETE_POLICY": "keep-account",
     "USER_POOL_CLIENT_IDS": "web, mobile",
     "TOKEN_USE": "access",
     "CHAT_FEATURES": "channels,dms",
@@ -34,7 +36,7 @@ ENV = {
     "DENIED_GROUPS": "",
     "GROUP_FEATURES": "",
 }
-ENROLMENT_NAMES = frozenset(list(ENV)[2:12]) | {"SYNC_QUEUE_URL"}
+ENROLMENT_NAMES = frozenset(list(ENV)[2:13]) | {"SYNC_QUEUE_URL"}
 
 
 def error_for(**changes: str) -> str:
@@ -58,6 +60,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         enrolment_email="verified",
         alias_email_template="",
         trusted_providers=(),
+        profile_name=(("name",), ("given_name", "family_name")),
         user_pool_client_ids=("web", "mobile"),
         token_use="access",
         chat_features=("channels", "dms"),
@@ -73,8 +76,8 @@ def test_every_value_arrives_in_its_own_form() -> None:
     [
         (SignUpSettings, {"SYNC_QUEUE_URL"}),
         (EnrolmentSettings, ENROLMENT_NAMES),
-        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL"}),
-        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL"}),
+        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
+        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
     ],
 )
 def test_an_empty_environment_is_told_every_name_at_once(settings: type[SignUpSettings], needed: set[str]) -> None:
@@ -120,6 +123,7 @@ def test_missing_and_malformed_names_are_told_together() -> None:
         ),
         ("USER_POOL_CLIENT_IDS", " , "),
         ("TOKEN_USE", "access,id"),
+        ("PROFILE_NAME", "name++nick"),
         ("CHAT_FEATURES", ""),
         ("CHAT_FEATURES", "channels,payments"),
         ("GROUP_FEATURES", "guests"),

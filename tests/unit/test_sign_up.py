@@ -18,7 +18,7 @@ from whop_chat import transport
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
 from whop_chat.sign_up import announce
-from whop_chat.sync_queue import SyncQueue, decode
+from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, decode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -46,7 +46,7 @@ def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list
     """Whom ``announce`` put on the queue, and what it told."""
     queue, told = queue or Queue(), Told()
     announce(request, lambda: queue, told)
-    return [decode(body) for body in queue.sent], told
+    return [decode(body).user for body in queue.sent], told
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_function_enqueues_the_user_and_answers_with_the_event(
 
     assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
     (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
-    assert decode(message["Body"]) == ADA
+    assert decode(message["Body"]) == SyncMessage(ADA, Source.SIGN_UP)
 
 
 def test_the_function_makes_its_queue_once(url: str, load: Callable[[], ModuleType]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -13,30 +14,47 @@ from tests.unit.fakes import event
 from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client
 from whop_chat.aws import AwsError
 from whop_chat.identity import UserRef
-from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode, encode
+from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada@example.test")
+BOB = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-bob", username="bob")
 TEXT = st.text(min_size=1)
+SUB = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 
 @settings(max_examples=50)
-@given(pool=TEXT, sub=TEXT, username=TEXT)
-def test_a_message_comes_back_as_the_user_it_was_about(pool: str, sub: str, username: str) -> None:
+@given(pool=TEXT, sub=SUB, username=TEXT, source=st.sampled_from(Source))
+def test_a_message_comes_back_as_the_user_it_was_about_and_why(
+    pool: str, sub: str, username: str, source: Source
+) -> None:
     user = UserRef(pool_id=pool, sub=sub, username=username)
 
-    assert decode(encode(user)) == user
+    assert decode(encode(user, source)) == SyncMessage(user, source)
 
 
-def test_a_message_holds_a_version_and_the_name_of_the_user_and_nothing_else() -> None:
-    assert json.loads(encode(ADA)) == {"version": 1, "pool": ADA.pool_id, "username": ADA.username, "sub": ADA.sub}
+def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -> None:
+    assert json.loads(encode(ADA, Source.SIGN_IN)) == {
+        "version": 1,
+        "pool": ADA.pool_id,
+        "username": ADA.username,
+        "sub": ADA.sub,
+        "source": "sign_in",
+    }
+
+
+def test_a_message_that_does_not_say_why_is_about_a_sign_up() -> None:
+    body = json.dumps({"version": 1, "pool": ADA.pool_id, "username": ADA.username, "sub": ADA.sub})
+
+    assert decode(body) == SyncMessage(ADA, Source.SIGN_UP)
 
 
 def test_the_messages_among_the_events_are_ours() -> None:
     for record in event("sync_user_batch")["Records"]:
-        assert encode(decode(record["body"])) == record["body"]
+        message = decode(record["body"])
+        assert encode(message.user, message.source) == record["body"]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +75,9 @@ def test_the_messages_among_the_events_are_ours() -> None:
         '{"version": 1.0, "pool": "p", "username": "u", "sub": "s"}',
         '{"version": 1, "pool": "p", "username": "u", "sub": ""}',
         '{"version": 1, "pool": "p", "username": ["u"], "sub": "s"}',
+        '{"version": 1, "pool": "p", "username": "u", "sub": "s\\" or sub ^= \\""}',
+        '{"version": 1, "pool": "p", "username": "u", "sub": "s", "source": "weather"}',
+        '{"version": 1, "pool": "p", "username": "u", "sub": "s", "source": ["sign_up"]}',
         '{"version": 1, "pool": null, "username": "u", "sub": "s"}',
     ],
     ids=lambda body: body[:60],
@@ -84,9 +105,30 @@ def bodies(sqs: "SQSClient", url: str) -> list[str]:
 
 
 def test_what_is_sent_arrives(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(aws_at_moto(), url).send(ADA, deadline=AN_HOUR)
+    SyncQueue(aws_at_moto(), url).send(ADA, Source.CHANGE, deadline=AN_HOUR)
 
-    assert [decode(body) for body in bodies(sqs, url)] == [ADA]
+    assert [decode(body) for body in bodies(sqs, url)] == [SyncMessage(ADA, Source.CHANGE)]
+
+
+def test_many_that_are_sent_at_once_all_arrive(sqs: "SQSClient", url: str) -> None:
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)
+
+    arrived = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert {decode(message["Body"]) for message in arrived} == {
+        SyncMessage(ADA, Source.RECONCILE),
+        SyncMessage(BOB, Source.RECONCILE),
+    }
+
+
+def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
+    answer = {
+        "Successful": [{"Id": "0", "MessageId": "1", "MD5OfMessageBody": "x"}],
+        "Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}],
+    }
+    with Stubber(sqs) as stubber:
+        stubber.add_response("send_message_batch", answer)
+        with pytest.raises(AwsError, match="SendMessageBatch: InternalError"):
+            SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)
 
 
 def test_a_raw_body_arrives_as_it_is(sqs: "SQSClient", url: str) -> None:
@@ -97,7 +139,7 @@ def test_a_raw_body_arrives_as_it_is(sqs: "SQSClient", url: str) -> None:
 
 def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", url: str) -> None:
     queue = SyncQueue(aws_at_moto(), url)
-    queue.send(ADA, deadline=AN_HOUR)
+    queue.send(ADA, Source.SIGN_UP, deadline=AN_HOUR)
     (message,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=30)["Messages"]
 
     queue.postpone(message["ReceiptHandle"], 0, deadline=AN_HOUR)
@@ -109,11 +151,12 @@ def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", 
 @pytest.mark.parametrize(
     "use",
     [
-        lambda queue: queue.send(ADA, deadline=AN_HOUR),
+        lambda queue: queue.send(ADA, Source.SIGN_UP, deadline=AN_HOUR),
+        lambda queue: queue.send_many([ADA], Source.SIGN_UP, deadline=AN_HOUR),
         lambda queue: queue.send_raw("body", deadline=AN_HOUR),
         lambda queue: queue.postpone("receipt", 1, deadline=AN_HOUR),
     ],
-    ids=["send", "send_raw", "postpone"],
+    ids=["send", "send_many", "send_raw", "postpone"],
 )
 def test_a_queue_that_is_not_there_is_told_by_its_code_alone(
     sqs: "SQSClient", url: str, use: Callable[[SyncQueue], None]

@@ -12,7 +12,7 @@ from tests.unit.cloud import Cloud, cloud_at_moto
 from tests.unit.fakes import Context, event, load_function
 from whop_chat.identity import UserRef
 from whop_chat.settings import SettingsError
-from whop_chat.sync_queue import encode
+from whop_chat.sync_queue import Source, encode
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,9 @@ def test_users_are_enrolled_and_named_once_however_often_their_message_comes(
     ada, bob = cloud.sign_up("ada"), cloud.sign_up("bob")
 
     for _ in range(2):
-        answer = function.handler(delivery(encode(ada), encode(bob), encode(ada)), Context(remaining_millis=60_000))
+        answer = function.handler(
+            delivery(*(encode(user, Source.SIGN_UP) for user in (ada, bob, ada))), Context(remaining_millis=60_000)
+        )
         assert answer == {"batchItemFailures": []}
 
     assert [body["email"] for body in cloud.internet.bodies("/accounts")] == ["ada@example.test", "bob@example.test"]
@@ -49,7 +51,9 @@ def test_users_are_enrolled_and_named_once_however_often_their_message_comes(
 def test_a_user_who_is_not_in_the_pool_is_done_with(cloud: Cloud, function: ModuleType) -> None:
     nobody = UserRef(pool_id=cloud.pool_id, sub="sub-nobody", username="nobody")
 
-    assert function.handler(delivery(encode(nobody)), Context(remaining_millis=60_000)) == {"batchItemFailures": []}
+    assert function.handler(delivery(encode(nobody, Source.SIGN_UP)), Context(remaining_millis=60_000)) == {
+        "batchItemFailures": []
+    }
 
 
 def test_what_is_not_ours_ends_in_the_dead_letter_queue(cloud: Cloud, function: ModuleType) -> None:
@@ -73,7 +77,9 @@ def test_a_line_about_a_message_does_not_bear_the_sub_of_another(
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "sync_user_written")
     cid = cloud.sign_up("cid")
-    load_function("sync_user").handler(delivery(encode(cid), "not a message of ours"), Context(remaining_millis=60_000))
+    load_function("sync_user").handler(
+        delivery(encode(cid, Source.SIGN_UP), "not a message of ours"), Context(remaining_millis=60_000)
+    )
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     subs = {line["message"]: line.get("sub") for line in lines if "message" in line}

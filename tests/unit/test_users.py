@@ -77,6 +77,7 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
         synced_at=7,
         repairs=1,
         repaired_at=8,
+        cleaned_at=9,
     )
     assert all(
         getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
@@ -131,6 +132,14 @@ def test_a_whop_user_is_reserved_for_one_sub(users: Directory) -> None:
     with pytest.raises(Reserved):
         users.link(BEN, linked("user_1"), seen=claim, deadline=AN_HOUR)
     assert users.get(BEN, deadline=AN_HOUR) == claim
+
+
+def test_who_holds_a_whop_user_is_known(users: Directory) -> None:
+    assert users.holder("user_1", deadline=AN_HOUR) is None
+    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    holder = users.holder("user_1", deadline=AN_HOUR)
+    assert holder is not None
+    assert (holder.pool_id, holder.sub) == (ANN.pool_id, ANN.sub)
 
 
 def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: Directory) -> None:

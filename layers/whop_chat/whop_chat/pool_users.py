@@ -1,19 +1,54 @@
 """What Cognito says of a user right now."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
 
 from whop_chat.aws import COGNITO, Aws, AwsError
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
+from whop_chat.profile import NameRule, display_name
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
+_PAGE = 60  # AWS, ListUsers: the most it gives at once
 
 
-class UserGone(Exception):
-    """No active user of the pool has this user name and this ``sub`` any more."""
+class Standing(StrEnum):
+    """How a user stands in the pool."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    INACTIVE = "inactive"
+    """There, but not able to sign in as they are: unconfirmed, a password to change or to reset."""
+    GONE = "gone"
+
+
+class NotActive(Exception):
+    """The pool has no active user of this ``sub``; ``standing`` says what it has."""
+
+    standing: Standing
+
+
+class UserGone(NotActive):
+    """The pool has no such user any more. Only this says so, never an error of Cognito's."""
+
+    standing = Standing.GONE
+
+
+class UserDisabled(NotActive):
+    """An administrator has disabled the user."""
+
+    standing = Standing.DISABLED
+
+
+class UserInactive(NotActive):
+    """The user exists and cannot sign in as they are."""
+
+    standing = Standing.INACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +66,33 @@ class PoolUser:
     providers: tuple[str, ...]
 
 
-class PoolUsers:
-    """Reads the users of one pool."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A user on a page; ``person`` is what the pool says of them, whatever their ``standing``."""
 
-    def __init__(self, aws: Aws, pool_id: str) -> None:
+    user: UserRef
+    standing: Standing
+    person: PoolUser
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some users, in the pool's order. ``next_token`` gets the following page; None after the last."""
+
+    users: tuple[Listed, ...]
+    next_token: str | None
+
+
+class PoolUsers:
+    """Reads the users of one pool.
+
+    Every method raises `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
+    """
+
+    def __init__(self, aws: Aws, pool_id: str, names: NameRule) -> None:
         self._aws = aws
         self._pool_id = pool_id
+        self._names = names
 
     def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """The user as the pool has them now.
@@ -44,8 +100,34 @@ class PoolUsers:
         The answer counts only if it is about the same ``sub``: user names are re-used, subs are not. AdminGetUser makes
         a user count as active for billing (AWS, Cognito pricing), so this is for users who just signed up or in.
 
-        Raises `UserGone`, `whop_chat.aws.AwsError`, `whop_chat.deadline.DeadlineExceeded`.
+        Raises `NotActive`.
         """
+        return _active(self._by_name(user, deadline))
+
+    def find(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+        """The user as ListUsers shows them, which has no effect on billing; found by ``sub``, whatever their name.
+
+        ListUsers is not strongly consistent. A change can be missing from it for some seconds, so a later look, such
+        as the next reconcile, has the last word. A user who is missing from it is gone only if AdminGetUser, which is
+        consistent, does not know them either: to ask it about nobody bills nobody.
+
+        Raises `NotActive`.
+        """
+        if re.fullmatch(r"[A-Za-z0-9_-]+", user.sub) is None:
+            raise ValueError("not a sub of Cognito's")
+        asked = {"UserPoolId": self._pool_id, "Filter": f'sub = "{user.sub}"', "Limit": 1}
+        rows = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline).get("Users", [])
+        found = [listed for listed in map(self._listed, rows) if listed.user.sub == user.sub]
+        return _active(found[0] if found else self._by_name(user, deadline))
+
+    def page(self, token: str | None, *, deadline: Deadline) -> Page:
+        """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
+        asked = {"UserPoolId": self._pool_id, "Limit": _PAGE, **({"PaginationToken": token} if token else {})}
+        answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
+        return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
+
+    def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
+        """Raises `UserGone` also if the user name is somebody else's now."""
         try:
             asked = {"UserPoolId": self._pool_id, "Username": user.username}
             answer = self._aws.call(COGNITO, "AdminGetUser", asked, deadline=deadline)
@@ -53,22 +135,40 @@ class PoolUsers:
             if error.code == "UserNotFoundException":
                 raise UserGone from None
             raise
-        attributes = {item["Name"]: item.get("Value", "") for item in answer.get("UserAttributes", [])}
-        status = answer.get("UserStatus")
-        if attributes.get("sub") != user.sub or answer.get("Enabled") is not True or status not in _ACTIVE_STATUSES:
+        listed = self._listed({**answer, "Attributes": answer.get("UserAttributes", [])})
+        if listed.user.sub != user.sub:
             raise UserGone
-        return PoolUser(
-            sub=user.sub,
+        return listed
+
+    def _listed(self, row: Mapping[str, Any]) -> Listed:
+        """What a UserType of the API says."""
+        attributes = {item["Name"]: item.get("Value", "") for item in row.get("Attributes", [])}
+        status = row.get("UserStatus")
+        sub = attributes.get("sub", "")
+        person = PoolUser(
+            sub=sub,
             email=attributes.get("email") or None,
             email_verified=attributes.get("email_verified") == "true",
-            name=_display_name(attributes),
+            name=display_name(attributes, self._names),
             providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
         )
+        user = UserRef(pool_id=self._pool_id, sub=sub, username=row.get("Username", ""))
+        return Listed(user, _standing(row.get("Enabled"), status), person)
 
 
-def _display_name(attributes: Mapping[str, str]) -> str | None:
-    full = " ".join(filter(None, (attributes.get("given_name", "").strip(), attributes.get("family_name", "").strip())))
-    return attributes.get("name", "").strip() or full or None
+def _standing(enabled: object, status: object) -> Standing:
+    if enabled is not True:
+        return Standing.DISABLED
+    return Standing.ACTIVE if status in _ACTIVE_STATUSES else Standing.INACTIVE
+
+
+def _active(listed: Listed) -> PoolUser:
+    match listed.standing:
+        case Standing.DISABLED:
+            raise UserDisabled
+        case Standing.INACTIVE:
+            raise UserInactive
+    return listed.person
 
 
 def _providers(attributes: Mapping[str, str]) -> tuple[str, ...]:

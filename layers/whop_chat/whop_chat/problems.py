@@ -17,7 +17,7 @@ from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, Mis
 from whop_chat.cognito import KeysUnavailable, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
 from whop_chat.enrolment import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
-from whop_chat.pool_users import UserGone
+from whop_chat.pool_users import UserDisabled, UserGone, UserInactive
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.whop import (
     WhopForbidden,
@@ -45,7 +45,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "invalid_token": Kind(401, "The token is not accepted. Sign in again."),
         "insufficient_scope": Kind(403, "The token lacks a scope that this endpoint asks for."),
         "feature_not_allowed": Kind(403, "A chat feature was asked for that is not enabled here."),
-        "user_gone": Kind(403, "This user does not exist any more, or is disabled."),
+        "user_gone": Kind(403, "This user does not exist any more, or cannot sign in."),
+        "user_disabled": Kind(403, "This user is disabled."),
         "group_denied": Kind(403, "This user's group may not use the chat."),
         "user_denied": Kind(403, "This user may not use the chat."),
         "no_verified_email": Kind(403, "The user has to verify their e-mail address first."),
@@ -139,6 +140,8 @@ _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (FeatureNotAllowed, _plain("feature_not_allowed")),
     (GroupDenied, _plain("group_denied")),
     (UserGone, _plain("user_gone")),
+    (UserInactive, _plain("user_gone")),
+    (UserDisabled, _plain("user_disabled")),
     (UserDenied, _plain("user_denied")),
     (Blocked, lambda error: Problem(error.reason if error.reason in BLOCK_REASONS else "enrolment_blocked")),
     (EnrolmentInProgress, _plain("enrolment_in_progress")),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
+from whop_chat.profile import name_rule
 from whop_chat.scopes import FEATURE_SCOPES
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
@@ -157,6 +158,7 @@ class EnrolmentSettings(SignUpSettings):
     enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
     alias_email_template: str = _setting("ALIAS_EMAIL_TEMPLATE", _matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
     trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
+    profile_name: tuple[tuple[str, ...], ...] = _setting("PROFILE_NAME", name_rule)
 
     def __post_init__(self) -> None:
         if self.enrolment_email == "alias" and not self.alias_email_template:
@@ -181,3 +183,6 @@ class SyncSettings(EnrolmentSettings):
     """What the queue worker needs on top."""
 
     sync_dead_letter_queue_url: str = _setting("SYNC_DEAD_LETTER_QUEUE_URL", _text)
+    delete_policy: Literal["keep-account", "delete-account"] = _setting(
+        "DELETE_POLICY", _one_of("keep-account", "delete-account")
+    )

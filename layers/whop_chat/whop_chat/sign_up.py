@@ -10,7 +10,7 @@ from typing import Any
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
-from whop_chat.sync_queue import SyncQueue
+from whop_chat.sync_queue import Source, SyncQueue
 
 # Also sent when an administrator confirms a user, and for the first sign-in of a federated one. The other source of
 # this trigger, PostConfirmation_ConfirmForgotPassword, is about a user who has been here before.
@@ -36,7 +36,7 @@ def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer:
             username=event["userName"],
         )
         observer.concerns(user)
-        queue().send(user, deadline=Deadline(_SECONDS))
+        queue().send(user, Source.SIGN_UP, deadline=Deadline(_SECONDS))
         observer.counted("SignUpEnqueued", "sign-up enqueued")
     except Exception as error:
         observer.failed("sign-up not enqueued", error, metric="SignUpNotEnqueued")

@@ -1,35 +1,67 @@
 """The messages between the functions: "bring this user up to date at Whop"."""
 
 import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
 
-from whop_chat.aws import SQS, Aws
+from whop_chat.aws import SQS, Aws, AwsError
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 
+MAX_BATCH = 10  # AWS, SendMessageBatch
+
 _VERSION = 1
+# Cognito's are UUIDs; nothing else may reach a filter expression.
+_SUB = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class UnreadableMessage(Exception):
     """Not a message of ours; no number of attempts will change that."""
 
 
-def encode(user: UserRef) -> str:
+class Source(StrEnum):
+    """What a message is about: why somebody thinks that the user has to be brought up to date."""
+
+    SIGN_UP = "sign_up"
+    SIGN_IN = "sign_in"
+    FIRST_TOKEN = "first_token"  # noqa: S105 - not a password
+    CHANGE = "change"
+    """An event of CloudTrail: attributes, disabled, enabled, deleted."""
+    RECONCILE = "reconcile"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncMessage:
+    """One message: who, and why."""
+
+    user: UserRef
+    source: Source
+
+
+def encode(user: UserRef, source: Source) -> str:
     """A message names the user and carries nothing about them: what is true is read when it is handled."""
-    return json.dumps({"version": _VERSION, "pool": user.pool_id, "username": user.username, "sub": user.sub})
+    names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
+    return json.dumps({"version": _VERSION, **names, "source": source})
 
 
-def decode(body: str) -> UserRef:
-    """The user a message names; raises `UnreadableMessage`."""
+def decode(body: str) -> SyncMessage:
+    """What a message says; raises `UnreadableMessage`."""
     try:
         message = json.loads(body)
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
+        source = Source(message.get("source", Source.SIGN_UP))
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableMessage("not a sync message") from None
     if type(version) is not int or version != _VERSION:
         raise UnreadableMessage("an unknown version")
     if not all(isinstance(value, str) and value for value in (pool, username, sub)):
         raise UnreadableMessage("a member is not a text")
-    return UserRef(pool_id=pool, sub=sub, username=username)
+    if _SUB.fullmatch(sub) is None:
+        raise UnreadableMessage("the sub is not one of Cognito's")
+    return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source)
 
 
 class SyncQueue:
@@ -39,9 +71,17 @@ class SyncQueue:
         self._aws = aws
         self._url = url
 
-    def send(self, user: UserRef, *, deadline: Deadline) -> None:
+    def send(self, user: UserRef, source: Source, *, deadline: Deadline) -> None:
         """Ask for ``user`` to be brought up to date."""
-        self.send_raw(encode(user), deadline=deadline)
+        self.send_raw(encode(user, source), deadline=deadline)
+
+    def send_many(self, users: Collection[UserRef], source: Source, *, deadline: Deadline) -> None:
+        """Ask for at most `MAX_BATCH` users at once, at least one; after an error some may have been asked for."""
+        entries = [{"Id": str(number), "MessageBody": encode(user, source)} for number, user in enumerate(users)]
+        answer = self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._url, "Entries": entries}, deadline=deadline)
+        # Each message succeeds or fails by itself (AWS, SendMessageBatch).
+        for failure in answer.get("Failed", []):
+            raise AwsError(str(failure.get("Code")), operation="SendMessageBatch")
 
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""

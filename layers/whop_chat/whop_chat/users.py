@@ -26,6 +26,7 @@ class Status(StrEnum):
     LINKED = "linked"
     BLOCKED = "blocked"
     DENIED = "denied"
+    DISABLED = "disabled"
     DELETED = "deleted"
 
 
@@ -53,11 +54,11 @@ class Record:
     email_digest: str | None = field(default=None, repr=False)
     """HMAC of the address that was sent with ``idempotency_key``."""
     reason: str | None = None
-    """Why the user is blocked."""
+    """Why the user is blocked; on a tombstone, what Whop refused at the clean-up."""
     email_mode: str | None = None
     """The address policy under which the user was blocked."""
     retry_at: int | None = None
-    """When a block is looked at again; None for one that an operator has to lift."""
+    """When a block is looked at again; None for one that an operator has to lift. Of a tombstone: not done before."""
     whop_user_id: str | None = None
     whop_account_id: str | None = None
     profile_digest: str | None = None
@@ -65,6 +66,8 @@ class Record:
     repairs: int = 0
     """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
     repaired_at: int = 0
+    cleaned_at: int | None = None
+    """When the clean-up at Whop after a deleted user was done."""
 
     @property
     def linked_to(self) -> str | None:
@@ -131,19 +134,26 @@ class Users:
                 return record
         raise AssertionError("unreachable")
 
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
+        item = self._item(_whop_key(whop_user_id), deadline)
+        return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
+
     def _link_items(self, user: UserRef, record: Record, seen: Record) -> list[Any]:
         mine = {
             "ConditionExpression": "attribute_not_exists(pk) OR (#pool = :pool AND #sub = :sub)",
             "ExpressionAttributeNames": {"#pool": "pool", "#sub": "sub"},
             "ExpressionAttributeValues": _serialized({":pool": user.pool_id, ":sub": user.sub}),
         }
-        reservation = {**_whop_key(record), "pool": user.pool_id, "sub": user.sub}
+        reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
         items: list[Any] = [
             {"Put": self._put(_item(user, record), _still(seen))},
             {"Put": self._put(reservation, mine)},
         ]
         if seen.whop_user_id not in (None, record.whop_user_id):
-            items.append({"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen)), **mine}})
+            items.append(
+                {"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen.whop_user_id)), **mine}}
+            )
         return items
 
     def _has_landed(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> bool:
@@ -153,8 +163,8 @@ class Users:
             return True
         if current is None or current.attempt != seen.attempt:
             raise Lost
-        holder = self._item(_whop_key(record), deadline)
-        if holder and (holder["pool"], holder["sub"]) != (user.pool_id, user.sub):
+        holder = self.holder(str(record.whop_user_id), deadline=deadline)
+        if holder is not None and (holder.pool_id, holder.sub) != (user.pool_id, user.sub):
             raise Reserved
         return False
 
@@ -171,8 +181,8 @@ def _user_key(user: UserRef) -> dict[str, str]:
     return {"pk": f"USER#{user.pool_id}#{user.sub}"}
 
 
-def _whop_key(record: Record) -> dict[str, str]:
-    return {"pk": f"WHOP#{record.whop_user_id}"}
+def _whop_key(whop_user_id: str | None) -> dict[str, str]:
+    return {"pk": f"WHOP#{whop_user_id}"}
 
 
 def _still(seen: Record | None) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from urllib.parse import quote, urlencode
 from whop_chat.deadline import Deadline
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
-MAX_NAME_LENGTH = 100  # Whop, "Update user"
 _USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _DEFAULT_WAIT_SECONDS = 10
@@ -25,7 +24,7 @@ _MAX_WAIT_SECONDS = 300
 # Below this there is no point in a second attempt: the answer could not arrive.
 _MIN_SECONDS_FOR_RETRY = 0.3
 
-Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "update_user"]
+Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "delete_account", "update_user"]
 
 
 class WhopError(Exception):
@@ -205,6 +204,14 @@ class Whop:
         """Take its external_id from an account, so that it is found no more (Whop, "Update account")."""
         path = f"/accounts/{quote(account_id, safe='')}"
         self._call("update_account", "PATCH", path, _nothing, body={"external_id": None}, deadline=deadline)
+
+    def delete_account(self, account_id: str, *, deadline: Deadline) -> None:
+        """Delete a connected account of ours, for good (Whop, "Delete a connected account").
+
+        Whop refuses while it holds money or has memberships (400), and does not know it afterwards (404).
+        """
+        path = f"/accounts/{quote(account_id, safe='')}"
+        self._call("delete_account", "DELETE", path, _nothing, deadline=deadline)
 
     def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> None:
         """The name that ``user_id`` has in our company; their global profile stays as it is.

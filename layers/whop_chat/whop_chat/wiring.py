@@ -28,7 +28,7 @@ class EnrolmentParts:
 def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http: HttpClient) -> EnrolmentParts:
     """All of them, on one connection pool."""
     users = Users(aws, settings.users_table)
-    pool = PoolUsers(aws, settings.user_pool_id)
+    pool = PoolUsers(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(
         http,
         api_key,
