@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import httpcore
 import pytest
 
 from tests.unit.fakes import Clock
@@ -238,3 +239,38 @@ def test_a_connection_is_usable_after_another_one_failed(client: HttpClient) -> 
         get(client, big.url)
     with Server(sends(OK + b"Content-Length: 4\r\n\r\nbody")) as good:
         assert get(client, good.url).body == b"body"
+
+
+def test_all_addresses_of_a_host_share_one_deadline(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    timeouts: list[float] = []
+
+    def connect(_backend: object, _host: str, _port: int, timeout: float, *_: object) -> None:
+        timeouts.append(timeout)
+        clock.advance(min(timeout, 1))
+        raise httpcore.ConnectTimeout
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 80)) for last in range(1, 5)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: found)
+    with failing("ReadTimeout"):
+        get(client, "http://host.test/", Deadline(2.5, clock=clock))
+
+    assert timeouts == [2.5, 1.5, 0.5]
+
+
+def test_the_next_address_is_tried_when_one_refuses(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(sends(OK + b"Content-Length: 0\r\n\r\n")) as server:
+        port = int(server.url.rpartition(":")[2].strip("/"))
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: found)
+        assert get(client, f"http://host.test:{port}/").status == 200
+
+
+def test_a_host_that_is_not_known_is_a_failure(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_args: object, **_kwargs: object) -> None:
+        raise socket.gaierror("not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with failing("ConnectError"):
+        get(client, "http://host.test/")

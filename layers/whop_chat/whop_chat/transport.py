@@ -1,9 +1,11 @@
 """HTTP exchanges bounded in time and in size.
 
 A timeout counts for each read, so a peer that sends a byte a second holds a caller for ever. Here the clock of one
-deadline stands behind every read and write on the socket, and a body larger than the cap is not read.
+deadline stands behind every connection, read and write, and a body larger than the cap is not read. Only the resolver
+has a time-out of its own.
 """
 
+import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -124,6 +126,15 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
+def _addresses(host: str, port: int) -> list[str]:
+    """What ``host`` resolves to; given to ``connect``, a name would have the whole timeout for each of them."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return [str(address[0]) for *_, address in found]
+
+
 class _BoundedBackend(httpcore.SyncBackend):
     def connect_tcp(
         self,
@@ -133,7 +144,16 @@ class _BoundedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _BoundedStream(super().connect_tcp(host, port, _left(timeout), local_address, socket_options))
+        """Try each address of ``host`` within the deadline, which bounds all but the resolver."""
+        failure: Exception = httpcore.ConnectError("no address")
+        for address in _addresses(host, port):
+            try:
+                stream = super().connect_tcp(address, port, _left(timeout), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _BoundedStream(stream)
+        raise failure
 
 
 class _BoundedStream(httpcore.NetworkStream):
