@@ -82,3 +82,28 @@ def test_whatever_falls_together_with_a_deletion_it_ends_as_a_tombstone_and_the_
     if world.users.get(ann) is not None:
         world.check_deleted(ann)
     assert world.record(ben).status is Status.LINKED
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_signs_up_again_inherits_the_identity_and_keeps_their_own_name(seed: int) -> None:
+    chance = random.Random(seed)
+    world = World(
+        Readings(),
+        chance.choice,
+        disturbances=chance.randrange(5),
+        policy=chance.choice(POLICIES),
+        reuse="inherit",
+        change_disturbances=CHANGE_DISTURBANCES,
+    )
+    old, new = (world.add_user(sub, "ann@home.test", sub) for sub in ("old", "new"))
+    world.settle(old)
+    world.sync(old)
+    before = world.record(old).whop_user_id
+    world.run_together((world.delete, old), (world.delete, old), (world.sync, new), (world.enrol, new))
+    world.settle_by_messages(old, new)
+
+    record, left = world.record(new), world.record(old)
+    assert (record.status, record.whop_user_id) == (Status.LINKED, before)
+    assert world.users.reservations == {before: (new.pool_id, new.sub)}
+    assert (left.status, left.whop_user_id) == (Status.DELETED, None)
+    assert world.names() == {before: "new"}

@@ -19,7 +19,7 @@ from whop_chat.addresses import VerifiedAddress
 from whop_chat.aws import AwsError
 from whop_chat.cleanup import CleanUp, DeletePolicy, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress, LostToDeletion
+from whop_chat.enrolment import LEASE_SECONDS, Blocked, EmailReuse, Enrolment, EnrolmentInProgress, LostToDeletion
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, UserGone
 from whop_chat.profile import NEUTRAL_NAME
@@ -69,6 +69,7 @@ class World:
         disturbances: int,
         *,
         policy: DeletePolicy = "keep-account",
+        reuse: EmailReuse = "refuse",
         change_disturbances: Mapping[str, Fault | None] | None = None,
     ) -> None:
         self.now = 1_800_000_000.0
@@ -94,7 +95,7 @@ class World:
             sleep=lambda _seconds: None,
         )
         users, pool, clock = _SteppedUsers(self), _Pool(self), lambda: self.now
-        self.enrolment = Enrolment(users, pool, self._whop, VerifiedAddress(frozenset()), clock=clock)
+        self.enrolment = Enrolment(users, pool, self._whop, VerifiedAddress(frozenset()), reuse=reuse, clock=clock)
         clean_up = CleanUp(users, self._whop, Told(), policy, clock=clock)
         self._syncing = Syncing(users, pool, self.enrolment, self._whop, clean_up, Told(), pool_id=POOL, clock=clock)
 
@@ -238,6 +239,11 @@ class World:
             assert accounts[0]["email"] == self.people[user.sub].email
             assert self.users.reservations[str(record.whop_user_id)] == (user.pool_id, user.sub)
 
+    def names(self) -> dict[str, str]:
+        """The names that Whop users have in the company."""
+        profiles: Any = self.simulator.dump()["profiles"]
+        return {each["user_id"]: each["name"] for each in profiles if each["account_id"] == COMPANY}
+
     def check_deleted(self, user: UserRef) -> None:
         """A tombstone is left, the clean-up is done, and at Whop nothing shows who it was."""
         record = self.record(user)
@@ -248,8 +254,7 @@ class World:
             whop_user for whop_user, holder in self.users.reservations.items() if holder == (user.pool_id, user.sub)
         ]
         assert held in ([], [record.whop_user_id])
-        profiles: Any = self.simulator.dump()["profiles"]
-        names = {each["user_id"]: each["name"] for each in profiles}
+        names = self.names()
         assert set(names.values()) <= {NEUTRAL_NAME}
         accounts = self.accounts(user)
         assert self._policy == "keep-account" or accounts == []
@@ -296,6 +301,21 @@ class _SteppedUsers:
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         return self._world.users.holder(whop_user_id)
+
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        return self._disturbed(
+            lambda: self._world.users.take(user, record, seen=seen, holder=holder, held=held, left=left)
+        )
 
     def _disturbed(self, write: Callable[[], Record]) -> Record:
         disturbance = self._world.step(TABLE_DISTURBANCES)
