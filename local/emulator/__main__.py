@@ -33,9 +33,9 @@ def main() -> None:
 
     from ministack import app
 
-    from local.emulator import cloudformation, cognito, functions, http_api
+    from local.emulator import cloudformation, cloudtrail, cognito, functions, http_api
 
-    for service in (functions, http_api, cognito, cloudformation):
+    for service in (functions, http_api, cognito, cloudtrail, cloudformation):
         service.install()
     app.main()
 

@@ -26,6 +26,7 @@ ENV = {
     "ENROLMENT_EMAIL": "verified",
     "ALIAS_EMAIL_TEMPLATE": "",
     "TRUSTED_PROVIDERS": "",
+    "EMAIL_REUSE": "refuse",
     "PROFILE_NAME": "name,given_name+family_name",
     "DELETE_POLICY": "keep-account",
     "USER_POOL_CLIENT_IDS": "web, mobile",
@@ -36,7 +37,7 @@ ENV = {
     "DENIED_GROUPS": "",
     "GROUP_FEATURES": "",
 }
-ENROLMENT_NAMES = frozenset(list(ENV)[2:13]) | {"SYNC_QUEUE_URL"}
+ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
 
 
 def error_for(**changes: str) -> str:
@@ -60,6 +61,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         enrolment_email="verified",
         alias_email_template="",
         trusted_providers=(),
+        email_reuse="refuse",
         profile_name=(("name",), ("given_name", "family_name")),
         user_pool_client_ids=("web", "mobile"),
         token_use="access",
@@ -85,6 +87,12 @@ def test_an_empty_environment_is_told_every_name_at_once(settings: type[SignUpSe
         settings.from_env({})
 
     assert sorted(str(caught.value).split("; ")) == sorted(f"{name} is missing" for name in needed)
+
+
+def test_a_policy_for_deletions_is_one_of_two() -> None:
+    assert SyncSettings.from_env(ENV).delete_policy == "keep-account"
+    with pytest.raises(SettingsError, match="DELETE_POLICY is none of keep-account, delete-account"):
+        SyncSettings.from_env({**ENV, "DELETE_POLICY": "delete"})
 
 
 def test_missing_and_malformed_names_are_told_together() -> None:
@@ -124,6 +132,7 @@ def test_missing_and_malformed_names_are_told_together() -> None:
         ("USER_POOL_CLIENT_IDS", " , "),
         ("TOKEN_USE", "access,id"),
         ("PROFILE_NAME", "name++nick"),
+        ("EMAIL_REUSE", "share"),
         ("CHAT_FEATURES", ""),
         ("CHAT_FEATURES", "channels,payments"),
         ("GROUP_FEATURES", "guests"),

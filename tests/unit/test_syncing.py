@@ -40,12 +40,15 @@ RENAMED = httpx.Response(200, json={"id": "user_Ada"})
 class Pool:
     """The pool, with one name for everybody; ``asked`` is how it was asked."""
 
-    def __init__(self, name: str | Exception | None = "Ada Lovelace") -> None:
+    def __init__(self, name: str | Exception | None = "Ada Lovelace", *, misnamed: bool = False) -> None:
         self.name = name
+        self.misnamed = misnamed
         self.asked: list[str] = []
 
     def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         self.asked.append("read")
+        if self.misnamed:
+            raise UserGone
         return self._answer(user)
 
     def find(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
@@ -318,6 +321,15 @@ def test_a_user_who_is_gone_leaves_a_tombstone_which_is_cleaned(status: Status) 
         whop_account_id="biz_Ada",
     )
     assert case.clean_up.cleaned == [case.record]
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_message_that_names_a_user_wrongly_deletes_nobody(source: Source) -> None:
+    case = Case(Server(RENAMED), pool=Pool(misnamed=True))
+    case.sync(source=source)
+
+    assert case.record.status is Status.LINKED
+    assert case.names == ["Ada Lovelace"]
 
 
 def test_a_tombstone_whose_create_may_still_land_says_until_when() -> None:

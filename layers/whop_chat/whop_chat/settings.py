@@ -158,6 +158,7 @@ class EnrolmentSettings(SignUpSettings):
     enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
     alias_email_template: str = _setting("ALIAS_EMAIL_TEMPLATE", _matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
     trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
+    email_reuse: Literal["refuse", "inherit"] = _setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
     profile_name: tuple[tuple[str, ...], ...] = _setting("PROFILE_NAME", name_rule)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ A message that can succeed later is delivered again after a wait. What cannot su
 with; what is not a message of ours goes to the dead-letter queue at once.
 """
 
+import contextlib
 import dataclasses
 import random
 import time
@@ -100,9 +101,12 @@ class Syncing:
                 self._observer.counted("UserLeft", "user left as they are", standing=standing.value)
 
     def _person(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, Standing]:
-        look = self._pool.read if source in _JUST_ACTED else self._pool.find
         try:
-            return look(user, deadline=deadline), Standing.ACTIVE
+            if source in _JUST_ACTED:
+                # Nobody of that name and sub does not mean nobody of that sub: a message can name somebody wrongly.
+                with contextlib.suppress(UserGone):
+                    return self._pool.read(user, deadline=deadline), Standing.ACTIVE
+            return self._pool.find(user, deadline=deadline), Standing.ACTIVE
         except NotActive as error:
             return None, error.standing
 

@@ -38,7 +38,8 @@ def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http
         company_field=settings.whop_company_field,
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
-    return EnrolmentParts(users, pool, whop, queue, Enrolment(users, pool, whop, _addresses(settings)))
+    enrolment = Enrolment(users, pool, whop, _addresses(settings), reuse=settings.email_reuse)
+    return EnrolmentParts(users, pool, whop, queue, enrolment)
 
 
 def _addresses(settings: EnrolmentSettings) -> Addresses:
