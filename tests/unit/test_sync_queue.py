@@ -120,6 +120,14 @@ def test_many_that_are_sent_at_once_all_arrive(sqs: "SQSClient", url: str) -> No
     }
 
 
+def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+
+    assert bodies(sqs, url) == []
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "2"
+
+
 def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
     answer = {
         "Successful": [{"Id": "0", "MessageId": "1", "MD5OfMessageBody": "x"}],

@@ -89,10 +89,13 @@ def _group_features(value: str) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType(result)
 
 
-def _ttl_minutes(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 5 <= int(value) <= 180):
-        raise ValueError("is not a whole number from 5 to 180")
-    return int(value)
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            raise ValueError(f"is not a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
 
 
 class _Environment:
@@ -141,20 +144,11 @@ class SignUpSettings(_Environment):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings(SignUpSettings):
-    """What it takes to make sure that a Cognito user exists at Whop."""
+class PoolSettings(SignUpSettings):
+    """What it takes to say of a user of the pool whether and how they are enrolled."""
 
     user_pool_id: str = _setting("USER_POOL_ID", _text)
     users_table: str = _setting("USERS_TABLE", _text)
-    whop_secret_arn: str = _setting("WHOP_SECRET_ARN", _text)
-    whop_company_id: str = _setting("WHOP_COMPANY_ID", _matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
-    whop_base_url: str = _setting(
-        "WHOP_BASE_URL", _matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
-    )
-    whop_api_version: str = _setting("WHOP_API_VERSION", _matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
-    whop_company_field: Literal["account_id", "company_id"] = _setting(
-        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
-    )
     enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
     alias_email_template: str = _setting("ALIAS_EMAIL_TEMPLATE", _matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
     trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
@@ -166,13 +160,28 @@ class EnrolmentSettings(SignUpSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentSettings(PoolSettings):
+    """What it takes to make sure that a Cognito user exists at Whop."""
+
+    whop_secret_arn: str = _setting("WHOP_SECRET_ARN", _text)
+    whop_company_id: str = _setting("WHOP_COMPANY_ID", _matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
+    whop_base_url: str = _setting(
+        "WHOP_BASE_URL", _matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
+    )
+    whop_api_version: str = _setting("WHOP_API_VERSION", _matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
+    whop_company_field: Literal["account_id", "company_id"] = _setting(
+        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
     """What the token endpoint needs on top."""
 
     user_pool_client_ids: tuple[str, ...] = _setting("USER_POOL_CLIENT_IDS", _list)
     token_use: Literal["access", "id"] = _setting("TOKEN_USE", _one_of("access", "id"))
     chat_features: tuple[str, ...] = _setting("CHAT_FEATURES", _features)
-    token_ttl_minutes: int = _setting("TOKEN_TTL_MINUTES", _ttl_minutes)
+    token_ttl_minutes: int = _setting("TOKEN_TTL_MINUTES", _number(5, 180))
     required_scope: str | None = _setting("REQUIRED_SCOPE", _optional_text)
     denied_groups: tuple[str, ...] = _setting("DENIED_GROUPS", _optional_list)
     group_features: Mapping[str, tuple[str, ...]] = _setting("GROUP_FEATURES", _group_features)
@@ -183,3 +192,10 @@ class SyncSettings(EnrolmentSettings):
     """What the queue worker needs on top."""
 
     sync_dead_letter_queue_url: str = _setting("SYNC_DEAD_LETTER_QUEUE_URL", _text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSettings(PoolSettings):
+    """What comparing the whole pool with the records needs on top."""
+
+    reconcile_per_minute: int = _setting("RECONCILE_PER_MINUTE", _number(10, 540))

@@ -75,9 +75,17 @@ class SyncQueue:
         """Ask for ``user`` to be brought up to date."""
         self.send_raw(encode(user, source), deadline=deadline)
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, deadline: Deadline) -> None:
-        """Ask for at most `MAX_BATCH` users at once, at least one; after an error some may have been asked for."""
-        entries = [{"Id": str(number), "MessageBody": encode(user, source)} for number, user in enumerate(users)]
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+    ) -> None:
+        """Ask for at most `MAX_BATCH` users at once, at least one, after ``delay_seconds`` (SQS: 0 to 900).
+
+        After an error some may have been asked for.
+        """
+        entries = [
+            {"Id": str(number), "MessageBody": encode(user, source), "DelaySeconds": delay_seconds}
+            for number, user in enumerate(users)
+        ]
         answer = self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._url, "Entries": entries}, deadline=deadline)
         # Each message succeeds or fails by itself (AWS, SendMessageBatch).
         for failure in answer.get("Failed", []):
