@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from whop_chat.aws import Aws
+from whop_chat.cleanup import CleanUp
 from whop_chat.observability import observer
 from whop_chat.settings import AwsSettings, SyncSettings
 from whop_chat.sync_queue import SyncQueue
@@ -17,7 +18,10 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:
     aws = Aws(http, aws_settings)
     parts = enrolment_parts(settings, aws, http)
     dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
-    syncing = Syncing(parts.users, parts.pool, parts.enrolment, parts.whop, _observer, pool_id=settings.user_pool_id)
+    clean_up = CleanUp(parts.users, parts.whop, _observer, settings.delete_policy)
+    syncing = Syncing(
+        parts.users, parts.pool, parts.enrolment, parts.whop, clean_up, _observer, pool_id=settings.user_pool_id
+    )
     return Batch(syncing, parts.queue, dead_letters, _observer)
 
 

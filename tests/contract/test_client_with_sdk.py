@@ -172,6 +172,15 @@ def clear_by_us(ours: Whop) -> object:
     return None
 
 
+def delete_by_sdk(sdk: Sdk) -> object:
+    return as_far_as_known(sdk.accounts.delete, "biz_Child")
+
+
+def delete_by_us(ours: Whop) -> object:
+    ours.delete_account("biz_Child", deadline=deadline())
+    return None
+
+
 def name_by_sdk(sdk: Sdk) -> object:
     return as_far_as_known(sdk.users.update, "user_1", account_id=COMPANY, name="Jané")
 
@@ -188,6 +197,7 @@ def name_by_us(ours: Whop) -> object:
         pytest.param(create_by_sdk, create_by_us, CREATE_ACCOUNT, id="create_account"),
         pytest.param(find_by_sdk, find_by_us, FIND_ACCOUNTS, id="find_accounts"),
         pytest.param(clear_by_sdk, clear_by_us, CLEAR_EXTERNAL_ID, id="clear_external_id"),
+        pytest.param(delete_by_sdk, delete_by_us, {}, id="delete_account"),
         pytest.param(name_by_sdk, name_by_us, {}, id="set_profile"),
     ],
 )
@@ -311,6 +321,13 @@ class Pair:
 
         return self.asks(by_sdk, lambda ours: ours.clear_external_id(account_id, deadline=deadline()))
 
+    def delete(self, account_id: str) -> tuple[object, object]:
+        def by_sdk(sdk: Sdk) -> object:
+            sdk.accounts.delete(account_id)
+            return None
+
+        return self.asks(by_sdk, lambda ours: ours.delete_account(account_id, deadline=deadline()))
+
     def rename(self, user_id: str) -> tuple[object, object]:
         def by_sdk(sdk: Sdk) -> object:
             sdk.users.update(user_id, account_id=COMPANY, name="Jane")
@@ -408,3 +425,15 @@ def test_the_company_field_decides_whether_a_mint_is_understood(reading: str, ve
     outcomes = {name: outcome(name) for name in ("account_id", "company_id")}
     assert {name for name, each in outcomes.items() if isinstance(each, UserToken)} == minting
     assert {each for each in outcomes.values() if not isinstance(each, UserToken)} <= {400}
+
+
+def test_both_delete_an_account_and_see_why_not() -> None:
+    simulator = Simulator()
+    pair = Pair(simulator)
+    account = pair.create("jane@people.test", "pool:1")[1]
+    assert isinstance(account, Account)
+    simulator.block_deletion(account.id, "This account has a balance.")
+    assert pair.delete(account.id) == (400, 400)
+    simulator.block_deletion(account.id, None)
+    assert pair.delete(account.id) == (None, None)
+    assert pair.delete(account.id) == (404, 404)

@@ -2,21 +2,22 @@
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-from whop_chat.users import Known, Lost, Record, Reserved, Status, new_attempt
+from whop_chat.users import SCANNED_AT_ONCE, Known, Lost, Record, Reserved, Status, new_attempt
 
-_SCANNED_AT_ONCE = 500
+Key = tuple[str, str]
+"""Pool and sub."""
 
 
 class MemoryUsers:
     """A directory that lives as long as the object."""
 
     def __init__(self) -> None:
-        self.records: dict[tuple[str, str], Record] = {}
-        self.reservations: dict[str, Hashable] = {}
+        self.records: dict[Key, Record] = {}
+        self.reservations: dict[str, Key] = {}
 
     def get(self, user: UserRef, *, deadline: Deadline | None = None) -> Record | None:
         """See `whop_chat.users.Users.get`."""
@@ -32,11 +33,11 @@ class MemoryUsers:
         places = {
             sub: str(number)
             for number, ((pool, sub), record) in enumerate(
-                itertools.islice(self.records.items(), start, start + _SCANNED_AT_ONCE), start + 1
+                itertools.islice(self.records.items(), start, start + SCANNED_AT_ONCE), start + 1
             )
-            if pool == pool_id and record.status is not Status.DELETED
+            if pool == pool_id and not _done_with(record)
         }
-        end = start + _SCANNED_AT_ONCE
+        end = start + SCANNED_AT_ONCE
         return Known(places, str(end) if end < len(self.records) else None)
 
     def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline | None = None) -> Record:
@@ -56,6 +57,11 @@ class MemoryUsers:
         self.reservations[record.whop_user_id] = _key(user)
         return self._written(user, record)
 
+    def holder(self, whop_user_id: str, *, deadline: Deadline | None = None) -> UserRef | None:
+        """See `whop_chat.users.Users.holder`."""
+        held = self.reservations.get(whop_user_id)
+        return UserRef(pool_id=held[0], sub=held[1], username=held[1]) if held else None
+
     def _require_still(self, user: UserRef, seen: Record | None) -> None:
         current = self.records.get(_key(user))
         if (current and current.attempt) != (seen and seen.attempt):
@@ -67,5 +73,9 @@ class MemoryUsers:
         return written
 
 
-def _key(user: UserRef) -> tuple[str, str]:
+def _key(user: UserRef) -> Key:
     return user.pool_id, user.sub
+
+
+def _done_with(record: Record) -> bool:
+    return record.status is Status.DELETED and record.cleaned_at is not None

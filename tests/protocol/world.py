@@ -196,6 +196,8 @@ class _Pool:
     def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         return self._world.people[user.sub]
 
+    find = read
+
 
 class _SteppedUsers:
     def __init__(self, world: World) -> None:
@@ -209,6 +211,9 @@ class _SteppedUsers:
 
     def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
         return self._disturbed(lambda: self._world.users.link(user, record, seen=seen))
+
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        return self._world.users.holder(whop_user_id)
 
     def _disturbed(self, write: Callable[[], Record]) -> Record:
         disturbance = self._world.step(TABLE_DISTURBANCES)

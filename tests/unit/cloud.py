@@ -78,6 +78,7 @@ class Cloud:
             "ALIAS_EMAIL_TEMPLATE": "",
             "TRUSTED_PROVIDERS": "",
             "PROFILE_NAME": "name,given_name+family_name",
+            "DELETE_POLICY": "keep-account",
             "TOKEN_USE": "access",
             "CHAT_FEATURES": "channels,dms",
             "TOKEN_TTL_MINUTES": "60",

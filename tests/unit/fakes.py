@@ -17,6 +17,7 @@ from whop_chat.deadline import Deadline
 from whop_chat.enrolment import Enrolment, Link
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
+from whop_chat.pool_users import PoolUser
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.whop import Whop
 
@@ -119,14 +120,14 @@ class Enrolling(Enrolment):
         self.enrolled: list[UserRef] = []
         self.repaired: list[tuple[UserRef, str]] = []
 
-    def enrol(self, user: UserRef, *, deadline: Deadline) -> Link:
+    def enrol(self, user: UserRef, person: PoolUser | None = None, *, deadline: Deadline) -> Link:
         self.enrolled.append(user)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def repair(self, user: UserRef, unknown: str, *, deadline: Deadline) -> Link | None:
+    def repair(self, user: UserRef, unknown: str, person: PoolUser | None = None, *, deadline: Deadline) -> Link | None:
         self.repaired.append((user, unknown))
         outcome = self.repairs.pop(0)
         if isinstance(outcome, Exception):

@@ -14,7 +14,7 @@ from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress, Link, UserDenied
+from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Record, Status
@@ -58,6 +58,8 @@ class Town:
         if user.sub not in self.people:
             raise UserGone
         return self.people[user.sub]
+
+    find = read
 
     def current(self, *, deadline: Deadline) -> str:
         if self.keyless is not None:
@@ -443,6 +445,12 @@ def test_a_missing_permission_is_nobodys_fault_but_the_keys(town: Town) -> None:
     assert town.record().status is Status.CLAIMED
 
 
+def test_who_has_looked_at_the_pool_already_can_say_what_they_saw(town: Town) -> None:
+    del town.people[ANN.sub]
+    town.enrolment.enrol(ANN, person("sub-ann", email="seen@home.test"), deadline=Deadline(3))
+    assert [account["email"] for account in town.accounts()] == ["seen@home.test"]
+
+
 # What an operator said
 
 
@@ -460,12 +468,14 @@ def test_a_disabled_user_is_not_enrolled(town: Town) -> None:
 
 def test_a_deleted_user_is_not_enrolled(town: Town) -> None:
     town.write(Record(status=Status.DELETED))
-    with pytest.raises(UserGone):
+    with pytest.raises(UserGone) as gone:
         town.enrol()
+    assert not isinstance(gone.value, LostToDeletion)
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(Status.DENIED, UserDenied), (Status.DISABLED, UserDisabled), (Status.DELETED, UserGone)]
+    ("status", "error"),
+    [(Status.DENIED, UserDenied), (Status.DISABLED, UserDisabled), (Status.DELETED, LostToDeletion)],
 )
 def test_a_decision_that_falls_during_an_enrolment_stands(town: Town, status: Status, error: type[Exception]) -> None:
     link = town.users.link

@@ -11,9 +11,10 @@ from whop_chat import minting
 from whop_chat.aws import AwsError
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link
+from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.identity import UserRef
 from whop_chat.minting import ChatToken, Minting
+from whop_chat.pool_users import UserGone
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.sync_queue import Source, SyncMessage, decode
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound, WhopRateLimited
@@ -102,6 +103,14 @@ def test_the_token_is_for_the_user_of_the_cognito_token_and_for_what_the_server_
     assert case.whop.asked == [("user_Ada", token.scopes, NOW + TTL)]
     assert case.told.users == [ADA]
     assert case.queue.sent == []
+
+
+def test_a_user_who_was_deleted_while_they_were_enrolled_is_cleaned_up_after() -> None:
+    case = Case(Enrolling(LostToDeletion()), Tokens())
+    with pytest.raises(UserGone):
+        case.mint()
+
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
 
 
 def test_features_narrow_the_token() -> None:

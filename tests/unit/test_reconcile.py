@@ -161,7 +161,7 @@ class Figures(Told):
         self.measures.append(dict(metrics))
 
 
-def mixed(count: int = 200) -> tuple[Town, dict[str, int]]:
+def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
     """A town of ``count`` users of every kind, and the counts that a backfill of it comes to."""
     town = Town()
     kinds = itertools.cycle(
@@ -183,10 +183,11 @@ def mixed(count: int = 200) -> tuple[Town, dict[str, int]]:
                 town.record(user, Record(status=Status.DENIED))
             case "re-enabled":
                 town.record(user, Record(status=Status.DISABLED))
-    for number in range(45):
+    for number in range(24):
         gone = UserRef(pool_id=POOL, sub=f"gone-{number}", username="gone")
         town.link(gone)
-    town.record(UserRef(pool_id=POOL, sub="buried", username="buried"), Record(status=Status.DELETED))
+    town.record(UserRef(pool_id=POOL, sub="buried", username="buried"), Record(status=Status.DELETED, cleaned_at=1))
+    town.record(UserRef(pool_id=POOL, sub="gone-half", username="gone"), Record(status=Status.DELETED))
     stale = met["renamed"] + met["disabled"] + met["re-enabled"]
     return town, {
         "seen": count,
@@ -201,11 +202,11 @@ def mixed(count: int = 200) -> tuple[Town, dict[str, int]]:
         "inactive": met["unconfirmed"],
         "deleted": 0,
         "unreadable": 0,
-        "checked": 45,
-        "orphaned": 45,
+        "checked": 25,
+        "orphaned": 25,
         "enqueued_create": met["missing"] + met["abandoned"],
         "enqueued_update": stale,
-        "enqueued_orphan": 45,
+        "enqueued_orphan": 25,
     }
 
 
@@ -227,7 +228,7 @@ def test_a_backfill_hands_on_everybody_who_is_out_of_step_once_and_nobody_else()
     assert report["counts"] == counts
     assert report["blocked_by_reason"] == {"no_verified_email": counts["blocked"]}
     assert (report["outcome"], report["backfill"], report["dry_run"]) == ("completed", True, False)
-    assert report["pages"] == -(-200 // PAGE)
+    assert report["pages"] == -(-130 // PAGE)
 
 
 def test_without_the_flag_nobody_is_enrolled_who_never_was() -> None:
@@ -286,11 +287,11 @@ def test_a_run_reports_to_log_and_metrics_once() -> None:
     assert town.told.measures == [
         {
             "ReconcileFinished": 1,
-            "ReconcileSeen": 200,
+            "ReconcileSeen": 130,
             "ReconcileInStep": counts["in_step"],
             "ReconcileMissing": counts["missing"],
             "ReconcileBlocked": counts["blocked"],
-            "ReconcileOrphaned": 45,
+            "ReconcileOrphaned": 25,
             "ReconcileUnreadable": 0,
             "ReconcileEnqueued": len(wanted(town)),
         }
@@ -314,7 +315,7 @@ CALLS = calls_of_a_run(BACKFILL)
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_run_that_is_killed_at_any_call_and_goes_on_loses_nobody_and_counts_nobody_twice(before: bool) -> None:
-    assert CALLS > 40
+    assert CALLS > 25
     for at in range(1, CALLS + 1):
         town, counts = mixed()
         with pytest.raises(Killed):
@@ -343,7 +344,7 @@ def test_a_run_that_is_killed_at_every_page_loses_nobody_and_counts_nobody_twice
         kills += 1
     report = town.finish()
 
-    assert kills == report["pages"] == -(-200 // PAGE)
+    assert kills == report["pages"] == -(-130 // PAGE)
     assert set(town.queue.subs) == wanted(town)
     assert report["counts"] == counts
 
@@ -471,7 +472,7 @@ def test_the_pool_is_asked_at_its_own_pace() -> None:
         setattr(town.pool, name, noted)
     town.run(BACKFILL)
 
-    assert len(asked) == 4 + 45
+    assert len(asked) == 3 + 25
     assert min(after - before for before, after in itertools.pairwise(asked)) >= 0.199
 
 

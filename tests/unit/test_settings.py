@@ -28,6 +28,7 @@ ENV = {
     "ALIAS_EMAIL_TEMPLATE": "",
     "TRUSTED_PROVIDERS": "",
     "PROFILE_NAME": "name,given_name+family_name",
+    "DELETE_POLICY": "keep-account",
     "USER_POOL_CLIENT_IDS": "web, mobile",
     "TOKEN_USE": "access",
     "CHAT_FEATURES": "channels,dms",
@@ -77,8 +78,8 @@ def test_every_value_arrives_in_its_own_form() -> None:
     [
         (SignUpSettings, {"SYNC_QUEUE_URL"}),
         (EnrolmentSettings, ENROLMENT_NAMES),
-        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "RECONCILE_PER_MINUTE"}),
-        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL"}),
+        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY", "RECONCILE_PER_MINUTE"}),
+        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (
             ReconcileSettings,
             {name for name in ENROLMENT_NAMES if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"},

@@ -14,11 +14,12 @@ from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import COMPANY_ID, Clock, Enrolling, Queue, Server, Told, event, whop_over
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
+from whop_chat.cleanup import CleanUp, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, UserDenied
+from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.identity import UserRef
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone, UserInactive
-from whop_chat.sync_queue import Source, UnreadableMessage, decode, encode
+from whop_chat.sync_queue import Source, SyncMessage, UnreadableMessage, decode, encode
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.users import Lost, Record, Status
 from whop_chat.whop import (
@@ -37,15 +38,34 @@ RENAMED = httpx.Response(200, json={"id": "user_Ada"})
 
 
 class Pool:
-    """The pool, with one name for everybody."""
+    """The pool, with one name for everybody; ``asked`` is how it was asked."""
 
     def __init__(self, name: str | Exception | None = "Ada Lovelace") -> None:
         self.name = name
+        self.asked: list[str] = []
 
     def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+        self.asked.append("read")
+        return self._answer(user)
+
+    def find(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+        self.asked.append("find")
+        return self._answer(user)
+
+    def _answer(self, user: UserRef) -> PoolUser:
         if isinstance(self.name, Exception):
             raise self.name
         return PoolUser(sub=user.sub, email=None, email_verified=False, name=self.name, providers=())
+
+
+class Cleaning(CleanUp):
+    """Keeps what it is asked to clean."""
+
+    def __init__(self) -> None:
+        self.cleaned: list[Record] = []
+
+    def clean(self, user: UserRef, tombstone: Record, *, deadline: Deadline) -> None:
+        self.cleaned.append(tombstone)
 
 
 class Case:
@@ -58,20 +78,31 @@ class Case:
         self.users = MemoryUsers()
         self.pool = pool or Pool()
         self.enrolment = enrolment or Enrolling(LINK)
+        self.clean_up = Cleaning()
         self.told = Told()
         if linked:
-            self.users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_Ada"), seen=None)
+            self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
 
-    def sync(self, times: int = 1, *, user: UserRef = ADA) -> None:
+    def write(self, record: Record) -> Record:
+        return self.users.put(ADA, record, seen=self.users.get(ADA))
+
+    def sync(self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP) -> None:
         with self.syncing() as syncing:
             for _ in range(times):
-                syncing.sync(user, deadline=Deadline(5))
+                syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
 
     @contextlib.contextmanager
     def syncing(self) -> Iterator[Syncing]:
         with whop_over(self.server) as whop:
             yield Syncing(
-                self.users, self.pool, self.enrolment, whop, self.told, pool_id=ADA.pool_id, clock=Clock(NOW + 0.9)
+                self.users,
+                self.pool,
+                self.enrolment,
+                whop,
+                self.clean_up,
+                self.told,
+                pool_id=ADA.pool_id,
+                clock=Clock(NOW + 0.9),
             )
 
     @property
@@ -186,9 +217,7 @@ def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recor
     assert case.told.counts == []
 
 
-@pytest.mark.parametrize(
-    "error", [Blocked("no_verified_email"), UserDenied(), UserGone(), UserDisabled(), UserInactive()], ids=repr
-)
+@pytest.mark.parametrize("error", [Blocked("no_verified_email"), UserDenied(), UserDisabled()], ids=repr)
 def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
     case = Case(Server(), enrolment=Enrolling(error))
 
@@ -198,12 +227,137 @@ def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
     assert case.told.counts == []
 
 
-def test_a_user_who_is_gone_when_the_name_is_read_is_done_with() -> None:
-    case = Case(Server(), pool=Pool(UserGone()))
+@pytest.mark.parametrize("source", Source)
+def test_only_who_has_just_acted_is_read_in_the_way_that_counts_for_billing(source: Source) -> None:
+    case = Case(Server(RENAMED))
 
+    case.sync(source=source)
+
+    just_acted = source in (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+    assert case.pool.asked == ["read" if just_acted else "find"]
+
+
+@pytest.mark.parametrize("source", [Source.SIGN_UP, Source.CHANGE])
+@pytest.mark.parametrize("error", [AwsError("TooManyRequestsException"), DeadlineExceeded()], ids=repr)
+def test_a_failure_of_the_pool_changes_nothing(source: Source, error: Exception) -> None:
+    case = Case(Server(), pool=Pool(error))
+    before = case.record
+    with pytest.raises(type(error)):
+        case.sync(source=source)
+
+    assert (case.record, case.clean_up.cleaned) == (before, [])
+
+
+# Disabled, enabled, deleted
+
+
+def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled() -> None:
+    case = Case(Server(RENAMED), pool=Pool(UserDisabled()))
+    full = Record(
+        status=Status.LINKED, generation=3, whop_user_id="user_Ada", whop_account_id="biz_Ada", profile_digest="x"
+    )
+    linked = case.write(full)
+    case.sync(2, source=Source.CHANGE)
+
+    assert case.record == dataclasses.replace(linked, status=Status.DISABLED, attempt=case.record.attempt)
+    assert case.enrolment.enrolled == []
+    assert [metric for metric, _ in case.told.counts] == ["UserDisabled", "UserLeft"]
+
+    case.pool.name = "Ada Lovelace"
+    case.sync(source=Source.CHANGE)
+
+    assert (case.record.status, case.record.generation, case.record.whop_user_id) == (Status.LINKED, 3, "user_Ada")
+    assert case.names == ["Ada Lovelace"]
+
+
+def test_a_user_who_was_disabled_before_they_were_linked_is_enrolled_when_enabled() -> None:
+    case = Case(Server(), pool=Pool(UserDisabled()), linked=False)
+    case.write(Record(status=Status.CLAIMED, lease_until=NOW + 5, idempotency_key="key"))
+    case.sync()
+    assert (case.record.status, case.record.idempotency_key) == (Status.DISABLED, "key")
+
+    case.pool.name = "Ada"
+    case.sync()
+    assert (case.record.status, case.record.lease_until, case.record.idempotency_key) == (Status.CLAIMED, 0, "key")
+    assert case.enrolment.enrolled == [ADA]
+
+
+@pytest.mark.parametrize("name", [UserDisabled(), UserInactive(), "Ada Lovelace"], ids=repr)
+def test_what_an_operator_said_stands_whatever_the_pool_says(name: str | Exception) -> None:
+    case = Case(Server(), pool=Pool(name))
+    denied = case.write(Record(status=Status.DENIED, whop_user_id="user_Ada"))
+    case.sync(source=Source.CHANGE)
+
+    assert case.record == denied
+    assert (case.enrolment.enrolled, case.clean_up.cleaned) == ([], [])
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.DELETED])
+def test_a_user_who_is_gone_leaves_a_tombstone_which_is_cleaned(status: Status) -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    case.write(
+        Record(
+            status=status,
+            generation=2,
+            whop_user_id="user_Ada",
+            whop_account_id="biz_Ada",
+            email_digest="digest",
+            email_mode="verified",
+            profile_digest="digest",
+            reason="identity_conflict",
+            synced_at=NOW,
+        )
+    )
+    case.sync(source=Source.CHANGE)
+
+    assert case.record == Record(
+        status=Status.DELETED,
+        attempt=case.record.attempt,
+        generation=2,
+        whop_user_id="user_Ada",
+        whop_account_id="biz_Ada",
+    )
+    assert case.clean_up.cleaned == [case.record]
+
+
+def test_a_tombstone_whose_create_may_still_land_says_until_when() -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    case.write(Record(status=Status.CLAIMED, idempotency_key="key"))
     case.sync()
 
-    assert [metric for _, metric in case.told.failures] == ["UserNotEnrolled"]
+    assert (case.record.retry_at, case.record.idempotency_key) == (NOW + 900, None)
+
+
+def test_a_tombstone_is_cleaned_whenever_a_message_comes() -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    buried = case.write(Record(status=Status.DELETED, cleaned_at=NOW))
+    case.sync(2)
+
+    assert case.clean_up.cleaned == [buried, buried]
+
+
+@pytest.mark.parametrize("error", [UserGone(), UserDisabled(), UserInactive()], ids=repr)
+def test_a_user_who_was_never_here_and_is_not_active_leaves_nothing(error: Exception) -> None:
+    case = Case(Server(), pool=Pool(error), linked=False)
+    case.sync()
+
+    assert case.users.get(ADA) is None
+    assert (case.enrolment.enrolled, case.clean_up.cleaned) == ([], [])
+
+
+def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
+    case = Case(Server(), pool=Pool(UserInactive()))
+    before = case.record
+    case.sync(source=Source.RECONCILE)
+
+    assert case.record == before
+    assert case.told.counts == [("UserLeft", {"standing": "inactive"})]
+
+
+def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:
+    case = Case(Server(), enrolment=Enrolling(LostToDeletion()))
+    with pytest.raises(EnrolmentInProgress):
+        case.sync()
 
 
 @pytest.mark.parametrize("error", [WhopUnavailable("create_account"), AwsError("x"), EnrolmentInProgress()], ids=repr)
@@ -222,8 +376,10 @@ def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
         return RENAMED
 
     with whop_over(write_first) as whop:
-        syncing = Syncing(case.users, case.pool, case.enrolment, whop, case.told, pool_id=ADA.pool_id)
-        syncing.sync(ADA, deadline=Deadline(5))
+        syncing = Syncing(case.users, case.pool, case.enrolment, whop, case.clean_up, case.told, pool_id=ADA.pool_id)
+        # The name may have been set after the clean-up of a deletion.
+        with pytest.raises(EnrolmentInProgress):
+            syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
 
     assert case.record == theirs[0]
 
@@ -247,11 +403,12 @@ class Outcomes(Syncing):
         self.synced: list[str] = []
         self.seconds: list[float] = []
 
-    def sync(self, user: UserRef, *, deadline: Deadline) -> None:
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        username = message.user.username
         self.seconds.append(deadline.remaining())
-        if user.username in self.outcomes:
-            raise self.outcomes[user.username]
-        self.synced.append(user.username)
+        if username in self.outcomes:
+            raise self.outcomes[username]
+        self.synced.append(username)
 
 
 class Delivery:
@@ -309,6 +466,7 @@ PASSING = [
     AwsError("ThrottlingException"),
     DeadlineExceeded(),
     EnrolmentInProgress(),
+    Unsettled(900),
     NotConfigured("the secret has no value"),
 ]
 

@@ -77,6 +77,7 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
         synced_at=7,
         repairs=1,
         repaired_at=8,
+        cleaned_at=9,
     )
     assert all(
         getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
@@ -131,6 +132,14 @@ def test_a_whop_user_is_reserved_for_one_sub(users: Directory) -> None:
     with pytest.raises(Reserved):
         users.link(BEN, linked("user_1"), seen=claim, deadline=AN_HOUR)
     assert users.get(BEN, deadline=AN_HOUR) == claim
+
+
+def test_who_holds_a_whop_user_is_known(users: Directory) -> None:
+    assert users.holder("user_1", deadline=AN_HOUR) is None
+    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    holder = users.holder("user_1", deadline=AN_HOUR)
+    assert holder is not None
+    assert (holder.pool_id, holder.sub) == (ANN.pool_id, ANN.sub)
 
 
 def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: Directory) -> None:
@@ -203,15 +212,19 @@ def everybody(directory: Records) -> list[str]:
     return subs
 
 
-def test_all_who_have_a_record_are_known_once_without_tombstones_and_other_pools(directory: ReadableDirectory) -> None:
+def test_all_who_have_a_record_are_known_once_but_for_other_pools_and_tombstones_done_with(
+    directory: ReadableDirectory,
+) -> None:
     users = people(1_100)
     for user in users:
         directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
     directory.link(BEN, linked("user_1"), seen=directory.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
-    directory.put(ANN, Record(status=Status.DELETED), seen=None, deadline=AN_HOUR)
+    dan, eve = (dataclasses.replace(ANN, sub=sub) for sub in ("sub-dan", "sub-eve"))
+    directory.put(dan, Record(status=Status.DELETED, cleaned_at=1), seen=None, deadline=AN_HOUR)
+    directory.put(eve, Record(status=Status.DELETED), seen=None, deadline=AN_HOUR)
     directory.put(dataclasses.replace(ANN, pool_id="eu-west-1_PoolTwo"), CLAIM, seen=None, deadline=AN_HOUR)
 
-    assert sorted(everybody(directory)) == sorted([BEN.sub, *(user.sub for user in users)])
+    assert sorted(everybody(directory)) == sorted([BEN.sub, eve.sub, *(user.sub for user in users)])
 
 
 def test_reading_goes_on_behind_any_of_those_who_are_known(directory: ReadableDirectory) -> None:

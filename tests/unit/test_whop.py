@@ -63,6 +63,10 @@ def clear(whop: Whop) -> None:
     whop.clear_external_id("biz_Child", deadline=Deadline(5))
 
 
+def delete(whop: Whop) -> None:
+    whop.delete_account("biz_Child", deadline=Deadline(5))
+
+
 def rename(whop: Whop) -> None:
     whop.set_profile("user_Ada", name="Ada", deadline=Deadline(5))
 
@@ -72,6 +76,7 @@ CALLS: list[tuple[Call, Any]] = [
     (create, ACCOUNT),
     (find, {"data": []}),
     (clear, ACCOUNT),
+    (delete, {"id": "biz_Child", "deleted": True}),
     (rename, USER),
 ]
 every_call = pytest.mark.parametrize(("call", "good"), CALLS, ids=[call.__name__ for call, _ in CALLS])
@@ -131,9 +136,10 @@ def refused(kind: type[WhopError]) -> Iterator[pytest.ExceptionInfo[WhopError]]:
             None,
         ),
         (clear, ACCOUNT, "PATCH", "/api/v1/accounts/biz_Child", {"external_id": None}),
+        (delete, {"id": "biz_Child", "deleted": True}, "DELETE", "/api/v1/accounts/biz_Child", None),
         (rename, USER, "PATCH", f"/api/v1/users/user_Ada?account_id={COMPANY_ID}", {"name": "Ada"}),
     ],
-    ids=["mint", "create", "find", "clear", "rename"],
+    ids=["mint", "create", "find", "clear", "delete", "rename"],
 )
 def test_each_operation_is_one_request(call: Call, answer: Any, method: str, target: str, body: Any) -> None:
     server = Server(ok(answer))

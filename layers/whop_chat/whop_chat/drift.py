@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from whop_chat.addresses import Addresses
+from whop_chat.lifecycle import Step, step
 from whop_chat.pool_users import Listed, PoolUser, Standing
 from whop_chat.profile import profile_digest
 from whop_chat.users import Record, Status
@@ -43,17 +44,21 @@ class Finding:
 
 def drift(listed: Listed, record: Record | None, addresses: Addresses, now: float) -> Finding:
     """What became of a user of the pool; ``now`` is in epoch seconds."""
-    match record.status if record else None:
-        case Status.DENIED:
-            return Finding(Drift.DENIED)
-        case Status.DELETED:
+    status = record.status if record else None
+    match step(status, listed.standing):
+        case Step.CLEAN:
             return Finding(Drift.DELETED)
-    match listed.standing:
-        case Standing.DISABLED:
-            shut_out = record is None or record.status is Status.DISABLED
-            return Finding(Drift.DISABLED if shut_out else Drift.STALE)
-        case Standing.INACTIVE:
-            return Finding(Drift.INACTIVE)
+        case Step.DISABLE | Step.RESTORE:
+            return Finding(Drift.STALE)
+        case Step.LEAVE if status is Status.DENIED:
+            return Finding(Drift.DENIED)
+        case Step.LEAVE:
+            return Finding(Drift.DISABLED if listed.standing is Standing.DISABLED else Drift.INACTIVE)
+    return _enrolled(listed, record, addresses, now)
+
+
+def _enrolled(listed: Listed, record: Record | None, addresses: Addresses, now: float) -> Finding:
+    """Of an active user who may chat here."""
     address = addresses.address(listed.person)
     if record is None:
         return Finding(Drift.MISSING) if address else Finding(Drift.BLOCKED, "no_verified_email")
@@ -66,7 +71,7 @@ def drift(listed: Listed, record: Record | None, addresses: Addresses, now: floa
             another_mode = record.email_mode != addresses.mode
             due = another_mode or (record.retry_at is not None and record.retry_at <= now)
             return Finding(Drift.UNFINISHED) if due and address else Finding(Drift.BLOCKED, record.reason or "blocked")
-    return Finding(Drift.STALE)  # disabled here, active in the pool
+    raise AssertionError("no sync enrols from here")
 
 
 def _has_their_name(person: PoolUser, record: Record) -> bool:

@@ -61,6 +61,10 @@ class UserDenied(Exception):
     """An operator has shut this user out."""
 
 
+class LostToDeletion(UserGone):
+    """The user was deleted while they were enrolled: what was made at Whop has to be cleaned up."""
+
+
 class Blocked(Exception):
     """The user cannot be enrolled as things stand; ``reason`` is recorded on the user, one of `BLOCK_REASONS`:
 
@@ -93,12 +97,18 @@ class Directory(Protocol):
     def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
         """See `whop_chat.users.Users.link`."""
 
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        """See `whop_chat.users.Users.holder`."""
+
 
 class PoolReader(Protocol):
     """The user pool: `whop_chat.pool_users.PoolUsers`, or one in memory."""
 
     def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.pool_users.PoolUsers.read`."""
+
+    def find(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+        """See `whop_chat.pool_users.PoolUsers.find`."""
 
 
 class Enrolment:
@@ -119,8 +129,10 @@ class Enrolment:
         self._addresses = addresses
         self._clock = clock
 
-    def enrol(self, user: UserRef, *, deadline: Deadline) -> Link:
+    def enrol(self, user: UserRef, person: PoolUser | None = None, *, deadline: Deadline) -> Link:
         """The user's link, made now if there is none.
+
+        ``person`` is the user as the pool has them, for a caller who has looked; else they are read if it matters.
 
         Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.pool_users.NotActive`,
         `whop_chat.whop.WhopError`, `whop_chat.api_key.NotConfigured`, `whop_chat.aws.AwsError`,
@@ -130,9 +142,9 @@ class Enrolment:
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         self._require_open(record)
-        return self._enrol(user, record, deadline)
+        return self._enrol(user, record, person, deadline)
 
-    def repair(self, user: UserRef, unknown: str, *, deadline: Deadline) -> Link | None:
+    def repair(self, user: UserRef, unknown: str, person: PoolUser | None = None, *, deadline: Deadline) -> Link | None:
         """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
 
         First the user's account is looked up again, then the next generation gets a new one. A wrong company or key
@@ -143,7 +155,7 @@ class Enrolment:
         """
         record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to != unknown:
-            return self.enrol(user, deadline=deadline)
+            return self.enrol(user, person, deadline=deadline)
         now = self._now()
         repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
         if repairs >= _REPAIRS:
@@ -153,14 +165,13 @@ class Enrolment:
             if not repairs:
                 return self._look_up_again(user, record, suspect, deadline)
             following = _next_generation(suspect)
-            return self._enrol(user, record, deadline, start=following, fallback=suspect)
+            return self._enrol(user, record, person, deadline, start=following, fallback=suspect)
         except Blocked:
             return None
 
     def _look_up_again(self, user: UserRef, record: Record, suspect: Record, deadline: Deadline) -> Link:
         """The link to whoever owns the user's account now; the one there was if the account is not found."""
-        external_id = _external_id(user, record.generation)
-        found = self._whop.find_accounts(external_id, deadline=deadline)
+        found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
         owners = [account.user_id for account in found if account.id == record.whop_account_id]
         linked = dataclasses.replace(suspect, whop_user_id=owners[0] if owners else record.whop_user_id)
         try:
@@ -192,6 +203,7 @@ class Enrolment:
         self,
         user: UserRef,
         seen: Record | None,
+        person: PoolUser | None,
         deadline: Deadline,
         *,
         start: Record | None = None,
@@ -201,7 +213,7 @@ class Enrolment:
 
         ``start`` is what the claim builds on if not that; ``fallback`` is what is written when nothing comes of it.
         """
-        address = self._addresses.address(self._pool.read(user, deadline=deadline))
+        address = self._addresses.address(person or self._pool.read(user, deadline=deadline))
         start = start or seen or Record(status=Status.CLAIMED)
         try:
             if address is None:
@@ -289,6 +301,8 @@ class Enrolment:
         record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
+        if record is not None and record.status is Status.DELETED:
+            raise LostToDeletion
         self._require_open(record)
         raise EnrolmentInProgress
 
@@ -406,7 +420,7 @@ class _Attempt:
 
     @property
     def _external_id(self) -> str:
-        return _external_id(self._user, self.record.generation)
+        return external_id(self._user, self.record.generation)
 
     def _create(self) -> Account:
         key = self.record.idempotency_key
@@ -466,8 +480,8 @@ def _next_generation(record: Record) -> Record:
     return dataclasses.replace(record, generation=record.generation + 1)
 
 
-def _external_id(user: UserRef, generation: int) -> str:
-    """Whop takes any text but ``%`` (Whop, "Enroll subaccounts")."""
+def external_id(user: UserRef, generation: int) -> str:
+    """The id of the user's account at Whop, who takes any text but ``%`` (Whop, "Enroll subaccounts")."""
     return f"cognito:{user.pool_id}:{user.sub}:{generation}"
 
 

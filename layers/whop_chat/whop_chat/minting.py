@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from whop_chat.aws import AwsError
 from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link
+from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.scopes import ScopePolicy
@@ -75,12 +75,16 @@ class Minting:
         user = UserRef(pool_id=self._pool_id, sub=caller.sub, username=caller.username)
         self._observer.concerns(user)
         scopes = self._policy.scopes(features, groups=caller.groups)
-        links = [self._linked(user, deadline)]
+        links: list[Link] = []
         try:
+            links.append(self._linked(user, deadline))
             granted, now = self._minted(user, links, scopes, deadline)
+        except LostToDeletion:
+            self._ask_for_sync(user)
+            raise
         finally:
             if any(link.created for link in links):
-                self._ask_for_profile(user)
+                self._ask_for_sync(user)
         return ChatToken(
             token=granted.token,
             expires_at=granted.expires_at,
@@ -122,9 +126,9 @@ class Minting:
                 return token, now
         raise AssertionError("unreachable")
 
-    def _ask_for_profile(self, user: UserRef) -> None:
-        """A new user gets their name by the queue: it can wait, and must not cost the caller the token."""
+    def _ask_for_sync(self, user: UserRef) -> None:
+        """A new user's name, or the clean-up after a deleted one: it can wait, and must not cost the caller's time."""
         try:
             self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
-            self._observer.failed("profile sync not enqueued", error)
+            self._observer.failed("sync not enqueued", error)

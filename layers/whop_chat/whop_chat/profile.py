@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 
 MAX_NAME_LENGTH = 100  # Whop, "Update user"
+NEUTRAL_NAME = "Deleted user"
 
 NameRule = tuple[tuple[str, ...], ...]
 """Attributes in order of preference; each choice joins the attributes that it names."""

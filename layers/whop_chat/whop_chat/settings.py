@@ -192,6 +192,9 @@ class SyncSettings(EnrolmentSettings):
     """What the queue worker needs on top."""
 
     sync_dead_letter_queue_url: str = _setting("SYNC_DEAD_LETTER_QUEUE_URL", _text)
+    delete_policy: Literal["keep-account", "delete-account"] = _setting(
+        "DELETE_POLICY", _one_of("keep-account", "delete-account")
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

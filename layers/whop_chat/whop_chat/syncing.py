@@ -12,14 +12,16 @@ from typing import Any
 
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
+from whop_chat.cleanup import CleanUp, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Blocked, Directory, Enrolment, EnrolmentInProgress, PoolReader, UserDenied
 from whop_chat.identity import UserRef
+from whop_chat.lifecycle import Step, restored, shut, step, tombstone
 from whop_chat.observability import Observer
-from whop_chat.pool_users import NotActive
+from whop_chat.pool_users import NotActive, PoolUser, Standing, UserGone
 from whop_chat.profile import profile_digest
-from whop_chat.sync_queue import SyncQueue, UnreadableMessage, decode
-from whop_chat.users import Lost, Record
+from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode
+from whop_chat.users import Lost, Record, Status
 from whop_chat.whop import Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 _SECONDS_PER_USER = 8.0
@@ -27,8 +29,10 @@ _SECONDS_PER_USER = 8.0
 _SECONDS_TO_SETTLE = 2.0
 _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
+# Who has just acted counts as active for billing in any case, so they are read consistently.
+_JUST_ACTED = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 # What time, an operator or the other side puts right.
-_PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, NotConfigured)
+_PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, Unsettled, NotConfigured)
 
 
 class Syncing:
@@ -40,6 +44,7 @@ class Syncing:
         pool: PoolReader,
         enrolment: Enrolment,
         whop: Whop,
+        clean_up: CleanUp,
         observer: Observer,
         *,
         pool_id: str,
@@ -49,55 +54,94 @@ class Syncing:
         self._pool = pool
         self._enrolment = enrolment
         self._whop = whop
+        self._clean_up = clean_up
         self._observer = observer
         self._pool_id = pool_id
         self._clock = clock
 
-    def sync(self, user: UserRef, *, deadline: Deadline) -> None:
-        """Bring ``user`` up to date; returns also when nothing can be done for them, which is then on record.
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        """Bring a user up to date; returns also when nothing can be done for them, which is then on record.
 
         Raises what may pass: `whop_chat.whop.WhopError`, `whop_chat.aws.AwsError` and the rest that
-        `whop_chat.enrolment.Enrolment.enrol` raises.
+        `whop_chat.enrolment.Enrolment.enrol` and `whop_chat.cleanup.CleanUp.clean` raise.
         """
+        user = message.user
         if user.pool_id != self._pool_id:
             raise UnreadableMessage("of another pool")
         self._observer.concerns(user)
         try:
-            self._enrolment.enrol(user, deadline=deadline)
-            self._set_profile(user, deadline)
+            self._sync(user, message.source, deadline)
         except (Blocked, UserDenied, NotActive) as error:
             self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
-        else:
-            self._observer.counted("UserSynced", "user synced")
+        except Lost:
+            raise EnrolmentInProgress from None  # Somebody else wrote the record: look at it again.
 
-    def _set_profile(self, user: UserRef, deadline: Deadline) -> None:
-        """Set the name in the company, unless it is the one that was set last."""
+    def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
+        # The pool first: who is gone stays gone, and a claim that falls between the two is seen.
+        person, standing = self._person(user, source, deadline)
         record = self._users.get(user, deadline=deadline)
-        if record is None or record.linked_to is None:
+        match step(record.status if record else None, standing), record, person:
+            case Step.ENROL, _, PoolUser():
+                self._bring_up_to_date(user, person, deadline)
+            case Step.RESTORE, Record(), PoolUser():
+                self._write(user, restored(record), record, deadline)
+                self._observer.counted("UserEnabled", "user enabled")
+                self._bring_up_to_date(user, person, deadline)
+            case Step.DISABLE, Record(), _:
+                self._write(user, shut(record, Status.DISABLED), record, deadline)
+                self._observer.counted("UserDisabled", "user disabled")
+            case Step.BURY, Record(), _:
+                buried = self._write(user, tombstone(record, int(self._clock())), record, deadline)
+                self._observer.counted("UserDeleted", "user deleted")
+                self._clean_up.clean(user, buried, deadline=deadline)
+            case Step.CLEAN, Record(), _:
+                self._clean_up.clean(user, record, deadline=deadline)
+            case _:
+                self._observer.counted("UserLeft", "user left as they are", standing=standing.value)
+
+    def _person(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, Standing]:
+        look = self._pool.read if source in _JUST_ACTED else self._pool.find
+        try:
+            return look(user, deadline=deadline), Standing.ACTIVE
+        except NotActive as error:
+            return None, error.standing
+
+    def _write(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> Record:
+        return self._users.put(user, record, seen=seen, deadline=deadline)
+
+    def _bring_up_to_date(self, user: UserRef, person: PoolUser, deadline: Deadline) -> None:
+        try:
+            self._enrolment.enrol(user, person, deadline=deadline)
+        except UserGone:
+            # Deleted meanwhile; the next delivery cleans up what was made.
+            raise EnrolmentInProgress from None
+        self._set_profile(user, person, deadline)
+        self._observer.counted("UserSynced", "user synced")
+
+    def _set_profile(self, user: UserRef, person: PoolUser, deadline: Deadline) -> None:
+        """Set the name in the company, unless it is the one that was set last. Raises `whop_chat.users.Lost`."""
+        record = self._users.get(user, deadline=deadline)
+        name = person.name
+        if record is None or record.linked_to is None or name is None:
             return
-        name = self._pool.read(user, deadline=deadline).name
-        if name is None or record.profile_digest == (digest := profile_digest(user.sub, name)):
+        digest = profile_digest(user.sub, name)
+        if record.profile_digest == digest:
             return
         try:
             self._whop.set_profile(record.linked_to, name=name, deadline=deadline)
         except (WhopUnauthorized, WhopForbidden):
             raise  # A wrong key, which an operator puts right.
         except WhopNotFound as error:
-            if self._enrolment.repair(user, record.linked_to, deadline=deadline) is not None:
+            if self._enrolment.repair(user, record.linked_to, person, deadline=deadline) is not None:
                 raise  # The next delivery finds the repaired link.
             self._observer.failed("profile refused", error, metric="ProfileRefused")
             return
         except WhopRefused as error:
             # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
             self._observer.failed("profile refused", error, metric="ProfileRefused")
-        self._record_profile(user, record, digest, deadline)
-
-    def _record_profile(self, user: UserRef, record: Record, digest: str, deadline: Deadline) -> None:
+        # If it is lost, the user may be deleted by now, and the name that was just set has to go again.
         synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
-        try:
-            self._users.put(user, synced, seen=record, deadline=deadline)
-        except Lost:
-            pass  # Somebody else has brought the user further meanwhile.
+        self._write(user, synced, record, deadline)
 
 
 class Batch:
@@ -129,7 +173,7 @@ class Batch:
         if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._syncing.sync(decode(record["body"]).user, deadline=Deadline(_SECONDS_PER_USER))
+            self._syncing.sync(decode(record["body"]), deadline=Deadline(_SECONDS_PER_USER))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except _PASSING as error:

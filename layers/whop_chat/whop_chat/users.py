@@ -19,7 +19,7 @@ from whop_chat.identity import UserRef
 
 _LINK_ATTEMPTS = 3
 # Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
-_SCANNED_AT_ONCE = 500
+SCANNED_AT_ONCE = 500
 
 
 class Status(StrEnum):
@@ -57,11 +57,11 @@ class Record:
     email_digest: str | None = field(default=None, repr=False)
     """HMAC of the address that was sent with ``idempotency_key``."""
     reason: str | None = None
-    """Why the user is blocked."""
+    """Why the user is blocked; on a tombstone, what Whop refused at the clean-up."""
     email_mode: str | None = None
     """The address policy under which the user was blocked."""
     retry_at: int | None = None
-    """When a block is looked at again; None for one that an operator has to lift."""
+    """When a block is looked at again; None for one that an operator has to lift. Of a tombstone: not done before."""
     whop_user_id: str | None = None
     whop_account_id: str | None = None
     profile_digest: str | None = None
@@ -69,6 +69,8 @@ class Record:
     repairs: int = 0
     """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
     repaired_at: int = 0
+    cleaned_at: int | None = None
+    """When the clean-up at Whop after a deleted user was done."""
 
     @property
     def linked_to(self) -> str | None:
@@ -118,17 +120,18 @@ class Users:
         return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
 
     def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
-        """Some of the users of a pool who have a record, tombstones left out; ``after`` is the place to go on from.
+        """Some of the users of a pool who have a record; ``after`` is the place to go on from.
 
-        The order is the table's own. A record that is written meanwhile may be missing.
+        Left out are tombstones after which all is cleaned up. The order is the table's own, and a record that is written
+        meanwhile may be missing.
         """
         prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
         asked: dict[str, Any] = {
             "TableName": self._table,
             "ConsistentRead": True,
-            "Limit": _SCANNED_AT_ONCE,
+            "Limit": SCANNED_AT_ONCE,
             "ProjectionExpression": "pk",
-            "FilterExpression": "begins_with(pk, :prefix) AND #status <> :deleted",
+            "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(cleaned_at))",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": _serialized({":prefix": prefix, ":deleted": Status.DELETED.value}),
         }
@@ -177,19 +180,26 @@ class Users:
                 return record
         raise AssertionError("unreachable")
 
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
+        item = self._item(_whop_key(whop_user_id), deadline)
+        return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
+
     def _link_items(self, user: UserRef, record: Record, seen: Record) -> list[Any]:
         mine = {
             "ConditionExpression": "attribute_not_exists(pk) OR (#pool = :pool AND #sub = :sub)",
             "ExpressionAttributeNames": {"#pool": "pool", "#sub": "sub"},
             "ExpressionAttributeValues": _serialized({":pool": user.pool_id, ":sub": user.sub}),
         }
-        reservation = {**_whop_key(record), "pool": user.pool_id, "sub": user.sub}
+        reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
         items: list[Any] = [
             {"Put": self._put(_item(user, record), _still(seen))},
             {"Put": self._put(reservation, mine)},
         ]
         if seen.whop_user_id not in (None, record.whop_user_id):
-            items.append({"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen)), **mine}})
+            items.append(
+                {"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen.whop_user_id)), **mine}}
+            )
         return items
 
     def _has_landed(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> bool:
@@ -199,8 +209,8 @@ class Users:
             return True
         if current is None or current.attempt != seen.attempt:
             raise Lost
-        holder = self._item(_whop_key(record), deadline)
-        if holder and (holder["pool"], holder["sub"]) != (user.pool_id, user.sub):
+        holder = self.holder(str(record.whop_user_id), deadline=deadline)
+        if holder is not None and (holder.pool_id, holder.sub) != (user.pool_id, user.sub):
             raise Reserved
         return False
 
@@ -217,8 +227,8 @@ def _user_key(user: UserRef) -> dict[str, str]:
     return {"pk": f"USER#{user.pool_id}#{user.sub}"}
 
 
-def _whop_key(record: Record) -> dict[str, str]:
-    return {"pk": f"WHOP#{record.whop_user_id}"}
+def _whop_key(whop_user_id: str | None) -> dict[str, str]:
+    return {"pk": f"WHOP#{whop_user_id}"}
 
 
 def _still(seen: Record | None) -> dict[str, Any]:

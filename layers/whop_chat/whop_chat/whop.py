@@ -25,7 +25,7 @@ _MAX_WAIT_SECONDS = 300
 # Below this there is no point in a second attempt: the answer could not arrive.
 _MIN_SECONDS_FOR_RETRY = 0.3
 
-Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "update_user"]
+Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "delete_account", "update_user"]
 
 
 class WhopError(Exception):
@@ -205,6 +205,14 @@ class Whop:
         """Take its external_id from an account, so that it is found no more (Whop, "Update account")."""
         path = f"/accounts/{quote(account_id, safe='')}"
         self._call("update_account", "PATCH", path, _nothing, body={"external_id": None}, deadline=deadline)
+
+    def delete_account(self, account_id: str, *, deadline: Deadline) -> None:
+        """Delete a connected account of ours, for good (Whop, "Delete a connected account").
+
+        Whop refuses while it holds money or has memberships (400), and does not know it afterwards (404).
+        """
+        path = f"/accounts/{quote(account_id, safe='')}"
+        self._call("delete_account", "DELETE", path, _nothing, deadline=deadline)
 
     def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> None:
         """The name that ``user_id`` has in our company; their global profile stays as it is.

@@ -1,0 +1,110 @@
+"""Cleaning up at Whop after a user who is gone.
+
+The tombstone comes first. It fences every enrolment, because each write of one needs the record that it read, and it
+keeps the reservation of the Whop user, so that nobody gets the identity by accident. Whatever follows can be done
+twice: a crash leaves it to the next delivery, and a message about a tombstone that is done with does it again.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from whop_chat.deadline import Deadline
+from whop_chat.enrolment import Directory, external_id
+from whop_chat.identity import UserRef
+from whop_chat.observability import Observer
+from whop_chat.profile import NEUTRAL_NAME
+from whop_chat.users import Record
+from whop_chat.whop import Account, Whop, WhopNotFound, WhopRefused, WhopUnauthorized
+
+DeletePolicy = Literal["keep-account", "delete-account"]
+
+
+class Unsettled(Exception):
+    """A create may still take effect at Whop; look again in ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"for {retry_after} s")
+        self.retry_after = retry_after
+
+
+class CleanUp:
+    """Cleans up after the users of one pool."""
+
+    def __init__(
+        self,
+        users: Directory,
+        whop: Whop,
+        observer: Observer,
+        policy: DeletePolicy,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._users = users
+        self._whop = whop
+        self._observer = observer
+        self._policy = policy
+        self._clock = clock
+
+    def clean(self, user: UserRef, tombstone: Record, *, deadline: Deadline) -> None:
+        """Give the user's Whop user a neutral name in the company and, if that is the policy, delete their accounts.
+
+        What Whop refuses is recorded on the tombstone as its reason, and told; it is not tried again by itself.
+
+        Raises `Unsettled`, `whop_chat.users.Lost`, and the errors of Whop and AWS that may pass.
+        """
+        if tombstone.cleaned_at is not None:
+            # Until it is set again, nobody can take over the Whop user.
+            reopened = dataclasses.replace(tombstone, cleaned_at=None)
+            tombstone = self._users.put(user, reopened, seen=tombstone, deadline=deadline)
+        accounts = self._accounts(user, tombstone, deadline)
+        refusals = [*self._neutralised(user, tombstone, accounts, deadline)]
+        if self._policy == "delete-account":
+            refusals += self._deleted(tombstone, accounts, deadline)
+        now = int(self._clock())
+        if tombstone.retry_at is not None and tombstone.retry_at > now:
+            raise Unsettled(tombstone.retry_at - now)
+        for refusal in refusals:
+            self._observer.failed("clean-up refused", refusal, metric="CleanUpRefused")
+        reason = "; ".join(map(str, refusals)) or None
+        done = dataclasses.replace(tombstone, cleaned_at=now, retry_at=None, reason=reason)
+        self._users.put(user, done, seen=tombstone, deadline=deadline)
+        self._observer.counted("UserCleanedUp", "user cleaned up")
+
+    def _accounts(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
+        """What was made for the user, also by a worker that could not record it any more."""
+        ids = [external_id(user, generation + 1) for generation in range(tombstone.generation)]
+        found = [account for each in ids for account in self._whop.find_accounts(each, deadline=deadline)]
+        return [account for account in found if account.parent_id == self._whop.company_id]
+
+    def _neutralised(
+        self, user: UserRef, tombstone: Record, accounts: list[Account], deadline: Deadline
+    ) -> Iterator[WhopRefused]:
+        """Yields Whop's refusals. A Whop user that is another's by now keeps the other's name."""
+        owners = {tombstone.whop_user_id, *(account.user_id for account in accounts)} - {None}
+        for owner in sorted(map(str, owners)):
+            holder = self._users.holder(owner, deadline=deadline)
+            if holder is not None and (holder.pool_id, holder.sub) != (user.pool_id, user.sub):
+                continue
+            try:
+                self._whop.set_profile(owner, name=NEUTRAL_NAME, deadline=deadline)
+            except WhopUnauthorized:
+                raise
+            except WhopNotFound:
+                pass
+            except WhopRefused as refusal:
+                yield refusal
+
+    def _deleted(self, tombstone: Record, accounts: list[Account], deadline: Deadline) -> Iterator[WhopRefused]:
+        """Yields Whop's refusals."""
+        ids = {tombstone.whop_account_id, *(account.id for account in accounts)} - {None}
+        for account_id in sorted(map(str, ids)):
+            try:
+                self._whop.delete_account(account_id, deadline=deadline)
+            except WhopUnauthorized:
+                raise
+            except WhopNotFound:
+                pass
+            except WhopRefused as refusal:
+                yield refusal
