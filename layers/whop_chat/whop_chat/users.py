@@ -122,8 +122,8 @@ class Users:
     def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
         """Some of the users of a pool who have a record; ``after`` is the place to go on from.
 
-        Left out are tombstones after which all is cleaned up. The order is the table's own, and a record that is written
-        meanwhile may be missing.
+        Left out are tombstones after which all is cleaned up. The order is the table's own, and a record that is
+        written meanwhile may be missing.
         """
         prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
         asked: dict[str, Any] = {
@@ -131,8 +131,8 @@ class Users:
             "ConsistentRead": True,
             "Limit": SCANNED_AT_ONCE,
             "ProjectionExpression": "pk",
-            "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(cleaned_at))",
-            "ExpressionAttributeNames": {"#status": "status"},
+            "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(#done))",
+            "ExpressionAttributeNames": {"#status": "status", "#done": "cleaned_at"},
             "ExpressionAttributeValues": _serialized({":prefix": prefix, ":deleted": Status.DELETED.value}),
         }
         if after is not None:
