@@ -65,6 +65,10 @@ build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=arm64
 bench: .venv/dev/.ready ## what it costs, as ratios to peers in the same run
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.verification
 
+.PHONY: scale
+scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in a minute (ARGS="--help")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.scale $(ARGS)
+
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)

@@ -103,7 +103,7 @@ def test_the_sign_up_trigger_may_put_messages_on_the_queue_and_nothing_else(reso
 def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Resources) -> None:
     """AdminGetUser would make every user of the pool count as active for billing."""
     assert _allowed(resources, "ReconcileRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
-    assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage"}
+    assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
     assert _allowed(resources, "ReconcileRole", SECRET) == set()
     on_the_table = [each for each in _statements(resources["ReconcileRole"]) if each["Resource"] == TABLE]
     free = {action for each in on_the_table if "Condition" not in each for action in _as_list(each["Action"])}

@@ -38,12 +38,16 @@ class Queue:
         self._clock = clock
         self.sent: list[tuple[float, UserRef]] = []
         self.sources: set[Source] = set()
+        self.backlog = 0
 
     def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
         assert 1 <= len(users) <= MAX_BATCH
         assert 0 <= delay_seconds <= 900
         self.sources.add(source)
         self.sent += [(self._clock() + delay_seconds, user) for user in users]
+
+    def waiting(self, *, deadline: Deadline) -> int:
+        return self.backlog
 
     @property
     def subs(self) -> list[str]:
@@ -389,7 +393,7 @@ def test_a_second_run_is_refused_while_one_is_under_way_and_told_which() -> None
 def test_a_run_that_has_stood_still_gives_way_and_is_reported_as_far_as_it_came() -> None:
     town, counts = mixed()
     first = town.order(BACKFILL, seconds=15.1)
-    town.clock.advance(901)
+    town.clock.advance(3601)
     town.run(BACKFILL)
 
     reports = town.ledger.reports
@@ -457,6 +461,27 @@ def test_the_queue_gets_no_more_than_its_share_in_any_minute_and_hardly_less() -
     most = max(sum(1 for at in times if start <= at < start + 60) for start in sorted(set(times)))
     assert most <= 300 + MAX_BATCH + 300 / 60
     assert times[-1] - times[0] < 4_000 / 300 * 60 * 1.05
+
+
+def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck() -> None:
+    town, counts = mixed()
+    town.queue.backlog = town.per_minute + 1
+    town.order(BACKFILL)
+    for _ in range(120):
+        town.clock.advance(60)
+        assert town.order(CONTINUE)["pages"] == 0
+    assert town.queue.sent == []
+    assert town.order(START)["refused"] == "a run is under way"
+
+    town.queue.backlog = town.per_minute
+    assert town.finish()["counts"] == counts
+
+
+def test_a_dry_run_does_not_wait_for_the_queue() -> None:
+    town, _ = mixed()
+    town.queue.backlog = 1_000_000
+
+    assert town.order(Order("start", dry_run=True))["phase"] == "finished"
 
 
 def test_the_pool_is_asked_at_its_own_pace() -> None:

@@ -49,7 +49,7 @@ class Checkpoint:
     lease_until: float = 0
     """Until then the run is in the hands of an invocation."""
     moved_at: float = 0
-    """When the run last came a step further."""
+    """When the run last came a step further, or held back because the queue had enough."""
     page: int = 0
     """Pages of the pool that are done."""
     token: str | None = field(default=None, repr=False)

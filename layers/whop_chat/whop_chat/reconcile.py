@@ -40,8 +40,8 @@ _STEP_SECONDS = 12.0
 _SETTLE_SECONDS = 3.0
 # Longer than any step, also than reading back who was listed in the largest pool.
 _LEASE_SECONDS = 300
-# A run that has not come a step further for so long has lost its tick; a new one may take its place.
-_STALLED_SECONDS = 900
+# A run that has not come a step further for so long is stuck; a new one may take its place.
+_STALLED_SECONDS = 3600
 # A sixth of the 30 calls a second that the account has for listing users (Cognito, "Quotas"); others need them too.
 _SECONDS_PER_LISTING = 0.2
 # Messages wait in the queue at most so long, and a page's worth: more than a late tick, less than SQS's 900 s.
@@ -75,6 +75,9 @@ class Queue(Protocol):
 
     def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
         """See `whop_chat.sync_queue.SyncQueue.send_many`."""
+
+    def waiting(self, *, deadline: Deadline) -> int:
+        """See `whop_chat.sync_queue.SyncQueue.waiting`."""
 
 
 class Ledger(Protocol):
@@ -131,7 +134,9 @@ class Reconcile:
     """Runs over one pool. ``per_minute`` is how many users are handed to the queue a minute, at most and in any phase.
 
     Messages are spread by their delay: batches of ten, each at its own time, so that any minute has at most
-    ``per_minute`` of them, one batch, and what rounding the delays to whole seconds adds (``per_minute`` / 60).
+    ``per_minute`` of them, one batch, and what rounding the delays to whole seconds adds (``per_minute`` / 60). While
+    more than a minute's worth of messages waits to be handled, by whomever they were sent, a run adds none: a sign-up
+    that comes behind them is not to wait for long, and after an outage of Whop there is no more to catch up with.
     """
 
     def __init__(
@@ -155,6 +160,7 @@ class Reconcile:
         self._addresses = addresses
         self._observer = observer
         self._pool_id = pool_id
+        self._per_minute = per_minute
         self._seconds_per_user = 60 / per_minute
         self._clock = clock
         self._sleep = sleep
@@ -215,6 +221,8 @@ class Reconcile:
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Step by step, until the time is up or the queue has enough; then let go of the run."""
         try:
+            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > self._per_minute:
+                return standing(self._let_go(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _SETTLE_SECONDS:
                     break
@@ -222,9 +230,12 @@ class Reconcile:
         except (AwsError, DeadlineExceeded) as error:
             self._observer.failed("reconcile interrupted", error, metric="ReconcileInterrupted")
         if checkpoint.phase is not Phase.FINISHED:
-            free = dataclasses.replace(checkpoint, lease_until=0)
-            checkpoint = self._ledger.save(free, seen=checkpoint, deadline=Deadline(_SETTLE_SECONDS))
+            checkpoint = self._let_go(checkpoint, checkpoint)
         return standing(checkpoint)
+
+    def _let_go(self, checkpoint: Checkpoint, seen: Checkpoint) -> Checkpoint:
+        free = dataclasses.replace(checkpoint, lease_until=0)
+        return self._ledger.save(free, seen=seen, deadline=Deadline(_SETTLE_SECONDS))
 
     def _step(self, checkpoint: Checkpoint) -> Checkpoint:
         if checkpoint.phase is Phase.LISTING:

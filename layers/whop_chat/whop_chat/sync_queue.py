@@ -95,6 +95,13 @@ class SyncQueue:
         """Put ``body`` on the queue as it is."""
         self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
 
+    def waiting(self, *, deadline: Deadline) -> int:
+        """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        asked = {"QueueUrl": self._url, "AttributeNames": names}
+        counts = self._aws.call(SQS, "GetQueueAttributes", asked, deadline=deadline).get("Attributes", {})
+        return sum(int(count) for count in counts.values())
+
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""
         parameters = {"QueueUrl": self._url, "ReceiptHandle": receipt_handle, "VisibilityTimeout": seconds}
