@@ -14,12 +14,14 @@ from whop_chat.transport import bounded_client
 from whop_chat.users import Users
 from whop_chat.wiring import addresses
 
-# Nobody waits for it, and pages of a pool or a table take longer than single items.
+# Nobody waits for it, and pages of a pool or a table take longer than single items and are larger: a user may have 50
+# custom attributes of 2 KB (Cognito, "Quotas"), and the pool lists them with all.
 _ATTEMPT_SECONDS = 4.0
+_PAGE_BYTES = 16 * 1024 * 1024
 
 
 def _compose(settings: ReconcileSettings, aws_settings: AwsSettings) -> Reconcile:
-    aws = Aws(bounded_client(), aws_settings, attempt_seconds=_ATTEMPT_SECONDS)
+    aws = Aws(bounded_client(), aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
     return Reconcile(
         PoolUsers(aws, settings.user_pool_id, settings.profile_name),
         Users(aws, settings.users_table),

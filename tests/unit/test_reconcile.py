@@ -545,6 +545,23 @@ def test_an_error_at_the_first_page_is_no_expired_place() -> None:
     assert [metric for _, metric in town.told.failures] == ["ReconcileInterrupted"]
 
 
+def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a step would never come to its end, nor the run."""
+    town, counts = mixed()
+    passed = 0.0
+    monkeypatch.setattr("whop_chat.reconcile.Deadline", lambda seconds: Deadline(seconds, clock=lambda: passed))
+    shows = town.pool.shows
+
+    def slow(sub: str, *, deadline: Deadline) -> bool:
+        nonlocal passed
+        deadline.require()
+        passed += 2
+        return shows(sub)
+
+    town.pool.shows = slow  # type: ignore[method-assign, assignment]
+    assert town.run(BACKFILL)["counts"] == counts
+
+
 # Orders
 
 

@@ -137,6 +137,29 @@ def test_a_function_that_is_killed_at_any_call_goes_on_where_it_was(town: Town, 
         assert town.report()["counts"] == whole, at
 
 
+def test_a_page_of_users_with_all_that_a_user_may_have_is_read(
+    town: Town, load: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty custom attributes of 2,048 characters each (Cognito, "Quotas")."""
+    answer = town.answer
+    attributes = [{"Name": f"custom:{number}", "Value": "x" * 2048} for number in range(50)]
+
+    def laden(request: httpx.Request) -> httpx.Response:
+        arrived = answer(request)
+        if not request.headers["X-Amz-Target"].endswith(".ListUsers") or b"Filter" in request.content:
+            return arrived
+        listed = arrived.json()
+        for user in listed["Users"]:
+            user["Attributes"] += attributes
+        return httpx.Response(200, json=listed)
+
+    client = httpx.Client(transport=httpx.MockTransport(laden))
+    monkeypatch.setattr(transport, "bounded_client", lambda: client)
+    report = load().handler(event("reconcile_dry_run"), Context(remaining_millis=900_000))
+
+    assert (report.get("outcome"), report["counts"]["seen"]) == ("completed", PEOPLE)
+
+
 def test_a_tick_without_a_run_does_nothing(town: Town, load: Callable[[], ModuleType]) -> None:
     assert load().handler(event("reconcile_continue"), Context()) == {"refused": "no run is under way"}
     assert load().handler(event("reconcile_stop"), Context()) == {"refused": "no run is under way"}

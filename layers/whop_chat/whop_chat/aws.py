@@ -72,8 +72,8 @@ COGNITO = Service("cognito-idp", "AWSCognitoIdentityProviderService", "1.1")
 class Aws:
     """AWS as one role sees it, in one region.
 
-    Each call has two attempts of ``attempt_seconds`` at most, within its deadline. A call that had no answer may have
-    had its effect, and is repeated all the same.
+    Each call has two attempts of ``attempt_seconds`` at most, within its deadline, and an answer of ``max_bytes``. A
+    call that had no answer may have had its effect, and is repeated all the same.
     """
 
     def __init__(
@@ -82,11 +82,13 @@ class Aws:
         settings: AwsSettings,
         *,
         attempt_seconds: float = _ATTEMPT_SECONDS,
+        max_bytes: int = _MAX_RESPONSE_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
         self._settings = settings
         self._attempt_seconds = attempt_seconds
+        self._max_bytes = max_bytes
         self._sleep = sleep
         self._identity = AWSCredentialIdentity(
             access_key_id=settings.access_key_id,
@@ -116,7 +118,7 @@ class Aws:
         request = self._request(service, operation, json.dumps(parameters).encode())
         try:
             response = exchange(
-                self._http, request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=_MAX_RESPONSE_BYTES
+                self._http, request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=self._max_bytes
             )
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None

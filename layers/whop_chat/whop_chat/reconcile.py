@@ -331,14 +331,13 @@ class Reconcile:
     # Through the records
 
     def _check_records(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Orphans among some of the records; at most so many questions to the pool as a step has time for."""
+        """Orphans among some of the records."""
         seen = self._seen_in(checkpoint)
         deadline = Deadline(_STEP_SECONDS)
         known = self._users.known(self._pool_id, checkpoint.place, deadline=deadline)
         unseen = [sub for sub in known.places if fingerprint(checkpoint.run, sub) not in seen]
-        asked = unseen[:_CONFIRMED_AT_ONCE]
+        asked, orphans = self._confirmed(unseen, deadline)
         place = known.next_place if len(asked) == len(unseen) else known.places[asked[-1]]
-        orphans = [sub for sub in asked if not self._shown(sub, deadline)]
         # Their user names are not known any more. Cognito takes a sub for one.
         wanted = {ORPHANED: [UserRef(pool_id=self._pool_id, sub=sub, username=sub) for sub in orphans]}
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
@@ -347,6 +346,18 @@ class Reconcile:
         if place is None:
             return self._ended(further, "completed", seen=checkpoint)
         return self._saved(further, checkpoint)
+
+    def _confirmed(self, unseen: list[str], deadline: Deadline) -> tuple[list[str], list[str]]:
+        """Whom the pool was asked about, in order, and who of them is not there; as many as a step has time for."""
+        asked: list[str] = []
+        orphans: list[str] = []
+        for sub in unseen[:_CONFIRMED_AT_ONCE]:
+            if asked and deadline.remaining() < _STEP_SECONDS / 2:
+                break
+            asked.append(sub)
+            if not self._shown(sub, deadline):
+                orphans.append(sub)
+        return asked, orphans
 
     def _shown(self, sub: str, deadline: Deadline) -> bool:
         return self._paced(lambda: self._pool.shows(sub, deadline=deadline))
