@@ -397,6 +397,7 @@ def test_a_run_that_has_stood_still_gives_way_and_is_reported_as_far_as_it_came(
     town.run(BACKFILL)
 
     reports = town.ledger.reports
+    assert len(reports) == 2
     assert reports[first["run"]]["outcome"] == "replaced"
     assert reports[first["run"]]["counts"]["seen"] == first["counts"]["seen"] > 0
     assert [report["counts"] for run, report in reports.items() if run != first["run"]] == [counts]
@@ -436,6 +437,14 @@ def test_of_two_invocations_with_one_run_only_one_goes_on(call: str) -> None:
     assert len(town.ledger.reports) == 1
 
 
+def test_the_last_report_is_there_while_the_next_run_is_under_way() -> None:
+    town, _ = mixed()
+    report = town.run()
+    town.order(START, seconds=15.1)
+
+    assert town.ledger.latest_report() == report
+
+
 def test_a_run_can_be_stopped_and_another_one_begun() -> None:
     town, counts = mixed()
     town.order(BACKFILL, seconds=15.1)
@@ -461,6 +470,20 @@ def test_the_queue_gets_no_more_than_its_share_in_any_minute_and_hardly_less() -
     most = max(sum(1 for at in times if start <= at < start + 60) for start in sorted(set(times)))
     assert most <= 300 + MAX_BATCH + 300 / 60
     assert times[-1] - times[0] < 4_000 / 300 * 60 * 1.05
+
+
+def test_no_message_is_sent_long_before_its_time() -> None:
+    """SQS delays by 900 s at most, and what is sent cannot be stopped."""
+    town = Town(per_minute=10)
+    for number in range(300):
+        town.pool.join(f"user-{number}")
+    town.order(BACKFILL)
+
+    last = max(at for at, _ in town.queue.sent)
+    assert last - town.clock() <= 120 + PAGE * 60 / town.per_minute
+    assert "refused" in town.order(CONTINUE)
+    town.finish()
+    assert len(town.queue.sent) == 300
 
 
 def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck() -> None:
