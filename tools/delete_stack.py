@@ -1,7 +1,7 @@
-"""Deletes a deployed stack so that sign-up goes on working in the user pool, which stays.
+"""Deletes a deployed stack so that sign-up and sign-in go on working in the user pool, which stays.
 
-A pool whose trigger names a deleted function refuses every sign-up. So the trigger is detached first, and nothing is
-deleted while the pool still names the function.
+A pool whose trigger names a deleted function refuses every sign-up, or every sign-in. So the triggers are detached
+first, and nothing is deleted while the pool still names the function.
 """
 
 import subprocess
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 
+_TRIGGERS = ("SignUpTrigger", "SignInTrigger")
+
+
 class StillAttached(Exception):
     """The user pool names the stack's function as a trigger."""
 
@@ -24,17 +27,17 @@ class StillAttached(Exception):
 def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProviderClient", stack: str) -> None:
     """Makes sure that the stack's user pool does not name its function, by an update of the stack if need be.
 
-    The update changes the one parameter and keeps the template. Raises StillAttached if the pool is not the stack's
-    own and names the function all the same.
+    The update changes the triggers' parameters alone and keeps the template. Raises StillAttached if the pool is not
+    the stack's own and names the function all the same.
     """
     found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    if parameters["UserPoolId"] == "" and parameters["SignUpTrigger"] == "attached":
+    if parameters["UserPoolId"] == "" and "attached" in (parameters.get(name) for name in _TRIGGERS):
         cloudformation.update_stack(
             StackName=stack,
             UsePreviousTemplate=True,
-            Parameters=_with_trigger_detached(parameters),
+            Parameters=_with_triggers_detached(parameters),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
@@ -43,11 +46,14 @@ def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProv
         raise StillAttached(f"User pool {pool} still names {function} as a trigger; detach it first.")
 
 
-def _with_trigger_detached(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":
-    kept: list[ParameterTypeDef] = [
-        {"ParameterKey": name, "UsePreviousValue": True} for name in parameters if name != "SignUpTrigger"
+def _with_triggers_detached(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":
+    # The stack's template may be one that does not know all of them.
+    return [
+        {"ParameterKey": name, "ParameterValue": "detached"}
+        if name in _TRIGGERS
+        else {"ParameterKey": name, "UsePreviousValue": True}
+        for name in parameters
     ]
-    return [*kept, {"ParameterKey": "SignUpTrigger", "ParameterValue": "detached"}]
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from tests.e2e.harness import (
     TeamApp,
     deploy_and_key_later,
     deploy_on_own_pool,
+    deploy_with,
     make_key,
     record_with_status,
 )
@@ -85,6 +86,31 @@ def lane(cloud: LocalStack, stack: Deployment) -> SyncLane:
 def own_lane(cloud: LocalStack, own_pool: OwnPool) -> SyncLane:
     """The sync queue of ``own_pool``."""
     return SyncLane(cloud, own_pool.deployment)
+
+
+@pytest.fixture(scope="session")
+def eager(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
+    """An app on a fourth stack: sign-ins are announced, accounts deleted, identities inherited."""
+    parameters = {"SignInTrigger": "attached", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
+    return deploy_with(cloud, stack, confidential, "eager", **parameters)
+
+
+@pytest.fixture(scope="session")
+def watching(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
+    """An app on a fifth stack, which hears of changes through CloudTrail."""
+    return deploy_with(cloud, stack, confidential, "watching", WatchCloudTrail="true")
+
+
+@pytest.fixture(scope="session")
+def watching_lane(cloud: LocalStack, watching: TeamApp) -> SyncLane:
+    """The sync queue of ``watching``."""
+    return SyncLane(cloud, watching.deployment)
+
+
+@pytest.fixture(scope="session")
+def eager_lane(cloud: LocalStack, eager: TeamApp) -> SyncLane:
+    """The sync queue of ``eager``."""
+    return SyncLane(cloud, eager.deployment)
 
 
 @pytest.fixture(scope="session")

@@ -191,6 +191,15 @@ def deploy_on_own_pool(cloud: LocalStack, first: Deployment, confidential: Confi
     return OwnPool(deployment, pool_id, chatting, ORIGINS, apps["brief"], apps["stranger"], machine)
 
 
+def deploy_with(
+    cloud: LocalStack, first: Deployment, confidential: Confidential, name: str, **parameters: str
+) -> TeamApp:
+    """An app on another stack with a pool of its own."""
+    deployment = deploy_again(cloud, first, name, parameters)
+    cloud.put_api_key(deployment, make_key(cloud, confidential))
+    return TeamApp(cloud, deployment, confidential)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyedLater:
     """A stack that was asked for tokens before its secret had a value, and again after; its pool is another stack's.
@@ -337,10 +346,10 @@ class SyncLane:
         return int(self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[name])["Attributes"][name])
 
 
-def message(pool_id: str, username: str, sub: str) -> str:
-    """A message of the sync queue, with the members of those in events/."""
+def message(pool_id: str, username: str, sub: str, **members: str) -> str:
+    """A message of the sync queue, with the members of those in events/, or others."""
     known = json.loads(_event("sync_user_batch", None)["Records"][0]["body"])
-    return json.dumps(known | {"pool": pool_id, "username": username, "sub": sub})
+    return json.dumps(known | {"pool": pool_id, "username": username, "sub": sub} | members)
 
 
 # -- records and accounts

@@ -57,6 +57,30 @@ class MemoryUsers:
         self.reservations[record.whop_user_id] = _key(user)
         return self._written(user, record)
 
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline | None = None,
+    ) -> Record:
+        """See `whop_chat.users.Users.take`."""
+        self._require_still(user, seen)
+        if self.reservations.get(str(record.whop_user_id)) != _key(holder):
+            raise Reserved
+        if left is not None:
+            try:
+                self._require_still(holder, held)
+            except Lost:
+                raise Reserved from None
+            self._written(holder, left)
+        self.reservations[str(record.whop_user_id)] = _key(user)
+        return self.link(user, record, seen=seen)
+
     def holder(self, whop_user_id: str, *, deadline: Deadline | None = None) -> UserRef | None:
         """See `whop_chat.users.Users.holder`."""
         held = self.reservations.get(whop_user_id)

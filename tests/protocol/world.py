@@ -1,11 +1,11 @@
-"""A world in which the enrolment protocol is tried out: every call of every worker is a step that a script decides.
+"""A world in which enrolment and deletion are tried out: every call of every worker is a step that a script decides.
 
-Workers are greenlets running the real `Enrolment` with the real `Whop` client on the real simulator; only the users
-table, the pool and time are in memory. Before each call a worker hands over to the world, which says how it goes: as it
-should, or with one of the disturbances the call can meet.
+Workers are greenlets running the real `Enrolment` and `Syncing` with the real `Whop` client on the real simulator; only
+the users table, the pool and time are in memory. Before each call a worker hands over to the world, which says how it
+goes: as it should, or with one of the disturbances the call can meet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -14,12 +14,17 @@ from greenlet import greenlet
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.protocol.memory_users import MemoryUsers
+from tests.unit.fakes import Told
 from whop_chat.addresses import VerifiedAddress
 from whop_chat.aws import AwsError
+from whop_chat.cleanup import CleanUp, DeletePolicy, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress
+from whop_chat.enrolment import LEASE_SECONDS, Blocked, EmailReuse, Enrolment, EnrolmentInProgress, LostToDeletion
 from whop_chat.identity import UserRef
-from whop_chat.pool_users import PoolUser
+from whop_chat.pool_users import PoolUser, UserGone
+from whop_chat.profile import NEUTRAL_NAME
+from whop_chat.sync_queue import Source, SyncMessage
+from whop_chat.syncing import Syncing
 from whop_chat.users import Record, Status
 from whop_chat.whop import Whop, WhopError
 
@@ -40,8 +45,14 @@ CREATE_DISTURBANCES: dict[str, Fault | None] = {
     "422": Fault("accounts.create", "status", status=422),
     "malformed": Fault("accounts.create", "malformed"),
 }
+# What can go wrong with a change at Whop that is no create; each can be made twice.
+CHANGE_DISTURBANCES: dict[str, Fault | None] = {
+    "crash": None,
+    "request lost": Fault("*", "drop_before", count=2),
+    "answer lost": Fault("*", "drop_after", count=2),
+}
 # What a worker may report; anything else is a defect and ends the run.
-REPORTED = (Blocked, EnrolmentInProgress, WhopError, AwsError, DeadlineExceeded)
+REPORTED = (Blocked, EnrolmentInProgress, Unsettled, UserGone, WhopError, AwsError, DeadlineExceeded)
 
 
 class Crash(BaseException):
@@ -51,7 +62,16 @@ class Crash(BaseException):
 class World:
     """Users, a pool, a Whop and a clock. ``decide`` picks one of a number of options, each time it is asked."""
 
-    def __init__(self, readings: Readings, decide: Callable[[tuple[str, ...]], str], disturbances: int) -> None:
+    def __init__(
+        self,
+        readings: Readings,
+        decide: Callable[[tuple[str, ...]], str],
+        disturbances: int,
+        *,
+        policy: DeletePolicy = "keep-account",
+        reuse: EmailReuse = "refuse",
+        change_disturbances: Mapping[str, Fault | None] | None = None,
+    ) -> None:
         self.now = 1_800_000_000.0
         self.users = MemoryUsers()
         self.people: dict[str, PoolUser] = {}
@@ -60,11 +80,11 @@ class World:
         self.simulator.add_key("key", company_id=COMPANY)
         self._decide = decide
         self._disturbances = disturbances
+        self._policy = policy
+        self._undelivered: list[UserRef] = []
+        self.change_disturbances = change_disturbances or {}
         self._http = httpx.Client(transport=_SteppedTransport(self, as_httpx_transport(self.simulator)))
-        self.enrolment = self._enrolment()
-
-    def _enrolment(self) -> Enrolment:
-        whop = Whop(
+        self._whop = Whop(
             self._http,
             _FixedKey(),
             base_url="http://127.0.0.1",
@@ -74,21 +94,27 @@ class World:
             clock=lambda: self.now,
             sleep=lambda _seconds: None,
         )
-        addresses = VerifiedAddress(frozenset())
-        return Enrolment(_SteppedUsers(self), _Pool(self), whop, addresses, clock=lambda: self.now)
+        users, pool, clock = _SteppedUsers(self), _Pool(self), lambda: self.now
+        self.enrolment = Enrolment(users, pool, self._whop, VerifiedAddress(frozenset()), reuse=reuse, clock=clock)
+        clean_up = CleanUp(users, self._whop, Told(), policy, clock=clock)
+        self._syncing = Syncing(users, pool, self.enrolment, self._whop, clean_up, Told(), pool_id=POOL, clock=clock)
 
-    def add_user(self, sub: str, email: str) -> UserRef:
+    def add_user(self, sub: str, email: str, name: str | None = None) -> UserRef:
         """A confirmed user of the pool."""
-        self.people[sub] = PoolUser(sub=sub, email=email, email_verified=True, name=None, providers=())
+        self.people[sub] = PoolUser(sub=sub, email=email, email_verified=True, name=name, providers=())
         return UserRef(pool_id=POOL, sub=sub, username=sub)
 
     # Running workers
 
     def run(self, *users: UserRef) -> None:
-        """One worker for each of ``users``, interleaved as decided, until each has ended."""
-        workers = {f"worker {number}": greenlet(self._work) for number, user in enumerate(users)}
-        for (name, worker), user in zip(list(workers.items()), users, strict=True):
-            self._resume(workers, name, worker, user)
+        """One enrolment for each of ``users``, interleaved as decided, until each has ended."""
+        self.run_together(*((self.enrol, user) for user in users))
+
+    def run_together(self, *tasks: tuple[Callable[[UserRef], None], UserRef]) -> None:
+        """One worker for each of ``tasks``, interleaved as decided, until each has ended."""
+        workers = {f"worker {number}": greenlet(self._work) for number, _ in enumerate(tasks)}
+        for (name, worker), (task, user) in zip(list(workers.items()), tasks, strict=True):
+            self._resume(workers, name, worker, task, user)
         while workers:
             options = (*workers, *(("a lease passes",) if self._disturbances else ()))
             choice = self._decide(options)
@@ -103,12 +129,32 @@ class World:
         if worker.dead:
             del workers[name]
 
-    def _work(self, user: UserRef) -> None:
+    def _work(self, task: Callable[[UserRef], None], user: UserRef) -> None:
         self._pause()
         try:
-            self.enrolment.enrol(user, deadline=Deadline(3))
+            task(user)
         except (Crash, *REPORTED):
             return  # What counts is what a worker leaves behind.
+
+    def enrol(self, user: UserRef) -> None:
+        """What a first token does."""
+        try:
+            self.enrolment.enrol(user, deadline=Deadline(3))
+        except LostToDeletion:
+            self._undelivered.append(user)
+            raise
+
+    def sync(self, user: UserRef) -> None:
+        """What a message does; it is delivered again unless this returns."""
+        self._undelivered.append(user)
+        self._syncing.sync(SyncMessage(user, Source.CHANGE), deadline=Deadline(8))
+        self._undelivered.remove(user)
+
+    def delete(self, user: UserRef) -> None:
+        """The user is deleted in the pool, and a message tells of it."""
+        self.people.pop(user.sub, None)
+        self._pause()
+        self.sync(user)
 
     def _pause(self) -> None:
         current = greenlet.getcurrent()
@@ -135,11 +181,28 @@ class World:
 
     def settle(self, *users: UserRef) -> None:
         """What happens afterwards: each user is tried again, after a wait that every passing obstacle outlasts."""
+        self._settle(lambda: users, self.enrol)
+
+    def settle_by_messages(self, *users: UserRef) -> None:
+        """The same by the queue: messages that were not handled come again, and reconcile sends its own.
+
+        Reconcile sends none about a tombstone that says that the clean-up is done.
+        """
+
+        def told_of() -> tuple[UserRef, ...]:
+            undelivered, self._undelivered = self._undelivered, []
+            records = [(user, self.users.get(user)) for user in users]
+            open_ = [user for user, record in records if record is None or record.cleaned_at is None]
+            return (*undelivered, *open_)
+
+        self._settle(told_of, self.sync)
+
+    def _settle(self, users: Callable[[], Iterable[UserRef]], task: Callable[[UserRef], None]) -> None:
         for _ in range(4):
-            for user in users:
+            for user in users():
                 self.pass_time(3600 + LEASE_SECONDS)
                 try:
-                    self.enrolment.enrol(user, deadline=Deadline(3))
+                    task(user)
                 except REPORTED as error:
                     self.last_error = error
         self.pass_time(100 * LEASE_SECONDS)
@@ -176,6 +239,28 @@ class World:
             assert accounts[0]["email"] == self.people[user.sub].email
             assert self.users.reservations[str(record.whop_user_id)] == (user.pool_id, user.sub)
 
+    def names(self) -> dict[str, str]:
+        """The names that Whop users have in the company."""
+        profiles: Any = self.simulator.dump()["profiles"]
+        return {each["user_id"]: each["name"] for each in profiles if each["account_id"] == COMPANY}
+
+    def check_deleted(self, user: UserRef) -> None:
+        """A tombstone is left, the clean-up is done, and at Whop nothing shows who it was."""
+        record = self.record(user)
+        assert record.status is Status.DELETED, (record, self.last_error)
+        assert record.cleaned_at is not None, (record, self.last_error)
+        assert record.reason is None
+        held = [
+            whop_user for whop_user, holder in self.users.reservations.items() if holder == (user.pool_id, user.sub)
+        ]
+        assert held in ([], [record.whop_user_id])
+        names = self.names()
+        assert set(names.values()) <= {NEUTRAL_NAME}
+        accounts = self.accounts(user)
+        assert self._policy == "keep-account" or accounts == []
+        for account in accounts:
+            assert names[account["owner_id"]] == NEUTRAL_NAME
+
     last_error: Exception | None = None
 
 
@@ -194,6 +279,8 @@ class _Pool:
         self._world = world
 
     def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+        if user.sub not in self._world.people:
+            raise UserGone
         return self._world.people[user.sub]
 
     find = read
@@ -215,6 +302,21 @@ class _SteppedUsers:
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         return self._world.users.holder(whop_user_id)
 
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        return self._disturbed(
+            lambda: self._world.users.take(user, record, seen=seen, holder=holder, held=held, left=left)
+        )
+
     def _disturbed(self, write: Callable[[], Record]) -> Record:
         disturbance = self._world.step(TABLE_DISTURBANCES)
         if disturbance == "refused":
@@ -233,9 +335,11 @@ class _SteppedTransport(httpx.BaseTransport):
         self._inner = inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        creates = request.method == "POST"
-        disturbance = self._world.step(tuple(CREATE_DISTURBANCES) if creates else ())
-        fault = CREATE_DISTURBANCES[disturbance] if disturbance else None
+        if request.method == "GET" and self._world.change_disturbances:
+            return self._inner.handle_request(request)
+        disturbances = CREATE_DISTURBANCES if request.method == "POST" else self._world.change_disturbances
+        disturbance = self._world.step(tuple(disturbances))
+        fault = disturbances[disturbance] if disturbance else None
         if fault is not None:
             self._world.simulator.add_fault(fault)
         response = self._inner.handle_request(request)

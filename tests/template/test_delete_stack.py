@@ -63,13 +63,20 @@ def _pool(**triggers: str) -> dict[str, Any]:
     return {"UserPool": {"Id": "us-east-1_AbCdEfGhI", "LambdaConfig": triggers}}
 
 
-def test_the_trigger_of_the_stacks_own_pool_is_detached_by_one_parameter(
-    cloudformation: CloudFormation, cognito: Cognito
+@pytest.mark.parametrize(
+    "triggers",
+    [
+        {"SignUpTrigger": "attached"},
+        {"SignUpTrigger": "attached", "SignInTrigger": "detached"},
+        {"SignUpTrigger": "detached", "SignInTrigger": "attached"},
+    ],
+    ids=["before there were two", "sign-up", "sign-in"],
+)
+def test_the_triggers_of_the_stacks_own_pool_are_detached_by_their_parameters(
+    cloudformation: CloudFormation, cognito: Cognito, triggers: dict[str, str]
 ) -> None:
     (formation, stack), (idp, pool) = cloudformation, cognito
-    stack.add_response(
-        "describe_stacks", _stack("CREATE_COMPLETE", UserPoolId="", SignUpTrigger="attached", Stage="prod")
-    )
+    stack.add_response("describe_stacks", _stack("CREATE_COMPLETE", UserPoolId="", Stage="prod", **triggers))
     stack.add_response(
         "update_stack",
         {},
@@ -79,7 +86,7 @@ def test_the_trigger_of_the_stacks_own_pool_is_detached_by_one_parameter(
             "Parameters": [
                 {"ParameterKey": "UserPoolId", "UsePreviousValue": True},
                 {"ParameterKey": "Stage", "UsePreviousValue": True},
-                {"ParameterKey": "SignUpTrigger", "ParameterValue": "detached"},
+                *({"ParameterKey": name, "ParameterValue": "detached"} for name in triggers),
             ],
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         },
@@ -93,7 +100,7 @@ def test_the_trigger_of_the_stacks_own_pool_is_detached_by_one_parameter(
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"UserPoolId": "", "SignUpTrigger": "detached"},
+        {"UserPoolId": "", "SignUpTrigger": "detached", "SignInTrigger": "detached"},
         {"UserPoolId": "us-east-1_AbCdEfGhI", "SignUpTrigger": "attached"},
     ],
 )

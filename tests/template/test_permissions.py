@@ -148,6 +148,24 @@ def test_cognito_may_call_the_trigger_for_this_pool_of_this_account_only(given: 
     }
 
 
+def test_nobody_but_the_rule_about_changes_may_put_messages_on_the_queue_from_outside() -> None:
+    watching = deployed(WatchCloudTrail="true")
+    assert of_type(deployed(), "AWS::SQS::QueuePolicy") == {}
+    (policy,) = of_type(watching, "AWS::SQS::QueuePolicy").values()
+
+    assert policy["Properties"]["Queues"] == [{"Ref": "SyncQueue"}]
+    assert policy["Properties"]["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "TellOfChanges",
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": QUEUE,
+            "Condition": {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UserChangeRule", "Arn"]}}},
+        }
+    ]
+
+
 def test_every_permission_to_call_a_function_names_its_source(resources: Resources) -> None:
     for permission in of_type(resources, "AWS::Lambda::Permission").values():
         assert permission["Properties"]["SourceArn"]

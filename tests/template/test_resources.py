@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.template.translation import Resources, deployed, of_type, template, translated
+from whop_chat.identity import UserRef
 from whop_chat.reconcile import Order
+from whop_chat.sync_queue import Source, SyncMessage, decode
 
 ON_BOTH = {
     "POWERTOOLS_LOG_LEVEL",
@@ -25,6 +27,7 @@ ENROLMENT = ON_BOTH | {
     "ENROLMENT_EMAIL",
     "ALIAS_EMAIL_TEMPLATE",
     "TRUSTED_PROVIDERS",
+    "EMAIL_REUSE",
     "PROFILE_NAME",
 }
 MINTING = (
@@ -37,7 +40,7 @@ MINTING = (
     }
 )
 SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
-RECONCILING = {name for name in ENROLMENT if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"}
+RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"}
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +263,35 @@ def test_the_pool_announces_sign_ups_until_it_is_detached() -> None:
         "PostConfirmation": {"Ref": "OnSignupFunctionAliaslive"}
     }
     assert _properties(detached, "UserPool")["LambdaConfig"] == {}
+
+
+def test_the_pool_announces_sign_ins_if_the_team_says_so() -> None:
+    both, alone = deployed(SignInTrigger="attached"), deployed(SignInTrigger="attached", SignUpTrigger="detached")
+    function = {"Ref": "OnSignupFunctionAliaslive"}
+
+    assert _properties(both, "UserPool")["LambdaConfig"] == {
+        "PostConfirmation": function,
+        "PostAuthentication": function,
+    }
+    assert _properties(alone, "UserPool")["LambdaConfig"] == {"PostAuthentication": function}
+
+
+def test_changes_are_watched_only_if_the_team_says_so() -> None:
+    assert not {"UserChangeRule", "UserChangeQueuePolicy"} & deployed().keys()
+    assert {"UserChangeRule", "UserChangeQueuePolicy"} <= deployed(WatchCloudTrail="true").keys()
+
+
+def test_a_change_becomes_a_message_about_the_pool_s_user() -> None:
+    given = {"WatchCloudTrail": "true", "UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web"}
+    (target,) = _properties(deployed(**given), "UserChangeRule")["Targets"]
+    template, names = target["InputTransformer"]["InputTemplate"]["Fn::Sub"]
+    body = template.replace("${PoolId}", names["PoolId"]).replace("<sub>", '"0a1b2c3d-4e5f-6789-abcd-ef0123456789"')
+
+    assert target["Arn"] == {"Fn::GetAtt": ["SyncQueue", "Arn"]}
+    assert target["InputTransformer"]["InputPathsMap"] == {"sub": "$.detail.additionalEventData.sub"}
+    sub = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"
+    user = UserRef(pool_id="us-east-1_AbCdEfGhI", sub=sub, username=sub)
+    assert decode(body) == SyncMessage(user, Source.CHANGE)
 
 
 def test_a_named_pool_is_used_and_none_created() -> None:

@@ -77,6 +77,7 @@ class Cloud:
             "ENROLMENT_EMAIL": "verified",
             "ALIAS_EMAIL_TEMPLATE": "",
             "TRUSTED_PROVIDERS": "",
+            "EMAIL_REUSE": "refuse",
             "PROFILE_NAME": "name,given_name+family_name",
             "DELETE_POLICY": "keep-account",
             "TOKEN_USE": "access",

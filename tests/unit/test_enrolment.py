@@ -14,8 +14,18 @@ from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import LEASE_SECONDS, Blocked, Enrolment, EnrolmentInProgress, Link, LostToDeletion, UserDenied
+from whop_chat.enrolment import (
+    LEASE_SECONDS,
+    Blocked,
+    EmailReuse,
+    Enrolment,
+    EnrolmentInProgress,
+    Link,
+    LostToDeletion,
+    UserDenied,
+)
 from whop_chat.identity import UserRef
+from whop_chat.lifecycle import tombstone
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Record, Status
 from whop_chat.whop import (
@@ -46,6 +56,7 @@ class Town:
         self.simulator.add_company(COMPANY)
         self.simulator.add_key("key", company_id=COMPANY)
         self.addresses: Addresses = VerifiedAddress(frozenset())
+        self.reuse: EmailReuse = "refuse"
         self.old_answers: list[httpx.Response] = []
         self.keyless: Exception | None = None
 
@@ -81,7 +92,7 @@ class Town:
             company_field="account_id",
             sleep=lambda _seconds: None,
         )
-        return Enrolment(self.users, self, whop, self.addresses, clock=lambda: self.now)
+        return Enrolment(self.users, self, whop, self.addresses, reuse=self.reuse, clock=lambda: self.now)
 
     def enrol(self, user: UserRef = ANN) -> Link:
         return self.enrolment.enrol(user, deadline=Deadline(3))
@@ -419,6 +430,136 @@ def test_a_conflict_stays_until_somebody_acts(town: Town) -> None:
     assert len(town.creates()) == creates
     town.addresses = AliasAddress("chat+{sub}@team.test")
     assert town.enrol(BEN).created
+
+
+# The address of one who is deleted
+
+
+def deleted(town: Town, *, cleaned: bool = True) -> Link:
+    """The link that Ann had before she was deleted; Ben has her address."""
+    link = town.enrol(ANN)
+    buried = tombstone(town.record(ANN), int(town.now))
+    town.write(dataclasses.replace(buried, cleaned_at=int(town.now) if cleaned else None), ANN)
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    return link
+
+
+def test_the_identity_of_a_deleted_user_goes_to_nobody_by_itself(town: Town) -> None:
+    link = deleted(town)
+    with pytest.raises(Blocked, match="identity_conflict"):
+        town.enrol(BEN)
+    assert town.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
+
+
+def test_where_the_team_says_so_it_is_inherited(town: Town) -> None:
+    town.reuse = "inherit"
+    link = deleted(town)
+    assert town.enrol(BEN) == Link(link.whop_user_id, created=True)
+    assert town.users.reservations == {link.whop_user_id: (POOL, BEN.sub)}
+    left = town.record(ANN)
+    assert (left.status, left.whop_user_id, left.whop_account_id) == (Status.DELETED, None, None)
+    assert left.cleaned_at is not None
+    assert town.enrol(BEN) == Link(link.whop_user_id)
+
+
+def test_it_is_not_inherited_before_the_clean_up_is_done(town: Town) -> None:
+    town.reuse = "inherit"
+    link = deleted(town, cleaned=False)
+    with pytest.raises(Blocked, match="identity_conflict"):
+        town.enrol(BEN)
+    assert town.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
+
+    town.write(dataclasses.replace(town.record(ANN), cleaned_at=int(town.now)), ANN)
+    town.now += 60
+    assert town.enrol(BEN).whop_user_id == link.whop_user_id
+    assert len([account for account in town.accounts() if account["external_id"].endswith(":sub-ben:1")]) == 1
+
+
+@pytest.mark.parametrize("status", [Status.LINKED, Status.DENIED, Status.DISABLED])
+def test_nobody_inherits_from_one_who_is_not_deleted(town: Town, status: Status) -> None:
+    town.reuse = "inherit"
+    link = town.enrol(ANN)
+    town.write(dataclasses.replace(town.record(ANN), status=status), ANN)
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    with pytest.raises(Blocked, match="identity_conflict"):
+        town.enrol(BEN)
+    assert town.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
+
+
+def test_a_clean_up_that_begins_again_while_the_identity_is_inherited_comes_first(town: Town) -> None:
+    town.reuse = "inherit"
+    link = deleted(town)
+    take = town.users.take
+
+    def reopened_meanwhile(*args: Any, **options: Any) -> Record:
+        town.write(dataclasses.replace(town.record(ANN), cleaned_at=None), ANN)
+        return take(*args, **options)
+
+    town.users.take = reopened_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(Blocked, match="identity_conflict"):
+        town.enrol(BEN)
+    assert town.record(BEN).retry_at == town.now + 60
+    assert town.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
+
+
+# By an operator's order
+
+
+def relink(town: Town, user: UserRef = BEN) -> Link:
+    return town.enrolment.relink(user, town.people[user.sub], deadline=Deadline(3))
+
+
+def test_an_operator_can_give_a_whop_user_to_whoever_has_the_address_now(town: Town) -> None:
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    link = town.enrol(ANN)
+    with pytest.raises(Blocked):
+        town.enrol(BEN)
+
+    assert relink(town) == Link(link.whop_user_id, created=True)
+    assert town.users.reservations == {link.whop_user_id: (POOL, BEN.sub)}
+    assert town.enrol(BEN) == Link(link.whop_user_id)
+    with pytest.raises(Blocked, match="identity_conflict"):
+        town.enrol(ANN)
+
+
+def test_what_was_said_of_who_had_it_stands(town: Town) -> None:
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    town.enrol(ANN)
+    town.write(dataclasses.replace(town.record(ANN), status=Status.DENIED), ANN)
+    relink(town)
+    left = town.record(ANN)
+    assert (left.status, left.whop_user_id, left.profile_digest) == (Status.DENIED, None, None)
+
+
+def test_who_had_it_may_have_been_in_another_pool_or_have_no_record(town: Town) -> None:
+    link = town.enrol(ANN)
+    town.users.records[("eu-west-1_Old", "sub-old")] = town.users.records.pop((POOL, ANN.sub))
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    town.users.reservations[link.whop_user_id] = ("eu-west-1_Old", "sub-old")
+    assert relink(town).whop_user_id == link.whop_user_id
+    assert town.users.records[("eu-west-1_Old", "sub-old")].status is Status.BLOCKED
+
+    town.users.reservations[link.whop_user_id] = (POOL, "sub-nobody")
+    del town.users.records[(POOL, BEN.sub)]
+    assert relink(town).whop_user_id == link.whop_user_id
+
+
+def test_an_order_waits_for_a_clean_up_as_well(town: Town) -> None:
+    deleted(town, cleaned=False)
+    with pytest.raises(Blocked, match="identity_conflict"):
+        relink(town)
+
+
+def test_an_order_for_one_who_is_linked_changes_nothing(town: Town) -> None:
+    link = town.enrol(ANN)
+    assert relink(town, ANN) == Link(link.whop_user_id)
+
+
+@pytest.mark.parametrize(("status", "error"), [(Status.DENIED, UserDenied), (Status.DELETED, UserGone)])
+def test_an_order_lets_nobody_in_who_is_shut_out(town: Town, status: Status, error: type[Exception]) -> None:
+    town.write(Record(status=status), BEN)
+    with pytest.raises(error):
+        relink(town)
 
 
 def test_an_existing_person_at_whop_keeps_their_user(town: Town) -> None:

@@ -27,6 +27,7 @@ ENV = {
     "ENROLMENT_EMAIL": "verified",
     "ALIAS_EMAIL_TEMPLATE": "",
     "TRUSTED_PROVIDERS": "",
+    "EMAIL_REUSE": "refuse",
     "PROFILE_NAME": "name,given_name+family_name",
     "DELETE_POLICY": "keep-account",
     "USER_POOL_CLIENT_IDS": "web, mobile",
@@ -38,7 +39,7 @@ ENV = {
     "GROUP_FEATURES": "",
     "RECONCILE_PER_MINUTE": "300",
 }
-ENROLMENT_NAMES = frozenset(list(ENV)[2:13]) | {"SYNC_QUEUE_URL"}
+ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
 
 
 def error_for(**changes: str) -> str:
@@ -62,6 +63,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         enrolment_email="verified",
         alias_email_template="",
         trusted_providers=(),
+        email_reuse="refuse",
         profile_name=(("name",), ("given_name", "family_name")),
         user_pool_client_ids=("web", "mobile"),
         token_use="access",
@@ -82,7 +84,8 @@ def test_every_value_arrives_in_its_own_form() -> None:
         (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (
             ReconcileSettings,
-            {name for name in ENROLMENT_NAMES if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"},
+            {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
+            | {"RECONCILE_PER_MINUTE"},
         ),
     ],
 )
@@ -99,6 +102,12 @@ def test_the_pace_of_reconcile_leaves_first_tokens_their_share(value: str) -> No
         ReconcileSettings.from_env({**ENV, "RECONCILE_PER_MINUTE": value})
 
     assert str(caught.value) == "RECONCILE_PER_MINUTE is not a whole number from 10 to 540"
+
+
+def test_a_policy_for_deletions_is_one_of_two() -> None:
+    assert SyncSettings.from_env(ENV).delete_policy == "keep-account"
+    with pytest.raises(SettingsError, match="DELETE_POLICY is none of keep-account, delete-account"):
+        SyncSettings.from_env({**ENV, "DELETE_POLICY": "delete"})
 
 
 def test_missing_and_malformed_names_are_told_together() -> None:
@@ -138,6 +147,7 @@ def test_missing_and_malformed_names_are_told_together() -> None:
         ("USER_POOL_CLIENT_IDS", " , "),
         ("TOKEN_USE", "access,id"),
         ("PROFILE_NAME", "name++nick"),
+        ("EMAIL_REUSE", "share"),
         ("CHAT_FEATURES", ""),
         ("CHAT_FEATURES", "channels,payments"),
         ("GROUP_FEATURES", "guests"),

@@ -26,7 +26,6 @@ SIGN_UP = event("post_confirmation_sign_up")
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="0a1b2c3d-4e5f-6789-abcd-ef0123456789", username="ada")
 OTHER_SOURCES = [
     "PostConfirmation_ConfirmForgotPassword",
-    "PostAuthentication_Authentication",
     "PreSignUp_SignUp",
     "postconfirmation_confirmsignup",
     "",
@@ -65,6 +64,20 @@ def test_what_the_client_sent_along_is_not_believed() -> None:
     request["request"]["clientMetadata"] = {"sub": "another", "userName": "another", "userPoolId": "another"}
 
     assert announced(request)[0] == [ADA]
+
+
+def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
+    queue, told = Queue(), Told()
+    announce(event("post_authentication"), lambda: queue, told)
+
+    assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN)]
+    assert told.counts == [("SignInEnqueued", {})]
+
+
+def test_a_sign_in_that_cannot_be_announced_is_counted_as_one() -> None:
+    error = AwsError("ServiceUnavailable")
+
+    assert announced(event("post_authentication"), Queue(error))[1].failures == [(error, "SignInNotEnqueued")]
 
 
 @pytest.mark.parametrize("source", OTHER_SOURCES)

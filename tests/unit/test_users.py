@@ -142,6 +142,70 @@ def test_who_holds_a_whop_user_is_known(users: Directory) -> None:
     assert (holder.pool_id, holder.sub) == (ANN.pool_id, ANN.sub)
 
 
+def ann_linked(users: Directory) -> Record:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    return users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+
+
+def taken_by_ben(users: Directory, claim: Record, held: Record | None, left: Record | None) -> Record:
+    return users.take(BEN, linked("user_1"), seen=claim, holder=ANN, held=held, left=left, deadline=AN_HOUR)
+
+
+def test_a_whop_user_can_be_taken_from_who_has_it(users: Directory) -> None:
+    held = ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    left = Record(status=Status.DELETED)
+    record = taken_by_ben(users, claim, held, left)
+
+    assert users.get(BEN, deadline=AN_HOUR) == record
+    after = users.get(ANN, deadline=AN_HOUR)
+    assert after is not None
+    assert after == dataclasses.replace(left, attempt=after.attempt)
+    assert after.attempt not in ("", held.attempt)
+    holder = users.holder("user_1", deadline=AN_HOUR)
+    assert holder is not None
+    assert holder.sub == BEN.sub
+
+
+def test_a_whop_user_can_be_taken_from_one_who_has_no_record(users: Directory) -> None:
+    ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert taken_by_ben(users, claim, None, None).linked_to == "user_1"
+
+
+def test_who_takes_a_whop_user_releases_their_old_one(users: Directory) -> None:
+    held = ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    before = users.link(BEN, linked("user_2"), seen=claim, deadline=AN_HOUR)
+    taken_by_ben(users, before, held, Record(status=Status.DELETED))
+    assert users.holder("user_2", deadline=AN_HOUR) is None
+
+
+def test_nothing_is_taken_from_one_whose_record_has_changed(users: Directory) -> None:
+    held = ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    current = users.put(ANN, held, seen=held, deadline=AN_HOUR)
+    with pytest.raises(Reserved):
+        taken_by_ben(users, claim, held, Record(status=Status.DELETED))
+    assert (users.get(ANN, deadline=AN_HOUR), users.get(BEN, deadline=AN_HOUR)) == (current, claim)
+
+
+def test_nothing_is_taken_from_one_who_does_not_have_it(users: Directory) -> None:
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(Reserved):
+        taken_by_ben(users, claim, None, None)
+    assert users.get(BEN, deadline=AN_HOUR) == claim
+
+
+def test_nothing_is_taken_without_the_claim(users: Directory) -> None:
+    held = ann_linked(users)
+    old = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    users.put(BEN, CLAIM, seen=old, deadline=AN_HOUR)
+    with pytest.raises(Lost):
+        taken_by_ben(users, old, held, Record(status=Status.DELETED))
+    assert users.get(ANN, deadline=AN_HOUR) == held
+
+
 def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: Directory) -> None:
     old = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
     users.put(ANN, CLAIM, seen=old, deadline=AN_HOUR)

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from whop_chat.addresses import Addresses
 from whop_chat.aws import AwsError
@@ -41,6 +41,7 @@ LEASE_SECONDS = 10
 _RELEASE_SECONDS = 0.3
 _UNVERIFIED_RETRY_SECONDS = 60
 _REJECTED_RETRY_SECONDS = 3600
+_RESERVED_RETRY_SECONDS = 60
 # A link that Whop does not know is resolved again, then given a new account: once each in this time.
 _REPAIR_SECONDS = 24 * 3600
 _REPAIRS = 2
@@ -48,6 +49,7 @@ _REPAIRS = 2
 _CREATES = 3
 
 
+EmailReuse = Literal["refuse", "inherit"]
 BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
 
 
@@ -100,6 +102,19 @@ class Directory(Protocol):
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """See `whop_chat.users.Users.holder`."""
 
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        """See `whop_chat.users.Users.take`."""
+
 
 class PoolReader(Protocol):
     """The user pool: `whop_chat.pool_users.PoolUsers`, or one in memory."""
@@ -112,7 +127,11 @@ class PoolReader(Protocol):
 
 
 class Enrolment:
-    """Enrols the users of one pool into one company."""
+    """Enrols the users of one pool into one company.
+
+    ``reuse`` is for a user whose address was that of one who is deleted, so that Whop answers with the same Whop user:
+    it is refused to them, or they inherit it.
+    """
 
     def __init__(
         self,
@@ -121,12 +140,14 @@ class Enrolment:
         whop: Whop,
         addresses: Addresses,
         *,
+        reuse: EmailReuse = "refuse",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
         self._pool = pool
         self._whop = whop
         self._addresses = addresses
+        self._reuse = reuse
         self._clock = clock
 
     def enrol(self, user: UserRef, person: PoolUser | None = None, *, deadline: Deadline) -> Link:
@@ -143,6 +164,18 @@ class Enrolment:
             return Link(record.linked_to)
         self._require_open(record)
         return self._enrol(user, record, person, deadline)
+
+    def relink(self, user: UserRef, person: PoolUser, *, deadline: Deadline) -> Link:
+        """The link of ``user`` to the Whop user of their address, whoever has it: by the order of an operator only.
+
+        Who had it is blocked for ``identity_conflict``, or keeps their own status without it. Raises what `enrol` does.
+        """
+        record = self._users.get(user, deadline=deadline)
+        if record is not None and record.linked_to is not None:
+            return Link(record.linked_to)
+        if record is None or record.status is not Status.BLOCKED:
+            self._require_open(record)
+        return self._enrol(user, record, person, deadline, by_order=True)
 
     def repair(self, user: UserRef, unknown: str, person: PoolUser | None = None, *, deadline: Deadline) -> Link | None:
         """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
@@ -208,10 +241,12 @@ class Enrolment:
         *,
         start: Record | None = None,
         fallback: Record | None = None,
+        by_order: bool = False,
     ) -> Link:
         """Claim, create, link, from the record ``seen``.
 
         ``start`` is what the claim builds on if not that; ``fallback`` is what is written when nothing comes of it.
+        ``by_order`` takes the Whop user from whoever has it.
         """
         address = self._addresses.address(person or self._pool.read(user, deadline=deadline))
         start = start or seen or Record(status=Status.CLAIMED)
@@ -228,11 +263,11 @@ class Enrolment:
                 )
             attempt = _Attempt(self._users, self._whop, user, address, self._now, deadline, fallback)
             with attempt.claimed(start, seen):
-                return self._link(user, attempt)
+                return self._link(user, attempt, by_order=by_order)
         except Lost:
             return self._after_loss(user, deadline)
 
-    def _link(self, user: UserRef, attempt: "_Attempt") -> Link:
+    def _link(self, user: UserRef, attempt: "_Attempt", *, by_order: bool) -> Link:
         try:
             account = attempt.account()
         except WhopRefused as error:
@@ -247,10 +282,37 @@ class Enrolment:
         try:
             attempt.link(account)
         except Reserved:
+            self._take(user, attempt, account, by_order=by_order)
+        return Link(account.user_id, created=True)
+
+    def _take(self, user: UserRef, attempt: "_Attempt", account: Account, *, by_order: bool) -> None:
+        """Take the Whop user from who has it, if that may be; raises `Blocked`."""
+        if self._reuse == "refuse" and not by_order:
             blocked = self._end(user, attempt, "identity_conflict", next_generation=True)
             attempt.forget(account)
             raise blocked from None
-        return Link(account.user_id, created=True)
+        holder = self._users.holder(account.user_id, deadline=attempt.deadline)
+        held = self._users.get(holder, deadline=attempt.deadline) if holder else None
+        try:
+            if holder is None or not _may_be_taken(held, by_order=by_order):
+                raise Reserved
+            attempt.take(account, holder, held, held and self._without_identity(held))
+        except Reserved:
+            # The deletion of who has it may not have arrived, or not be finished.
+            raise self._end(user, attempt, "identity_conflict", retry_in=_RESERVED_RETRY_SECONDS) from None
+
+    def _without_identity(self, held: Record) -> Record:
+        """The record of one whose Whop user is another's now."""
+        left = dataclasses.replace(held, whop_user_id=None, whop_account_id=None, profile_digest=None)
+        if held.status is not Status.LINKED:
+            return left
+        return dataclasses.replace(
+            left,
+            status=Status.BLOCKED,
+            reason="identity_conflict",
+            email_mode=self._addresses.mode,
+            generation=left.generation + 1,
+        )
 
     def _end(
         self,
@@ -400,7 +462,10 @@ class _Attempt:
 
     def link(self, account: Account) -> None:
         """Link the user to ``account`` and reserve its Whop user; raises `Reserved`."""
-        linked = dataclasses.replace(
+        self.record = self._users.link(self._user, self._linked(account), seen=self.record, deadline=self.deadline)
+
+    def _linked(self, account: Account) -> Record:
+        return dataclasses.replace(
             self.settled,
             status=Status.LINKED,
             lease_until=0,
@@ -409,7 +474,18 @@ class _Attempt:
             whop_account_id=account.id,
             profile_digest=None,
         )
-        self.record = self._users.link(self._user, linked, seen=self.record, deadline=self.deadline)
+
+    def take(self, account: Account, holder: UserRef, held: Record | None, left: Record | None) -> None:
+        """As `link`, for a Whop user that ``holder`` has; raises `Reserved` if that has changed."""
+        self.record = self._users.take(
+            self._user,
+            self._linked(account),
+            seen=self.record,
+            holder=holder,
+            held=held,
+            left=left,
+            deadline=self.deadline,
+        )
 
     def forget(self, account: Account) -> None:
         """Take our external id from an account given up; nothing depends on it, as the next generation has another."""
@@ -474,6 +550,16 @@ class _Attempt:
 
     def _write(self, record: Record, seen: Record | None) -> None:
         self.record = self._users.put(self._user, record, seen=seen, deadline=self.deadline)
+
+
+def _may_be_taken(held: Record | None, *, by_order: bool) -> bool:
+    """Whether one whose record is ``held`` can lose their Whop user to another.
+
+    Not before the clean-up after a deletion is done: what is left of it would be done to the heir.
+    """
+    if held is not None and held.status is Status.DELETED:
+        return held.cleaned_at is not None
+    return by_order
 
 
 def _next_generation(record: Record) -> Record:

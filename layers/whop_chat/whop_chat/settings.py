@@ -172,6 +172,7 @@ class EnrolmentSettings(PoolSettings):
     whop_company_field: Literal["account_id", "company_id"] = _setting(
         "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
     )
+    email_reuse: Literal["refuse", "inherit"] = _setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,59 +160,101 @@ class Users:
         """Replace ``seen`` by the linked ``record`` and reserve its Whop user, both or neither.
 
         A Whop user that ``seen`` held before is released. Raises `Lost`, and `Reserved` if another ``sub`` holds the
-        Whop user. A cancelled transaction says little about why, so both items are read again and decide.
+        Whop user. A cancelled transaction says little about why, so the items are read again and decide.
         """
-        if record.whop_user_id is None:
-            raise ValueError("a linked record names its Whop user")
-        record = dataclasses.replace(record, attempt=new_attempt())
-        both = {"TransactItems": self._link_items(user, record, seen), "ClientRequestToken": record.attempt}
-        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
-            try:
-                self._aws.call(DYNAMODB, "TransactWriteItems", both, deadline=deadline)
-            except AwsError as error:
-                if error.code != "TransactionCanceledException":
-                    raise
-                if self._has_landed(user, record, seen, deadline):
-                    return record
-                if not attempts_left:
-                    raise
-            else:
-                return record
-        raise AssertionError("unreachable")
+        return self._link(user, record, seen, user, None, [], deadline)
+
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        """As `link`, for a Whop user that ``holder`` has, whose record ``held`` becomes ``left``: all or nothing.
+
+        Without a record of the holder both are None. Raises `Lost`, and `Reserved` if the reservation or the record of
+        the holder is not what it was.
+        """
+        theirs = []
+        if left is not None:
+            renewed = dataclasses.replace(left, attempt=new_attempt())
+            theirs.append({"Put": self._put(_item(holder, renewed), _still(held))})
+        return self._link(user, record, seen, holder, held, theirs, deadline)
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
         item = self._item(_whop_key(whop_user_id), deadline)
         return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
 
-    def _link_items(self, user: UserRef, record: Record, seen: Record) -> list[Any]:
-        mine = {
-            "ConditionExpression": "attribute_not_exists(pk) OR (#pool = :pool AND #sub = :sub)",
-            "ExpressionAttributeNames": {"#pool": "pool", "#sub": "sub"},
-            "ExpressionAttributeValues": _serialized({":pool": user.pool_id, ":sub": user.sub}),
-        }
+    def _link(
+        self,
+        user: UserRef,
+        record: Record,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        more: list[dict[str, Any]],
+        deadline: Deadline,
+    ) -> Record:
+        """Link in one transaction with ``more``; the Whop user is ``holder``'s or, if that is the user, nobody's."""
+        if record.whop_user_id is None:
+            raise ValueError("a linked record names its Whop user")
+        record = dataclasses.replace(record, attempt=new_attempt())
+        items = [*self._link_items(user, record, seen, holder), *more]
+        transaction = {"TransactItems": items, "ClientRequestToken": record.attempt}
+        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
+            try:
+                self._aws.call(DYNAMODB, "TransactWriteItems", transaction, deadline=deadline)
+            except AwsError as error:
+                if error.code != "TransactionCanceledException":
+                    raise
+                if self._has_landed(user, record, seen, deadline):
+                    return record
+                self._require_held(str(record.whop_user_id), user, holder, held, deadline)
+                if not attempts_left:
+                    raise
+            else:
+                return record
+        raise AssertionError("unreachable")
+
+    def _link_items(self, user: UserRef, record: Record, seen: Record, holder: UserRef) -> list[dict[str, Any]]:
         reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
-        items: list[Any] = [
+        items: list[dict[str, Any]] = [
             {"Put": self._put(_item(user, record), _still(seen))},
-            {"Put": self._put(reservation, mine)},
+            {"Put": self._put(reservation, _held_by(holder, or_nobody=holder == user))},
         ]
         if seen.whop_user_id not in (None, record.whop_user_id):
-            items.append(
-                {"Delete": {"TableName": self._table, "Key": _serialized(_whop_key(seen.whop_user_id)), **mine}}
-            )
+            released = {"TableName": self._table, "Key": _serialized(_whop_key(seen.whop_user_id))}
+            items.append({"Delete": {**released, **_held_by(user, or_nobody=True)}})
         return items
 
     def _has_landed(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> bool:
-        """Whether the cancelled write is there all the same; False if it may be tried again as it is."""
+        """Whether the cancelled write is there all the same; raises `Lost` if somebody else's is."""
         current = self.get(user, deadline=deadline)
         if current is not None and current.attempt == record.attempt:
             return True
         if current is None or current.attempt != seen.attempt:
             raise Lost
-        holder = self.holder(str(record.whop_user_id), deadline=deadline)
-        if holder is not None and (holder.pool_id, holder.sub) != (user.pool_id, user.sub):
-            raise Reserved
         return False
+
+    def _require_held(
+        self, whop_user_id: str, user: UserRef, holder: UserRef, held: Record | None, deadline: Deadline
+    ) -> None:
+        """Raise `Reserved` unless the cancelled write may be tried again as it is."""
+        current = self.holder(whop_user_id, deadline=deadline)
+        if current is None and holder == user:
+            return
+        if current is None or (current.pool_id, current.sub) != (holder.pool_id, holder.sub):
+            raise Reserved
+        if held is not None:
+            record = self.get(holder, deadline=deadline)
+            if record is None or record.attempt != held.attempt:
+                raise Reserved
 
     def _item(self, key: Mapping[str, str], deadline: Deadline) -> dict[str, Any] | None:
         asked = {"TableName": self._table, "Key": _serialized(key), "ConsistentRead": True}
@@ -239,6 +281,16 @@ def _still(seen: Record | None) -> dict[str, Any]:
         "ConditionExpression": "#attempt = :seen",
         "ExpressionAttributeNames": {"#attempt": "attempt"},
         "ExpressionAttributeValues": _serialized({":seen": seen.attempt}),
+    }
+
+
+def _held_by(user: UserRef, *, or_nobody: bool) -> dict[str, Any]:
+    """The condition that a reservation is ``user``'s."""
+    theirs = "(#pool = :pool AND #sub = :sub)"
+    return {
+        "ConditionExpression": f"attribute_not_exists(pk) OR {theirs}" if or_nobody else theirs,
+        "ExpressionAttributeNames": {"#pool": "pool", "#sub": "sub"},
+        "ExpressionAttributeValues": _serialized({":pool": user.pool_id, ":sub": user.sub}),
     }
 
 

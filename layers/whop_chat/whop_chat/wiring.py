@@ -39,7 +39,8 @@ def enrolment_parts(settings: EnrolmentSettings, aws: Aws, http: httpx.Client) -
         company_field=settings.whop_company_field,
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
-    return EnrolmentParts(users, pool, whop, queue, Enrolment(users, pool, whop, addresses(settings)))
+    enrolment = Enrolment(users, pool, whop, addresses(settings), reuse=settings.email_reuse)
+    return EnrolmentParts(users, pool, whop, queue, enrolment)
 
 
 def addresses(settings: PoolSettings) -> Addresses:

@@ -1,0 +1,49 @@
+"""What an operator says of a user: shut out, and let in again. Everything else on the record stays as it is."""
+
+from collections.abc import Callable
+
+from whop_chat.deadline import Deadline
+from whop_chat.enrolment import Directory, EnrolmentInProgress
+from whop_chat.identity import UserRef
+from whop_chat.lifecycle import restored, shut
+from whop_chat.pool_users import UserGone
+from whop_chat.users import Lost, Record, Status
+
+_ATTEMPTS = 5
+
+
+def deny(users: Directory, user: UserRef, *, deadline: Deadline) -> None:
+    """Shut ``user`` out, whether they have been here or not; an enrolment under way loses its claim.
+
+    Raises `whop_chat.pool_users.UserGone` for one who is deleted, `whop_chat.enrolment.EnrolmentInProgress` if others
+    keep writing the record, `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
+    """
+    _rewrite(users, user, lambda seen: shut(seen or Record(status=Status.CLAIMED), Status.DENIED), deadline)
+
+
+def allow(users: Directory, user: UserRef, *, deadline: Deadline) -> None:
+    """Take a denial back; who is not denied stays as they are.
+
+    What was there before comes back, also if the pool has disabled the user meanwhile: let a sync follow.
+
+    Raises what `deny` raises.
+    """
+    _rewrite(users, user, lambda seen: restored(seen) if seen and seen.status is Status.DENIED else seen, deadline)
+
+
+def _rewrite(
+    users: Directory, user: UserRef, change: Callable[[Record | None], Record | None], deadline: Deadline
+) -> None:
+    for _ in range(_ATTEMPTS):
+        seen = users.get(user, deadline=deadline)
+        if seen is not None and seen.status is Status.DELETED:
+            raise UserGone
+        wanted = change(seen)
+        if wanted is None or wanted == seen:
+            return
+        try:
+            users.put(user, wanted, seen=seen, deadline=deadline)
+        except Lost:
+            continue
+        return
+    raise EnrolmentInProgress
