@@ -1,5 +1,5 @@
 # GNU make and a Python 3.13 are all this needs. Everything that it installs stays in .venv/, everything that it builds
-# in .aws-sam/ and .local/; `make clean` removes the three.
+# in .aws-sam/ and .local/; `make clean` removes the three (and what `make bench` installs for Node).
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -9,6 +9,8 @@ SHELL := /bin/sh
 # what Lambda has), so each has an environment of its own, made from its own lock.
 ENVIRONMENTS := dev sam emulator lambda
 READY := $(ENVIRONMENTS:%=.venv/%/.ready)
+# What only `make bench` needs: the Lambda runtime, and the packages of the contestant with everything included.
+BENCH := bench peer
 DEV := .venv/dev/bin/python
 SAM := .venv/sam/bin/python -m samcli
 
@@ -62,8 +64,18 @@ build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=arm64
 	@$(OFFLINE) $(SAM) build --parameter-overrides Architecture=$(ARCH)
 
 .PHONY: bench
-bench: .venv/dev/.ready ## what it costs, as ratios to peers in the same run
+bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as ratios to peers in the same run
+	@$(if $(NODE),$(MAKE) --no-print-directory bench/node/node_modules/.ready,echo 'no node and npm here: Node does not take part')
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.verification
+	@$(OFFLINE) $(DEV) -m bench $(ARGS)
+
+NODE = $(and $(shell command -v node),$(shell command -v npm))
+
+# The lock has the hash of each package. Nothing of a package runs at its installation.
+bench/node/node_modules/.ready: bench/node/package-lock.json
+	@echo "installing bench/node/node_modules"
+	@cd bench/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 .PHONY: scale
 scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in a minute (ARGS="--help")
@@ -73,13 +85,17 @@ scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)
 
+.PHONY: manage
+manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials: ARGS="--stack NAME COMMAND ..."
+	@env -u AWS_EC2_METADATA_DISABLED $(DEV) -m manage $(ARGS)
+
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack: STACK=name; the user pool, if it made one, stays
 	@.venv/sam/bin/python tools/delete_stack.py "$(STACK)"
 
 .PHONY: clean
 clean: ## remove everything that was installed or built
-	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------- environments
@@ -91,7 +107,7 @@ environments:
 
 # The stamp is written last and holds the clone's folder: after an interrupted installation, in a moved clone, or when
 # the Python is gone, the environment is made anew. SAM is kept from asking the package index for a newer SAM each week.
-$(foreach env,$(ENVIRONMENTS) lock,$(shell \
+$(foreach env,$(ENVIRONMENTS) $(BENCH) lock,$(shell \
 	[ -x .venv/$(env)/bin/python ] && [ "$$(cat .venv/$(env)/.ready 2>/dev/null)" = "$(CURDIR)" ] || rm -f .venv/$(env)/.ready))
 
 .venv/%/.ready: requirements/%.txt
@@ -116,4 +132,6 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
 	$(LOCK) $(LAYER).in -o $(LAYER).txt
+	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt
+	$(LOCK) requirements/peer.in -c $(LAYER).txt -o requirements/peer.txt
 	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt

@@ -43,7 +43,10 @@ def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProv
         cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
     pool, function = outputs["UserPoolId"], outputs["OnSignupFunctionArn"]
     if function in cognito.describe_user_pool(UserPoolId=pool)["UserPool"].get("LambdaConfig", {}).values():
-        raise StillAttached(f"User pool {pool} still names {function} as a trigger; detach it first.")
+        raise StillAttached(
+            f"User pool {pool} still names {function} as a trigger. Detach it first:\n"
+            f'make manage ARGS="--stack {stack} detach"'
+        )
 
 
 def _with_triggers_detached(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":

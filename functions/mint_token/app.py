@@ -1,31 +1,45 @@
 """POST /chat/token and GET /health."""
 
 import os
-from datetime import timedelta
-from typing import Any
 
+from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
-from whop_chat.cognito import TokenVerifier
-from whop_chat.http_api import HttpApi
+from whop_chat.head_start import HeadStart
 from whop_chat.key_set import KeySet, http_fetch
-from whop_chat.minting import Minting
-from whop_chat.observability import observer
-from whop_chat.scopes import ScopePolicy
 from whop_chat.settings import AwsSettings, MintSettings
-from whop_chat.transport import bounded_client
+from whop_chat.transport import HttpClient
 from whop_chat.user_pool import jwks_url
-from whop_chat.wiring import enrolment_parts
+
+_settings = MintSettings.from_env(os.environ)
+_aws_settings = AwsSettings.from_env(os.environ)
+_http = HttpClient()
+_aws = Aws(_http, _aws_settings)
+_api_key = ApiKey(_aws, _settings.whop_secret_arn)
+_key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
+_head_start = HeadStart(
+    lambda deadline: _key_set.prefetch(deadline=deadline), lambda deadline: _api_key.current(deadline=deadline)
+)
+
+# Imported while the two answers are on their way.
+from datetime import timedelta  # noqa: E402
+from typing import Any  # noqa: E402
+
+from whop_chat.cognito import TokenVerifier  # noqa: E402
+from whop_chat.http_api import HttpApi  # noqa: E402
+from whop_chat.minting import Minting  # noqa: E402
+from whop_chat.observability import observer  # noqa: E402
+from whop_chat.scopes import ScopePolicy  # noqa: E402
+from whop_chat.wiring import enrolment_parts  # noqa: E402
 
 
-def _compose(settings: MintSettings, aws: AwsSettings) -> HttpApi:
-    http = bounded_client()
-    parts = enrolment_parts(settings, Aws(http, aws), http)
+def _compose(settings: MintSettings) -> HttpApi:
+    parts = enrolment_parts(settings, _aws, _api_key, _http)
     verifier = TokenVerifier(
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         token_use=settings.token_use,
         required_scope=settings.required_scope,
-        key_set=KeySet(http_fetch(http, jwks_url(settings.user_pool_id, aws.endpoint))),
+        key_set=_key_set,
     )
     minting = Minting(
         verifier,
@@ -45,7 +59,8 @@ def _compose(settings: MintSettings, aws: AwsSettings) -> HttpApi:
 
 
 _observer = observer()
-_api = _compose(MintSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
+_api = _compose(_settings)
+_head_start.wait()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

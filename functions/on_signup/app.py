@@ -10,14 +10,14 @@ from whop_chat.observability import observer
 from whop_chat.settings import AwsSettings, SignUpSettings
 from whop_chat.sign_up import announce
 from whop_chat.sync_queue import SyncQueue
-from whop_chat.transport import bounded_client
+from whop_chat.transport import HttpClient
 
 
 @functools.cache
 def _queue() -> SyncQueue:
     """Made at the first call, inside what `announce` catches, not at import, where a failure would fail the sign-up."""
     settings = SignUpSettings.from_env(os.environ)
-    aws = Aws(bounded_client(), AwsSettings.from_env(os.environ))
+    aws = Aws(HttpClient(), AwsSettings.from_env(os.environ))
     return SyncQueue(aws, settings.sync_queue_url)
 
 

@@ -10,7 +10,7 @@ from whop_chat.pool_users import PoolUsers
 from whop_chat.reconcile import NotAnOrder, Order, Reconcile
 from whop_chat.settings import AwsSettings, ReconcileSettings
 from whop_chat.sync_queue import SyncQueue
-from whop_chat.transport import bounded_client
+from whop_chat.transport import HttpClient
 from whop_chat.users import Users
 from whop_chat.wiring import addresses
 
@@ -21,7 +21,7 @@ _PAGE_BYTES = 16 * 1024 * 1024
 
 
 def _compose(settings: ReconcileSettings, aws_settings: AwsSettings) -> Reconcile:
-    aws = Aws(bounded_client(), aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
+    aws = Aws(HttpClient(), aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
     return Reconcile(
         PoolUsers(aws, settings.user_pool_id, settings.profile_name),
         Users(aws, settings.users_table),

@@ -1,12 +1,12 @@
 """Cognito user pools: triggers, confirmation, and an update that resets what it is not told."""
 
-import copy
+import json
 from typing import Any
 
-from ministack.core.responses import error_response_json
+from ministack.core.responses import error_response_json, json_response
 from ministack.services import cognito, lambda_svc
-from ministack.services.cloudformation import provisioners
 
+from local.emulator import pool_updates
 from local.emulator.functions import may_invoke
 from local.emulator.patching import Function, wrap
 
@@ -20,7 +20,9 @@ def install() -> None:
     wrap(cognito, "_admin_confirm_sign_up", _confirmed_by_admin)
     wrap(cognito, "_confirm_forgot_password", _password_reset)
     wrap(cognito, "_password_auth_result", _signed_in)
+    wrap(cognito, "_create_user_pool", _with_every_setting)
     wrap(cognito, "_update_user_pool", _reset_what_is_omitted)
+    wrap(cognito, "_pool_out", _without_mfa_settings)
 
 
 def _confirmed_by_code(stock: Function) -> Function:
@@ -158,6 +160,25 @@ def _refusal(code: str, message: str) -> Answer:
     return refusal
 
 
+def _with_every_setting(stock: Function) -> Function:
+    """Stock drops the settings that came last to the API, and tells none of the twofold ones twice.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateUserPool.html
+    """
+
+    def create(data: dict[str, Any]) -> Any:
+        answer: Answer = stock(data)
+        if answer[0] >= 400:
+            return answer
+        pool = cognito._user_pools[json.loads(answer[2])["UserPool"]["Id"]]
+        for name in _NOT_IN_STOCK:
+            pool[name] = data.get(name, pool_updates.DEFAULTS[name])
+        pool.update(pool_updates.with_second_names(pool))
+        return json_response({"UserPool": cognito._pool_out(pool)})
+
+    return create
+
+
 def _reset_what_is_omitted(stock: Function) -> Function:
     """Stock keeps a setting that the update does not name; AWS resets it to its default.
 
@@ -165,6 +186,35 @@ def _reset_what_is_omitted(stock: Function) -> Function:
     """
 
     def update(data: dict[str, Any]) -> Any:
-        return stock({**copy.deepcopy(provisioners._COGNITO_USER_POOL_UPDATABLE), **data})
+        refusal = pool_updates.refusal(data)
+        if refusal:
+            return _refusal("InvalidParameterException", refusal)
+        settings = pool_updates.settings(data)
+        answer: Answer = stock({**data, **settings})
+        if answer[0] < 400:
+            pool = cognito._user_pools[data["UserPoolId"]]
+            pool.update({name: settings[name] for name in _NOT_IN_STOCK}, Name=data.get("PoolName", pool["Name"]))
+        return answer
 
     return update
+
+
+def _without_mfa_settings(stock: Function) -> Function:
+    """Stock shows in DescribeUserPool what on AWS only GetUserPoolMfaConfig shows.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html
+    """
+
+    def out(pool: Pool) -> Pool:
+        return {name: value for name, value in stock(pool).items() if name not in _MFA_SETTINGS}
+
+    return out
+
+
+_NOT_IN_STOCK = ("IssuerConfiguration", "KeyConfiguration")
+_MFA_SETTINGS = (
+    "EmailMfaConfiguration",
+    "SmsMfaConfiguration",
+    "SoftwareTokenMfaConfiguration",
+    "WebAuthnConfiguration",
+)

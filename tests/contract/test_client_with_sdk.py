@@ -18,6 +18,7 @@ from whop_sdk.environment import WhopEnvironment
 from local.whop_simulator import Fault, Readings, Simulator, as_httpx_transport
 from local.whop_simulator.readings import choices
 from local.whop_simulator.versions import SDK_PIN
+from tests.over_httpx import OverHttpx
 from tests.template.translation import template
 from whop_chat.deadline import Deadline
 from whop_chat.whop import Account, UserToken, Whop, WhopError
@@ -32,6 +33,8 @@ type Differences = Mapping[str, str]
 
 _TELEMETRY = "the SDK tells Whop what it runs on"
 EVERYWHERE: Differences = {
+    "header connection": "keep-alive is what HTTP/1.1 does unasked (RFC 9112, section 9.3)",
+    "header user-agent": "we say who we are, the SDK says httpx",
     "header accept": "we ask for JSON, the SDK for anything",
     "header accept-encoding": "we cap what arrives, so nothing may unpack to more",
     "header x-fern-language": _TELEMETRY,
@@ -41,18 +44,15 @@ EVERYWHERE: Differences = {
     "header x-fern-sdk-version": _TELEMETRY,
 }
 _NOT_IN_THE_SDK = "documented at Whop (Enroll subaccounts), unknown to the SDK: only its extra parameters carry it"
-_LENGTH = "follows from the body"
 MINT_TOKEN: Differences = {
     "body expires_at": "we send whole seconds, the SDK microseconds",
-    "header content-length": _LENGTH,
 }
 CREATE_ACCOUNT: Differences = {
     "body external_id": _NOT_IN_THE_SDK,
-    "header content-length": _LENGTH,
     "header idempotency-key": "ours belongs to one enrolment; the SDK has one for a whole client, or extra headers",
 }
 FIND_ACCOUNTS: Differences = {"query external_id": _NOT_IN_THE_SDK}
-CLEAR_EXTERNAL_ID: Differences = {"body external_id": _NOT_IN_THE_SDK, "header content-length": _LENGTH}
+CLEAR_EXTERNAL_ID: Differences = {"body external_id": _NOT_IN_THE_SDK}
 
 
 class _Key:
@@ -69,7 +69,7 @@ class _Key:
 def make_ours(transport: httpx.BaseTransport, key: str, **changes: Any) -> Whop:
     settings: dict[str, Any] = {"api_version": API_VERSION, "company_field": "account_id"} | changes
     return Whop(
-        httpx.Client(transport=transport),
+        OverHttpx(transport),
         _Key(key),
         base_url=HOST,
         company_id=COMPANY,
@@ -102,12 +102,12 @@ def sent(make: Callable[[httpx.BaseTransport, str], Any], call: Callable[[Any], 
 
 
 def parts(request: httpx.Request) -> dict[str, object]:
-    """A request taken apart, each part under its name."""
+    """A request taken apart, each part under its name; not its length, which follows from how the body is written."""
     body: dict[str, object] = json.loads(request.content or b"{}")
     return (
         {"method": request.method, "path": request.url.raw_path.partition(b"?")[0]}
         | {f"query {name}": request.url.params.get_list(name) for name in request.url.params}
-        | {f"header {name}": request.headers.get_list(name) for name in request.headers}
+        | {f"header {name}": request.headers.get_list(name) for name in request.headers if name != "content-length"}
         | {f"body {name}": value for name, value in body.items()}
     )
 

@@ -1,8 +1,11 @@
 """The deployed stacks that the end-to-end tests share, and how the tests look into them."""
 
 import json
+import os
 import re
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -178,11 +181,8 @@ def deploy_on_own_pool(cloud: LocalStack, first: Deployment, confidential: Confi
     }
     deployment = deploy_again(cloud, first, "own-pool", parameters)
     cloud.put_api_key(deployment, make_key(cloud, confidential))
-    cloud.cognito.update_user_pool(
-        UserPoolId=pool_id,
-        AutoVerifiedAttributes=["email"],
-        LambdaConfig={"PostConfirmation": deployment["OnSignupFunctionArn"]},
-    )
+    attached = manage(cloud, deployment.name, "attach", pool_id, "--yes")
+    assert attached.returncode == 0, attached.stderr
     apps = {
         name: TeamApp(cloud, deployment, confidential, pool_id=pool_id, client_id=client)
         for name, client in clients.items()
@@ -253,6 +253,22 @@ def _machine(cloud: LocalStack, pool_id: str) -> tuple[str, str]:
         AllowedOAuthFlowsUserPoolClient=True,
     )["UserPoolClient"]
     return client["ClientId"], client["ClientSecret"]
+
+
+def manage(cloud: LocalStack, stack: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What ``python -m manage`` does with a stack, its answer as JSON."""
+    here = {"AWS_ENDPOINT_URL": cloud.emulator_url, "AWS_REGION": REGION, "NO_PROXY": "127.0.0.1"}
+    nobody_s = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return subprocess.run(
+        [sys.executable, "-m", "manage", "--stack", stack, "--json", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **FAKE_KEYS, **here, **nobody_s},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def machine_token(cloud: LocalStack, own_pool: OwnPool, confidential: Confidential) -> str:

@@ -13,6 +13,7 @@ from greenlet import greenlet
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import Told
 from whop_chat.addresses import VerifiedAddress
@@ -83,7 +84,7 @@ class World:
         self._policy = policy
         self._undelivered: list[UserRef] = []
         self.change_disturbances = change_disturbances or {}
-        self._http = httpx.Client(transport=_SteppedTransport(self, as_httpx_transport(self.simulator)))
+        self._http = OverHttpx(_SteppedTransport(self, as_httpx_transport(self.simulator)))
         self._whop = Whop(
             self._http,
             _FixedKey(),

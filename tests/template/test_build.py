@@ -120,14 +120,15 @@ def test_the_layer_is_the_package_and_what_it_needs_and_nothing_for_developers(b
     layer = built / "WhopChatLayer"
     names = {path.name.split("-")[0].split(".")[0] for path in (layer / "python").iterdir()} - {"__pycache__"}
 
-    assert [path.name for path in layer.iterdir()] == ["python"]
-    assert {"whop_chat", "aws_lambda_powertools", "httpx", "aws_sdk_signers", "cryptography"} <= names
-    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "local", "tests", "whop_simulator", "bin", "pip"}
+    assert {path.name for path in layer.iterdir()} == {"python", "ca-certificates"}
+    assert {"whop_chat", "aws_lambda_powertools", "httpcore", "cryptography"} <= names
+    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "httpx"}
+    assert not names & {"local", "tests", "whop_simulator", "bin", "pip"}
 
 
 # Each costs every cold start tens of milliseconds; boto3 the most, and it is there to be had in the runtime.
 # (Powertools imports botocore itself, to name itself in its user agent; that is a millisecond.)
-HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk"}
+HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk", "asyncio"}
 
 
 @pytest.mark.parametrize(("logical_id", "module"), FUNCTIONS.items())
@@ -144,6 +145,21 @@ def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: s
     )
 
     assert HEAVY.isdisjoint(json.loads(done.stdout))
+
+
+def test_the_package_finds_the_directory_of_roots_beside_it(built: Path) -> None:
+    """With the bundle, every root would have been read by now."""
+    layer = built / "WhopChatLayer"
+    script = "from whop_chat import transport; print(transport._CA_DIRECTORY, transport._tls().cert_store_stats())"
+    done = subprocess.run(
+        [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
+        env={"PYTHONPATH": str(layer / "python")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == f"{layer / 'ca-certificates'} {{'x509': 0, 'crl': 0, 'x509_ca': 0}}".split()
 
 
 def test_the_package_is_whole(built: Path) -> None:

@@ -21,7 +21,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(build, "ROOT", tmp_path)
     monkeypatch.setattr(build, "PACKAGE", tmp_path / "layers" / "whop_chat" / "whop_chat")
     monkeypatch.setattr(build, "LOCK", tmp_path / "layers" / "whop_chat" / "requirements.txt")
-    monkeypatch.setattr(build, "__file__", str(tmp_path / "tools" / "build" / "build.py"))
+    monkeypatch.setattr(build, "RECIPE", [tmp_path / "tools" / "build" / "build.py"])
     return tmp_path
 
 

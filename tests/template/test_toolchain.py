@@ -1,5 +1,6 @@
 """The locks, the search for Python, and the stages."""
 
+import json
 import os
 import re
 import subprocess
@@ -31,6 +32,20 @@ def test_a_lock_names_versions_and_hashes_and_no_place_to_get_them(lock: Path) -
     assert not re.search(r"://|index-url|find-links| @ |/(home|root|Users|opt|tmp)/", lock.read_text())
 
 
+def test_the_node_lock_names_versions_and_hashes_and_no_place_to_get_them() -> None:
+    folder = ROOT / "bench" / "node"
+    lock = json.loads((folder / "package-lock.json").read_text())
+    packages = {name: each for name, each in lock["packages"].items() if name}
+
+    assert packages
+    assert all(each["integrity"].startswith("sha512-") for each in packages.values())
+    assert not [name for name, each in packages.items() if "resolved" in each]
+    assert "://" not in json.dumps([each["version"] for each in packages.values()])
+    wanted = json.loads((folder / "package.json").read_text())
+    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
+        assert packages[f"node_modules/{name}"]["version"] == version
+
+
 def test_what_is_compiled_is_pinned_for_every_processor() -> None:
     """A lock holds the hashes of all files of a version; cryptography and cffi have wheels for each processor."""
     layer = _pins(LAYER_LOCK)
@@ -43,6 +58,17 @@ def test_the_tests_run_what_the_cloud_runs() -> None:
     dev, layer, runtime = (_pins(lock) for lock in (ROOT / "requirements" / "dev.txt", LAYER_LOCK, _runtime()))
     for package, (version, _) in {**layer, **runtime}.items():
         assert dev[package][0] == version
+
+
+def test_the_benchmark_s_contestants_differ_in_what_they_use_and_not_in_its_version() -> None:
+    requirements = ROOT / "requirements"
+    peer, bench, layer, runtime = map(
+        _pins, (requirements / "peer.txt", requirements / "bench.txt", LAYER_LOCK, _runtime())
+    )
+
+    assert {name: layer[name] for name in peer.keys() & layer} == {name: peer[name] for name in peer.keys() & layer}
+    assert "httpcore" in peer.keys() & layer
+    assert {name: bench[name] for name in runtime} == runtime
 
 
 def _runtime() -> Path:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from moto import mock_aws
 
+from tests.over_httpx import OverHttpx
 from tests.unit import moto_aws, tokens
 from tests.unit.fakes import API_KEY, API_VERSION, COMPANY_ID
 from whop_chat import transport
@@ -118,7 +119,6 @@ def cloud_at_moto(function: str) -> Iterator[Cloud]:
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
         patch.setenv("POWERTOOLS_SERVICE_NAME", function)
-        client = httpx.Client(transport=httpx.MockTransport(cloud.internet))
-        patch.setattr(transport, "bounded_client", lambda: client)
-        with client:
-            yield cloud
+        client = OverHttpx(httpx.MockTransport(cloud.internet))
+        patch.setattr(transport, "HttpClient", lambda: client)
+        yield cloud

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import httpx
 
+from tests.over_httpx import OverHttpx
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline
 from whop_chat.enrolment import Enrolment, Link
@@ -177,14 +178,13 @@ def whop_over(
 ) -> Iterator[Whop]:
     """The real client, talking to ``server``."""
     clock = clock or Clock()
-    with httpx.Client(transport=httpx.MockTransport(server)) as http:
-        yield Whop(
-            http,
-            keys or Keys(API_KEY),
-            base_url="https://api.whop.com",
-            company_id=COMPANY_ID,
-            api_version=API_VERSION,
-            company_field=company_field,
-            clock=clock,
-            sleep=clock.advance,
-        )
+    yield Whop(
+        OverHttpx(httpx.MockTransport(server)),
+        keys or Keys(API_KEY),
+        base_url="https://api.whop.com",
+        company_id=COMPANY_ID,
+        api_version=API_VERSION,
+        company_field=company_field,
+        clock=clock,
+        sleep=clock.advance,
+    )

@@ -10,6 +10,7 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.over_httpx import OverHttpx
 from whop_chat.aws import Aws
 from whop_chat.deadline import Deadline
 from whop_chat.settings import AwsSettings
@@ -51,7 +52,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 def aws_at_moto() -> Aws:
     """For use inside `moto.mock_aws`."""
-    return Aws(httpx.Client(transport=httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
+    return Aws(OverHttpx(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
 
 
 def _read(member: dict[str, Any]) -> dict[str, Any]:

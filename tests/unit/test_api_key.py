@@ -7,10 +7,12 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.fakes import Clock
-from tests.unit.moto_aws import AN_HOUR, aws_at_moto
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, aws_at_moto
 from tests.unit.moto_aws import client as sdk_client
 from whop_chat.api_key import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS, ApiKey, NotConfigured
-from whop_chat.aws import AwsError
+from whop_chat.aws import Aws, AwsError
+from whop_chat.deadline import Deadline
+from whop_chat.transport import HttpClient, Request, Response, TransportError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -241,3 +243,24 @@ def test_the_key_is_in_no_description_of_the_object(api_key: ApiKey) -> None:
     key = api_key.current(deadline=AN_HOUR)
 
     assert key not in repr(api_key)
+
+
+def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) -> None:
+    left: list[float] = []
+
+    class Asked(HttpClient):
+        def __init__(self) -> None:
+            pass
+
+        def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+            left.append(deadline.remaining())
+            if len(left) == 1:
+                return Response(200, {}, b'{"SecretString": "first-key"}')
+            raise TransportError("ReadTimeout")
+
+    api_key = ApiKey(Aws(Asked(), SETTINGS, sleep=lambda _seconds: None), "arn", clock=clock)
+    api_key.current(deadline=Deadline(3))
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert api_key.current(deadline=Deadline(3)) == "first-key"
+    assert max(left[1:]) <= 0.5

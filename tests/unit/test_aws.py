@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.credentials import Credentials
 from moto import mock_aws
 
+from tests.over_httpx import OverHttpx
 from tests.unit.fakes import Clock, Server
 from tests.unit.moto_aws import AN_HOUR, client
 from whop_chat.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
@@ -27,7 +28,7 @@ KEY = {"TableName": "users", "Key": {"pk": {"S": "USER#1"}}}
 
 
 def aws_over(server: Callable[[httpx.Request], httpx.Response], settings: AwsSettings = SETTINGS) -> Aws:
-    return Aws(httpx.Client(transport=httpx.MockTransport(server)), settings, sleep=lambda _seconds: None)
+    return Aws(OverHttpx(httpx.MockTransport(server)), settings, sleep=lambda _seconds: None)
 
 
 def get_item(server: Server, deadline: Deadline = AN_HOUR) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Any
 
-import httpx
 import pytest
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import Clock, Keys, Told
 from whop_chat.cleanup import CleanUp, DeletePolicy, Unsettled
@@ -34,7 +34,7 @@ class Town:
         self.simulator.add_key("key", company_id=COMPANY)
         self.told = Told()
         self.whop = Whop(
-            httpx.Client(transport=as_httpx_transport(self.simulator)),
+            OverHttpx(as_httpx_transport(self.simulator)),
             Keys("key"),
             base_url="http://127.0.0.1",
             company_id=COMPANY,

@@ -1,6 +1,7 @@
 """One enrolment at a time, on the simulator; what several do to each other is in tests/protocol."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import NotConfigured
@@ -84,7 +86,7 @@ class Town:
     def enrolment(self) -> Enrolment:
         """A new worker: nothing is remembered from the last one but what the directory and Whop hold."""
         whop = Whop(
-            httpx.Client(transport=httpx.MockTransport(self._answer)),
+            OverHttpx(httpx.MockTransport(self._answer)),
             self,
             base_url="http://127.0.0.1",
             company_id=COMPANY,
@@ -352,8 +354,6 @@ def test_a_conflict_nobody_can_explain_starts_a_new_generation(town: Town) -> No
 
 def forged(**changes: Any) -> Callable[[Town], str]:
     def body(_town: Town) -> str:
-        import json
-
         account = {
             "id": "biz_Other",
             "email": "sub-ann@home.test",
@@ -711,14 +711,72 @@ def test_a_repair_that_leads_nowhere_keeps_the_link(town: Town, obstacle: Callab
     assert town.record().generation == 1
 
 
-def test_a_repair_that_whop_cannot_answer_keeps_the_link_and_counts(town: Town) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("accounts.create", "unreachable", count=2),
+        Fault("accounts.create", "status", status=429, wait=1),
+        Fault("accounts.create", "crash_before"),
+    ],
+    ids=["unreachable", "429", "in flight"],
+)
+def test_a_repair_that_whop_does_not_answer_keeps_the_link_and_does_not_count(town: Town, fault: Fault) -> None:
     link = town.enrol()
     repair(town, link.whop_user_id)
-    town.simulator.add_fault(Fault("accounts.create", "unreachable", count=2))
-    with pytest.raises(WhopUnavailable):
+    town.simulator.add_fault(fault)
+    with pytest.raises((WhopUnavailable, WhopRateLimited, EnrolmentInProgress)):
         repair(town, link.whop_user_id)
     assert town.enrol() == Link(link.whop_user_id)
+    town.now += LEASE_SECONDS
+    repaired = repair(town, link.whop_user_id)
+    assert repaired is not None
+    assert repaired.created
+
+
+def test_a_repair_that_whop_refuses_counts(town: Town) -> None:
+    link = town.enrol()
+    repair(town, link.whop_user_id)
+    town.simulator.add_fault(Fault("accounts.create", "status", status=403))
+    with pytest.raises(WhopForbidden):
+        repair(town, link.whop_user_id)
     assert repair(town, link.whop_user_id) is None
+
+
+def test_a_link_follows_the_users_account_to_another_owner(town: Town) -> None:
+    town.enrol()
+    account = json.loads(forged(id=town.record().whop_account_id)(town))
+    town.simulator.add_fault(Fault("accounts.list", "malformed", body=json.dumps({"data": [account]})))
+    assert repair(town, str(town.record().whop_user_id)) == Link("user_Other")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"parent_account": {"id": "biz_Stranger"}}, {"email": "stranger@home.test"}, {"id": "biz_Other"}]
+)
+def test_a_look_up_follows_no_account_but_exactly_the_one_asked_for(town: Town, changes: dict[str, Any]) -> None:
+    link = town.enrol()
+    account = json.loads(forged(id=town.record().whop_account_id)(town)) | changes
+    town.simulator.add_fault(Fault("accounts.list", "malformed", body=json.dumps({"data": [account]})))
+    assert repair(town, link.whop_user_id) == Link(link.whop_user_id)
+    assert town.record().repairs == 1
+
+
+def test_a_look_up_that_meets_another_users_whop_user_keeps_the_link_and_counts(town: Town) -> None:
+    bens = town.enrol(BEN).whop_user_id
+    link = town.enrol()
+    account = json.loads(forged(id=town.record().whop_account_id, owner={"id": bens})(town))
+    town.simulator.add_fault(Fault("accounts.list", "malformed", body=json.dumps({"data": [account]})))
+    assert repair(town, link.whop_user_id) == Link(link.whop_user_id)
+    repaired = repair(town, link.whop_user_id)
+    assert repaired is not None
+    assert repaired.created
+
+
+def test_a_new_owner_gets_the_users_name_anew(town: Town) -> None:
+    town.enrol()
+    named = dataclasses.replace(town.record(), whop_user_id="user_Before", profile_digest="digest")
+    town.users.link(ANN, named, seen=town.record())
+    repair(town, "user_Before")
+    assert town.record().profile_digest is None
 
 
 # What ends an attempt without settling anything

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from moto import mock_aws
 
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_ledger import MemoryLedger
 from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
 from whop_chat.aws import Aws, AwsError
@@ -125,7 +126,7 @@ def test_a_checkpoint_that_was_repeated_after_it_had_arrived_is_not_lost() -> No
             raise httpx.ReadTimeout("the answer is lost")
         return arrived
 
-    http = httpx.Client(transport=httpx.MockTransport(arrives_without_an_answer))
+    http = OverHttpx(httpx.MockTransport(arrives_without_an_answer))
     ledger = Ledger(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE, POOL)
     written = ledger.save(BEGUN, seen=None, deadline=AN_HOUR)
 

@@ -65,6 +65,27 @@ def test_a_signed_in_user_gets_a_token_at_the_first_request_and_at_the_next(clou
     assert [decode(body) for body in cloud.messages(cloud.queue_url)] == [SyncMessage(ada, Source.FIRST_TOKEN)]
 
 
+def test_keys_and_api_key_are_there_before_the_first_request(cloud: Cloud) -> None:
+    cloud.internet.requests.clear()
+    fresh = load_function("mint_token")
+    asked = [request.url.path for request in cloud.internet.requests]
+    cloud.internet.requests.clear()
+    ask(fresh, "mint_token", token_of(cloud.sign_up("early")))
+
+    assert asked == [f"/{cloud.pool_id}/.well-known/jwks.json"]
+    assert not [request for request in cloud.internet.requests if request.url.path.endswith("jwks.json")]
+
+
+def test_a_function_whose_head_start_fails_starts_all_the_same(
+    cloud: Cloud, function: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHOP_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:none")
+    fresh = load_function("mint_token")
+
+    assert ask(fresh, "health") == (200, {"status": "ok"})
+    assert ask(fresh, "mint_token", token_of(cloud.sign_up("keyless")))[1]["code"] == "not_configured"
+
+
 def test_health_needs_nothing(cloud: Cloud, function: ModuleType) -> None:
     cloud.internet.requests.clear()
 

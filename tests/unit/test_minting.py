@@ -231,6 +231,15 @@ def test_a_claim_that_another_holds_is_waited_for() -> None:
     assert case.clock.now - started == pytest.approx(0.5)
 
 
+def test_a_request_of_ours_at_whop_is_not_waited_for() -> None:
+    """It can take the time of a lease, and asking the table tells nothing new about it."""
+    case = Case(Enrolling(EnrolmentInProgress(at_whop=True), Link("user_Ada")), Tokens("user_Ada"))
+    with pytest.raises(EnrolmentInProgress):
+        case.mint()
+
+    assert len(case.enrolment.enrolled) == 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "longest"), [(3.0, 1.5), (0.55, 0.55), (0.05, 0.0)], ids=["patience", "deadline", "no-time"]
 )

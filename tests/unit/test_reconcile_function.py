@@ -11,6 +11,7 @@ import httpx
 import pytest
 from moto.sqs.models import sqs_backends
 
+from tests.over_httpx import OverHttpx
 from tests.unit import moto_aws
 from tests.unit.cloud import Cloud, cloud_at_moto
 from tests.unit.fakes import Context, event, load_function
@@ -88,8 +89,8 @@ def moto_aws_queue(url: str) -> Any:
 def town() -> Iterator[Town]:
     with cloud_at_moto("reconcile") as cloud, pytest.MonkeyPatch.context() as patch:
         town = Town(cloud)
-        client = httpx.Client(transport=httpx.MockTransport(town.answer))
-        patch.setattr(transport, "bounded_client", lambda: client)
+        client = OverHttpx(httpx.MockTransport(town.answer))
+        patch.setattr(transport, "HttpClient", lambda: client)
         patch.setattr("time.sleep", lambda _seconds: None)
         yield town
 
@@ -153,8 +154,8 @@ def test_a_page_of_users_with_all_that_a_user_may_have_is_read(
             user["Attributes"] += attributes
         return httpx.Response(200, json=listed)
 
-    client = httpx.Client(transport=httpx.MockTransport(laden))
-    monkeypatch.setattr(transport, "bounded_client", lambda: client)
+    client = OverHttpx(httpx.MockTransport(laden))
+    monkeypatch.setattr(transport, "HttpClient", lambda: client)
     report = load().handler(event("reconcile_dry_run"), Context(remaining_millis=900_000))
 
     assert (report.get("outcome"), report["counts"]["seen"]) == ("completed", PEOPLE)

@@ -11,6 +11,7 @@ import pytest
 from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
+from tests.over_httpx import OverHttpx
 from tests.unit import moto_aws
 from tests.unit.fakes import Context, Queue, Told, event, load_function
 from whop_chat import transport
@@ -137,8 +138,8 @@ def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
-    http = httpx.Client(transport=httpx.MockTransport(moto_aws.answer))
-    monkeypatch.setattr(transport, "bounded_client", lambda: http)
+    http = OverHttpx(httpx.MockTransport(moto_aws.answer))
+    monkeypatch.setattr(transport, "HttpClient", lambda: http)
     yield lambda: load_function("on_signup")
     Metrics().clear_metrics()
 

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import httpx
+import httpcore
 import pytest
 
 from tests.unit.fakes import Clock
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.transport import Response, TransportError, bounded_client, exchange
+from whop_chat.transport import HttpClient, Request, Response, TransportError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 MAX_BYTES = 1000
@@ -67,9 +67,8 @@ def sends(*parts: bytes) -> Callable[[socket.socket, Server], None]:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    with bounded_client() as client:
-        yield client
+def client() -> HttpClient:
+    return HttpClient()
 
 
 @contextmanager
@@ -79,8 +78,8 @@ def failing(reason: str) -> Iterator[None]:
     assert caught.value.reason == reason
 
 
-def get(client: httpx.Client, url: str, deadline: Deadline | None = None) -> Response:
-    return exchange(client, httpx.Request("GET", url), deadline=deadline or Deadline(5), max_bytes=MAX_BYTES)
+def get(client: HttpClient, url: str, deadline: Deadline | None = None) -> Response:
+    return client.exchange(Request("GET", url, {}), deadline=deadline or Deadline(5), max_bytes=MAX_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -93,39 +92,39 @@ def get(client: httpx.Client, url: str, deadline: Deadline | None = None) -> Res
     ],
     ids=["length", "chunked", "until-closed", "identity"],
 )
-def test_a_whole_answer_comes_back_with_status_headers_and_body(client: httpx.Client, parts: list[bytes]) -> None:
+def test_a_whole_answer_comes_back_with_status_headers_and_body(client: HttpClient, parts: list[bytes]) -> None:
     with Server(sends(*parts)) as server:
         response = get(client, server.url)
 
     assert (response.status, response.body, response.headers["content-type"]) == (200, b"body", "text/plain")
 
 
-def test_a_redirect_is_an_answer_and_not_an_order(client: httpx.Client) -> None:
+def test_a_redirect_is_an_answer_and_not_an_order(client: HttpClient) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     with Server(sends(moved)) as server:
         assert get(client, server.url).status == 302
 
 
-def test_a_request_is_sent_with_its_headers_and_its_body(client: httpx.Client) -> None:
+def test_a_request_is_sent_with_its_headers_and_its_body(client: HttpClient) -> None:
     with Server(sends(OK + b"Content-Length: 0\r\n\r\n")) as server:
-        request = httpx.Request("POST", server.url, headers={"X-Name": "value"}, content=b"the body")
-        exchange(client, request, deadline=Deadline(5), max_bytes=0)
+        request = Request("POST", server.url, {"X-Name": "value"}, b"the body")
+        client.exchange(request, deadline=Deadline(5), max_bytes=0)
 
     assert server.request.startswith(b"POST / HTTP/1.1\r\n")
     assert b"X-Name: value\r\n" in server.request
 
 
-def test_a_body_up_to_the_cap_is_read(client: httpx.Client) -> None:
+def test_a_body_up_to_the_cap_is_read(client: HttpClient) -> None:
     with Server(sends(OK + b"Content-Length: 1000\r\n\r\n" + b"x" * MAX_BYTES)) as server:
         assert len(get(client, server.url).body) == MAX_BYTES
 
 
-def test_one_byte_more_than_the_cap_is_too_much(client: httpx.Client) -> None:
+def test_one_byte_more_than_the_cap_is_too_much(client: HttpClient) -> None:
     with Server(sends(OK + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001)) as server, failing("BodyTooLarge"):
         get(client, server.url)
 
 
-def test_a_packed_body_is_refused_before_it_is_unpacked(client: httpx.Client) -> None:
+def test_a_packed_body_is_refused_before_it_is_unpacked(client: HttpClient) -> None:
     """A cap on what arrives is none on what it unpacks to; we ask for no packing."""
     packed = b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b"x" * 10)
     with Server(sends(OK + packed)) as server, failing("ContentEncoding"):
@@ -134,7 +133,7 @@ def test_a_packed_body_is_refused_before_it_is_unpacked(client: httpx.Client) ->
     assert b"Accept-Encoding: identity\r\n" in server.request
 
 
-def test_an_endless_body_is_hung_up_on(client: httpx.Client) -> None:
+def test_an_endless_body_is_hung_up_on(client: HttpClient) -> None:
     def endless(connection: socket.socket, server: Server) -> None:
         connection.sendall(OK + b"Connection: close\r\n\r\n")
         while not server.over.is_set():
@@ -147,7 +146,7 @@ def test_an_endless_body_is_hung_up_on(client: httpx.Client) -> None:
         assert server.hung_up.wait(5)
 
 
-def test_a_body_that_drips_ends_at_the_deadline(client: httpx.Client) -> None:
+def test_a_body_that_drips_ends_at_the_deadline(client: HttpClient) -> None:
     clock = Clock()
 
     def drip(connection: socket.socket, _server: Server) -> None:
@@ -160,7 +159,7 @@ def test_a_body_that_drips_ends_at_the_deadline(client: httpx.Client) -> None:
         get(client, server.url, Deadline(3, clock=clock))
 
 
-def test_headers_that_drip_end_at_the_deadline(client: httpx.Client) -> None:
+def test_headers_that_drip_end_at_the_deadline(client: HttpClient) -> None:
     def drip(connection: socket.socket, server: Server) -> None:
         connection.sendall(OK)
         for number in range(40):
@@ -174,7 +173,7 @@ def test_headers_that_drip_end_at_the_deadline(client: httpx.Client) -> None:
 
 
 def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_and_not_a_whole_timeout_longer(
-    client: httpx.Client,
+    client: HttpClient,
 ) -> None:
     clock = Clock()
 
@@ -194,9 +193,7 @@ def test_a_body_that_falls_silent_is_waited_for_until_the_deadline_and_not_a_who
 
 
 @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200", OK + b"Content-Length: 9\r\n\r\nx"], ids=repr)
-def test_a_server_that_never_finishes_its_answer_is_left_at_the_deadline(
-    client: httpx.Client, beginning: bytes
-) -> None:
+def test_a_server_that_never_finishes_its_answer_is_left_at_the_deadline(client: HttpClient, beginning: bytes) -> None:
     def begin(connection: socket.socket, server: Server) -> None:
         connection.sendall(beginning)
         server.over.wait()
@@ -216,12 +213,12 @@ def test_a_server_that_never_finishes_its_answer_is_left_at_the_deadline(
     ],
     ids=["nothing", "half-headers", "half-body", "half-chunks", "no-http"],
 )
-def test_an_answer_that_breaks_off_or_is_none_is_a_failure(client: httpx.Client, parts: list[bytes]) -> None:
+def test_an_answer_that_breaks_off_or_is_none_is_a_failure(client: HttpClient, parts: list[bytes]) -> None:
     with Server(sends(*parts)) as server, failing("RemoteProtocolError"):
         get(client, server.url)
 
 
-def test_a_server_that_is_not_there_is_a_failure(client: httpx.Client) -> None:
+def test_a_server_that_is_not_there_is_a_failure(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -230,15 +227,50 @@ def test_a_server_that_is_not_there_is_a_failure(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, -1])
-def test_without_time_left_nothing_is_sent(client: httpx.Client, seconds: float) -> None:
+def test_without_time_left_nothing_is_sent(client: HttpClient, seconds: float) -> None:
     with Server(sends(OK)) as server, pytest.raises(DeadlineExceeded):
         get(client, server.url, Deadline(seconds))
 
     assert server.request == b""
 
 
-def test_a_connection_is_usable_after_another_one_failed(client: httpx.Client) -> None:
+def test_a_connection_is_usable_after_another_one_failed(client: HttpClient) -> None:
     with Server(sends(OK + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001)) as big, pytest.raises(TransportError):
         get(client, big.url)
     with Server(sends(OK + b"Content-Length: 4\r\n\r\nbody")) as good:
         assert get(client, good.url).body == b"body"
+
+
+def test_all_addresses_of_a_host_share_one_deadline(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    timeouts: list[float] = []
+
+    def connect(_backend: object, _host: str, _port: int, timeout: float, *_: object) -> None:
+        timeouts.append(timeout)
+        clock.advance(min(timeout, 1))
+        raise httpcore.ConnectTimeout
+
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{last}", 80)) for last in range(1, 5)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: found)
+    with failing("ReadTimeout"):
+        get(client, "http://host.test/", Deadline(2.5, clock=clock))
+
+    assert timeouts == [2.5, 1.5, 0.5]
+
+
+def test_the_next_address_is_tried_when_one_refuses(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(sends(OK + b"Content-Length: 0\r\n\r\n")) as server:
+        port = int(server.url.rpartition(":")[2].strip("/"))
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: found)
+        assert get(client, f"http://host.test:{port}/").status == 200
+
+
+def test_a_host_that_is_not_known_is_a_failure(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_args: object, **_kwargs: object) -> None:
+        raise socket.gaierror("not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with failing("ConnectError"):
+        get(client, "http://host.test/")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from moto import mock_aws
 
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
 from whop_chat.aws import Aws, AwsError
@@ -336,7 +337,7 @@ def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response
     def respond(request: httpx.Request) -> httpx.Response:
         return behave(request) if request.headers["X-Amz-Target"].endswith(f".{operation}") else answer(request)
 
-    http = httpx.Client(transport=httpx.MockTransport(respond))
+    http = OverHttpx(httpx.MockTransport(respond))
     return Users(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE)
 
 

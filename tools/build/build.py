@@ -17,11 +17,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.build.ca_directory import write_ca_directory
+
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers" / "whop_chat"
 PACKAGE = LAYER / "whop_chat"
 LOCK = LAYER / "requirements.txt"
 CACHE = ROOT / ".aws-sam" / "layer"
+RECIPE = sorted(Path(__file__).parent.glob("*.py"))
 
 HASH_FILE = "layer.sha256"
 PYTHON = (3, 13)
@@ -33,9 +36,13 @@ NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def build_layer(artifacts: Path, architecture: str) -> None:
-    """Writes `python/` (the locked wheels and the package) into `artifacts`, as Lambda unpacks it to /opt."""
+    """Writes `python/` (the locked wheels and the package) into `artifacts`, as Lambda unpacks it to /opt.
+
+    Beside it `ca-certificates/`, where `whop_chat.transport` looks for the roots.
+    """
     python = artifacts / "python"
     shutil.copytree(dependencies(architecture), python)
+    write_ca_directory(python / "certifi" / "cacert.pem", artifacts / "ca-certificates")
     shutil.copytree(PACKAGE, python / PACKAGE.name, ignore=NOT_SHIPPED)
     compile_all(python / PACKAGE.name, f"/opt/python/{PACKAGE.name}")
 
@@ -56,7 +63,7 @@ def dependencies(architecture: str) -> Path:
 
     Raises CalledProcessError if pip finds no wheel whose hash is in the lock.
     """
-    cached = CACHE / digest([LOCK, Path(__file__)], architecture, sys.version)
+    cached = CACHE / digest([LOCK, *RECIPE], architecture, sys.version)
     if not cached.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
@@ -97,7 +104,7 @@ def compile_all(folder: Path, runtime_folder: str) -> None:
 
 def layer_hash(architecture: str) -> str:
     """What the layer is made of, as one hash: package, lock, recipe and architecture."""
-    return digest([*package_files(), LOCK, Path(__file__)], architecture)
+    return digest([*package_files(), LOCK, *RECIPE], architecture)
 
 
 def package_files() -> Iterator[Path]:

@@ -2,7 +2,7 @@
 # SAM tells a makefile build nothing about the architecture, but it resolves the resource's metadata first: ContextPath
 # there ends in the parameter Architecture, so the makefile that includes this one knows.
 
-BUILD = python3.13 -I tools/build/build.py
+BUILD = python3.13 -Es -m tools.build.build
 TO = --architecture $(ARCHITECTURE) --artifacts "$(ARTIFACTS_DIR)"
 
 build-WhopChatLayer:

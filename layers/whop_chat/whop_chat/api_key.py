@@ -9,8 +9,10 @@ from whop_chat.aws import SECRETS_MANAGER, Aws, AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 
 MAX_AGE_SECONDS = 300.0
-# With a key that Whop refuses, or while Secrets Manager fails, not every request asks for the secret again.
+# With a key that Whop refuses, or with an old key while Secrets Manager fails, not every request asks for the secret.
 ASK_COOLDOWN_SECONDS = 10.0
+# A caller who could go on with the key there is does not wait longer for a newer one.
+_REFRESH_SECONDS = 0.5
 
 
 class NotConfigured(Exception):
@@ -28,27 +30,25 @@ class ApiKey:
         aws: Aws,
         secret_arn: str,
         *,
-        max_age: float = MAX_AGE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._aws = aws
         self._secret_arn = secret_arn
-        self._max_age = max_age
         self._clock = clock
         self._value: str | None = None
         self._read_at = self._asked_in_vain_at = -math.inf
 
     def current(self, *, deadline: Deadline) -> str:
-        """The cached key, at most ``max_age`` seconds old; an older one only while Secrets Manager fails.
+        """The cached key, at most `MAX_AGE_SECONDS` old; an older one only while Secrets Manager fails.
 
         Raises `NotConfigured`, and `whop_chat.aws.AwsError` or `whop_chat.deadline.DeadlineExceeded` if there is no
         key to fall back on.
         """
         if self._value is None:
             return self._read(deadline)
-        if self._clock() - self._read_at >= self._max_age and self._may_ask_again():
+        if self._clock() - self._read_at >= MAX_AGE_SECONDS and self._may_ask_again():
             try:
-                return self._read(deadline)
+                return self._read(deadline.at_most(_REFRESH_SECONDS))
             except (AwsError, DeadlineExceeded):
                 self._asked_in_vain_at = self._clock()
         return self._value

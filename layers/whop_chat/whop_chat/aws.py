@@ -1,26 +1,25 @@
 """Calls to AWS, bounded by the request's deadline like every other call.
 
 DynamoDB, Secrets Manager, SQS and Cognito all take signed JSON (Smithy, "AWS JSON 1.0 and 1.1 protocols"), so one
-client serves the four: AWS's own signer over the HTTP client that is there anyway. The SDK would cost each cold start a
-hundred milliseconds and knows no total deadline; the tests hold this client to what it sends.
+client serves the four, over the HTTP client that is there anyway. The SDK would cost each cold start a hundred
+milliseconds and knows no total deadline; the tests hold this client to what it sends and signs.
 """
 
-import io
 import json
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-
-import httpx
-from aws_sdk_signers import URI, AWSCredentialIdentity, AWSRequest, Field, Fields, SigV4Signer
+from urllib.parse import urlsplit
 
 from whop_chat.deadline import Deadline
 from whop_chat.partitions import dns_suffix
 from whop_chat.settings import AwsSettings
-from whop_chat.transport import Response, TransportError, exchange
+from whop_chat.signature import signed
+from whop_chat.transport import HttpClient, Request, Response, TransportError
 
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _ATTEMPT_SECONDS = 1.0
@@ -34,6 +33,7 @@ _THROTTLED = frozenset(
         "RequestThrottled",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionConflictException",
         "TransactionInProgressException",
     }
 )
@@ -78,7 +78,7 @@ class Aws:
 
     def __init__(
         self,
-        http: httpx.Client,
+        http: HttpClient,
         settings: AwsSettings,
         *,
         attempt_seconds: float = _ATTEMPT_SECONDS,
@@ -90,12 +90,6 @@ class Aws:
         self._attempt_seconds = attempt_seconds
         self._max_bytes = max_bytes
         self._sleep = sleep
-        self._identity = AWSCredentialIdentity(
-            access_key_id=settings.access_key_id,
-            secret_access_key=settings.secret_access_key,
-            session_token=settings.session_token,
-        )
-        self._signer = SigV4Signer()
 
     def call(
         self, service: Service, operation: str, parameters: Mapping[str, Any], *, deadline: Deadline
@@ -117,8 +111,8 @@ class Aws:
     ) -> dict[str, Any]:
         request = self._request(service, operation, json.dumps(parameters).encode())
         try:
-            response = exchange(
-                self._http, request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=self._max_bytes
+            response = self._http.exchange(
+                request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=self._max_bytes
             )
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None
@@ -130,26 +124,26 @@ class Aws:
             raise AwsError("InvalidResponse", operation=operation)
         return answer
 
-    def _request(self, service: Service, operation: str, body: bytes) -> httpx.Request:
-        url = httpx.URL(self._settings.endpoint or self._home(service))
+    def _request(self, service: Service, operation: str, body: bytes) -> Request:
+        settings = self._settings
+        url = settings.endpoint or self._home(service)
         headers = {
+            "Host": urlsplit(url).netloc,
             "Content-Type": f"application/x-amz-json-{service.json_version}",
             "X-Amz-Target": f"{service.target}.{operation}",
         }
-        unsigned = AWSRequest(
-            destination=URI(scheme=url.scheme, host=url.raw_host.decode(), port=url.port, path="/"),
-            method="POST",
-            body=io.BytesIO(body),
-            fields=Fields([Field(name=name, values=[value]) for name, value in headers.items()]),
+        if settings.session_token:
+            headers["X-Amz-Security-Token"] = settings.session_token
+        headers = signed(
+            headers,
+            body,
+            at=datetime.now(UTC),
+            region=settings.region,
+            service=service.name,
+            key_id=settings.access_key_id,
+            secret=settings.secret_access_key,
         )
-        signed = self._signer.sign(
-            request=unsigned,
-            identity=self._identity,
-            properties={"region": self._settings.region, "service": service.name},
-        )
-        return httpx.Request(
-            "POST", url, headers={field.name: field.as_string() for field in signed.fields}, content=body
-        )
+        return Request("POST", url, headers, body)
 
     def _home(self, service: Service) -> str:
         region = self._settings.region

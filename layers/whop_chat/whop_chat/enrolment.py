@@ -11,17 +11,18 @@ A worker whose lease ran out may still have a request in flight. It can do no ha
 and ``external_id`` the same account, and the link needs the claim that the worker no longer holds.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import hmac
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from whop_chat.addresses import Addresses
+from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
@@ -54,9 +55,16 @@ BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_m
 
 
 class EnrolmentInProgress(Exception):
-    """Another attempt for the same user is under way; ask again in ``retry_after`` seconds."""
+    """An attempt for the same user is under way; ask again in ``retry_after`` seconds.
+
+    ``at_whop`` says that it is a request of ours at Whop, and no worker whose claim may end any moment.
+    """
 
     retry_after = 1
+
+    def __init__(self, *, at_whop: bool = False) -> None:
+        super().__init__()
+        self.at_whop = at_whop
 
 
 class UserDenied(Exception):
@@ -182,9 +190,10 @@ class Enrolment:
 
         First the user's account is looked up again, then the next generation gets a new one. A wrong company or key
         makes every user's token a 404, so each happens at most once a day and user, and one that leads nowhere leaves
-        the link as it was; None then.
+        the link as it was; None then, and when both have happened. An attempt that Whop or AWS did not answer does not
+        count.
 
-        Raises what `enrol` raises, except `Blocked`.
+        Raises what `enrol` raises.
         """
         record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to != unknown:
@@ -196,24 +205,36 @@ class Enrolment:
         suspect = dataclasses.replace(record, repairs=repairs + 1, repaired_at=now)
         try:
             if not repairs:
-                return self._look_up_again(user, record, suspect, deadline)
+                return self._look_up_again(user, record, suspect, person, deadline)
             following = _next_generation(suspect)
             return self._enrol(user, record, person, deadline, start=following, fallback=suspect)
         except Blocked:
             return None
 
-    def _look_up_again(self, user: UserRef, record: Record, suspect: Record, deadline: Deadline) -> Link:
-        """The link to whoever owns the user's account now; the one there was if the account is not found."""
+    def _look_up_again(
+        self, user: UserRef, record: Record, suspect: Record, person: PoolUser | None, deadline: Deadline
+    ) -> Link:
+        """The link to whoever owns the user's account now; the one there was if the account is not found, or taken."""
+        address = self._addresses.address(person or self._pool.read(user, deadline=deadline))
         found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
-        owners = [account.user_id for account in found if account.id == record.whop_account_id]
-        linked = dataclasses.replace(suspect, whop_user_id=owners[0] if owners else record.whop_user_id)
+        owners = [
+            account.user_id
+            for account in found
+            if account.id == record.whop_account_id
+            and account.parent_id == self._whop.company_id
+            and address is not None
+            and _is_address_of(account, address)
+        ]
         try:
-            written = self._users.link(user, linked, seen=record, deadline=deadline)
-        except Reserved:
-            raise Blocked("identity_conflict") from None
+            if owners and owners[0] != record.whop_user_id:
+                moved = dataclasses.replace(suspect, whop_user_id=owners[0], profile_digest=None)
+                with contextlib.suppress(Reserved):
+                    self._users.link(user, moved, seen=record, deadline=deadline)
+                    return Link(owners[0])
+            self._users.put(user, suspect, seen=record, deadline=deadline)
         except Lost:
             return self._after_loss(user, deadline)
-        return Link(str(written.whop_user_id))
+        return Link(str(record.whop_user_id))
 
     def _require_open(self, record: Record | None) -> None:
         """Raise unless an attempt may start from ``record``."""
@@ -346,7 +367,7 @@ class Enrolment:
         fallback: Record | None = None,
         deadline: Deadline,
     ) -> Blocked:
-        """Record why the user cannot be enrolled, and return it as the exception to raise."""
+        """Record why the user cannot be enrolled, or ``fallback``; the exception to raise in either case."""
         blocked = dataclasses.replace(
             record,
             status=Status.BLOCKED,
@@ -396,11 +417,16 @@ class _Attempt:
         self.record = Record(status=Status.CLAIMED)
 
     @property
+    def _uncounted(self) -> Record | None:
+        """The fallback of a repair that could not be tried: it is not to cost the user the day."""
+        return self.fallback and dataclasses.replace(self.fallback, repairs=self.fallback.repairs - 1)
+
+    @property
     def settled(self) -> Record:
         """The record once the outcome of the create is known: its key is used up."""
         return dataclasses.replace(self.record, idempotency_key=None, email_digest=None)
 
-    @contextmanager
+    @contextlib.contextmanager
     def claimed(self, start: Record, seen: Record | None) -> Iterator[None]:
         """Hold the claim; an error that settles nothing about the user leaves it open for the next attempt.
 
@@ -414,11 +440,14 @@ class _Attempt:
             raise
         except EnrolmentInProgress:
             # Asking Whop sooner would only add calls.
-            self._release(dataclasses.replace(self.record, lease_until=self.record.key_since + LEASE_SECONDS))
+            waiting = dataclasses.replace(self.record, lease_until=self.record.key_since + LEASE_SECONDS)
+            self._release(self._uncounted or waiting)
             raise
         except Exception as error:
             refused = isinstance(error, WhopRefused) and error.operation == "create_account"
-            self._release(dataclasses.replace(self.settled if refused else self.record, lease_until=0))
+            open_again = dataclasses.replace(self.settled if refused else self.record, lease_until=0)
+            answered = isinstance(error, WhopRefused | WhopInvalidResponse)
+            self._release((self.fallback if answered else self._uncounted) or open_again)
             raise
 
     def _claim(self, start: Record, seen: Record | None) -> None:
@@ -457,7 +486,7 @@ class _Attempt:
         return (
             account.external_id == self._external_id
             and account.parent_id == self._whop.company_id
-            and (account.email or "").casefold() == self._address.casefold()
+            and _is_address_of(account, self._address)
         )
 
     def link(self, account: Account) -> None:
@@ -491,7 +520,7 @@ class _Attempt:
         """Take our external id from an account given up; nothing depends on it, as the next generation has another."""
         try:
             self._whop.clear_external_id(account.id, deadline=self.deadline)
-        except (WhopError, DeadlineExceeded):
+        except (WhopError, AwsError, NotConfigured, DeadlineExceeded):
             pass
 
     @property
@@ -529,7 +558,7 @@ class _Attempt:
             self._write(self._with_new_key(_next_generation(self.record)), self.record)
         elif self._now() - self.record.key_since < LEASE_SECONDS:
             # The first request with this key may still be running.
-            raise EnrolmentInProgress
+            raise EnrolmentInProgress(at_whop=True)
         else:
             self._write(self._with_new_key(self.record), self.record)
         return None
@@ -544,7 +573,7 @@ class _Attempt:
     def _release(self, record: Record) -> None:
         grace = Deadline(max(_RELEASE_SECONDS, self.deadline.remaining()))
         try:
-            self.record = self._users.put(self._user, self.fallback or record, seen=self.record, deadline=grace)
+            self.record = self._users.put(self._user, record, seen=self.record, deadline=grace)
         except (Lost, AwsError, DeadlineExceeded):
             pass  # The error that ended this attempt is the one to report; the lease runs out by itself.
 
@@ -574,6 +603,10 @@ def external_id(user: UserRef, generation: int) -> str:
 def _concerns_the_address(error: WhopRefused) -> bool:
     """Whether Whop refused this user's address; any other refusal is about the key or the call, so about everyone."""
     return error.operation == "create_account" and (error.status == 422 or error.param == "email")
+
+
+def _is_address_of(account: Account, address: str) -> bool:
+    return (account.email or "").casefold() == address.casefold()
 
 
 def _about_the_key(error: WhopError) -> bool:

@@ -25,7 +25,7 @@ from whop_chat.deadline import Deadline
 from whop_chat.jose import Malformed, read_base64url, read_json
 
 if TYPE_CHECKING:
-    import httpx
+    from whop_chat.transport import HttpClient
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 FETCH_SECONDS = 2.0
@@ -211,20 +211,15 @@ class KeySet:
         return self._last_ended + (COOLDOWN_SECONDS if fresh else self._backoff)
 
 
-def http_fetch(client: "httpx.Client", url: str) -> Callable[[Deadline], bytes]:
-    """A fetch for `KeySet` over HTTP: status 200 only, no redirects, at most 64 KiB, done by the deadline.
-
-    Of ``client`` only the connections are used: its default headers and parameters are not sent.
-    """
-    # Here, because httpx is slow to import and a key set from elsewhere does without.
-    import httpx
-
-    from whop_chat.transport import TransportError, exchange
+def http_fetch(client: "HttpClient", url: str) -> Callable[[Deadline], bytes]:
+    """A fetch for `KeySet` over HTTP: status 200 only, no redirects, at most 64 KiB, done by the deadline."""
+    # Here, because HTTP is slow to import and a key set from elsewhere does without.
+    from whop_chat.transport import Request, TransportError
 
     def fetch(deadline: Deadline) -> bytes:
-        request = httpx.Request("GET", url, headers={"accept": "application/json", "accept-encoding": "identity"})
+        request = Request("GET", url, {"Accept": "application/json"})
         try:
-            response = exchange(client, request, deadline=deadline, max_bytes=MAX_DOCUMENT_BYTES)
+            response = client.exchange(request, deadline=deadline, max_bytes=MAX_DOCUMENT_BYTES)
         except TransportError as error:
             raise KeySetError(error.reason) from error
         if response.status != 200:

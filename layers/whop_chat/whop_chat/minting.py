@@ -98,8 +98,8 @@ class Minting:
         while True:
             try:
                 return self._enrolment.enrol(user, deadline=deadline)
-            except EnrolmentInProgress:
-                if min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
+            except EnrolmentInProgress as progress:
+                if progress.at_whop or min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
                 self._sleep(_CLAIM_POLL_SECONDS)
 

@@ -94,8 +94,7 @@ class Observer:
 
 def observer() -> Observer:
     """The observer of this function; its service, namespace and level come from Powertools' own variables."""
-    # They log each URL at INFO, each request at DEBUG.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # It logs each request at DEBUG.
+    logging.getLogger("httpcore").setLevel(logging.WARNING)
     logger = Logger(json_serializer=_line)
     return Observer(logger, Metrics())

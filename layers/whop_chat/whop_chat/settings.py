@@ -12,11 +12,10 @@ from typing import Any, Literal, Self
 
 from whop_chat.profile import name_rule
 from whop_chat.scopes import FEATURE_SCOPES
+from whop_chat.user_pool import LOOPBACK_URL
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
-# Signed calls and secrets go there. A name such as localhost means what a resolver says it means.
-_AWS_ENDPOINT = r"https?://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?/?"
 _ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
 
 
@@ -48,7 +47,8 @@ def _matching(pattern: str, description: str) -> Callable[[str], str]:
 
 
 def _loopback(value: str) -> str | None:
-    return _matching(_AWS_ENDPOINT, "a loopback address")(value) if value else None
+    """Signed calls and secrets go there."""
+    return _matching(LOOPBACK_URL.pattern, "a loopback address")(value) if value else None
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:

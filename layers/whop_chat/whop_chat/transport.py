@@ -1,21 +1,32 @@
 """HTTP exchanges bounded in time and in size.
 
-httpx counts its timeouts for each read, so a peer that sends a byte a second holds a caller for ever. Here the clock of
-one deadline stands behind every read and write on the socket, and a body larger than the cap is not read.
+A timeout counts for each read, so a peer that sends a byte a second holds a caller for ever. Here the clock of one
+deadline stands behind every connection, read and write, and a body larger than the cap is not read. Only the resolver
+has a time-out of its own.
 """
 
-from collections.abc import Iterable
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpcore
-import httpx
 
 from whop_chat.deadline import Deadline
 
-# httpx's own default: a function may be frozen between two calls, and the peer hangs up meanwhile.
+# A function may be frozen between two calls, and the peer hangs up meanwhile.
 _KEEPALIVE_SECONDS = 5.0
+# /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/transport.py.
+_CA_DIRECTORY = Path(__file__).parents[2] / "ca-certificates"
+_FAILURES = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 class TransportError(Exception):
@@ -27,51 +38,69 @@ class TransportError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """A request to an absolute URL of ASCII; host and length are added when it is sent."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response."""
+    """A complete response; the names of its headers are in lower case."""
 
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: bytes
 
 
-def bounded_client() -> httpx.Client:
-    """A client for `exchange`, without proxies, credentials or certificates from the environment."""
-    return httpx.Client(transport=_BoundedTransport(), trust_env=False)
+class HttpClient:
+    """A pool of connections, for any number of threads; it knows no proxy, no cookie, no redirect, no credential."""
 
+    def __init__(self) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=_tls(), keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_BoundedBackend()
+        )
 
-def exchange(client: httpx.Client, request: httpx.Request, *, deadline: Deadline, max_bytes: int) -> Response:
-    """Send ``request`` and read the whole body, without following redirects.
+    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """Send ``request`` and read the whole body of the response.
 
-    Raises `TransportError`, and `whop_chat.deadline.DeadlineExceeded` when there is no time left to start.
-    """
-    request.extensions = {**request.extensions, "timeout": httpx.Timeout(deadline.require()).as_dict()}
-    request.headers["Accept-Encoding"] = "identity"  # A cap on what arrives is none on what it unpacks to.
-    token = _deadline.set(deadline)
-    try:
-        response = client.send(request, stream=True, follow_redirects=False)
+        Raises `TransportError`, and `whop_chat.deadline.DeadlineExceeded` when there is no time left to start.
+        """
+        left = deadline.require()
+        # A cap on what arrives is none on what it unpacks to.
+        headers = {**request.headers, "Accept-Encoding": "identity"}
+        content = request.body if request.method != "GET" else None
+        token = _deadline.set(deadline)
         try:
-            return Response(response.status_code, response.headers, _read(response, max_bytes))
+            with self._pool.stream(
+                request.method,
+                request.url,
+                headers=list(headers.items()),
+                content=content,
+                extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)},
+            ) as answer:
+                return _response(answer, max_bytes)
+        except _FAILURES as error:
+            reason = type(error).__name__
         finally:
-            response.close()
-    except httpx.HTTPError as error:
-        reason = type(error).__name__
-    finally:
-        _deadline.reset(token)
-        client.cookies.clear()  # What one user's answer sets must not go with another's request.
-    # Raised out here: httpx's error holds the request and its Authorization header, and would hang on as the context.
-    raise TransportError(reason)
+            _deadline.reset(token)
+        # Raised out here: what the error remembers of the request would hang on as the context.
+        raise TransportError(reason)
 
 
-def _read(response: httpx.Response, max_bytes: int) -> bytes:
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+def _response(answer: httpcore.Response, max_bytes: int) -> Response:
+    headers = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
+    if headers.get("content-encoding", "identity") != "identity":
         raise TransportError("ContentEncoding")
     body = bytearray()
-    for chunk in response.iter_bytes():
+    for chunk in answer.iter_stream():
         body += chunk
         if len(body) > max_bytes:
             raise TransportError("BodyTooLarge")
-    return bytes(body)
+    return Response(answer.status, headers, bytes(body))
 
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
@@ -88,15 +117,22 @@ def _left(timeout: float | None) -> float | None:
     return left if timeout is None else min(timeout, left)
 
 
-class _BoundedTransport(httpx.HTTPTransport):
-    """httpx offers no way to choose the network backend of its pool, so the pool is replaced by one that has it."""
+def _tls() -> ssl.SSLContext:
+    """Mozilla's roots: from the directory that the build makes, or, where nothing was built, from the bundle."""
+    if _CA_DIRECTORY.is_dir():
+        return ssl.create_default_context(capath=_CA_DIRECTORY)
+    import certifi
 
-    def __init__(self) -> None:
-        context = httpx.create_ssl_context(trust_env=False)
-        super().__init__(verify=context, trust_env=False)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_BoundedBackend()
-        )
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """What ``host`` resolves to; given to ``connect``, a name would have the whole timeout for each of them."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return [str(address[0]) for *_, address in found]
 
 
 class _BoundedBackend(httpcore.SyncBackend):
@@ -108,7 +144,16 @@ class _BoundedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _BoundedStream(super().connect_tcp(host, port, _left(timeout), local_address, socket_options))
+        """Try each address of ``host`` within the deadline, which bounds all but the resolver."""
+        failure: Exception = httpcore.ConnectError("no address")
+        for address in _addresses(host, port):
+            try:
+                stream = super().connect_tcp(address, port, _left(timeout), local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _BoundedStream(stream)
+        raise failure
 
 
 class _BoundedStream(httpcore.NetworkStream):

@@ -8,7 +8,7 @@ from whop_chat.partitions import dns_suffix
 _POOL_ID = re.compile(r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}")
 
 # Literals only: a name such as localhost means what a resolver says it means.
-_LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?")
+LOOPBACK_URL = re.compile(r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?")
 
 
 def issuer(pool_id: str) -> str:
@@ -33,7 +33,7 @@ def jwks_url(pool_id: str, endpoint: str | None) -> str:
     """
     home = issuer(pool_id)
     if endpoint is not None:
-        if _LOOPBACK.fullmatch(endpoint) is None:
+        if LOOPBACK_URL.fullmatch(endpoint) is None:
             raise ValueError("keys are taken from Cognito or from a loopback address, from nowhere else")
         home = f"{endpoint.removesuffix('/')}/{pool_id}"
     return f"{home}/.well-known/jwks.json"

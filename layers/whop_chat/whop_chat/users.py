@@ -148,11 +148,11 @@ class Users:
         try:
             self._aws.call(DYNAMODB, "PutItem", self._put(_item(user, record), _still(seen)), deadline=deadline)
         except AwsError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            # The write may have been repeated after it had arrived; then it is ours that stands there.
+            # The answer may be about a repetition, or be missing: if the write arrived, it is ours that stands there.
             current = self.get(user, deadline=deadline)
             if current is None or current.attempt != record.attempt:
+                if error.code != "ConditionalCheckFailedException":
+                    raise
                 raise Lost from None
         return record
 

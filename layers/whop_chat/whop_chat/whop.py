@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
-from urllib.parse import quote
-
-import httpx
+from urllib.parse import quote, urlencode
 
 from whop_chat.deadline import Deadline
-from whop_chat.transport import Response, TransportError, exchange
+from whop_chat.transport import HttpClient, Request, Response, TransportError
 
+_USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _DEFAULT_WAIT_SECONDS = 10
 _MAX_WAIT_SECONDS = 300
@@ -133,7 +132,7 @@ class Whop:
 
     def __init__(
         self,
-        http: httpx.Client,
+        http: HttpClient,
         api_key: KeySource,
         *,
         base_url: str,
@@ -237,20 +236,19 @@ class Whop:
     ) -> T:
         """The parsed answer of one operation; a 401 is retried with a newer key, an unanswered call once as it is."""
 
+        url = f"{self._base_url}{path}{f'?{urlencode(query)}' if query else ''}"
+        content = b"" if body is None else json.dumps(body).encode()
+        common = {
+            "Accept": "application/json",
+            "Api-Version-Date": self._api_version,
+            "User-Agent": _USER_AGENT,
+            **({} if body is None else {"Content-Type": "application/json"}),
+            **(headers or {}),
+        }
+
         def attempt(key: str) -> T:
-            request = self._http.build_request(
-                method,
-                self._base_url + path,
-                params=query,
-                json=body,
-                headers={
-                    "Authorization": f"Bearer {key}",
-                    "Accept": "application/json",
-                    "Api-Version-Date": self._api_version,
-                    **(headers or {}),
-                },
-            )
-            return self._send(operation, request, parse, deadline)
+            authorized = {"Authorization": f"Bearer {key}", **common}
+            return self._send(operation, Request(method, url, authorized, content), parse, deadline)
 
         self._respect_wait(operation)
         key = self._api_key.current(deadline=deadline)
@@ -272,9 +270,7 @@ class Whop:
         if wait > 0:
             raise WhopRateLimited(operation, _whole_seconds(wait))
 
-    def _send[T](
-        self, operation: Operation, request: httpx.Request, parse: Callable[[Any], T], deadline: Deadline
-    ) -> T:
+    def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         """One repetition when there was no answer: each of our calls is idempotent, keyed, or one more token."""
         try:
             return self._exchange(operation, request, parse, deadline)
@@ -288,11 +284,9 @@ class Whop:
             error.repeated = True
             raise
 
-    def _exchange[T](
-        self, operation: Operation, request: httpx.Request, parse: Callable[[Any], T], deadline: Deadline
-    ) -> T:
+    def _exchange[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         try:
-            response = exchange(self._http, request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
+            response = self._http.exchange(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
         except TransportError as error:
             raise WhopUnavailable(operation, code=error.reason) from None
         if response.status not in (200, 201):
@@ -334,8 +328,7 @@ def _timestamp(moment: datetime) -> str:
 
 
 def _replayed(response: Response) -> bool:
-    header: str = response.headers.get("Idempotent-Replayed", "")
-    return header.lower() == "true"
+    return response.headers.get("idempotent-replayed", "").lower() == "true"
 
 
 def _nothing(_answer: Any) -> None:
@@ -408,9 +401,9 @@ def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value) else None
 
 
-def _wait(headers: httpx.Headers, message: str) -> int:
+def _wait(headers: Mapping[str, str], message: str) -> int:
     """Seconds to wait: the header, else the sentence "Try again in 12 seconds." (Whop, "Rate limits")."""
-    told = re.fullmatch(r"(\d{1,6})", headers.get("Retry-After", "")) or re.search(r"\bin (\d{1,6}) second", message)
+    told = re.fullmatch(r"(\d{1,6})", headers.get("retry-after", "")) or re.search(r"\bin (\d{1,6}) second", message)
     seconds = int(told[1]) if told else _DEFAULT_WAIT_SECONDS
     return min(max(seconds, 1), _MAX_WAIT_SECONDS)
 

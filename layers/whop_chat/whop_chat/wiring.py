@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import httpx
-
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
@@ -11,6 +9,7 @@ from whop_chat.enrolment import Enrolment
 from whop_chat.pool_users import PoolUsers
 from whop_chat.settings import EnrolmentSettings, PoolSettings
 from whop_chat.sync_queue import SyncQueue
+from whop_chat.transport import HttpClient
 from whop_chat.users import Users
 from whop_chat.whop import Whop
 
@@ -26,13 +25,13 @@ class EnrolmentParts:
     enrolment: Enrolment
 
 
-def enrolment_parts(settings: EnrolmentSettings, aws: Aws, http: httpx.Client) -> EnrolmentParts:
+def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http: HttpClient) -> EnrolmentParts:
     """All of them, on one connection pool."""
     users = Users(aws, settings.users_table)
     pool = PoolUsers(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(
         http,
-        ApiKey(aws, settings.whop_secret_arn),
+        api_key,
         base_url=settings.whop_base_url,
         company_id=settings.whop_company_id,
         api_version=settings.whop_api_version,

@@ -1,0 +1,106 @@
+"""One execution environment of a contestant: its process, from the start to what it has cost."""
+
+import contextlib
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bench.lineup import Contestant
+from bench.runtime_api import ContestantFailedError, RuntimeApi
+
+_LOG_TAIL = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """Seconds from the start of the process, and what it has cost by then."""
+
+    seconds: float
+    init_seconds: float
+    """Until it asked for the first event."""
+    cpu_seconds: float
+    peak_mib: float
+
+
+class Instance:
+    """A started contestant."""
+
+    def __init__(self, contestant: Contestant, log: IO[bytes], flags: Sequence[str] = ()) -> None:
+        self._contestant = contestant
+        self._log = log
+        self._api = RuntimeApi(lambda: self._process.poll() is None)
+        program, *arguments = contestant.command
+        self._started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [program, *flags, *arguments],
+            cwd=contestant.folder,
+            env={**contestant.environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+    def first_answer(self, event: bytes) -> FirstAnswer:
+        """The first event, given as soon as the process asks for it."""
+        with self._explained():
+            self._api.wait_until_idle()
+            init = time.perf_counter() - self._started
+            answer, seconds = self._api.invoke(event)
+            first = FirstAnswer(init + seconds, init, self.cpu_seconds(), self.peak_mib())
+            self._check(event, answer)
+        return first
+
+    def invoke(self, event: bytes) -> float:
+        """The seconds that one event takes; on return the process is idle again."""
+        with self._explained():
+            answer, seconds = self._api.invoke(event)
+            self._check(event, answer)
+            self._api.wait_until_idle()
+        return seconds
+
+    def cpu_seconds(self) -> float:
+        """Of all its threads, since the start."""
+        # The clock of another process, as glibc's clock_getcpuclockid(3) makes it; /proc counts in steps of 10 ms.
+        return time.clock_gettime((~self._process.pid << 3) | 2)
+
+    def peak_mib(self) -> float:
+        """The most memory that was resident so far."""
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text())
+        if found is None:
+            raise ContestantFailedError("the process ended")
+        return int(found[1]) / 1024
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        self._api.close()
+
+    def _check(self, event: bytes, answer: bytes) -> None:
+        if not self._contestant.right(event, answer):
+            raise ContestantFailedError(f"a wrong answer: {answer.decode(errors='replace')}")
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says who failed, with the end of its log."""
+        try:
+            yield
+        except (ContestantFailedError, OSError, ValueError, KeyError) as error:
+            self._log.seek(0)
+            tail = self._log.read()[-_LOG_TAIL:].decode(errors="replace")
+            raise SystemExit(f"{self._contestant.name} failed: {error}\n{tail}") from None
+
+
+@contextlib.contextmanager
+def started(contestant: Contestant, log: Path, flags: Sequence[str] = ()) -> Iterator[Instance]:
+    """A new process, with ``flags`` for its interpreter; ended with the block. ``log`` gets what it prints."""
+    with log.open("w+b") as stream:
+        instance = Instance(contestant, stream, flags)
+        try:
+            yield instance
+        finally:
+            instance.close()

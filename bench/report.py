@@ -1,0 +1,109 @@
+"""The results as tables, for the terminal and for the documents."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.answers import Operation
+from bench.lineup import BARE, EVERYTHING, NODE_NAME, NOTHING, OURS
+from bench.summary import Cold, Results, Spread, Target, Warm, targets
+
+_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A title, a header and rows; the first column is text, the others are figures."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def tables(results: Results) -> list[Table]:
+    """Everything there is to show."""
+    return [
+        _targets(targets(results, ours=OURS, everything=EVERYTHING, node=NODE_NAME, bare=BARE)),
+        _cold("mint_token: cold start to first answer", results.mint_cold),
+        _warm(results.mint_warm),
+        _cold("on_signup: cold start to return", results.sign_up_cold),
+        _sizes(results),
+    ]
+
+
+def _targets(found: Iterable[Target]) -> Table:
+    rows = [
+        [target.name, f"{target.value:.2f}", f"{target.limit:.2f}", "yes" if target.met else "no"] for target in found
+    ]
+    return Table("Targets, as ratios of one run", ["what", "value", "at most", "met"], rows)
+
+
+def _cold(title: str, measured: Mapping[int, Mapping[str, Cold]]) -> Table:
+    trips = list(measured)
+    header = ["", *(f"ms at {trip} ms" for trip in trips), "init", "CPU", "peak memory"]
+    first = measured[trips[0]]
+    rows = [
+        [
+            name,
+            *(_milliseconds(measured[trip][name].first_answer) for trip in trips),
+            f"{cold.init.median:.0f} ms",
+            f"{cold.cpu.median:.0f} ms",
+            f"{cold.peak.median:.0f} MiB",
+        ]
+        for name, cold in first.items()
+    ]
+    return Table(title, header, rows)
+
+
+def _warm(measured: Mapping[int, Mapping[str, Warm]]) -> Table:
+    """``+`` is what a call takes beyond the bare calls that it has to make."""
+    trips = list(measured)
+    header = ["", *(f"{what}, {trip} ms" for trip in trips for what in ("p50", "+", "p99"))]
+    header += ["CPU a call", "peak memory", "calls to Whop a token"]
+    rows = []
+    for name, first in measured[trips[0]].items():
+        row = [name]
+        for trip in trips:
+            warm = measured[trip][name]
+            beyond = warm.latency.median - measured[trip][BARE].latency.median
+            shown = "" if name in (BARE, NOTHING) else f"{beyond:.2f}"
+            row += [f"{warm.latency.median:.2f}", shown, f"{warm.p99:.2f}"]
+        asked = first.asked.get(Operation.WHOP, 0)
+        rows.append([*row, f"{first.cpu:.2f} ms", f"{first.peak:.0f} MiB", f"{asked:.2f}"])
+    return Table("mint_token: warm, in ms by round trip", header, rows)
+
+
+def _sizes(results: Results) -> Table:
+    rows = [[name, f"{size.unzipped:.1f} MiB", f"{size.zipped:.1f} MiB"] for name, size in results.sizes.items()]
+    return Table("Package of mint_token, layer and function", ["", "unzipped", "zipped"], rows)
+
+
+def _milliseconds(value: Spread) -> str:
+    return f"{value.median:.0f} ({value.low:.0f}–{value.high:.0f})"
+
+
+def as_text(table: Table) -> str:
+    """For a terminal."""
+    lines = [list(table.header), *map(list, table.rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    formatted = [
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells))
+        for cells in (list(zip(line, widths, strict=True)) for line in lines)
+    ]
+    return "\n".join([table.title, *(f"  {line}" for line in formatted)])
+
+
+def as_markdown(table: Table) -> str:
+    """For a document."""
+    rule = ["---", *["--:"] * (len(table.header) - 1)]
+    lines = ["| " + " | ".join(line) + " |" for line in (table.header, rule, *table.rows)]
+    return "\n".join([f"**{table.title}**", "", *lines])
+
+
+def write_between_marks(document: Path, content: str) -> None:
+    """Replace what stands between the two marks in ``document``."""
+    before, begin, rest = document.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise SystemExit(f"{document.name} has lost the marks {_BEGIN} and {_END}")
+    document.write_text(f"{before}{_BEGIN}\n\n{content.strip()}\n\n{_END}{after}")

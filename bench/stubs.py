@@ -1,0 +1,113 @@
+"""The other side, over TLS on a loopback port: Cognito's keys, Secrets Manager, DynamoDB, SQS and Whop in one process.
+
+``python -m bench.stubs <folder>``, with ``server.pem`` and ``keys.json`` in the folder. Prints the port, then obeys
+lines on standard input and answers each with one line of JSON; ends when the input does.
+
+=====================  ============================================================
+``round-trip <s>``     sleep so long before each answer from now on
+``counts``             the calls since the last time, by operation
+=====================  ============================================================
+
+A thread a connection with blocking sockets: for a handful of connections that answers sooner than an event loop.
+"""
+
+import json
+import socket
+import socketserver
+import ssl
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bench.answers import Operation, Request, answer
+
+
+class Stubs(socketserver.ThreadingTCPServer):
+    """Answers on 127.0.0.1, with keep-alive."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, certificate: Path, key_set: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Connection)
+        self.key_set = key_set
+        self.round_trip = 0.0
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(certificate)
+
+    def get_request(self) -> tuple[Any, Any]:
+        """The handshake is left to the connection's own thread."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A contestant that is stopped drops its connections; that is no news."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+    def count(self, operation: Operation) -> None:
+        """One more of it."""
+        with self._lock:
+            self._counts[operation] += 1
+
+    def counts(self) -> dict[str, int]:
+        """The calls since the last time."""
+        with self._lock:
+            counts, self._counts = dict(self._counts), Counter()
+        return counts
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    server: Stubs
+
+    def handle(self) -> None:
+        with self.request.makefile("rb") as stream:
+            for request in _requests(stream):
+                found = answer(request, self.server.key_set)
+                self.server.count(found.operation)
+                if found.operation is Operation.REFUSED:
+                    print(found.body.decode(), file=sys.stderr, flush=True)
+                head = (
+                    f"HTTP/1.1 {found.status} -\r\nContent-Type: application/json\r\n"
+                    f"Content-Length: {len(found.body)}\r\n\r\n"
+                )
+                if self.server.round_trip:
+                    time.sleep(self.server.round_trip)
+                self.request.sendall(head.encode() + found.body)
+
+
+def _requests(stream: BinaryIO) -> Iterator[Request]:
+    while line := stream.readline():
+        method, path, _ = line.decode().split(" ")
+        headers = {}
+        while header := stream.readline().strip():
+            name, _, value = header.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        yield Request(method, path, headers, stream.read(int(headers.get("content-length", 0))))
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    folder = Path(sys.argv[1])
+    with Stubs(folder / "server.pem", (folder / "keys.json").read_bytes()) as stubs:
+        threading.Thread(target=stubs.serve_forever, daemon=True).start()
+        print(stubs.server_address[1], flush=True)
+        for line in sys.stdin:
+            match line.split():
+                case ["round-trip", seconds]:
+                    stubs.round_trip = float(seconds)
+                    print("{}", flush=True)
+                case ["counts"]:
+                    print(json.dumps(stubs.counts()), flush=True)
+        stubs.shutdown()
+
+
+if __name__ == "__main__":
+    main()

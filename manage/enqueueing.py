@@ -1,0 +1,48 @@
+"""What a team adds to a PostConfirmation function of its own so that it announces sign-ups to the stack's queue."""
+
+import json
+
+from manage.stack import Stack
+
+# The message is the one of whop_chat.sync_queue. Cognito waits five seconds for all of the function, and shows the user
+# any error: hence the short timeouts, and hence nothing is raised.
+_LINES = '''\
+import json
+
+import boto3
+from botocore.config import Config
+
+_sqs = boto3.client(
+    "sqs",
+    region_name={region},
+    config=Config(connect_timeout=0.5, read_timeout=0.5, retries={{"total_max_attempts": 2}}),
+)
+
+
+def announce(event):
+    """Call this with the event before you return it."""
+    if event["triggerSource"] != "PostConfirmation_ConfirmSignUp":
+        return
+    try:
+        message = {{
+            "version": 1,
+            "pool": event["userPoolId"],
+            "username": event["userName"],
+            "sub": event["request"]["userAttributes"]["sub"],
+        }}
+        _sqs.send_message(QueueUrl={queue_url}, MessageBody=json.dumps(message))
+    except Exception as error:  # A first token enrols the user in any case.
+        print(f"sign-up not announced: {{type(error).__name__}}")
+'''
+
+
+def python_lines(stack: Stack) -> str:
+    """The lines, for the queue of ``stack``."""
+    return _LINES.format(region=json.dumps(stack.region), queue_url=json.dumps(stack.output("SyncQueueUrl")))
+
+
+def iam_statement(stack: Stack) -> str:
+    """The statement, as JSON, that the role of that function needs."""
+    queue = stack.output("SyncQueueUrl").rpartition("/")[2]
+    resource = f"arn:{stack.partition}:sqs:{stack.region}:{stack.account}:{queue}"
+    return json.dumps({"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": resource}, indent=2)

@@ -1,0 +1,96 @@
+"""The deployed stack that a command is about, and the certainty that the credentials at hand are its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from manage.aws import PATIENT
+from manage.console import Refused
+
+if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that exists, in the account and region of ``session``.
+
+    ``arn`` is ``arn:<partition>:cloudformation:<region>:<account>:stack/<name>/<id>``.
+    """
+
+    name: str
+    arn: str
+    status: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+    session: boto3.Session
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn``, …"""
+        return self.arn.split(":")[1]
+
+    @property
+    def region(self) -> str:
+        """Where the stack is."""
+        return self.arn.split(":")[3]
+
+    @property
+    def account(self) -> str:
+        """Whose the stack is: twelve digits."""
+        return self.arn.split(":")[4]
+
+    def output(self, name: str) -> str:
+        """One output; raises `Refused` when the stack has none of that name."""
+        try:
+            return self.outputs[name]
+        except KeyError:
+            raise Refused(
+                f"Stack {self.name} has no output {name} (its status is {self.status}): "
+                "deploy it to the end, from this repository's template."
+            ) from None
+
+    @property
+    def cognito(self) -> "CognitoIdentityProviderClient":
+        """A new client for the user pools of the stack's region."""
+        return self.session.client("cognito-idp", config=PATIENT)
+
+
+def find(session: boto3.Session, name: str) -> Stack:
+    """The stack ``name`` that the credentials of ``session`` lead to.
+
+    Raises `Refused` when there is none, or when it is of another account or region than the session; botocore's errors
+    when there are no credentials, or when they do not allow to look.
+    """
+    if session.region_name is None:
+        raise Refused("In which region is the stack? Say so with --region, AWS_REGION or your AWS profile.")
+    sts: Any = session.client("sts", config=PATIENT)
+    account = sts.get_caller_identity()["Account"]
+    found = _describe(session, name, account)
+    stack = Stack(
+        name=found["StackName"],
+        arn=found["StackId"],
+        status=found["StackStatus"],
+        parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
+        outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
+        session=session,
+    )
+    if (stack.account, stack.region) != (account, session.region_name):
+        raise Refused(
+            f"Stack {stack.name} is in {stack.region} of account {stack.account}, but the credentials are for "
+            f"{session.region_name} of account {account}."
+        )
+    return stack
+
+
+def _describe(session: boto3.Session, name: str, account: str) -> Any:
+    try:
+        return session.client("cloudformation", config=PATIENT).describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        # What CloudFormation says of a stack that is not there (AWS, DescribeStacks).
+        if error.response.get("Error", {}).get("Code") != "ValidationError":
+            raise
+        raise Refused(f"There is no stack {name} in {session.region_name} of account {account}.") from None
