@@ -1,10 +1,12 @@
 """The users table in memory, for runs by the thousand. It passes the same tests as the one in DynamoDB."""
 
 import dataclasses
+import itertools
+from collections.abc import Collection
 
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-from whop_chat.users import Lost, Record, Reserved, new_attempt
+from whop_chat.users import SCANNED_AT_ONCE, Known, Lost, Record, Reserved, Status, new_attempt
 
 Key = tuple[str, str]
 """Pool and sub."""
@@ -20,6 +22,23 @@ class MemoryUsers:
     def get(self, user: UserRef, *, deadline: Deadline | None = None) -> Record | None:
         """See `whop_chat.users.Users.get`."""
         return self.records.get(_key(user))
+
+    def get_many(self, users: Collection[UserRef], *, deadline: Deadline | None = None) -> dict[UserRef, Record | None]:
+        """See `whop_chat.users.Users.get_many`."""
+        return {user: self.records[_key(user)] for user in users if _key(user) in self.records}
+
+    def known(self, pool_id: str, after: str | None, *, deadline: Deadline | None = None) -> Known:
+        """See `whop_chat.users.Users.known`. A place is a number: records are never taken away, nor change places."""
+        start = int(after or 0)
+        places = {
+            sub: str(number)
+            for number, ((pool, sub), record) in enumerate(
+                itertools.islice(self.records.items(), start, start + SCANNED_AT_ONCE), start + 1
+            )
+            if pool == pool_id and not _done_with(record)
+        }
+        end = start + SCANNED_AT_ONCE
+        return Known(places, str(end) if end < len(self.records) else None)
 
     def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline | None = None) -> Record:
         """See `whop_chat.users.Users.put`."""
@@ -80,3 +99,7 @@ class MemoryUsers:
 
 def _key(user: UserRef) -> Key:
     return user.pool_id, user.sub
+
+
+def _done_with(record: Record) -> bool:
+    return record.status is Status.DELETED and record.cleaned_at is not None

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "MintTokenFunction": "mint_token",
     "OnSignupFunction": "on_signup",
     "SyncUserFunction": "sync_user",
+    "ReconcileFunction": "reconcile",
 }
 SOURCES = ("template.yaml", "functions", "layers", "tools")
 

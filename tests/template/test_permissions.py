@@ -1,6 +1,7 @@
 """Who may do what: one role a function, and no wildcard where AWS has a name."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -99,7 +100,21 @@ def test_the_sign_up_trigger_may_put_messages_on_the_queue_and_nothing_else(reso
     assert _allowed(resources, "OnSignupRole", QUEUE) == {"sqs:SendMessage"}
 
 
-@pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser"])
+def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Resources) -> None:
+    """AdminGetUser would make every user of the pool count as active for billing."""
+    assert _allowed(resources, "ReconcileRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
+    assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
+    assert _allowed(resources, "ReconcileRole", SECRET) == set()
+    on_the_table = [each for each in _statements(resources["ReconcileRole"]) if each["Resource"] == TABLE]
+    free = {action for each in on_the_table if "Condition" not in each for action in _as_list(each["Action"])}
+    assert free == {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"}
+    (bound,) = [each for each in on_the_table if "Condition" in each]
+    assert bound["Action"] == "dynamodb:PutItem"
+    keys = bound["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert not any(fnmatch(key, pattern) for key in ("USER#pool#sub", "WHOP#user_1") for pattern in keys)
+
+
+@pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile"])
 def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) -> None:
     assert _allowed(resources, f"{name}Role", {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}) == LOGS
     logged = [each for each in _statements(resources[f"{name}Role"]) if LOGS & set(_as_list(each["Action"]))]

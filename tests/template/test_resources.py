@@ -7,6 +7,7 @@ import pytest
 
 from tests.template.translation import Resources, deployed, of_type, template, translated
 from whop_chat.identity import UserRef
+from whop_chat.reconcile import Order
 from whop_chat.sync_queue import Source, SyncMessage, decode
 
 ON_BOTH = {
@@ -39,6 +40,7 @@ MINTING = (
     }
 )
 SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
+RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,12 @@ def _properties(resources: Resources, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("function", "names"),
-    [("MintTokenFunction", MINTING), ("OnSignupFunction", ON_BOTH), ("SyncUserFunction", SYNCING)],
+    [
+        ("MintTokenFunction", MINTING),
+        ("OnSignupFunction", ON_BOTH),
+        ("SyncUserFunction", SYNCING),
+        ("ReconcileFunction", RECONCILING),
+    ],
 )
 def test_a_function_knows_its_settings_and_no_more(resources: Resources, function: str, names: set[str]) -> None:
     assert _properties(resources, function)["Environment"]["Variables"].keys() == names
@@ -97,7 +104,7 @@ def _version(function: str, **given: str) -> set[str]:
     return {name for name, each in versions.items() if each["Properties"]["FunctionName"] == {"Ref": function}}
 
 
-@pytest.mark.parametrize("function", ["MintTokenFunction", "OnSignupFunction", "SyncUserFunction"])
+@pytest.mark.parametrize("function", ["MintTokenFunction", "OnSignupFunction", "SyncUserFunction", "ReconcileFunction"])
 def test_a_parameter_that_reaches_a_function_publishes_a_version_of_it_and_no_other_does(function: str) -> None:
     """Callers go by versions; and AWS refuses to publish another version of a function that has not changed."""
     properties = template()["Resources"][function]["Properties"]
@@ -174,6 +181,34 @@ def test_messages_are_encrypted(resources: Resources) -> None:
     queues = of_type(resources, "AWS::SQS::Queue").values()
 
     assert all(each["Properties"]["SqsManagedSseEnabled"] is True for each in queues)
+
+
+# -------------------------------------------------------------------------------------------------------- reconcile
+
+
+def _rule(resources: Resources, name: str) -> dict[str, Any]:
+    (target,) = _properties(resources, name)["Targets"]
+    assert target["Arn"] == {"Ref": "ReconcileFunctionAliaslive"}
+    order: dict[str, Any] = json.loads(target["Input"])
+    return order
+
+
+def test_the_scheduled_run_writes_to_nobody() -> None:
+    """A backfill makes Whop write to every address that it enrols."""
+    resources = deployed(ReconcileSchedule="rate(6 hours)", ReconcileState="DISABLED")
+    rule = _properties(resources, "ReconcileFunctionScheduled")
+
+    assert Order.of(_rule(resources, "ReconcileFunctionScheduled")) == Order("start", backfill=False, dry_run=False)
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(6 hours)", "DISABLED")
+
+
+def test_a_run_goes_on_by_itself_also_when_no_runs_are_scheduled() -> None:
+    """By a schedule, not by a call of the function to itself, which Lambda would stop."""
+    resources = deployed(ReconcileState="DISABLED")
+
+    assert Order.of(_rule(resources, "ReconcileFunctionTick")) == Order("continue")
+    assert _properties(resources, "ReconcileFunctionTick").get("State", "ENABLED") == "ENABLED"
+    assert _properties(resources, "ReconcileFunctionTick")["ScheduleExpression"] == "rate(1 minute)"
 
 
 # ------------------------------------------------------------------------------------------------- data and identity
@@ -283,5 +318,6 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "OnSignupFunctionName",
         "OnSignupFunctionArn",
         "SyncUserFunctionName",
+        "ReconcileFunctionName",
     }
     assert all(each["Description"] for each in outputs.values())

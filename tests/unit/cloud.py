@@ -87,6 +87,7 @@ class Cloud:
             "REQUIRED_SCOPE": "",
             "DENIED_GROUPS": "banned,chat",
             "GROUP_FEATURES": "guests=channels",
+            "RECONCILE_PER_MINUTE": "300",
         }
 
     def sign_up(self, name: str) -> UserRef:

@@ -1,5 +1,6 @@
 """Our AWS client, with moto behind it: botocore checks each parameter we send and builds the request once more."""
 
+import base64
 import functools
 import json
 from datetime import datetime
@@ -39,7 +40,7 @@ def answer(request: httpx.Request) -> httpx.Response:
     service = request.url.host.partition(".")[0]
     operation = request.headers["X-Amz-Target"].rpartition(".")[2]
     try:
-        result = client(service)._make_api_call(operation, json.loads(request.content))
+        result = client(service)._make_api_call(operation, json.loads(request.content, object_hook=_read))
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
         return httpx.Response(status, json={"__type": f"com.amazonaws#{error.response['Error']['Code']}"})
@@ -54,5 +55,12 @@ def aws_at_moto() -> Aws:
     return Aws(OverHttpx(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
 
 
+def _read(member: dict[str, Any]) -> dict[str, Any]:
+    """The SDK takes bytes as they are, where the wire has them in base64 (DynamoDB, "Low-level API", binary)."""
+    return {"B": base64.b64decode(member["B"])} if member.keys() == {"B"} else member
+
+
 def _written(value: object) -> object:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value.timestamp() if isinstance(value, datetime) else str(value)

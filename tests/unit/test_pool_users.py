@@ -150,6 +150,14 @@ def test_a_user_is_found_whatever_name_they_are_known_by(pool: Pool) -> None:
     assert pool.users.find(dataclasses.replace(user, username="another"), deadline=AN_HOUR).sub == user.sub
 
 
+def test_the_list_shows_who_is_in_the_pool_whatever_their_standing(pool: Pool) -> None:
+    there, gone = pool.sign_up(made_up("there"), confirmed=False), pool.sign_up(made_up("gone"))
+    pool.client.admin_delete_user(UserPoolId=pool.id, Username=gone.username)
+
+    assert pool.users.shows(there.sub, deadline=AN_HOUR)
+    assert not pool.users.shows(gone.sub, deadline=AN_HOUR)
+
+
 def test_pages_hold_each_user_once_as_they_stand() -> None:
     with mock_aws():
         pool = Pool(sdk_client("cognito-idp"))

@@ -120,6 +120,24 @@ def test_many_that_are_sent_at_once_all_arrive(sqs: "SQSClient", url: str) -> No
     }
 
 
+def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+
+    assert bodies(sqs, url) == []
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "2"
+
+
+def test_what_waits_is_what_is_to_be_handled_now_or_again(sqs: "SQSClient", url: str) -> None:
+    queue = SyncQueue(aws_at_moto(), url)
+    assert queue.waiting(deadline=AN_HOUR) == 0
+    queue.send_many([ADA, BOB, ADA], Source.RECONCILE, deadline=AN_HOUR)
+    queue.send_many([BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=30)
+
+    assert queue.waiting(deadline=AN_HOUR) == 3
+
+
 def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
     answer = {
         "Successful": [{"Id": "0", "MessageId": "1", "MD5OfMessageBody": "x"}],
@@ -154,9 +172,10 @@ def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", 
         lambda queue: queue.send(ADA, Source.SIGN_UP, deadline=AN_HOUR),
         lambda queue: queue.send_many([ADA], Source.SIGN_UP, deadline=AN_HOUR),
         lambda queue: queue.send_raw("body", deadline=AN_HOUR),
+        lambda queue: queue.waiting(deadline=AN_HOUR),
         lambda queue: queue.postpone("receipt", 1, deadline=AN_HOUR),
     ],
-    ids=["send", "send_many", "send_raw", "postpone"],
+    ids=["send", "send_many", "send_raw", "waiting", "postpone"],
 )
 def test_a_queue_that_is_not_there_is_told_by_its_code_alone(
     sqs: "SQSClient", url: str, use: Callable[[SyncQueue], None]

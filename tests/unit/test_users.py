@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
 from whop_chat.aws import Aws, AwsError
 from whop_chat.enrolment import Directory
 from whop_chat.identity import UserRef
+from whop_chat.reconcile import Records
 from whop_chat.users import Lost, Record, Reserved, Status, Users
 
 if TYPE_CHECKING:
@@ -241,6 +242,93 @@ def test_a_link_names_its_whop_user(users: Directory) -> None:
     claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
     with pytest.raises(ValueError, match="names its Whop user"):
         users.link(ANN, Record(status=Status.LINKED), seen=claim, deadline=AN_HOUR)
+
+
+# Reading many, as reconcile does.
+
+
+class ReadableDirectory(Directory, Records, Protocol):
+    """What both implementations are."""
+
+
+@pytest.fixture
+def directory(users: Directory) -> ReadableDirectory:
+    return cast(ReadableDirectory, users)
+
+
+def people(count: int) -> list[UserRef]:
+    return [UserRef(pool_id=ANN.pool_id, sub=f"sub-{number}", username=f"name-{number}") for number in range(count)]
+
+
+def test_many_are_read_at_once_and_who_has_no_record_is_left_out(directory: ReadableDirectory) -> None:
+    users = people(60)
+    written = {user: directory.put(user, CLAIM, seen=None, deadline=AN_HOUR) for user in users[::2]}
+
+    assert directory.get_many(users, deadline=AN_HOUR) == written
+    assert directory.get_many([], deadline=AN_HOUR) == {}
+
+
+def everybody(directory: Records) -> list[str]:
+    known = directory.known(ANN.pool_id, None, deadline=AN_HOUR)
+    subs = list(known.places)
+    while known.next_place is not None:
+        known = directory.known(ANN.pool_id, known.next_place, deadline=AN_HOUR)
+        subs += known.places
+    return subs
+
+
+def test_all_who_have_a_record_are_known_once_but_for_other_pools_and_tombstones_done_with(
+    directory: ReadableDirectory,
+) -> None:
+    users = people(1_100)
+    for user in users:
+        directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
+    directory.link(BEN, linked("user_1"), seen=directory.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    dan, eve = (dataclasses.replace(ANN, sub=sub) for sub in ("sub-dan", "sub-eve"))
+    directory.put(dan, Record(status=Status.DELETED, cleaned_at=1), seen=None, deadline=AN_HOUR)
+    directory.put(eve, Record(status=Status.DELETED), seen=None, deadline=AN_HOUR)
+    directory.put(dataclasses.replace(ANN, pool_id="eu-west-1_PoolTwo"), CLAIM, seen=None, deadline=AN_HOUR)
+
+    assert sorted(everybody(directory)) == sorted([BEN.sub, eve.sub, *(user.sub for user in users)])
+
+
+def test_reading_goes_on_behind_any_of_those_who_are_known(directory: ReadableDirectory) -> None:
+    for user in people(5):
+        directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
+    places = directory.known(ANN.pool_id, None, deadline=AN_HOUR).places
+    subs = list(places)
+
+    assert list(directory.known(ANN.pool_id, places[subs[2]], deadline=AN_HOUR).places) == subs[3:]
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_what_an_answer_had_no_room_for_is_asked_for_again() -> None:
+    consistent = []
+
+    def one_at_a_time(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["RequestItems"][TABLE]
+        consistent.append(asked["ConsistentRead"])
+        first, rest = {**asked, "Keys": asked["Keys"][:1]}, {**asked, "Keys": asked["Keys"][1:]}
+        content = json.dumps({"RequestItems": {TABLE: first}}).encode()
+        arrived = answer(httpx.Request("POST", request.url, headers=request.headers, content=content))
+        unprocessed = {TABLE: rest} if rest["Keys"] else {}
+        return httpx.Response(200, json={**arrived.json(), "UnprocessedKeys": unprocessed})
+
+    users = interrupted("BatchGetItem", one_at_a_time)
+    written = {user: users.put(user, CLAIM, seen=None, deadline=AN_HOUR) for user in people(3)}
+
+    assert users.get_many(people(3), deadline=AN_HOUR) == written
+    assert consistent == [True] * 3
+
+
+def test_a_record_that_cannot_be_understood_does_not_hide_the_others(dynamodb: "DynamoDBClient") -> None:
+    users = Users(aws_at_moto(), TABLE)
+    written = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    dynamodb.put_item(
+        TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, "status": {"S": "on holiday"}}
+    )
+
+    assert users.get_many([ANN, BEN], deadline=AN_HOUR) == {ANN: None, BEN: written}
 
 
 def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response]) -> Users:

@@ -16,3 +16,6 @@ build-OnSignupFunction:
 
 build-SyncUserFunction:
 	@$(BUILD) function $(TO) --source functions/sync_user
+
+build-ReconcileFunction:
+	@$(BUILD) function $(TO) --source functions/reconcile

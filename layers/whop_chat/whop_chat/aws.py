@@ -72,8 +72,8 @@ COGNITO = Service("cognito-idp", "AWSCognitoIdentityProviderService", "1.1")
 class Aws:
     """AWS as one role sees it, in one region.
 
-    Each call has two attempts of a second at most, within its deadline. A call that had no answer may have
-    had its effect, and is repeated all the same.
+    Each call has two attempts of ``attempt_seconds`` at most, within its deadline, and an answer of ``max_bytes``. A
+    call that had no answer may have had its effect, and is repeated all the same.
     """
 
     def __init__(
@@ -81,10 +81,14 @@ class Aws:
         http: HttpClient,
         settings: AwsSettings,
         *,
+        attempt_seconds: float = _ATTEMPT_SECONDS,
+        max_bytes: int = _MAX_RESPONSE_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
         self._settings = settings
+        self._attempt_seconds = attempt_seconds
+        self._max_bytes = max_bytes
         self._sleep = sleep
 
     def call(
@@ -108,7 +112,7 @@ class Aws:
         request = self._request(service, operation, json.dumps(parameters).encode())
         try:
             response = self._http.exchange(
-                request, deadline=deadline.at_most(_ATTEMPT_SECONDS), max_bytes=_MAX_RESPONSE_BYTES
+                request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=self._max_bytes
             )
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -62,6 +63,12 @@ class Observer:
         self._logger.info(message, **fields)
         self._count(metric)
 
+    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
+        """Something came to an end, with these figures."""
+        self._logger.info(message, **fields)
+        for metric, value in metrics.items():
+            self._count(metric, value)
+
     def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
         """Something failed in a way that is provided for: its kind and reason, no stack."""
         detail = getattr(error, "detail", None)
@@ -80,8 +87,8 @@ class Observer:
             self._metrics.flush_metrics()
         self._anything_counted = False
 
-    def _count(self, metric: str) -> None:
-        self._metrics.add_metric(metric, MetricUnit.Count, 1)
+    def _count(self, metric: str, value: int = 1) -> None:
+        self._metrics.add_metric(metric, MetricUnit.Count, value)
         self._anything_counted = True
 
 

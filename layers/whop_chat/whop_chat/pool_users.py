@@ -113,18 +113,24 @@ class PoolUsers:
 
         Raises `NotActive`.
         """
-        if re.fullmatch(r"[A-Za-z0-9_-]+", user.sub) is None:
-            raise ValueError("not a sub of Cognito's")
-        asked = {"UserPoolId": self._pool_id, "Filter": f'sub = "{user.sub}"', "Limit": 1}
-        rows = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline).get("Users", [])
-        found = [listed for listed in map(self._listed, rows) if listed.user.sub == user.sub]
-        return _active(found[0] if found else self._by_name(user, deadline))
+        return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
 
     def page(self, token: str | None, *, deadline: Deadline) -> Page:
         """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
         asked = {"UserPoolId": self._pool_id, "Limit": _PAGE, **({"PaginationToken": token} if token else {})}
         answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
         return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
+
+    def shows(self, sub: str, *, deadline: Deadline) -> bool:
+        """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
+        return self._by_sub(sub, deadline) is not None
+
+    def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
+        if re.fullmatch(r"[A-Za-z0-9_-]+", sub) is None:
+            raise ValueError("not a sub of Cognito's")
+        asked = {"UserPoolId": self._pool_id, "Filter": f'sub = "{sub}"', "Limit": 1}
+        rows = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline).get("Users", [])
+        return next((listed for listed in map(self._listed, rows) if listed.user.sub == sub), None)
 
     def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
         """Raises `UserGone` also if the user name is somebody else's now."""

@@ -89,10 +89,13 @@ def _group_features(value: str) -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType(result)
 
 
-def _ttl_minutes(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 5 <= int(value) <= 180):
-        raise ValueError("is not a whole number from 5 to 180")
-    return int(value)
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            raise ValueError(f"is not a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
 
 
 class _Environment:
@@ -141,11 +144,25 @@ class SignUpSettings(_Environment):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings(SignUpSettings):
-    """What it takes to make sure that a Cognito user exists at Whop."""
+class PoolSettings(SignUpSettings):
+    """What it takes to say of a user of the pool whether and how they are enrolled."""
 
     user_pool_id: str = _setting("USER_POOL_ID", _text)
     users_table: str = _setting("USERS_TABLE", _text)
+    enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
+    alias_email_template: str = _setting("ALIAS_EMAIL_TEMPLATE", _matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
+    trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
+    profile_name: tuple[tuple[str, ...], ...] = _setting("PROFILE_NAME", name_rule)
+
+    def __post_init__(self) -> None:
+        if self.enrolment_email == "alias" and not self.alias_email_template:
+            raise SettingsError("ALIAS_EMAIL_TEMPLATE is needed when ENROLMENT_EMAIL is alias")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentSettings(PoolSettings):
+    """What it takes to make sure that a Cognito user exists at Whop."""
+
     whop_secret_arn: str = _setting("WHOP_SECRET_ARN", _text)
     whop_company_id: str = _setting("WHOP_COMPANY_ID", _matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
     whop_base_url: str = _setting(
@@ -155,15 +172,7 @@ class EnrolmentSettings(SignUpSettings):
     whop_company_field: Literal["account_id", "company_id"] = _setting(
         "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
     )
-    enrolment_email: Literal["verified", "alias"] = _setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
-    alias_email_template: str = _setting("ALIAS_EMAIL_TEMPLATE", _matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
-    trusted_providers: tuple[str, ...] = _setting("TRUSTED_PROVIDERS", _optional_list)
     email_reuse: Literal["refuse", "inherit"] = _setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
-    profile_name: tuple[tuple[str, ...], ...] = _setting("PROFILE_NAME", name_rule)
-
-    def __post_init__(self) -> None:
-        if self.enrolment_email == "alias" and not self.alias_email_template:
-            raise SettingsError("ALIAS_EMAIL_TEMPLATE is needed when ENROLMENT_EMAIL is alias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +182,7 @@ class MintSettings(EnrolmentSettings):
     user_pool_client_ids: tuple[str, ...] = _setting("USER_POOL_CLIENT_IDS", _list)
     token_use: Literal["access", "id"] = _setting("TOKEN_USE", _one_of("access", "id"))
     chat_features: tuple[str, ...] = _setting("CHAT_FEATURES", _features)
-    token_ttl_minutes: int = _setting("TOKEN_TTL_MINUTES", _ttl_minutes)
+    token_ttl_minutes: int = _setting("TOKEN_TTL_MINUTES", _number(5, 180))
     required_scope: str | None = _setting("REQUIRED_SCOPE", _optional_text)
     denied_groups: tuple[str, ...] = _setting("DENIED_GROUPS", _optional_list)
     group_features: Mapping[str, tuple[str, ...]] = _setting("GROUP_FEATURES", _group_features)
@@ -187,3 +196,10 @@ class SyncSettings(EnrolmentSettings):
     delete_policy: Literal["keep-account", "delete-account"] = _setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconcileSettings(PoolSettings):
+    """What comparing the whole pool with the records needs on top."""
+
+    reconcile_per_minute: int = _setting("RECONCILE_PER_MINUTE", _number(10, 540))

@@ -75,9 +75,17 @@ class SyncQueue:
         """Ask for ``user`` to be brought up to date."""
         self.send_raw(encode(user, source), deadline=deadline)
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, deadline: Deadline) -> None:
-        """Ask for at most `MAX_BATCH` users at once, at least one; after an error some may have been asked for."""
-        entries = [{"Id": str(number), "MessageBody": encode(user, source)} for number, user in enumerate(users)]
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+    ) -> None:
+        """Ask for at most `MAX_BATCH` users at once, at least one, after ``delay_seconds`` (SQS: 0 to 900).
+
+        After an error some may have been asked for.
+        """
+        entries = [
+            {"Id": str(number), "MessageBody": encode(user, source), "DelaySeconds": delay_seconds}
+            for number, user in enumerate(users)
+        ]
         answer = self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._url, "Entries": entries}, deadline=deadline)
         # Each message succeeds or fails by itself (AWS, SendMessageBatch).
         for failure in answer.get("Failed", []):
@@ -86,6 +94,13 @@ class SyncQueue:
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""
         self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
+
+    def waiting(self, *, deadline: Deadline) -> int:
+        """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        asked = {"QueueUrl": self._url, "AttributeNames": names}
+        counts = self._aws.call(SQS, "GetQueueAttributes", asked, deadline=deadline).get("Attributes", {})
+        return sum(int(count) for count in counts.values())
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""

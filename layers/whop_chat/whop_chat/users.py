@@ -7,16 +7,19 @@ must still be there, so of two writers one loses and knows it.
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from whop_chat.aws import DYNAMODB, Aws, AwsError
 from whop_chat.deadline import Deadline
+from whop_chat.dynamodb import read_many
 from whop_chat.identity import UserRef
 
 _LINK_ATTEMPTS = 3
+# Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
+SCANNED_AT_ONCE = 500
 
 
 class Status(StrEnum):
@@ -75,6 +78,17 @@ class Record:
         return self.whop_user_id if self.status is Status.LINKED else None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Some of the users who have a record: each ``sub``, with the place in the table to go on behind it.
+
+    ``next_place`` is where the following ones are, None after the last. There may be none here and more later.
+    """
+
+    places: Mapping[str, str]
+    next_place: str | None
+
+
 def new_attempt() -> str:
     """A fresh attempt id."""
     return uuid.uuid4().hex
@@ -95,6 +109,38 @@ class Users:
         """The user's record."""
         item = self._item(_user_key(user), deadline)
         return _record(item) if item else None
+
+    def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
+        """The records of at most `whop_chat.dynamodb.MAX_READ` users.
+
+        Who has no record is not among the answer's keys; None stands for a record that cannot be understood.
+        """
+        by_key = {_user_key(user)["pk"]: user for user in users}
+        items = read_many(self._aws, self._table, list(by_key), deadline=deadline)
+        return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
+
+    def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
+        """Some of the users of a pool who have a record; ``after`` is the place to go on from.
+
+        Left out are tombstones after which all is cleaned up. The order is the table's own, and a record that is
+        written meanwhile may be missing.
+        """
+        prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
+        asked: dict[str, Any] = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "Limit": SCANNED_AT_ONCE,
+            "ProjectionExpression": "pk",
+            "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(#done))",
+            "ExpressionAttributeNames": {"#status": "status", "#done": "cleaned_at"},
+            "ExpressionAttributeValues": _serialized({":prefix": prefix, ":deleted": Status.DELETED.value}),
+        }
+        if after is not None:
+            asked["ExclusiveStartKey"] = _serialized({"pk": after})
+        answer = self._aws.call(DYNAMODB, "Scan", asked, deadline=deadline)
+        keys = [item["pk"]["S"] for item in answer.get("Items", [])]
+        last = answer.get("LastEvaluatedKey")
+        return Known({key.removeprefix(prefix): key for key in keys}, last["pk"]["S"] if last else None)
 
     def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
@@ -266,6 +312,13 @@ def _value(typed: Mapping[str, str]) -> str | int | None:
 def _item(user: UserRef, record: Record) -> dict[str, Any]:
     fields = {name: value for name, value in dataclasses.asdict(record).items() if value is not None}
     return {**_user_key(user), "pool": user.pool_id, "sub": user.sub, **fields, "status": record.status.value}
+
+
+def _record_if_readable(item: Mapping[str, Mapping[str, str]]) -> Record | None:
+    try:
+        return _record({name: _value(typed) for name, typed in item.items()})
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _record(item: Mapping[str, Any]) -> Record:

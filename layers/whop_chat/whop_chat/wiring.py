@@ -7,7 +7,7 @@ from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
 from whop_chat.enrolment import Enrolment
 from whop_chat.pool_users import PoolUsers
-from whop_chat.settings import EnrolmentSettings
+from whop_chat.settings import EnrolmentSettings, PoolSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.transport import HttpClient
 from whop_chat.users import Users
@@ -38,11 +38,12 @@ def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http
         company_field=settings.whop_company_field,
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
-    enrolment = Enrolment(users, pool, whop, _addresses(settings), reuse=settings.email_reuse)
+    enrolment = Enrolment(users, pool, whop, addresses(settings), reuse=settings.email_reuse)
     return EnrolmentParts(users, pool, whop, queue, enrolment)
 
 
-def _addresses(settings: EnrolmentSettings) -> Addresses:
+def addresses(settings: PoolSettings) -> Addresses:
+    """Which address a user is enrolled under, as the team has set it."""
     if settings.enrolment_email == "alias":
         return AliasAddress(settings.alias_email_template)
     return VerifiedAddress(frozenset(settings.trusted_providers))

@@ -1,0 +1,21 @@
+"""The computation behind docs/scale.md, in small: what it checks holds, and it notices when it does not."""
+
+import pytest
+
+from bench.scale import Scale
+
+
+def test_a_small_backfill_holds_what_a_large_one_is_said_to() -> None:
+    scale = Scale(600, per_minute=300, tokens_per_minute=120)
+    scale.run()
+    scale.check()
+
+    assert scale.first_tokens
+
+
+def test_more_than_whop_allows_is_noticed() -> None:
+    scale = Scale(1_500, per_minute=540, tokens_per_minute=600)
+    scale.run()
+
+    with pytest.raises(AssertionError, match="refused by Whop"):
+        scale.check()
