@@ -46,7 +46,7 @@ test: environments lint template ## everything: lint, template checks, all tests
 
 .PHONY: unit
 unit: .venv/dev/.ready ## the quick tests
-	@$(OFFLINE) $(DEV) -m pytest tests/unit
+	@$(OFFLINE) $(DEV) -m pytest tests/unit -m "not thorough"
 
 .PHONY: lint
 lint: .venv/dev/.ready ## ruff and mypy --strict

@@ -317,6 +317,7 @@ def calls_of_a_run(order: Order) -> int:
 CALLS = calls_of_a_run(BACKFILL)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_run_that_is_killed_at_any_call_and_goes_on_loses_nobody_and_counts_nobody_twice(before: bool) -> None:
     assert CALLS > 25
@@ -353,6 +354,7 @@ def test_a_run_that_is_killed_at_every_page_loses_nobody_and_counts_nobody_twice
     assert report["counts"] == counts
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 def test_a_call_that_fails_ends_the_invocation_and_the_next_tick_goes_on(before: bool) -> None:
     error = AwsError("ServiceUnavailable")
