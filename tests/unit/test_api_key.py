@@ -241,3 +241,31 @@ def test_the_key_is_in_no_description_of_the_object(api_key: ApiKey) -> None:
     key = api_key.current(deadline=AN_HOUR)
 
     assert key not in repr(api_key)
+
+
+def test_a_forgotten_key_is_read_anew_however_young_it_is(secret: Secret, api_key: ApiKey) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+
+    api_key.forget()
+
+    assert api_key.current(deadline=AN_HOUR) == "second-key"
+
+
+def test_a_forgotten_refusal_holds_up_no_other(secret: Secret, api_key: ApiKey) -> None:
+    assert api_key.after_refusal(api_key.current(deadline=AN_HOUR), deadline=AN_HOUR) is None
+    api_key.forget()
+    again = api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+
+    assert api_key.after_refusal(again, deadline=AN_HOUR) == "second-key"
+
+
+def test_a_forgotten_key_is_not_used_while_the_secret_cannot_be_read(secret: Secret, api_key: ApiKey) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.fail()
+
+    api_key.forget()
+
+    with pytest.raises(AwsError):
+        api_key.current(deadline=AN_HOUR)

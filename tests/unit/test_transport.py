@@ -238,3 +238,17 @@ def test_a_connection_is_usable_after_another_one_failed(client: HttpClient) -> 
         get(client, big.url)
     with Server(sends(OK + b"Content-Length: 4\r\n\r\nbody")) as good:
         assert get(client, good.url).body == b"body"
+
+
+def test_after_hanging_up_no_connection_is_left_and_the_next_exchange_makes_its_own() -> None:
+    def keep_open(connection: socket.socket, server: Server) -> None:
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        if not connection.recv(1):
+            server.hung_up.set()
+
+    client = HttpClient()
+    for _ in range(2):
+        with Server(keep_open) as server:
+            get(client, server.url)
+            client.hang_up()
+            assert server.hung_up.wait(5)
