@@ -69,6 +69,10 @@ bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as rat
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.verification
 	@$(OFFLINE) $(DEV) -m bench $(ARGS)
 
+.PHONY: memory
+memory: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what each function takes and costs by its memory size
+	@$(OFFLINE) $(DEV) -m bench.memory $(ARGS)
+
 NODE = $(and $(shell command -v node),$(shell command -v npm))
 
 # The lock has the hash of each package. Nothing of a package runs at its installation.

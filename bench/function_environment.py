@@ -15,6 +15,7 @@ _GIVEN = {
     "WhopCompanyId": job.COMPANY,
     "UsersTable": job.TABLE,
     "SyncQueue": job.QUEUE_URL,
+    "SyncDeadLetterQueue": job.DEAD_LETTER_QUEUE_URL,
     "WhopSecret": job.SECRET_ARN,
 }
 _CONDITIONS = {"CreateUserPool": False}

@@ -44,11 +44,21 @@ class Instance:
             stderr=log,
         )
 
-    def first_answer(self, event: bytes) -> FirstAnswer:
-        """The first event, given as soon as the process asks for it."""
+    @property
+    def process_id(self) -> int:
+        """Of the contestant."""
+        return self._process.pid
+
+    def start_up(self) -> float:
+        """The seconds until it asks for the first event."""
         with self._explained():
             self._api.wait_until_idle()
-            init = time.perf_counter() - self._started
+        return time.perf_counter() - self._started
+
+    def first_answer(self, event: bytes) -> FirstAnswer:
+        """The first event, given as soon as the process asks for it."""
+        init = self.start_up()
+        with self._explained():
             answer, seconds = self._api.invoke(event)
             first = FirstAnswer(init + seconds, init, self.cpu_seconds(), self.peak_mib())
             self._check(event, answer)

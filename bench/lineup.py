@@ -43,6 +43,8 @@ class Lineup:
     mint_cold: Sequence[Contestant]
     mint_warm: Sequence[Contestant]
     sign_up_cold: Sequence[Contestant]
+    sync_start: Contestant
+    """Ours alone, and only started: no peer does its job."""
 
 
 def lineup(staged: Staged, upstream: Upstream) -> Lineup:
@@ -65,6 +67,9 @@ def lineup(staged: Staged, upstream: Upstream) -> Lineup:
             sign_up.contestant(EVERYTHING, everything / "on_signup", staged.compiled_packages),
             nothing,
         ],
+        sync_start=_Python("SyncUserFunction", upstream, _same, frozenset()).contestant(
+            OURS, BUILT / "SyncUserFunction", layer
+        ),
     )
 
 

@@ -8,8 +8,6 @@ from bench.answers import Operation
 from bench.lineup import BARE, EVERYTHING, NODE_NAME, NOTHING, OURS
 from bench.summary import Cold, Results, Spread, Target, Warm, targets
 
-_BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -100,10 +98,11 @@ def as_markdown(table: Table) -> str:
     return "\n".join([f"**{table.title}**", "", *lines])
 
 
-def write_between_marks(document: Path, content: str) -> None:
-    """Replace what stands between the two marks in ``document``."""
-    before, begin, rest = document.read_text().partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+def write_between_marks(document: Path, content: str, *, marks: str = "bench") -> None:
+    """Replace what stands between the two ``marks`` in ``document``."""
+    first, last = f"<!-- {marks}: begin -->", f"<!-- {marks}: end -->"
+    before, begin, rest = document.read_text().partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise SystemExit(f"{document.name} has lost the marks {_BEGIN} and {_END}")
-    document.write_text(f"{before}{_BEGIN}\n\n{content.strip()}\n\n{_END}{after}")
+        raise SystemExit(f"{document.name} has lost the marks {first} and {last}")
+    document.write_text(f"{before}{first}\n\n{content.strip()}\n\n{last}{after}")

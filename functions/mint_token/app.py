@@ -16,9 +16,15 @@ _http = HttpClient()
 _aws = Aws(_http, _aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
-_head_start = HeadStart(
-    lambda deadline: _key_set.prefetch(deadline=deadline), lambda deadline: _api_key.current(deadline=deadline)
-)
+
+
+def _get_ahead() -> HeadStart:
+    return HeadStart(
+        lambda deadline: _key_set.prefetch(deadline=deadline), lambda deadline: _api_key.current(deadline=deadline)
+    )
+
+
+_head_start = _get_ahead()
 
 # Imported while the two answers are on their way.
 from datetime import timedelta  # noqa: E402
@@ -61,6 +67,13 @@ def _compose(settings: MintSettings) -> HttpApi:
 _observer = observer()
 _api = _compose(_settings)
 _head_start.wait()
+
+if _aws_settings.snap_start:
+    from whop_chat.snap_start import around_snapshots
+
+    around_snapshots(
+        _http.hang_up, _key_set.forget, _api_key.forget, _aws.forget_credentials, resume=lambda: _get_ahead().wait()
+    )
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -13,14 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.over_httpx import OverHttpx
 from whop_chat.aws import Aws
 from whop_chat.deadline import Deadline
-from whop_chat.settings import AwsSettings
+from whop_chat.settings import AwsCredentials, AwsSettings
 
 REGION = "eu-west-1"
 AN_HOUR = Deadline(3600)
 """For calls whose time is not what is tested."""
-SETTINGS = AwsSettings(
-    region=REGION, access_key_id="testing", secret_access_key="testing", session_token=None, endpoint=None
-)
+CREDENTIALS = AwsCredentials(access_key_id="testing", secret_access_key="testing", session_token=None)
+SETTINGS = AwsSettings(region=REGION, credentials=CREDENTIALS, endpoint=None, snap_start=False)
 
 
 @functools.cache

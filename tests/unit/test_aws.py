@@ -1,5 +1,6 @@
 """The AWS client: signed as the SDK signs, within the time it is given, and silent about what it carried."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -18,11 +19,10 @@ from tests.unit.fakes import Clock, Server
 from tests.unit.moto_aws import AN_HOUR, client
 from whop_chat.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.settings import AwsSettings
+from whop_chat.settings import AwsCredentials, AwsSettings
 
-SETTINGS = AwsSettings(
-    region="eu-west-1", access_key_id="AnId", secret_access_key="a-secret", session_token="a-token", endpoint=None
-)
+CREDENTIALS = AwsCredentials(access_key_id="AnId", secret_access_key="a-secret", session_token="a-token")
+SETTINGS = AwsSettings(region="eu-west-1", credentials=CREDENTIALS, endpoint=None, snap_start=False)
 OK = httpx.Response(200, json={"Item": {}})
 KEY = {"TableName": "users", "Key": {"pk": {"S": "USER#1"}}}
 
@@ -127,9 +127,8 @@ def _text(value: Any) -> str:
 )
 def test_each_partition_has_its_own_domain(region: str, host: str) -> None:
     server = Server(OK)
-    settings = AwsSettings(
-        region=region, access_key_id="AnId", secret_access_key="a-secret", session_token=None, endpoint=None
-    )
+    lasting = dataclasses.replace(CREDENTIALS, session_token=None)
+    settings = dataclasses.replace(SETTINGS, region=region, credentials=lasting)
     aws_over(server, settings).call(DYNAMODB, "GetItem", KEY, deadline=AN_HOUR)
 
     assert server.requests[0].url.host == host
@@ -228,13 +227,7 @@ def test_one_attempt_does_not_use_up_the_time_of_the_other() -> None:
 
 def test_an_endpoint_on_this_machine_gets_the_calls_of_all_services() -> None:
     server = Server(OK, OK)
-    local = AwsSettings(
-        region="us-east-1",
-        access_key_id="AnId",
-        secret_access_key="a-secret",
-        session_token=None,
-        endpoint="http://127.0.0.1:4566",
-    )
+    local = dataclasses.replace(SETTINGS, endpoint="http://127.0.0.1:4566")
     aws = aws_over(server, local)
     aws.call(DYNAMODB, "GetItem", KEY, deadline=AN_HOUR)
     aws.call(SQS, "SendMessage", {}, deadline=AN_HOUR)

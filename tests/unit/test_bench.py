@@ -1,17 +1,22 @@
 """The benchmark's arithmetic and its stubs. Nothing here is timed."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from bench import answers, job
+from bench import answers, job, memory
 from bench.answers import Operation, Request, answer
 from bench.function_environment import function_environment
 from bench.imports import by_package, read
 from bench.lineup import BARE, EVERYTHING, NODE_NAME, OURS
+from bench.memory import Check, Function, Work
 from bench.report import Table, as_markdown, as_text, tables, write_between_marks
 from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
+from bench.throttle import throttled
 from whop_chat.settings import MintSettings, SignUpSettings
 
 # ------------------------------------------------------------------------------------------------------- statistics
@@ -120,6 +125,70 @@ def test_the_document_has_its_marks(tmp_path: Path) -> None:
     write_between_marks(copy, "new")
 
     assert "\n\nnew\n\n" in copy.read_text()
+
+
+# ----------------------------------------------------------------------------------------------------------- memory
+
+
+def test_cpu_time_grows_as_the_share_of_a_cpu_shrinks_and_waiting_does_not() -> None:
+    work = Work(cpu=100, waiting=30)
+
+    assert work.milliseconds(1769) == 130
+    assert work.milliseconds(3538) == 130
+    assert work.milliseconds(884) == pytest.approx(230, rel=0.01)
+
+
+def test_a_million_calls_cost_their_gigabyte_seconds_and_their_number() -> None:
+    assert Work(cpu=0, waiting=1000).dollars(1024) == pytest.approx(16.6667 + 0.20)
+    assert Work(cpu=0, waiting=1000).dollars(512) == pytest.approx(16.6667 / 2 + 0.20)
+
+
+def test_the_size_of_the_template_is_marked_even_if_it_is_an_odd_one() -> None:
+    function = Function("mint_token", Work(100, 30), Work(2, 60), 60.0, chosen=600)
+
+    table = memory.sizes(function)
+
+    assert [row[0] for row in table.rows if "chosen" in row[0]] == ["600 (chosen)"]
+    assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_a_check_shows_how_far_off_the_derivation_is() -> None:
+    table = memory.checked([Check("mint_token", 512, cold=(400, 500), warm=(80, 60))])
+
+    assert table.rows == [["mint_token", "512", "400", "500", "+25%", "80", "60", "-25%"]]
+
+
+@pytest.mark.parametrize("name", ["mint_token", "on_signup", "sync_user"])
+def test_the_sizes_in_the_document_are_those_of_the_template(name: str) -> None:
+    document = (job.ROOT / "docs" / "performance.md").read_text()
+    table = document.partition(f"**{name}, derived**")[2].partition("**")[0]
+
+    assert f"| {memory.chosen(name)} (chosen) |" in table
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as the benchmark itself")
+def test_a_throttled_process_gets_its_share_and_is_let_go(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    spinning = f"import pathlib; pathlib.Path({str(ready)!r}).touch()\nwhile True: pass"
+    used = iter([0.0, 0.0])
+    process = subprocess.Popen([sys.executable, "-c", spinning])
+    try:
+        # A process whose whole share is used from the start is stopped, and goes on after the block.
+        with throttled(process.pid, lambda: next(used, 1e9), 0.5):
+            assert _becomes(process.pid, "T")
+        assert _becomes(process.pid, "RS")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _becomes(process: int, states: str) -> bool:
+    """Whether the state of the process becomes one of these before long (proc_pid_stat(5))."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        if Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] in states:
+            return True
+    return False
 
 
 # ---------------------------------------------------------------------------------------------------------- imports

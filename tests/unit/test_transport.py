@@ -274,3 +274,17 @@ def test_a_host_that_is_not_known_is_a_failure(client: HttpClient, monkeypatch: 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with failing("ConnectError"):
         get(client, "http://host.test/")
+
+
+def test_after_hanging_up_no_connection_is_left_and_the_next_exchange_makes_its_own() -> None:
+    def keep_open(connection: socket.socket, server: Server) -> None:
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        if not connection.recv(1):
+            server.hung_up.set()
+
+    client = HttpClient()
+    for _ in range(2):
+        with Server(keep_open) as server:
+            get(client, server.url)
+            client.hang_up()
+            assert server.hung_up.wait(5)

@@ -60,6 +60,11 @@ class ApiKey:
             self._read(deadline)
         return self._value if self._value != refused else None
 
+    def forget(self) -> None:
+        """Read the secret anew when the key is next asked for."""
+        self._value = None
+        self._read_at = self._asked_in_vain_at = -math.inf
+
     def _may_ask_again(self) -> bool:
         return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
 

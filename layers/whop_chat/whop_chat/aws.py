@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from whop_chat.credentials import Credentials, CredentialsError
 from whop_chat.deadline import Deadline
 from whop_chat.partitions import dns_suffix
-from whop_chat.settings import AwsSettings
+from whop_chat.settings import AwsCredentials, AwsSettings
 from whop_chat.signature import signed
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
@@ -87,6 +88,7 @@ class Aws:
     ) -> None:
         self._http = http
         self._settings = settings
+        self._credentials = Credentials(settings.credentials, http)
         self._attempt_seconds = attempt_seconds
         self._max_bytes = max_bytes
         self._sleep = sleep
@@ -106,14 +108,20 @@ class Aws:
         self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
         return self._attempt(service, operation, parameters, deadline)
 
+    def forget_credentials(self) -> None:
+        """Ask for credentials anew at the next call, where they come from an endpoint."""
+        self._credentials.forget()
+
     def _attempt(
         self, service: Service, operation: str, parameters: Mapping[str, Any], deadline: Deadline
     ) -> dict[str, Any]:
-        request = self._request(service, operation, json.dumps(parameters).encode())
+        deadline = deadline.at_most(self._attempt_seconds)
         try:
-            response = self._http.exchange(
-                request, deadline=deadline.at_most(self._attempt_seconds), max_bytes=self._max_bytes
-            )
+            credentials = self._credentials.current(deadline=deadline)
+            request = self._request(service, operation, json.dumps(parameters).encode(), credentials)
+            response = self._http.exchange(request, deadline=deadline, max_bytes=self._max_bytes)
+        except CredentialsError as error:
+            raise AwsError(f"Credentials.{error.reason}", operation=operation, passing=True) from None
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None
         answer = _json_object(response.body)
@@ -124,7 +132,7 @@ class Aws:
             raise AwsError("InvalidResponse", operation=operation)
         return answer
 
-    def _request(self, service: Service, operation: str, body: bytes) -> Request:
+    def _request(self, service: Service, operation: str, body: bytes, credentials: AwsCredentials) -> Request:
         settings = self._settings
         url = settings.endpoint or self._home(service)
         headers = {
@@ -132,16 +140,16 @@ class Aws:
             "Content-Type": f"application/x-amz-json-{service.json_version}",
             "X-Amz-Target": f"{service.target}.{operation}",
         }
-        if settings.session_token:
-            headers["X-Amz-Security-Token"] = settings.session_token
+        if credentials.session_token:
+            headers["X-Amz-Security-Token"] = credentials.session_token
         headers = signed(
             headers,
             body,
             at=datetime.now(UTC),
             region=settings.region,
             service=service.name,
-            key_id=settings.access_key_id,
-            secret=settings.secret_access_key,
+            key_id=credentials.access_key_id,
+            secret=credentials.secret_access_key,
         )
         return Request("POST", url, headers, body)
 

@@ -16,6 +16,13 @@ from whop_chat.user_pool import LOOPBACK_URL
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+# The SDKs' rule for the address that credentials come from ("Container credential provider"): https, or this machine,
+# or the link-local hosts of ECS and EKS. Here localhost may stand, because Lambda writes the address.
+_CREDENTIALS_URL = (
+    r"(https://[A-Za-z0-9.-]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\]|169\.254\.170\.(2|23)|\[fd00:ec2::23\]))"
+    r"(:[0-9]{1,5})?([/?][!-~]*)?"
+)
+_HEADER_VALUE = r"[ -~]*"
 _ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
 
 
@@ -24,7 +31,15 @@ class SettingsError(Exception):
 
 
 def _setting(name: str, parse: Callable[[str], Any], *, optional: bool = False, secret: bool = False) -> Any:
-    return field(metadata={"name": name, "parse": parse, "optional": optional}, repr=not secret)
+    def read(env: Mapping[str, str]) -> Any:
+        if name not in env and not optional:
+            raise SettingsError(f"{name} is missing")
+        try:
+            return parse(env.get(name, ""))
+        except ValueError as error:
+            raise SettingsError(f"{name} {error}") from None
+
+    return field(metadata={"read": read}, repr=not secret)
 
 
 def _text(value: str) -> str:
@@ -109,31 +124,59 @@ class _Environment:
         values: dict[str, Any] = {}
         wrong: list[str] = []
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]
-            name, parse = item.metadata["name"], item.metadata["parse"]
-            if name not in env and not item.metadata["optional"]:
-                wrong.append(f"{name} is missing")
-                continue
             try:
-                values[item.name] = parse(env.get(name, ""))
-            except ValueError as error:
-                wrong.append(f"{name} {error}")
+                values[item.name] = item.metadata["read"](env)
+            except SettingsError as error:
+                wrong.append(str(error))
         if wrong:
             raise SettingsError("; ".join(wrong))
         return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AwsSettings(_Environment):
-    """What Lambda itself tells a function of where it is and who it is (AWS, "Defined runtime environment variables").
+class AwsCredentials(_Environment):
+    """Credentials of the function's role."""
 
-    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS.
-    """
-
-    region: str = _setting("AWS_REGION", _text)
     access_key_id: str = _setting("AWS_ACCESS_KEY_ID", _text)
     secret_access_key: str = _setting("AWS_SECRET_ACCESS_KEY", _text, secret=True)
     session_token: str | None = _setting("AWS_SESSION_TOKEN", _optional_text, optional=True, secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialsEndpoint(_Environment):
+    """Where a function under SnapStart asks for its credentials, and what it shows there.
+
+    Its environment holds none, because they would be those of the snapshot (AWS, "Using SnapStart with AWS SDKs").
+    """
+
+    url: str = _setting(
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        _matching(_CREDENTIALS_URL, "an address that credentials may come from"),
+    )
+    authorization: str = _setting(
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN", _matching(_HEADER_VALUE, "fit for a header"), optional=True, secret=True
+    )
+
+
+def _credentials(env: Mapping[str, str]) -> AwsCredentials | CredentialsEndpoint:
+    """What the environment holds itself goes first, as with the SDKs."""
+    if "AWS_ACCESS_KEY_ID" not in env and "AWS_CONTAINER_CREDENTIALS_FULL_URI" in env:
+        return CredentialsEndpoint.from_env(env)
+    return AwsCredentials.from_env(env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings(_Environment):
+    """What Lambda itself tells a function of where it is and who it is (AWS, "Defined runtime environment variables").
+
+    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS. ``snap_start`` says whether
+    this environment is going to be copied.
+    """
+
+    region: str = _setting("AWS_REGION", _text)
+    credentials: AwsCredentials | CredentialsEndpoint = field(metadata={"read": _credentials})
     endpoint: str | None = _setting("AWS_ENDPOINT_URL", _loopback, optional=True)
+    snap_start: bool = _setting("AWS_LAMBDA_INITIALIZATION_TYPE", lambda value: value == "snap-start", optional=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

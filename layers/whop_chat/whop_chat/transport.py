@@ -90,6 +90,10 @@ class HttpClient:
         # Raised out here: what the error remembers of the request would hang on as the context.
         raise TransportError(reason)
 
+    def hang_up(self) -> None:
+        """Close every connection; the next exchange makes its own."""
+        self._pool.close()
+
 
 def _response(answer: httpcore.Response, max_bytes: int) -> Response:
     headers = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
