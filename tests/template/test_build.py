@@ -147,6 +147,15 @@ def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: s
     assert HEAVY.isdisjoint(json.loads(done.stdout))
 
 
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_layer_and_function_are_small(built: Path, logical_id: str) -> None:
+    """At most 30 MiB unzipped, bytecode included: Lambda fetches and unpacks it before each cold start."""
+    files = [path for name in (logical_id, "WhopChatLayer") for path in (built / name).rglob("*") if path.is_file()]
+
+    assert any(path.suffix == ".pyc" for path in files)
+    assert sum(path.stat().st_size for path in files) <= 30 * 1024 * 1024
+
+
 def test_the_package_finds_the_directory_of_roots_beside_it(built: Path) -> None:
     """With the bundle, every root would have been read by now."""
     layer = built / "WhopChatLayer"
