@@ -21,7 +21,7 @@ _wrap_bio = ssl.SSLContext.wrap_bio
 
 
 def _address(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-    if host == "127.0.0.1":
+    if host == "127.0.0.1" and port != 443:
         return _getaddrinfo(host, port, *args, **kwargs)
     return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", _PORT))]
 
