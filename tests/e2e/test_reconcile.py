@@ -130,7 +130,8 @@ def test_a_pool_that_was_there_before_is_brought_into_step_and_kept_there(
     assert wait_until(lambda: names_at_whop(whop, owners[renamed]) == ["Another Name"], SYNC_SECONDS)
     record_with_status(cloud, old_pool.deployment, out, "disabled")
     record_with_status(cloud, old_pool.deployment, gone, "deleted")
-    assert "Person 2" not in names_at_whop(whop, owners[old_pool.active[2][0]])
+    # The tombstone comes first, then the clean-up at Whop.
+    assert wait_until(lambda: "Person 2" not in names_at_whop(whop, owners[old_pool.active[2][0]]), SYNC_SECONDS)
 
     # And in again.
     cloud.cognito.admin_enable_user(UserPoolId=old_pool.app.pool_id, Username=disabled)
