@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.awsrequest import AWSResponse
 
 from local.emulator import pool_updates
@@ -21,6 +22,8 @@ from tests.whole_pool import ACCOUNT, REGION
 POOL_ID = f"{REGION}_AbCdEfGhI"
 OURS = whole_pool.function("chat-on-signup:live")
 QUEUE_URL = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/chat-SyncQueue-1"
+
+_LOADER = botocore.session.get_session().get_component("data_loader")
 
 type Json = dict[str, Any]
 
@@ -80,6 +83,8 @@ class Aws:
         session: Any = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name=region_name or REGION
         )
+        # Its own would read the models of the services anew.
+        session._session.register_component("data_loader", _LOADER)
         session.events.register("before-send.cognito-idp.*", self._cognito)
         session.events.register("before-call.sts.GetCallerIdentity", lambda **_: _parsed(Account=self.account))
         session.events.register("before-call.cloudformation.DescribeStacks", self._describe_stacks)

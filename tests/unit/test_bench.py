@@ -166,7 +166,7 @@ def test_the_sizes_in_the_document_are_those_of_the_template(name: str) -> None:
     assert f"| {memory.chosen(name)} (chosen) |" in table
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="as the benchmark itself")
+@pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc, which Linux alone has")
 def test_a_throttled_process_gets_its_share_and_is_let_go(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     spinning = f"import pathlib; pathlib.Path({str(ready)!r}).touch()\nwhile True: pass"

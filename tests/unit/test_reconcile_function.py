@@ -25,6 +25,8 @@ from whop_chat.users import Record, Status, Users
 
 PEOPLE = 65  # two pages
 
+pytestmark = pytest.mark.thorough
+
 
 class Killed(BaseException):
     """The invocation is gone."""
@@ -121,7 +123,6 @@ def test_without_being_told_to_it_enrols_nobody(town: Town, load: Callable[[], M
     assert (answer["counts"]["missing"], answer["counts"]["orphaned"]) == (64, 1)
 
 
-@pytest.mark.thorough
 def test_a_function_that_is_killed_at_any_call_goes_on_where_it_was(town: Town, load: Callable[[], ModuleType]) -> None:
     load().handler(event("reconcile_backfill"), Context(remaining_millis=900_000))
     whole, calls = town.report()["counts"], town.calls

@@ -4,6 +4,8 @@ import pytest
 
 from bench.scale import Scale
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_small_backfill_holds_what_a_large_one_is_said_to() -> None:
     scale = Scale(600, per_minute=300, tokens_per_minute=120)

@@ -277,6 +277,7 @@ def everybody(directory: Records) -> list[str]:
     return subs
 
 
+@pytest.mark.thorough
 def test_all_who_have_a_record_are_known_once_but_for_other_pools_and_tombstones_done_with(
     directory: ReadableDirectory,
 ) -> None:
