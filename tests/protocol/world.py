@@ -18,10 +18,12 @@ from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import Told
 from whop_chat.addresses import VerifiedAddress
 from whop_chat.aws import AwsError
+from whop_chat.claim import LEASE_SECONDS
 from whop_chat.cleanup import CleanUp, DeletePolicy, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import LEASE_SECONDS, Blocked, EmailReuse, Enrolment, EnrolmentInProgress, LostToDeletion
+from whop_chat.enrolment import EmailReuse, Enrolment
 from whop_chat.identity import UserRef
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, LostToDeletion
 from whop_chat.pool_users import PoolUser, UserGone
 from whop_chat.profile import NEUTRAL_NAME
 from whop_chat.sync_queue import Source, SyncMessage

@@ -15,9 +15,10 @@ import httpx
 from tests.over_httpx import OverHttpx
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Enrolment, Link
+from whop_chat.enrolment import Enrolment
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
+from whop_chat.outcomes import Link
 from whop_chat.pool_users import PoolUser
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.whop import Whop

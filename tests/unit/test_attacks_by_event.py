@@ -30,12 +30,12 @@ from tests.unit.tokens import (
 )
 from whop_chat.cognito import TokenUse, TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Link
 from whop_chat.http_api import HttpApi
 from whop_chat.identity import UserRef
 from whop_chat.key_set import KeySet
 from whop_chat.minting import Minting
 from whop_chat.observability import observer
+from whop_chat.outcomes import Link
 from whop_chat.scopes import ScopePolicy
 from whop_chat.whop import UserToken, Whop
 

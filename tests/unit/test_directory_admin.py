@@ -8,8 +8,8 @@ from tests.protocol.memory_users import MemoryUsers
 from tests.unit.moto_aws import AN_HOUR
 from whop_chat.deadline import Deadline
 from whop_chat.directory_admin import allow, deny
-from whop_chat.enrolment import EnrolmentInProgress
 from whop_chat.identity import UserRef
+from whop_chat.outcomes import EnrolmentInProgress
 from whop_chat.pool_users import UserGone
 from whop_chat.users import Lost, Record, Status
 

@@ -15,19 +15,12 @@ from tests.protocol.memory_users import MemoryUsers
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
+from whop_chat.claim import LEASE_SECONDS
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import (
-    LEASE_SECONDS,
-    Blocked,
-    EmailReuse,
-    Enrolment,
-    EnrolmentInProgress,
-    Link,
-    LostToDeletion,
-    UserDenied,
-)
+from whop_chat.enrolment import EmailReuse, Enrolment
 from whop_chat.identity import UserRef
 from whop_chat.lifecycle import tombstone
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Record, Status
 from whop_chat.whop import (

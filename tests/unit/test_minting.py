@@ -11,9 +11,9 @@ from whop_chat import minting
 from whop_chat.aws import AwsError
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.identity import UserRef
 from whop_chat.minting import ChatToken, Minting
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.pool_users import UserGone
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.sync_queue import Source, SyncMessage, decode

@@ -11,7 +11,7 @@ from whop_chat.aws import AwsError
 from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone, UserInactive
 from whop_chat.problems import KINDS, Problem, problem_of
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, UnknownFeature

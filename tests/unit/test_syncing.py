@@ -16,8 +16,8 @@ from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.cleanup import CleanUp, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.identity import UserRef
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone, UserInactive
 from whop_chat.sync_queue import Source, SyncMessage, UnreadableMessage, decode, encode
 from whop_chat.syncing import Batch, Syncing

@@ -13,10 +13,9 @@ from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
 from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
 from whop_chat.aws import Aws, AwsError
-from whop_chat.enrolment import Directory
 from whop_chat.identity import UserRef
 from whop_chat.reconcile import Records
-from whop_chat.users import Lost, Record, Reserved, Status, Users
+from whop_chat.users import Directory, Lost, Record, Reserved, Status, Users
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from whop_chat.claim import external_id
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Directory, external_id
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.profile import NEUTRAL_NAME
-from whop_chat.users import Record
+from whop_chat.users import Directory, Record
 from whop_chat.whop import Account, Whop, WhopNotFound, WhopRefused, WhopUnauthorized
 
 DeletePolicy = Literal["keep-account", "delete-account"]

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Directory, EnrolmentInProgress
 from whop_chat.identity import UserRef
 from whop_chat.lifecycle import restored, shut
+from whop_chat.outcomes import EnrolmentInProgress
 from whop_chat.pool_users import UserGone
-from whop_chat.users import Lost, Record, Status
+from whop_chat.users import Directory, Lost, Record, Status
 
 _ATTEMPTS = 5
 
@@ -15,7 +15,7 @@ _ATTEMPTS = 5
 def deny(users: Directory, user: UserRef, *, deadline: Deadline) -> None:
     """Shut ``user`` out, whether they have been here or not; an enrolment under way loses its claim.
 
-    Raises `whop_chat.pool_users.UserGone` for one who is deleted, `whop_chat.enrolment.EnrolmentInProgress` if others
+    Raises `whop_chat.pool_users.UserGone` for one who is deleted, `whop_chat.outcomes.EnrolmentInProgress` if others
     keep writing the record, `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
     """
     _rewrite(users, user, lambda seen: shut(seen or Record(status=Status.CLAIMED), Status.DENIED), deadline)

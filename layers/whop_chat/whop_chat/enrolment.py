@@ -13,115 +13,27 @@ and ``external_id`` the same account, and the link needs the claim that the work
 
 import contextlib
 import dataclasses
-import hashlib
-import hmac
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from whop_chat.addresses import Addresses
-from whop_chat.api_key import NotConfigured
-from whop_chat.aws import AwsError
-from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.claim import Claim, external_id, is_address_of, next_generation
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
-from whop_chat.users import Lost, Record, Reserved, Status
-from whop_chat.whop import (
-    Account,
-    Whop,
-    WhopConflict,
-    WhopError,
-    WhopInvalidResponse,
-    WhopRefused,
-)
+from whop_chat.users import Directory, Lost, Record, Reserved, Status
+from whop_chat.whop import Account, Whop, WhopInvalidResponse, WhopRefused
 
-LEASE_SECONDS = 10
-# Giving a claim back may take this long beyond the deadline: it saves whoever comes next the rest of the lease.
-_RELEASE_SECONDS = 0.3
 _UNVERIFIED_RETRY_SECONDS = 60
 _REJECTED_RETRY_SECONDS = 3600
 _RESERVED_RETRY_SECONDS = 60
 # A link that Whop does not know is resolved again, then given a new account: once each in this time.
 _REPAIR_SECONDS = 24 * 3600
 _REPAIRS = 2
-# Creating, and starting over after a replayed answer, a stale key or a used-up external id: never more calls than this.
-_CREATES = 3
-
 
 EmailReuse = Literal["refuse", "inherit"]
-BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
-
-
-class EnrolmentInProgress(Exception):
-    """An attempt for the same user is under way; ask again in ``retry_after`` seconds.
-
-    ``at_whop`` says that it is a request of ours at Whop, and no worker whose claim may end any moment.
-    """
-
-    retry_after = 1
-
-    def __init__(self, *, at_whop: bool = False) -> None:
-        super().__init__()
-        self.at_whop = at_whop
-
-
-class UserDenied(Exception):
-    """An operator has shut this user out."""
-
-
-class LostToDeletion(UserGone):
-    """The user was deleted while they were enrolled: what was made at Whop has to be cleaned up."""
-
-
-class Blocked(Exception):
-    """The user cannot be enrolled as things stand; ``reason`` is recorded on the user, one of `BLOCK_REASONS`:
-
-    ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``
-    (Whop answered with an account that is not the one asked for), ``enrolment_rejected`` (Whop refused the address).
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An enrolled user; ``created`` says that this call made the link."""
-
-    whop_user_id: str
-    created: bool = False
-
-
-class Directory(Protocol):
-    """The users table: `whop_chat.users.Users`, or one in memory where many runs are tried out."""
-
-    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
-        """See `whop_chat.users.Users.get`."""
-
-    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
-        """See `whop_chat.users.Users.put`."""
-
-    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
-        """See `whop_chat.users.Users.link`."""
-
-    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
-        """See `whop_chat.users.Users.holder`."""
-
-    def take(
-        self,
-        user: UserRef,
-        record: Record,
-        *,
-        seen: Record,
-        holder: UserRef,
-        held: Record | None,
-        left: Record | None,
-        deadline: Deadline,
-    ) -> Record:
-        """See `whop_chat.users.Users.take`."""
 
 
 class PoolReader(Protocol):
@@ -206,7 +118,7 @@ class Enrolment:
         try:
             if not repairs:
                 return self._look_up_again(user, record, suspect, person, deadline)
-            following = _next_generation(suspect)
+            following = next_generation(suspect)
             return self._enrol(user, record, person, deadline, start=following, fallback=suspect)
         except Blocked:
             return None
@@ -223,7 +135,7 @@ class Enrolment:
             if account.id == record.whop_account_id
             and account.parent_id == self._whop.company_id
             and address is not None
-            and _is_address_of(account, address)
+            and is_address_of(account, address)
         ]
         try:
             if owners and owners[0] != record.whop_user_id:
@@ -282,45 +194,45 @@ class Enrolment:
                     fallback=fallback,
                     deadline=deadline,
                 )
-            attempt = _Attempt(self._users, self._whop, user, address, self._now, deadline, fallback)
-            with attempt.claimed(start, seen):
-                return self._link(user, attempt, by_order=by_order)
+            claim = Claim(self._users, self._whop, user, address, self._now, deadline, fallback)
+            with claim.held(start, seen):
+                return self._link(user, claim, by_order=by_order)
         except Lost:
             return self._after_loss(user, deadline)
 
-    def _link(self, user: UserRef, attempt: "_Attempt", *, by_order: bool) -> Link:
+    def _link(self, user: UserRef, claim: Claim, *, by_order: bool) -> Link:
         try:
-            account = attempt.account()
+            account = claim.account()
         except WhopRefused as error:
             if not _concerns_the_address(error):
                 raise
-            raise self._end(user, attempt, "enrolment_rejected", retry_in=_REJECTED_RETRY_SECONDS) from None
+            raise self._end(user, claim, "enrolment_rejected", retry_in=_REJECTED_RETRY_SECONDS) from None
         if account.parent_id != self._whop.company_id:
             # A key of another company: nobody can be enrolled, and it says nothing about this user.
             raise WhopInvalidResponse("create_account", code="parent_account")
-        if not attempt.owns(account):
-            raise self._end(user, attempt, "identity_mismatch")
+        if not claim.owns(account):
+            raise self._end(user, claim, "identity_mismatch")
         try:
-            attempt.link(account)
+            claim.link(account)
         except Reserved:
-            self._take(user, attempt, account, by_order=by_order)
+            self._take(user, claim, account, by_order=by_order)
         return Link(account.user_id, created=True)
 
-    def _take(self, user: UserRef, attempt: "_Attempt", account: Account, *, by_order: bool) -> None:
+    def _take(self, user: UserRef, claim: Claim, account: Account, *, by_order: bool) -> None:
         """Take the Whop user from who has it, if that may be; raises `Blocked`."""
         if self._reuse == "refuse" and not by_order:
-            blocked = self._end(user, attempt, "identity_conflict", next_generation=True)
-            attempt.forget(account)
+            blocked = self._end(user, claim, "identity_conflict", another_generation=True)
+            claim.forget(account)
             raise blocked from None
-        holder = self._users.holder(account.user_id, deadline=attempt.deadline)
-        held = self._users.get(holder, deadline=attempt.deadline) if holder else None
+        holder = self._users.holder(account.user_id, deadline=claim.deadline)
+        held = self._users.get(holder, deadline=claim.deadline) if holder else None
         try:
             if holder is None or not _may_be_taken(held, by_order=by_order):
                 raise Reserved
-            attempt.take(account, holder, held, held and self._without_identity(held))
+            claim.take(account, holder, held, held and self._without_identity(held))
         except Reserved:
             # The deletion of who has it may not have arrived, or not be finished.
-            raise self._end(user, attempt, "identity_conflict", retry_in=_RESERVED_RETRY_SECONDS) from None
+            raise self._end(user, claim, "identity_conflict", retry_in=_RESERVED_RETRY_SECONDS) from None
 
     def _without_identity(self, held: Record) -> Record:
         """The record of one whose Whop user is another's now."""
@@ -338,22 +250,22 @@ class Enrolment:
     def _end(
         self,
         user: UserRef,
-        attempt: "_Attempt",
+        claim: Claim,
         reason: str,
         *,
         retry_in: int | None = None,
-        next_generation: bool = False,
+        another_generation: bool = False,
     ) -> Blocked:
         """End a claim by a block."""
-        record = _next_generation(attempt.settled) if next_generation else attempt.settled
+        record = next_generation(claim.settled) if another_generation else claim.settled
         return self._block(
             user,
             record,
-            attempt.record,
+            claim.record,
             reason,
             retry_in=retry_in,
-            fallback=attempt.fallback,
-            deadline=attempt.deadline,
+            fallback=claim.fallback,
+            deadline=claim.deadline,
         )
 
     def _block(
@@ -393,194 +305,6 @@ class Enrolment:
         return int(self._clock())
 
 
-class _Attempt:
-    """One worker's claim on one user, and what it does under it. Every write raises `Lost` once the claim is."""
-
-    def __init__(
-        self,
-        users: Directory,
-        whop: Whop,
-        user: UserRef,
-        address: str,
-        now: Callable[[], int],
-        deadline: Deadline,
-        fallback: Record | None,
-    ) -> None:
-        self.fallback = fallback
-        self._users = users
-        self._whop = whop
-        self._user = user
-        self._address = address
-        self._now = now
-        self.deadline = deadline
-        self._key_is_new = True
-        self.record = Record(status=Status.CLAIMED)
-
-    @property
-    def _uncounted(self) -> Record | None:
-        """The fallback of a repair that could not be tried: it is not to cost the user the day."""
-        return self.fallback and dataclasses.replace(self.fallback, repairs=self.fallback.repairs - 1)
-
-    @property
-    def settled(self) -> Record:
-        """The record once the outcome of the create is known: its key is used up."""
-        return dataclasses.replace(self.record, idempotency_key=None, email_digest=None)
-
-    @contextlib.contextmanager
-    def claimed(self, start: Record, seen: Record | None) -> Iterator[None]:
-        """Hold the claim; an error that settles nothing about the user leaves it open for the next attempt.
-
-        The key stays with it unless the create was refused for good: a 429 may have been given before anybody looked
-        at the key, and a refused look-up says nothing about the create.
-        """
-        self._claim(start, seen)
-        try:
-            yield
-        except (Lost, Blocked):
-            raise
-        except EnrolmentInProgress:
-            # Asking Whop sooner would only add calls.
-            waiting = dataclasses.replace(self.record, lease_until=self.record.key_since + LEASE_SECONDS)
-            self._release(self._uncounted or waiting)
-            raise
-        except Exception as error:
-            refused = isinstance(error, WhopRefused) and error.operation == "create_account"
-            open_again = dataclasses.replace(self.settled if refused else self.record, lease_until=0)
-            answered = isinstance(error, WhopRefused | WhopInvalidResponse)
-            self._release((self.fallback if answered else self._uncounted) or open_again)
-            raise
-
-    def _claim(self, start: Record, seen: Record | None) -> None:
-        """Take the claim; an Idempotency-Key whose outcome is unknown is taken over with it."""
-        claimed = dataclasses.replace(
-            start, status=Status.CLAIMED, lease_until=self._now() + LEASE_SECONDS, reason=None, retry_at=None
-        )
-        if start.idempotency_key is None:
-            claimed = self._with_new_key(claimed)
-        elif start.email_digest == _digest(start.idempotency_key, self._address):
-            self._key_is_new = False
-        else:
-            # The address has changed since; the external id may be bound to the old one.
-            claimed = self._with_new_key(_next_generation(claimed))
-        self._write(claimed, seen)
-
-    def account(self) -> Account:
-        """Create the account, or find the one that an earlier attempt created."""
-        for attempts_left in reversed(range(_CREATES)):
-            try:
-                return self._create()
-            except WhopConflict as conflict:
-                account = self._after_conflict(conflict)
-                if account is not None:
-                    return account
-                if not attempts_left:
-                    raise
-            except WhopError as error:
-                if not attempts_left or not _about_the_key(error):
-                    raise
-                self._write(self._with_new_key(self.record), self.record)
-        raise AssertionError("unreachable")
-
-    def owns(self, account: Account) -> bool:
-        """Whether ``account`` is exactly the one asked for: our id, our company's child, the address that was sent."""
-        return (
-            account.external_id == self._external_id
-            and account.parent_id == self._whop.company_id
-            and _is_address_of(account, self._address)
-        )
-
-    def link(self, account: Account) -> None:
-        """Link the user to ``account`` and reserve its Whop user; raises `Reserved`."""
-        self.record = self._users.link(self._user, self._linked(account), seen=self.record, deadline=self.deadline)
-
-    def _linked(self, account: Account) -> Record:
-        return dataclasses.replace(
-            self.settled,
-            status=Status.LINKED,
-            lease_until=0,
-            email_mode=None,
-            whop_user_id=account.user_id,
-            whop_account_id=account.id,
-            profile_digest=None,
-        )
-
-    def take(self, account: Account, holder: UserRef, held: Record | None, left: Record | None) -> None:
-        """As `link`, for a Whop user that ``holder`` has; raises `Reserved` if that has changed."""
-        self.record = self._users.take(
-            self._user,
-            self._linked(account),
-            seen=self.record,
-            holder=holder,
-            held=held,
-            left=left,
-            deadline=self.deadline,
-        )
-
-    def forget(self, account: Account) -> None:
-        """Take our external id from an account given up; nothing depends on it, as the next generation has another."""
-        try:
-            self._whop.clear_external_id(account.id, deadline=self.deadline)
-        except (WhopError, AwsError, NotConfigured, DeadlineExceeded):
-            pass
-
-    @property
-    def _external_id(self) -> str:
-        return external_id(self._user, self.record.generation)
-
-    def _create(self) -> Account:
-        key = self.record.idempotency_key
-        if key is None:
-            raise AssertionError("a claim holds a key")
-        return self._whop.create_account(
-            email=self._address,
-            # Whop's own default. A key goes with one request, so nothing in it may change between attempts.
-            title=self._external_id,
-            external_id=self._external_id,
-            idempotency_key=key,
-            deadline=self.deadline,
-        )
-
-    def _after_conflict(self, conflict: WhopConflict) -> Account | None:
-        """What a 409 means, by look-up: the account it was about, or None when another create may succeed."""
-        found = self._whop.find_accounts(self._external_id, deadline=self.deadline)
-        ours = [account for account in found if account.parent_id == self._whop.company_id]
-        for account in ours:
-            if self.owns(account):
-                return account
-        if ours:
-            # Our external id is bound to another address.
-            self._write(self._with_new_key(_next_generation(self.record)), self.record)
-            self.forget(ours[0])
-        elif conflict.replayed:
-            self._write(self._with_new_key(self.record), self.record)
-        elif self._key_is_new and not conflict.repeated:
-            # Nobody can have used this key before, so the id is taken by an account that we are not shown.
-            self._write(self._with_new_key(_next_generation(self.record)), self.record)
-        elif self._now() - self.record.key_since < LEASE_SECONDS:
-            # The first request with this key may still be running.
-            raise EnrolmentInProgress(at_whop=True)
-        else:
-            self._write(self._with_new_key(self.record), self.record)
-        return None
-
-    def _with_new_key(self, record: Record) -> Record:
-        self._key_is_new = True
-        key = str(uuid.uuid4())
-        return dataclasses.replace(
-            record, idempotency_key=key, key_since=self._now(), email_digest=_digest(key, self._address)
-        )
-
-    def _release(self, record: Record) -> None:
-        grace = Deadline(max(_RELEASE_SECONDS, self.deadline.remaining()))
-        try:
-            self.record = self._users.put(self._user, record, seen=self.record, deadline=grace)
-        except (Lost, AwsError, DeadlineExceeded):
-            pass  # The error that ended this attempt is the one to report; the lease runs out by itself.
-
-    def _write(self, record: Record, seen: Record | None) -> None:
-        self.record = self._users.put(self._user, record, seen=seen, deadline=self.deadline)
-
-
 def _may_be_taken(held: Record | None, *, by_order: bool) -> bool:
     """Whether one whose record is ``held`` can lose their Whop user to another.
 
@@ -591,28 +315,6 @@ def _may_be_taken(held: Record | None, *, by_order: bool) -> bool:
     return by_order
 
 
-def _next_generation(record: Record) -> Record:
-    return dataclasses.replace(record, generation=record.generation + 1)
-
-
-def external_id(user: UserRef, generation: int) -> str:
-    """The id of the user's account at Whop, who takes any text but ``%`` (Whop, "Enroll subaccounts")."""
-    return f"cognito:{user.pool_id}:{user.sub}:{generation}"
-
-
 def _concerns_the_address(error: WhopRefused) -> bool:
     """Whether Whop refused this user's address; any other refusal is about the key or the call, so about everyone."""
     return error.operation == "create_account" and (error.status == 422 or error.param == "email")
-
-
-def _is_address_of(account: Account, address: str) -> bool:
-    return (account.email or "").casefold() == address.casefold()
-
-
-def _about_the_key(error: WhopError) -> bool:
-    """An old answer, or the refusal of a key that went with another request: a new key gets a new answer."""
-    return error.replayed or error.code == "idempotency_key_mismatch"
-
-
-def _digest(key: str, address: str) -> str:
-    return hmac.new(key.encode(), address.encode(), hashlib.sha256).hexdigest()

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from whop_chat.aws import AwsError
 from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import Enrolment, EnrolmentInProgress, Link, LostToDeletion
+from whop_chat.enrolment import Enrolment
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
+from whop_chat.outcomes import EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.scopes import ScopePolicy
 from whop_chat.sync_queue import Source, SyncQueue
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound

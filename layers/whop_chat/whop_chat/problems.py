@@ -16,7 +16,7 @@ from whop_chat.aws import AwsError
 from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito import KeysUnavailable, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
-from whop_chat.enrolment import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.outcomes import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone, UserInactive
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.whop import (

@@ -15,14 +15,15 @@ from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.cleanup import CleanUp, Unsettled
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.enrolment import Blocked, Directory, Enrolment, EnrolmentInProgress, PoolReader, UserDenied
+from whop_chat.enrolment import Enrolment, PoolReader
 from whop_chat.identity import UserRef
 from whop_chat.lifecycle import Step, restored, shut, step, tombstone
 from whop_chat.observability import Observer
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import NotActive, PoolUser, Standing, UserGone
 from whop_chat.profile import profile_digest
 from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode
-from whop_chat.users import Lost, Record, Status
+from whop_chat.users import Directory, Lost, Record, Status
 from whop_chat.whop import Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 _SECONDS_PER_USER = 8.0

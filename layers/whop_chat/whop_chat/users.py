@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from whop_chat.aws import DYNAMODB, Aws, AwsError
 from whop_chat.deadline import Deadline
@@ -92,6 +92,35 @@ class Known:
 def new_attempt() -> str:
     """A fresh attempt id."""
     return uuid.uuid4().hex
+
+
+class Directory(Protocol):
+    """The users table: `whop_chat.users.Users`, or one in memory where many runs are tried out."""
+
+    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+        """See `whop_chat.users.Users.get`."""
+
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
+        """See `whop_chat.users.Users.put`."""
+
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
+        """See `whop_chat.users.Users.link`."""
+
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        """See `whop_chat.users.Users.holder`."""
+
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        """See `whop_chat.users.Users.take`."""
 
 
 class Users:
