@@ -253,6 +253,20 @@ def test_a_definitive_refusal_retires_the_key_and_leaves_the_claim_open(town: To
     assert len(set(town.creates())) == 2
 
 
+@pytest.mark.parametrize(("status", "error"), [(422, Blocked), (403, WhopForbidden)])
+def test_a_refusal_of_a_request_sent_twice_keeps_the_key_because_the_first_may_still_run(
+    town: Town, status: int, error: type[Exception]
+) -> None:
+    town.simulator.add_fault(Fault("accounts.create", "delay", seconds=60))
+    town.simulator.add_fault(Fault("accounts.create", "status", status=status))
+
+    with pytest.raises(error):
+        town.enrol()
+
+    assert town.record().idempotency_key is not None
+    assert tombstone(town.record(), int(town.now)).retry_at is not None
+
+
 @pytest.mark.parametrize("status", [400, 403, 409, 422, 500])
 def test_an_old_answer_repeated_for_the_key_gets_a_new_key_at_once(town: Town, status: int) -> None:
     town.old_answers = [httpx.Response(status, headers={"Idempotent-Replayed": "true"}, json={"error": {}})]

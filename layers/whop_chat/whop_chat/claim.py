@@ -61,6 +61,10 @@ class Claim:
         """The record once the outcome of the create is known: its key is used up."""
         return dataclasses.replace(self.record, idempotency_key=None, email_digest=None)
 
+    def refused(self, refusal: WhopRefused) -> Record:
+        """The record after a refused create: settled, unless it had been sent before and that one may still run."""
+        return self.record if refusal.repeated else self.settled
+
     @contextlib.contextmanager
     def held(self, start: Record, seen: Record | None) -> Iterator[None]:
         """Hold the claim; an error that settles nothing about the user leaves it open for the next attempt.
@@ -79,8 +83,10 @@ class Claim:
             self._release(self._uncounted or waiting)
             raise
         except Exception as error:
-            refused = isinstance(error, WhopRefused) and error.operation == "create_account"
-            open_again = dataclasses.replace(self.settled if refused else self.record, lease_until=0)
+            record = self.record
+            if isinstance(error, WhopRefused) and error.operation == "create_account":
+                record = self.refused(error)
+            open_again = dataclasses.replace(record, lease_until=0)
             answered = isinstance(error, WhopRefused | WhopInvalidResponse)
             self._release((self.fallback if answered else self._uncounted) or open_again)
             raise

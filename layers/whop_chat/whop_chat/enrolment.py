@@ -206,12 +206,13 @@ class Enrolment:
         except WhopRefused as error:
             if not _concerns_the_address(error):
                 raise
-            raise self._end(user, claim, "enrolment_rejected", retry_in=_REJECTED_RETRY_SECONDS) from None
+            refused = claim.refused(error)
+            raise self._end(user, claim, "enrolment_rejected", refused, retry_in=_REJECTED_RETRY_SECONDS) from None
         if account.parent_id != self._whop.company_id:
             # A key of another company: nobody can be enrolled, and it says nothing about this user.
             raise WhopInvalidResponse("create_account", code="parent_account")
         if not claim.owns(account):
-            raise self._end(user, claim, "identity_mismatch")
+            raise self._end(user, claim, "identity_mismatch", claim.settled)
         try:
             claim.link(account)
         except Reserved:
@@ -221,7 +222,7 @@ class Enrolment:
     def _take(self, user: UserRef, claim: Claim, account: Account, *, by_order: bool) -> None:
         """Take the Whop user from who has it, if that may be; raises `Blocked`."""
         if self._reuse == "refuse" and not by_order:
-            blocked = self._end(user, claim, "identity_conflict", another_generation=True)
+            blocked = self._end(user, claim, "identity_conflict", next_generation(claim.settled))
             claim.forget(account)
             raise blocked from None
         holder = self._users.holder(account.user_id, deadline=claim.deadline)
@@ -232,7 +233,8 @@ class Enrolment:
             claim.take(account, holder, held, held and self._without_identity(held))
         except Reserved:
             # The deletion of who has it may not have arrived, or not be finished.
-            raise self._end(user, claim, "identity_conflict", retry_in=_RESERVED_RETRY_SECONDS) from None
+            settled = claim.settled
+            raise self._end(user, claim, "identity_conflict", settled, retry_in=_RESERVED_RETRY_SECONDS) from None
 
     def _without_identity(self, held: Record) -> Record:
         """The record of one whose Whop user is another's now."""
@@ -247,17 +249,8 @@ class Enrolment:
             generation=left.generation + 1,
         )
 
-    def _end(
-        self,
-        user: UserRef,
-        claim: Claim,
-        reason: str,
-        *,
-        retry_in: int | None = None,
-        another_generation: bool = False,
-    ) -> Blocked:
-        """End a claim by a block."""
-        record = next_generation(claim.settled) if another_generation else claim.settled
+    def _end(self, user: UserRef, claim: Claim, reason: str, record: Record, *, retry_in: int | None = None) -> Blocked:
+        """End a claim by a block of ``record``."""
         return self._block(
             user,
             record,
