@@ -82,7 +82,9 @@ def _secret(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _item(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The user's record as `whop_chat.users` writes it."""
+    """The user's record as `whop_chat.users` writes it; of `whop_chat.waits` there is nothing."""
+    if body["Key"] == {"pk": {"S": f"WAIT#{job.COMPANY}"}}:
+        return {}  # No operation waits.
     key = f"USER#{job.POOL}#{job.SUB}"
     _require(body["TableName"] == job.TABLE and body["Key"] == {"pk": {"S": key}}, "not the user")
     _require(body.get("ConsistentRead") is True, "not strongly consistent")

@@ -9,27 +9,32 @@ from whop_chat.key_set import KeySet, http_fetch
 from whop_chat.settings import AwsSettings, MintSettings
 from whop_chat.transport import HttpClient
 from whop_chat.user_pool import jwks_url
+from whop_chat.waits import WaitItem, Waits
 
 _settings = MintSettings.from_env(os.environ)
 _aws_settings = AwsSettings.from_env(os.environ)
 _http = HttpClient()
 _aws = Aws(_http, _aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
+_waits = Waits(WaitItem(_aws, _settings.users_table, _settings.whop_company_id))
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
 
 
 def _get_ahead() -> HeadStart:
     return HeadStart(
-        lambda deadline: _key_set.prefetch(deadline=deadline), lambda deadline: _api_key.current(deadline=deadline)
+        lambda deadline: _key_set.prefetch(deadline=deadline),
+        lambda deadline: _api_key.current(deadline=deadline),
+        lambda deadline: _waits.refresh(deadline=deadline),
     )
 
 
 _head_start = _get_ahead()
 
-# Imported while the two answers are on their way.
+# Imported while the three answers are on their way.
 from datetime import timedelta  # noqa: E402
 from typing import Any  # noqa: E402
 
+from whop_chat.budget import Share  # noqa: E402
 from whop_chat.cognito import TokenVerifier  # noqa: E402
 from whop_chat.http_api import HttpApi  # noqa: E402
 from whop_chat.minting import Minting  # noqa: E402
@@ -39,7 +44,7 @@ from whop_chat.wiring import enrolment_parts  # noqa: E402
 
 
 def _compose(settings: MintSettings) -> HttpApi:
-    parts = enrolment_parts(settings, _aws, _api_key, _http)
+    parts = enrolment_parts(settings, _aws, _api_key, _http, _observer, _waits, Share.FOREGROUND)
     verifier = TokenVerifier(
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
@@ -79,7 +84,10 @@ if _aws_settings.snap_start:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
     _observer.started(context)
+    # Beside the verification and the read of the user's record; over before the environment is frozen.
+    waits = HeadStart(lambda deadline: _waits.refresh(deadline=deadline))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:
+        waits.wait()
         _observer.finished()

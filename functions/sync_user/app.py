@@ -5,19 +5,23 @@ from typing import Any
 
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.budget import Share
 from whop_chat.cleanup import CleanUp
 from whop_chat.observability import observer
 from whop_chat.settings import AwsSettings, SyncSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.transport import HttpClient
+from whop_chat.waits import WaitItem, Waits
 from whop_chat.wiring import enrolment_parts
 
 
 def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:
     http = HttpClient()
     aws = Aws(http, aws_settings)
-    parts = enrolment_parts(settings, aws, ApiKey(aws, settings.whop_secret_arn), http)
+    api_key = ApiKey(aws, settings.whop_secret_arn)
+    waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
+    parts = enrolment_parts(settings, aws, api_key, http, _observer, waits, Share.BACKGROUND)
     dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
     clean_up = CleanUp(parts.users, parts.whop, _observer, settings.delete_policy)
     syncing = Syncing(

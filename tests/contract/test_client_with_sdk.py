@@ -20,6 +20,7 @@ from local.whop_simulator.readings import choices
 from local.whop_simulator.versions import SDK_PIN
 from tests.over_httpx import OverHttpx
 from tests.template.translation import template
+from tests.unit.fakes import budget, circuit
 from whop_chat.deadline import Deadline
 from whop_chat.whop import Account, UserToken, Whop, WhopError
 
@@ -73,6 +74,8 @@ def make_ours(transport: httpx.BaseTransport, key: str, **changes: Any) -> Whop:
         _Key(key),
         base_url=HOST,
         company_id=COMPANY,
+        circuit=circuit(),
+        budget=budget(),
         sleep=lambda seconds: None,
         **settings,
     )

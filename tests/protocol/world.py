@@ -15,7 +15,7 @@ from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
-from tests.unit.fakes import Told
+from tests.unit.fakes import Told, budget, circuit
 from whop_chat.addresses import VerifiedAddress
 from whop_chat.aws import AwsError
 from whop_chat.claim import LEASE_SECONDS
@@ -94,7 +94,8 @@ class World:
             company_id=COMPANY,
             api_version="2026-10-15-1",
             company_field="account_id",
-            clock=lambda: self.now,
+            circuit=circuit(lambda: self.now),
+            budget=budget(lambda: self.now),
             sleep=lambda _seconds: None,
         )
         users, pool, clock = _SteppedUsers(self), _Pool(self), lambda: self.now

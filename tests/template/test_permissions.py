@@ -40,6 +40,22 @@ def _allowed(resources: Resources, role: str, resource: Any) -> set[str]:
     return {action for each in found for action in _as_list(each["Action"])}
 
 
+def _bound(resources: Resources, role: str) -> list[dict[str, Any]]:
+    """The statements that are about some items of the table only."""
+    return [each for each in _statements(resources[role]) if each["Resource"] == TABLE and "Condition" in each]
+
+
+def _free(resources: Resources, role: str) -> set[str]:
+    """What is allowed with every item of the table."""
+    on_the_table = [each for each in _statements(resources[role]) if each["Resource"] == TABLE]
+    return {action for each in on_the_table if "Condition" not in each for action in _as_list(each["Action"])}
+
+
+def _keys(bound: dict[str, Any]) -> list[str]:
+    keys: list[str] = bound["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    return keys
+
+
 def _pool(reference: Any) -> dict[str, Any]:
     return {"Fn::Sub": [POOL_ARN, {"PoolId": reference}]}
 
@@ -73,7 +89,7 @@ def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
 
 
 def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(resources: Resources) -> None:
-    assert _allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
+    assert _free(resources, "MintTokenRole") == {f"dynamodb:{action}" for action in USERS}
     assert _allowed(resources, "MintTokenRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "MintTokenRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
     assert _allowed(resources, "MintTokenRole", QUEUE) == {"sqs:SendMessage"}
@@ -81,7 +97,7 @@ def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(r
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
-    assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
+    assert _free(resources, "SyncUserRole") == {f"dynamodb:{action}" for action in USERS}
     assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
     assert _allowed(resources, "SyncUserRole", QUEUE) == {
@@ -105,13 +121,24 @@ def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Reso
     assert _allowed(resources, "ReconcileRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
     assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
     assert _allowed(resources, "ReconcileRole", SECRET) == set()
-    on_the_table = [each for each in _statements(resources["ReconcileRole"]) if each["Resource"] == TABLE]
-    free = {action for each in on_the_table if "Condition" not in each for action in _as_list(each["Action"])}
-    assert free == {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"}
-    (bound,) = [each for each in on_the_table if "Condition" in each]
-    assert bound["Action"] == "dynamodb:PutItem"
-    keys = bound["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    assert not any(fnmatch(key, pattern) for key in ("USER#pool#sub", "WHOP#user_1") for pattern in keys)
+    assert _free(resources, "ReconcileRole") == {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"}
+    assert [bound["Action"] for bound in _bound(resources, "ReconcileRole")] == ["dynamodb:PutItem"]
+
+
+@pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole"])
+def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resources, role: str) -> None:
+    (bound,) = _bound(resources, role)
+
+    assert bound["Action"] == "dynamodb:UpdateItem"
+    assert all(any(fnmatch(key, pattern) for pattern in _keys(bound)) for key in ("BUDGET#mint_token#1", "WAIT#biz_1"))
+
+
+@pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole", "ReconcileRole"])
+def test_what_is_bound_to_its_own_items_touches_no_user(resources: Resources, role: str) -> None:
+    patterns = [pattern for bound in _bound(resources, role) for pattern in _keys(bound)]
+
+    assert patterns
+    assert not any(fnmatch(key, pattern) for key in ("USER#pool#sub", "WHOP#user_1") for pattern in patterns)
 
 
 @pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile"])

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,10 @@ from typing import Any, Literal
 import httpx
 
 from tests.over_httpx import OverHttpx
+from tests.protocol.memory_waits import MemoryWaits
 from whop_chat.aws import AwsError
+from whop_chat.budget import Budget, LocalSlots, Share, ceiling
+from whop_chat.circuit import Circuit
 from whop_chat.deadline import Deadline
 from whop_chat.enrolment import Enrolment
 from whop_chat.identity import UserRef
@@ -21,6 +25,7 @@ from whop_chat.observability import Observer
 from whop_chat.outcomes import Link
 from whop_chat.pool_users import PoolUser
 from whop_chat.sync_queue import SyncQueue
+from whop_chat.waits import Waits, WaitStore
 from whop_chat.whop import Whop
 
 ROOT = Path(__file__).parents[2]
@@ -169,6 +174,16 @@ class Server:
         return answer
 
 
+def circuit(clock: Callable[[], float] = time.time, *, store: WaitStore | None = None) -> Circuit:
+    """The real circuit of one instance, without jitter; it shares what it knows with those that have the same store."""
+    return Circuit(Waits(store or MemoryWaits(), clock=clock), Told(), clock=clock, jitter=lambda: 0.0)
+
+
+def budget(clock: Callable[[], float] = time.time, *, places: int | None = None) -> Budget:
+    """The real budget of one instance that is alone."""
+    return Budget(LocalSlots(), places or ceiling(Share.FOREGROUND), Told(), clock=clock)
+
+
 @contextmanager
 def whop_over(
     server: Callable[[httpx.Request], httpx.Response],
@@ -176,8 +191,10 @@ def whop_over(
     keys: Keys | None = None,
     clock: Clock | None = None,
     company_field: Literal["account_id", "company_id"] = "account_id",
+    store: WaitStore | None = None,
+    places: int | None = None,
 ) -> Iterator[Whop]:
-    """The real client, talking to ``server``."""
+    """The real client, talking to ``server``; ``places`` is how often in five seconds, ``store`` what it shares."""
     clock = clock or Clock()
     yield Whop(
         OverHttpx(httpx.MockTransport(server)),
@@ -186,6 +203,7 @@ def whop_over(
         company_id=COMPANY_ID,
         api_version=API_VERSION,
         company_field=company_field,
-        clock=clock,
+        circuit=circuit(clock, store=store),
+        budget=budget(clock, places=places),
         sleep=clock.advance,
     )

@@ -9,7 +9,7 @@ from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
-from tests.unit.fakes import Clock, Keys, Told
+from tests.unit.fakes import Clock, Keys, Told, budget, circuit
 from whop_chat.cleanup import CleanUp, DeletePolicy, Unsettled
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
@@ -33,6 +33,7 @@ class Town:
         self.simulator.add_company(COMPANY)
         self.simulator.add_key("key", company_id=COMPANY)
         self.told = Told()
+        self.clock = Clock(NOW)
         self.whop = Whop(
             OverHttpx(as_httpx_transport(self.simulator)),
             Keys("key"),
@@ -40,6 +41,8 @@ class Town:
             company_id=COMPANY,
             api_version="2026-10-15-1",
             company_field="account_id",
+            circuit=circuit(self.clock),
+            budget=budget(),
             sleep=lambda _seconds: None,
         )
 
@@ -213,7 +216,7 @@ def test_what_may_pass_is_tried_again_and_then_done(town: Town, fault: Fault, er
         town.clean("delete-account")
     assert town.record.cleaned_at is None
 
-    town.whop._not_before.clear()  # the wait that a 429 told
+    town.clock.advance(60)  # more than a 429 tells to wait
     after = town.clean("delete-account")
     assert town.accounts == []
     assert after.cleaned_at == NOW

@@ -1,7 +1,9 @@
 """Credentials of an endpoint: read as the SDK reads them, renewed in time, and never used after their end."""
 
 import json
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -65,6 +67,26 @@ def test_the_endpoint_is_asked_once_with_what_it_wants_to_see() -> None:
     (request,) = server.requests
     assert (request.method, str(request.url)) == ("GET", URL)
     assert request.headers["Authorization"] == "a-password"
+
+
+def test_of_two_threads_that_need_credentials_one_asks_and_both_have_the_answer() -> None:
+    asked, released = threading.Event(), threading.Event()
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        released.wait(5)
+        return server(request)
+
+    server = Server(lent())
+    credentials = Credentials(ENDPOINT, OverHttpx(httpx.MockTransport(slow)), clock=Clock(NOW))
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(credentials.current, deadline=AN_HOUR)
+        assert asked.wait(5)
+        second = pool.submit(credentials.current, deadline=AN_HOUR)
+        released.set()
+        assert [each.result(5) for each in (first, second)] == [expected()] * 2
+
+    assert len(server.requests) == 1
 
 
 def test_an_endpoint_that_wants_no_password_is_shown_none() -> None:

@@ -12,6 +12,7 @@ from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
+from tests.unit.fakes import budget, circuit
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
@@ -85,6 +86,8 @@ class Town:
             company_id=COMPANY,
             api_version="2026-10-15-1",
             company_field="account_id",
+            circuit=circuit(),
+            budget=budget(),
             sleep=lambda _seconds: None,
         )
         return Enrolment(self.users, self, whop, self.addresses, reuse=self.reuse, clock=lambda: self.now)

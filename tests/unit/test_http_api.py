@@ -1,6 +1,7 @@
 """The HTTP surface: routes, answers, and that nothing which fails becomes an exception."""
 
 import json
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -133,7 +134,7 @@ def test_a_request_that_is_not_in_order_mints_nothing(changes: dict[str, Any], s
     [
         (TokenRefused(Reason.EXPIRED), 401, "invalid_token", ("WWW-Authenticate", 'Bearer error="invalid_token"')),
         (Blocked("no_verified_email"), 403, "no_verified_email", ("Cache-Control", "no-store")),
-        (WhopRateLimited("mint_token", 12), 503, "whop_rate_limited", ("Retry-After", "12")),
+        (WhopRateLimited("mint_token", 12), 503, "whop_rate_limited", ("Retry-After", "1[2-8]")),
     ],
     ids=["401", "403", "503"],
 )
@@ -145,7 +146,7 @@ def test_an_expected_failure_is_a_problem_that_is_told_and_counted(
     answered, headers, body = api.answer(event("mint_token"))
 
     assert (answered, body["code"]) == (status, code)
-    assert headers[header[0]] == header[1]
+    assert re.fullmatch(header[1], headers[header[0]])
     assert api.told.failures == [(outcome, f"Problem.{code}")]
     assert api.told.defects == 0
 

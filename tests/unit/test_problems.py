@@ -1,6 +1,7 @@
 """Problems: every expected error has one answer, and a client can tell from it what to do."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -79,8 +80,17 @@ def test_each_expected_error_has_its_status_code_and_wait(
     response, body = answer_to(error)
 
     assert (response["statusCode"], body["status"], body["code"]) == (status, status, code)
-    assert response["headers"].get("Retry-After") == wait
-    assert body.get("retry_after") == (None if wait is None else int(wait))
+    told = body.get("retry_after")
+    assert response["headers"].get("Retry-After") == (told and str(told))
+    assert (told is None) == (wait is None)
+    assert wait is None or int(wait) <= int(told or 0) <= math.ceil(1.5 * int(wait))
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(1, {1, 2}), (2, {2, 3}), (10, {10, 11, 12, 13, 14, 15})])
+def test_not_everybody_is_told_to_return_at_the_same_moment(seconds: int, told: set[int]) -> None:
+    waits = {Problem("whop_rate_limited", retry_after=seconds).response()["headers"]["Retry-After"] for _ in range(300)}
+
+    assert {int(wait) for wait in waits} == told
 
 
 def test_there_is_no_row_and_no_code_that_nothing_leads_to() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 
+from tests.protocol.memory_waits import MemoryWaits
 from tests.unit.fakes import API_KEY, API_VERSION, COMPANY_ID, Clock, Keys, Server, whop_over
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.whop import (
@@ -489,6 +490,139 @@ def test_an_old_answer_makes_nobody_wait() -> None:
         create(whop)
 
     assert len(server.requests) == 2
+
+
+@every_call
+def test_what_one_instance_was_told_stops_the_next(call: Call, good: Any) -> None:
+    clock, store, server = Clock(), MemoryWaits(), Server(error(429, headers={"Retry-After": "30"}), ok(good))
+    with whop_over(server, clock=clock, store=store) as one, whop_over(server, clock=clock, store=store) as other:
+        with refused(WhopRateLimited):
+            call(one)
+        with refused(WhopRateLimited) as caught:
+            call(other)
+        assert len(server.requests) == 1
+        clock.advance(30)
+        call(other)
+
+    assert isinstance(caught.value, WhopRateLimited)
+    assert caught.value.retry_after == 30
+
+
+# The circuit
+
+
+def silent(call: Call, whop: Whop) -> None:
+    with refused(WhopUnavailable):
+        call(whop)
+
+
+@every_call
+def test_after_three_silences_whop_is_left_alone_and_then_asked_by_one(call: Call, good: Any) -> None:
+    clock, store, server = Clock(), MemoryWaits(), Server(*[httpx.ReadTimeout("")] * 6, ok(good), ok(good))
+    with whop_over(server, clock=clock, store=store) as one, whop_over(server, clock=clock, store=store) as other:
+        for _ in range(3):
+            silent(call, one)
+        for whop in (one, other):
+            with refused(WhopUnavailable) as caught:
+                call(whop)
+            assert (caught.value.code, caught.value.retry_after) == ("circuit_open", 5)  # type: ignore[attr-defined]
+        assert len(server.requests) == 6
+        clock.advance(5.1)
+        call(one)
+        call(other)
+
+    assert len(server.requests) == 8
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(400),
+        error(403),
+        error(404),
+        error(409),
+        error(408),
+        httpx.Response(500, headers={"Idempotent-Replayed": "true"}),
+        httpx.Response(200, content=b"<html>"),
+    ],
+    ids=["400", "403", "404", "409", "408", "old answer", "not JSON"],
+)
+def test_whoever_answers_is_not_dead(answer: httpx.Response) -> None:
+    def always(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    with whop_over(always) as whop:
+        for _ in range(5):
+            with pytest.raises(WhopError) as caught:
+                create(whop)
+            assert caught.value.code != "circuit_open"
+
+
+def test_an_old_answer_does_not_say_that_whop_is_there() -> None:
+    clock = Clock()
+    old = httpx.Response(201, json=ACCOUNT, headers={"Idempotent-Replayed": "true"})
+    server = Server(*[httpx.ReadTimeout("")] * 6, old)
+    with whop_over(server, clock=clock) as whop:
+        for _ in range(3):
+            silent(create, whop)
+        clock.advance(5.1)
+        create(whop)
+        silent(create, whop)
+
+    assert len(server.requests) == 7
+
+
+def test_whoever_had_no_time_left_to_wait_for_whop_does_not_say_that_it_is_dead() -> None:
+    clock = Clock()
+    with whop_over(Server(*[httpx.ReadTimeout("")] * 10), clock=clock) as whop:
+        for _ in range(5):
+            with refused(WhopUnavailable) as caught:
+                mint(whop, Deadline(0.9, clock=Clock()))
+            assert caught.value.code == "ReadTimeout"
+
+
+# The budget
+
+
+COUNTED = [(call, good) for call, good in CALLS if call is not mint]
+
+
+@pytest.mark.parametrize(("call", "good"), COUNTED, ids=[call.__name__ for call, _ in COUNTED])
+def test_a_call_for_which_there_is_no_room_is_not_made_until_the_next_five_seconds(call: Call, good: Any) -> None:
+    clock, server = Clock(1_002.0), Server(ok(good), ok(good))
+    with whop_over(server, clock=clock, places=1) as whop:
+        call(whop)
+        with refused(WhopRateLimited) as caught:
+            call(whop)
+        assert len(server.requests) == 1
+        clock.advance(3)
+        call(whop)
+
+    assert isinstance(caught.value, WhopRateLimited)
+    assert (caught.value.retry_after, caught.value.code, caught.value.repeated) == (3, "budget_used_up", False)
+
+
+def test_a_token_is_not_counted() -> None:
+    server = Server(*[ok(TOKEN) for _ in range(5)])
+    with whop_over(server, places=1) as whop:
+        for _ in range(5):
+            mint(whop)
+
+
+def test_a_repetition_takes_a_place_too() -> None:
+    server = Server(httpx.ReadTimeout(""))
+    with whop_over(server, places=1) as whop, refused(WhopRateLimited) as caught:
+        create(whop)
+
+    assert (caught.value.code, caught.value.repeated, len(server.requests)) == ("budget_used_up", True, 1)
+
+
+def test_and_so_does_the_request_with_a_newer_key() -> None:
+    server = Server(error(401))
+    with whop_over(server, keys=Keys("old-key", "new-key"), places=1) as whop, refused(WhopRateLimited):
+        create(whop)
+
+    assert len(server.requests) == 1
 
 
 # The key

@@ -1,6 +1,7 @@
 """The credentials of the function's role: those of the environment, or, under SnapStart, those of an endpoint."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,7 +37,8 @@ class Credentials:
     """The current credentials, from the one or the other ``source``.
 
     Those of an endpoint are asked for when they are first needed, and anew five minutes before they end; while that
-    fails they are used to their end. ``clock`` is that of the wall, in seconds: their end is a date.
+    fails they are used to their end. Of several threads one asks, and the others have its answer. ``clock`` is that of
+    the wall, in seconds: their end is a date.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Credentials:
         self._source = source
         self._http = http
         self._clock = clock
+        self._asking = threading.Lock()
         self._lent: _Lent | None = None
         self._ask_after = 0.0
 
@@ -60,13 +63,21 @@ class Credentials:
         """
         if isinstance(self._source, AwsCredentials):
             return self._source
+        if not self._asking.acquire(timeout=deadline.remaining() / 2):
+            raise CredentialsError("Busy")
+        try:
+            return self._current(self._source, deadline)
+        finally:
+            self._asking.release()
+
+    def _current(self, source: CredentialsEndpoint, deadline: Deadline) -> AwsCredentials:
         lent, now = self._lent, self._clock()
         if lent is None or lent.ends_at <= now:
-            return self._asked(self._source, deadline)
+            return self._asked(source, deadline)
         if lent.ends_at - now <= REFRESH_SECONDS and now >= self._ask_after:
             self._ask_after = now + ASK_COOLDOWN_SECONDS
             try:
-                return self._asked(self._source, deadline)
+                return self._asked(source, deadline)
             except CredentialsError:
                 pass
         return lent.credentials

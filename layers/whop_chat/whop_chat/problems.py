@@ -6,6 +6,7 @@ anything else broken. Details are fixed texts; what really happened is in the lo
 
 import http
 import json
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -75,7 +76,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer; ``headers`` come on top of the usual ones."""
+    """An error answer; ``headers`` come on top of the usual ones.
+
+    What a client is told to wait is up to a half longer by chance than it has to be, so that not all return at once.
+    """
 
     code: str
     detail: str | None = None
@@ -90,7 +94,7 @@ class Problem:
     def response(self) -> dict[str, Any]:
         """The answer in the form HTTP APIs take (payload format 2.0)."""
         kind = KINDS[self.code]
-        wait = self.retry_after or kind.retry_after
+        wait = _spread(self.retry_after or kind.retry_after)
         body: dict[str, Any] = {
             "type": f"urn:whop-chat-auth:problem:{self.code}",
             "title": http.HTTPStatus(kind.status).phrase,
@@ -111,6 +115,10 @@ def problem_of(error: Exception) -> Problem | None:
         if isinstance(error, kind):
             return problem(error)
     return None
+
+
+def _spread(seconds: int | None) -> int | None:
+    return seconds and seconds + random.randint(0, -(-seconds // 2))  # noqa: S311 - jitter, not a secret
 
 
 def _plain(code: str) -> Callable[[Any], Problem]:

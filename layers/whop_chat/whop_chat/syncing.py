@@ -183,8 +183,7 @@ class Batch:
             return self._set_aside(record, error)
         except _PASSING as error:
             self._observer.failed("sync postponed", error, metric="SyncPostponed")
-            told = getattr(error, "retry_after", 0)
-            return self._postponed(record, max(told, self._backoff(record)))
+            return self._postponed(record, max(self._told(error), self._backoff(record)))
         except Exception:
             self._observer.broke("unexpected error")
             return self._postponed(record, self._backoff(record))
@@ -207,6 +206,10 @@ class Batch:
             # Then the queue's own visibility timeout is the wait.
             self._observer.failed("message not postponed", error)
         return False
+
+    def _told(self, error: BaseException) -> int:
+        """The wait that the error names, and up to a half more by chance: not all who were told it return at once."""
+        return round(getattr(error, "retry_after", 0) * (1 + self._jitter() / 2))
 
     def _backoff(self, record: Mapping[str, Any]) -> int:
         """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""

@@ -1,7 +1,8 @@
 """The calls this service makes to Whop's API, typed, bounded in time, with Whop's refusals as exceptions.
 
-Whop keeps 600 calls a minute for each operation and key (Whop, "Rate limits"); once an operation has been told to
-wait, this client does not call it again before that time.
+Whop keeps 600 calls a minute for each operation and key (Whop, "Rate limits"). This client asks two others before it
+calls: `whop_chat.circuit`, whether the operation was told to wait or does not answer, and `whop_chat.budget`, whether
+there is room for the call. If not, that is the answer, as if Whop had given it.
 """
 
 import json
@@ -14,8 +15,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode
 
+from whop_chat.budget import Budget
+from whop_chat.circuit import Circuit
 from whop_chat.deadline import Deadline
 from whop_chat.transport import HttpClient, Request, Response, TransportError
+from whop_chat.waits import Why
 
 _USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
@@ -23,6 +27,8 @@ _DEFAULT_WAIT_SECONDS = 10
 _MAX_WAIT_SECONDS = 300
 # Below this there is no point in a second attempt: the answer could not arrive.
 _MIN_SECONDS_FOR_RETRY = 0.3
+# A call that had less than this when it began says nothing about Whop if it had no answer.
+_FAIR_SECONDS = 1.0
 
 Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "delete_account", "update_user"]
 
@@ -75,15 +81,27 @@ class WhopConflict(WhopRefused):
 
 
 class WhopRateLimited(WhopError):
-    """429; ``retry_after`` is the wait in whole seconds."""
+    """429, or what saves one: ``retry_after`` is the wait in whole seconds."""
 
-    def __init__(self, operation: Operation, retry_after: int, *, replayed: bool = False) -> None:
-        super().__init__(operation, status=429, replayed=replayed)
+    def __init__(
+        self, operation: Operation, retry_after: int, *, code: str | None = None, replayed: bool = False
+    ) -> None:
+        super().__init__(operation, status=429, code=code, replayed=replayed)
         self.retry_after = retry_after
 
 
 class WhopUnavailable(WhopError):
-    """No answer, a 5xx, or a 4xx that says the request was not processed: what the call did is unknown."""
+    """No answer, a 5xx, or a 4xx that says the request was not processed: what the call did is unknown.
+
+    Or no call, while the circuit is open; only then ``retry_after``, in whole seconds, is not 0.
+    """
+
+    retry_after = 0
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether Whop itself did not answer: a 4xx is an answer, and one repeated for its key says nothing."""
+        return not self.replayed and (self.status is None or self.status >= 500)
 
 
 class WhopInvalidResponse(WhopError):
@@ -127,7 +145,8 @@ class Whop:
 
     ``base_url`` is the host without a path. ``company_field`` is the name of the company in a token request, on which
     Whop's guides and its SDK disagree (``account_id`` or ``company_id``). Every method takes the request's deadline and
-    raises `WhopError` or `whop_chat.deadline.DeadlineExceeded`.
+    raises `WhopError` or `whop_chat.deadline.DeadlineExceeded`. Each request takes its place in the ``budget``, but for
+    `mint_token`, which nothing is to delay.
     """
 
     def __init__(
@@ -139,7 +158,8 @@ class Whop:
         company_id: str,
         api_version: str,
         company_field: Literal["account_id", "company_id"],
-        clock: Callable[[], float] = time.monotonic,
+        circuit: Circuit,
+        budget: Budget,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
@@ -148,9 +168,9 @@ class Whop:
         self.company_id = company_id
         self._api_version = api_version
         self._company_field = company_field
-        self._clock = clock
+        self._circuit = circuit
+        self._budget = budget
         self._sleep = sleep
-        self._not_before: dict[Operation, float] = {}
 
     def mint_token(
         self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
@@ -250,7 +270,7 @@ class Whop:
             authorized = {"Authorization": f"Bearer {key}", **common}
             return self._send(operation, Request(method, url, authorized, content), parse, deadline)
 
-        self._respect_wait(operation)
+        self._require_closed_circuit(operation, deadline)
         key = self._api_key.current(deadline=deadline)
         try:
             return attempt(key)
@@ -265,12 +285,35 @@ class Whop:
             error.repeated |= repeated
             raise
 
-    def _respect_wait(self, operation: Operation) -> None:
-        wait = self._not_before.get(operation, 0.0) - self._clock()
-        if wait > 0:
-            raise WhopRateLimited(operation, _whole_seconds(wait))
+    def _require_closed_circuit(self, operation: Operation, deadline: Deadline) -> None:
+        obstacle = self._circuit.obstacle(operation, deadline=deadline)
+        if obstacle is None:
+            return
+        seconds = _whole_seconds(obstacle.seconds)
+        if obstacle.why is Why.LIMITED:
+            raise WhopRateLimited(operation, seconds)
+        error = WhopUnavailable(operation, code="circuit_open")
+        error.retry_after = seconds
+        raise error
+
+    def _require_budget(self, operation: Operation, deadline: Deadline) -> None:
+        if operation == "mint_token":
+            return
+        wait = self._budget.take(operation, deadline=deadline)
+        if wait is not None:
+            raise WhopRateLimited(operation, _whole_seconds(wait), code="budget_used_up")
 
     def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
+        """The answer, or an error after which the circuit knows of the silence."""
+        given = deadline.remaining()
+        try:
+            return self._repeated(operation, request, parse, deadline)
+        except WhopUnavailable as error:
+            if error.is_silence and given >= _FAIR_SECONDS:
+                self._circuit.unanswered(operation, deadline=deadline)
+            raise
+
+    def _repeated[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         """One repetition when there was no answer: each of our calls is idempotent, keyed, or one more token."""
         try:
             return self._exchange(operation, request, parse, deadline)
@@ -285,10 +328,12 @@ class Whop:
             raise
 
     def _exchange[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
+        self._require_budget(operation, deadline)
         try:
             response = self._http.exchange(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
         except TransportError as error:
             raise WhopUnavailable(operation, code=error.reason) from None
+        self._tell(operation, response, deadline)
         if response.status not in (200, 201):
             raise self._error(operation, response)
         try:
@@ -296,15 +341,21 @@ class Whop:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise WhopInvalidResponse(operation, status=response.status, replayed=_replayed(response)) from None
 
+    def _tell(self, operation: Operation, response: Response, deadline: Deadline) -> None:
+        """Let everybody know what this answer says about the next call; an old one says nothing."""
+        if _replayed(response):
+            return
+        if response.status == 429:
+            self._circuit.limited(operation, _wait(response), deadline=deadline)
+        elif response.status < 500:
+            self._circuit.answered(operation, deadline=deadline)
+
     def _error(self, operation: Operation, response: Response) -> WhopError:
         status = response.status
-        code, param, message = _envelope(response.body)
+        code, param, _ = _envelope(response.body)
         replayed = _replayed(response)
         if status == 429:
-            wait = _wait(response.headers, message)
-            if not replayed:
-                self._not_before[operation] = self._clock() + wait
-            return WhopRateLimited(operation, wait, replayed=replayed)
+            return WhopRateLimited(operation, _wait(response), replayed=replayed)
         if status >= 500 or status in _NOT_PROCESSED:
             return WhopUnavailable(operation, status=status, code=code, replayed=replayed)
         if status >= 400:
@@ -401,9 +452,11 @@ def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value) else None
 
 
-def _wait(headers: Mapping[str, str], message: str) -> int:
+def _wait(response: Response) -> int:
     """Seconds to wait: the header, else the sentence "Try again in 12 seconds." (Whop, "Rate limits")."""
-    told = re.fullmatch(r"(\d{1,6})", headers.get("retry-after", "")) or re.search(r"\bin (\d{1,6}) second", message)
+    _, _, message = _envelope(response.body)
+    header = re.fullmatch(r"(\d{1,6})", response.headers.get("retry-after", ""))
+    told = header or re.search(r"\bin (\d{1,6}) second", message)
     seconds = int(told[1]) if told else _DEFAULT_WAIT_SECONDS
     return min(max(seconds, 1), _MAX_WAIT_SECONDS)
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from whop_chat.addresses import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.budget import Budget, Share, SharedSlots, ceiling
+from whop_chat.circuit import Circuit
 from whop_chat.enrolment import Enrolment
+from whop_chat.observability import Observer
 from whop_chat.pool_users import PoolUsers
 from whop_chat.settings import EnrolmentSettings, PoolSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.transport import HttpClient
 from whop_chat.users import Users
+from whop_chat.waits import Waits
 from whop_chat.whop import Whop
 
 
@@ -25,8 +29,16 @@ class EnrolmentParts:
     enrolment: Enrolment
 
 
-def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http: HttpClient) -> EnrolmentParts:
-    """All of them, on one connection pool."""
+def enrolment_parts(
+    settings: EnrolmentSettings,
+    aws: Aws,
+    api_key: ApiKey,
+    http: HttpClient,
+    observer: Observer,
+    waits: Waits,
+    share: Share,
+) -> EnrolmentParts:
+    """All of them, on one connection pool; ``share`` is what the function may take of Whop's limit."""
     users = Users(aws, settings.users_table)
     pool = PoolUsers(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(
@@ -36,6 +48,8 @@ def enrolment_parts(settings: EnrolmentSettings, aws: Aws, api_key: ApiKey, http
         company_id=settings.whop_company_id,
         api_version=settings.whop_api_version,
         company_field=settings.whop_company_field,
+        circuit=Circuit(waits, observer),
+        budget=Budget(SharedSlots(aws, settings.users_table), ceiling(share), observer),
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
     enrolment = Enrolment(users, pool, whop, addresses(settings), reuse=settings.email_reuse)
