@@ -4,7 +4,8 @@ Real are the code that decides and writes: `Reconcile`, `Batch`, `Syncing`, `Enr
 ledger and the pool are the ones in memory that pass the tests of the real ones. Modelled are
 
 - time: a heap of events; each call to AWS or Whop takes a fixed time, and nothing else takes any;
-- Whop: 600 calls of an operation in any 60 s, the next one is a 429; accounts by external id, profiles by user;
+- Whop: 600 calls of an operation in any 60 s, the next one is a 429; accounts by external id, profiles by user; before
+  each call `Budget` is asked, as it is deployed, on a count in memory;
 - SQS and its worker: delays, visibility, deletion; two workers at a time (MaximumConcurrency), which take one message
   after the other, so that what Lambda makes of batches of five is left out;
 - EventBridge: a tick every 60 s; an invocation of reconcile works for a minute at most, so that two of its minutes are
@@ -20,6 +21,7 @@ ends with an AssertionError if something does not hold that docs/scale.md says.
 
 import argparse
 import bisect
+import copy
 import heapq
 import itertools
 import json
@@ -33,6 +35,7 @@ from tests.protocol.memory_ledger import MemoryLedger
 from tests.protocol.memory_pool import PAGE, MemoryPool
 from tests.protocol.memory_users import MemoryUsers
 from whop_chat.addresses import VerifiedAddress
+from whop_chat.budget import Budget, LocalSlots, Share, Slots, ceiling
 from whop_chat.cleanup import CleanUp
 from whop_chat.deadline import Deadline
 from whop_chat.enrolment import Enrolment
@@ -114,15 +117,24 @@ def timed[T](world: World, service: str, inner: T) -> T:
 class ModelWhop(Whop):
     """Whop as far as an enrolment sees it, with its limit."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, slots: Slots, told: Observer, share: Share) -> None:
         self.company_id = COMPANY
         self.accounts: dict[str, Account] = {}
         self.names: dict[str, str] = {}
         self.admitted: dict[str, list[float]] = {}
         self.refused: Counter[str] = Counter()
         self._world = world
+        self._budget = Budget(slots, ceiling(share), told, clock=world.clock)
+
+    def asked_by(self, slots: Slots, told: Observer, share: Share) -> "ModelWhop":
+        """The same Whop, called by others."""
+        other = copy.copy(self)
+        other._budget = Budget(slots, ceiling(share), told, clock=self._world.clock)
+        return other
 
     def _admit(self, operation: Any) -> None:
+        self._world.call("dynamodb", "count")
+        self._require_budget(operation, AN_HOUR)
         self._world.call(operation if operation in SECONDS else "other", operation)
         times = self.admitted.setdefault(operation, [])
         if len(times) - bisect.bisect_right(times, self._world.now - WINDOW) >= LIMIT:
@@ -235,8 +247,10 @@ class Scale:
         self.directory = MemoryUsers()
         self.ledger = MemoryLedger()
         self.queue = ModelQueue(self.world)
-        self.whop = ModelWhop(self.world)
         self.told = Counts()
+        slots = LocalSlots()
+        self.whop = ModelWhop(self.world, slots, self.told, Share.BACKGROUND)
+        self.whop_of_tokens = self.whop.asked_by(slots, self.told, Share.FOREGROUND)
         self.per_minute = per_minute
         self.tokens_per_minute = tokens_per_minute
         self.expected: set[str] = set()
@@ -281,10 +295,11 @@ class Scale:
         world = self.world
         addresses = VerifiedAddress(frozenset())
         table, pool = timed(world, "dynamodb", self.directory), timed(world, "cognito", self.pool)
-        self.enrolment = Enrolment(table, pool, self.whop, addresses, clock=world.clock)
+        enrolment = Enrolment(table, pool, self.whop, addresses, clock=world.clock)
+        self.first_enrolment = Enrolment(table, pool, self.whop_of_tokens, addresses, clock=world.clock)
         clean_up = CleanUp(table, self.whop, self.told, "keep-account", clock=world.clock)
-        syncing = Syncing(table, pool, self.enrolment, self.whop, clean_up, self.told, pool_id=POOL, clock=world.clock)
-        self.batch = Batch(syncing, self.queue, self.queue, self.told, jitter=self.chance.random)
+        syncing = Syncing(table, pool, enrolment, self.whop, clean_up, self.told, pool_id=POOL, clock=world.clock)
+        self.batch = Batch(syncing, self.queue, self.queue, self.told, jitter=self.chance.random, sleep=world.pass_time)
         self.reconcile = Reconcile(
             pool,
             table,
@@ -370,7 +385,7 @@ class Scale:
     def _mint(self, user: UserRef, asked: float) -> None:
         """Enrol; who is refused asks again when the answer says so, as an app does."""
         try:
-            link = self.enrolment.enrol(user, deadline=AN_HOUR)
+            link = self.first_enrolment.enrol(user, deadline=AN_HOUR)
         except WhopRateLimited as error:
             self.refused += 1
             self.world.at(self.world.now + error.retry_after, lambda: self._mint(user, asked))
@@ -427,7 +442,8 @@ def figures(scale: Scale) -> dict[str, float]:
         "creates in the fullest minute": most_in_a_window(creates),
         "profile updates in the fullest minute": most_in_a_window(scale.whop.admitted["update_user"]),
         "first tokens": len(scale.first_tokens),
-        "of them refused by Whop": scale.refused,
+        "of them told to wait": scale.refused,
+        "syncs told to wait": scale.told.metrics["BudgetUsedUp"] - scale.refused,
         "their longest enrolment, ms": round(max(scale.waits) * 1000),
         "most messages waiting at a tick": scale.queue.longest,
         "messages handled": calls["messages handled"],
@@ -438,6 +454,7 @@ def figures(scale: Scale) -> dict[str, float]:
         "table: batch reads": calls["dynamodb get_many"],
         "table: reads": calls["dynamodb get"] + calls["dynamodb load"] + calls["dynamodb holder"],
         "table: writes": calls["dynamodb put"] + calls["dynamodb save"] + calls["dynamodb note_listed"],
+        "table: counts of calls": calls["dynamodb count"],
         "table: transactions": calls["dynamodb link"],
     }
 

@@ -73,6 +73,10 @@ def test_operations_and_slots_have_places_of_their_own(slots: Slots) -> None:
     ] * 4
 
 
+def test_a_clock_that_is_behind_takes_from_the_last_slot(slots: Slots) -> None:
+    assert [slots.take(CREATE, slot, 1, deadline=AN_HOUR) for slot in (7, 8, 7, 8)] == [True, True, False, False]
+
+
 def test_the_count_of_a_slot_expires(dynamodb: "DynamoDBClient") -> None:
     SharedSlots(aws_at_moto(), TABLE, clock=lambda: NOW).take(CREATE, 7, 3, deadline=AN_HOUR)
 
@@ -105,17 +109,6 @@ class Caller:
         return self.budget.take(CREATE, deadline=AN_HOUR) is None
 
 
-class Everybodys(LocalSlots):
-    """All slots are remembered, as in DynamoDB; a clock that is behind takes from the last one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slots: dict[int, LocalSlots] = {}
-
-    def take(self, operation: str, slot: int, places: int, *, deadline: Deadline | None = None) -> bool:
-        return self.slots.setdefault(slot, LocalSlots()).take(operation, slot, places)
-
-
 def assert_within(calls: int, seen: list[float]) -> None:
     """In no minute that begins with a call are there more."""
     seen = sorted(seen)
@@ -133,7 +126,7 @@ def test_in_no_minute_does_whop_see_more_calls_than_it_allows(
     callers: list[tuple[Share, float]], attempts: list[tuple[int, float, int, float]], calls: int
 ) -> None:
     """However many call, in bursts or steadily, with clocks apart by up to two seconds, and late by up to eight."""
-    slots = Everybodys()
+    slots = LocalSlots()
     fleet = [Caller(slots, share, calls, off) for share, off in callers]
     now, seen = NOW, []
     for number, pause, burst, delay in attempts:
@@ -147,7 +140,7 @@ def test_in_no_minute_does_whop_see_more_calls_than_it_allows(
 @pytest.mark.parametrize("phase", [hundredths / 100 for hundredths in range(0, 500, 25)])
 def test_not_even_if_the_first_come_as_late_and_the_last_as_early_as_they_can(phase: float) -> None:
     """With 14 slots to a minute, which would do without delay, these would be 30 calls."""
-    slots = Everybodys()
+    slots = LocalSlots()
     behind, ahead = (Caller(slots, Share.FOREGROUND, 28, off) for off in (-0.99, 0.99))
     begin = NOW + phase
     held_up = begin + 7.99

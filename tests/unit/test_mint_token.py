@@ -1,6 +1,7 @@
 """The mint_token function, composed as it is deployed."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from types import ModuleType
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
-from tests.unit import tokens
+from tests.unit import moto_aws, tokens
 from tests.unit.cloud import Cloud, cloud_at_moto
 from tests.unit.fakes import COMPANY_ID, Context, event, load_function
+from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.settings import SettingsError
 from whop_chat.sync_queue import Source, SyncMessage, decode
+from whop_chat.waits import Wait, WaitItem, Why
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,39 @@ def test_a_function_whose_head_start_fails_starts_all_the_same(
 
     assert ask(fresh, "health") == (200, {"status": "ok"})
     assert ask(fresh, "mint_token", token_of(cloud.sign_up("keyless")))[1]["code"] == "not_configured"
+
+
+def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(cloud: Cloud) -> None:
+    told = WaitItem(moto_aws.aws_at_moto(), "users", COMPANY_ID)
+    told.prolong("mint_token", Wait(time.time() + 60, Why.LIMITED), deadline=moto_aws.AN_HOUR)
+    zoe = cloud.sign_up("zoe")
+    fresh = load_function("mint_token")
+    cloud.internet.requests.clear()
+    answer = ask(fresh, "mint_token", token_of(zoe))
+    moto_aws.client("dynamodb").delete_item(TableName="users", Key={"pk": {"S": f"WAIT#{COMPANY_ID}"}})
+
+    assert answer[1]["code"] == "whop_rate_limited"
+    assert answer[1]["retry_after"] >= 58
+    assert cloud.internet.bodies("/access_tokens") == []
+
+
+def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud) -> None:
+    """Whoever verifies and reads the user needs no answer about waits; it is there before Whop is called."""
+    fresh = load_function("mint_token")
+    fresh._waits._read_at = None
+    names: list[str] = []
+    load = fresh._waits._store.load
+
+    def noted(*, deadline: Deadline) -> dict[str, Wait]:
+        names.append(threading.current_thread().name)
+        loaded: dict[str, Wait] = load(deadline=deadline)
+        return loaded
+
+    fresh._waits._store.load = noted
+
+    assert ask(fresh, "mint_token", token_of(cloud.sign_up("yan")))[0] == 200
+    assert len(names) == 1
+    assert names[0] != threading.main_thread().name
 
 
 def test_health_needs_nothing(cloud: Cloud, function: ModuleType) -> None:

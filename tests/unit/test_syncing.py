@@ -438,7 +438,15 @@ class Delivery:
         self.queue = queue or Queue()
         self.dead_letters = dead_letters or Queue()
         self.told = Told()
-        self.batch = Batch(self.syncing, self.queue, self.dead_letters, self.told, jitter=lambda: jitter)
+        self.slept: list[float] = []
+        self.batch = Batch(
+            self.syncing,
+            self.queue,
+            self.dead_letters,
+            self.told,
+            jitter=lambda: jitter,
+            sleep=self.slept.append,
+        )
 
     def handle(self, name: str, remaining: Callable[[], float] = lambda: 60.0) -> list[str]:
         """The message ids that are to be delivered again."""
@@ -580,6 +588,49 @@ def test_each_user_has_a_deadline_of_their_own() -> None:
     delivery.handle("sync_user_batch")
 
     assert delivery.syncing.seconds == [pytest.approx(8.0, abs=0.1)] * 2
+
+
+def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment() -> None:
+    waits: list[int] = []
+    for jitter in (0.0, 0.5, 1.0):
+        delivery = Delivery({"ada": WhopRateLimited("create_account", 30)}, jitter=jitter)
+        delivery.handle("sync_user_batch")
+        waits += delivery.queue.postponed.values()
+
+    assert waits == [30, 38, 45]
+
+
+def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:
+    """Else it would go through the whole queue within each five seconds, and ask the pool about everybody in it."""
+    delivery = Delivery({"ada": WhopRateLimited("create_account", 4, code="budget_used_up")})
+    delivery.handle("sync_user_batch")
+
+    assert delivery.slept == [4]
+    assert delivery.syncing.synced == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("error", "remaining"),
+    [
+        (WhopRateLimited("create_account", 4), 60.0),
+        (WhopRateLimited("create_account", 4, code="budget_used_up"), 13.9),
+    ],
+    ids=["told by Whop", "too little time"],
+)
+def test_and_does_not_wait_for_anything_else_or_beyond_its_own_time(error: WhopRateLimited, remaining: float) -> None:
+    delivery = Delivery({"ada": error})
+    delivery.handle("sync_user_batch", lambda: remaining)
+
+    assert delivery.slept == []
+
+
+def test_a_whop_that_is_left_alone_is_waited_for() -> None:
+    left_alone = WhopUnavailable("create_account", code="circuit_open")
+    left_alone.retry_after = 20
+    delivery = Delivery({"ada": left_alone})
+    delivery.handle("sync_user_batch")
+
+    assert list(delivery.queue.postponed.values()) == [20]
 
 
 def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:

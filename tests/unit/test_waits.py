@@ -233,6 +233,27 @@ def test_what_whop_told_an_instance_it_knows_also_if_the_table_never_took_it() -
     assert two.one.of("mint_token", deadline=AN_HOUR) == LATER
 
 
+def test_a_told_wait_that_the_table_never_took_and_that_is_over_is_in_nobody_s_way() -> None:
+    two = Two()
+    two.lose_the_table()
+    two.one.prolong("mint_token", LATER, deadline=AN_HOUR)
+    two.store.error = None
+    two.clock.advance(30)
+
+    assert two.one.of("mint_token", deadline=AN_HOUR) is None
+    assert two.one.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
+
+
+def test_a_wait_that_an_operator_deletes_is_over_for_whoever_only_read_of_it() -> None:
+    two = Two()
+    two.store.prolong("mint_token", LATER)
+    assert two.one.of("mint_token", deadline=AN_HOUR) == LATER
+    two.store.waits.clear()
+    two.clock.advance(1)
+
+    assert two.one.of("mint_token", deadline=AN_HOUR) is None
+
+
 def test_who_loses_a_replacement_knows_the_winner_s() -> None:
     two = Two()
     two.one.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)

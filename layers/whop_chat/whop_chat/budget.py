@@ -92,19 +92,18 @@ class SharedSlots:
 
 
 class LocalSlots:
-    """The slots of one process; only the current one of an operation is remembered."""
+    """The slots of one process; of the past only the last one is remembered."""
 
     def __init__(self) -> None:
-        self._current: dict[str, int] = {}
-        self._used: Counter[str] = Counter()
+        self._used: Counter[tuple[str, int]] = Counter()
 
     def take(self, operation: str, slot: int, places: int, *, deadline: Deadline | None = None) -> bool:
         """See `Slots.take`."""
-        if self._current.get(operation) != slot:
-            self._current[operation], self._used[operation] = slot, 0
-        if self._used[operation] >= places:
+        if (operation, slot) not in self._used:
+            self._used = Counter({place: used for place, used in self._used.items() if place[1] >= slot - 1})
+        if self._used[operation, slot] >= places:
             return False
-        self._used[operation] += 1
+        self._used[operation, slot] += 1
         return True
 
 

@@ -24,7 +24,16 @@ from whop_chat.pool_users import NotActive, PoolUser, Standing, UserGone
 from whop_chat.profile import profile_digest
 from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode
 from whop_chat.users import Directory, Lost, Record, Status
-from whop_chat.whop import Whop, WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
+from whop_chat.whop import (
+    BUDGET_USED_UP,
+    Whop,
+    WhopError,
+    WhopForbidden,
+    WhopNotFound,
+    WhopRateLimited,
+    WhopRefused,
+    WhopUnauthorized,
+)
 
 _SECONDS_PER_USER = 8.0
 # For giving a claim back and telling the queue, after the time of a user is up.
@@ -160,12 +169,14 @@ class Batch:
         observer: Observer,
         *,
         jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._syncing = syncing
         self._queue = queue
         self._dead_letters = dead_letters
         self._observer = observer
         self._jitter = jitter
+        self._sleep = sleep
 
     def handle(self, records: Iterable[Mapping[str, Any]], remaining_seconds: Callable[[], float]) -> dict[str, Any]:
         """Each message by itself; the answer names those to be delivered again."""
@@ -183,7 +194,9 @@ class Batch:
             return self._set_aside(record, error)
         except _PASSING as error:
             self._observer.failed("sync postponed", error, metric="SyncPostponed")
-            return self._postponed(record, max(self._told(error), self._backoff(record)))
+            self._postponed(record, max(self._told(error), self._backoff(record)))
+            self._wait_for_places(error, remaining)
+            return False
         except Exception:
             self._observer.broke("unexpected error")
             return self._postponed(record, self._backoff(record))
@@ -206,6 +219,13 @@ class Batch:
             # Then the queue's own visibility timeout is the wait.
             self._observer.failed("message not postponed", error)
         return False
+
+    def _wait_for_places(self, error: BaseException, remaining: float) -> None:
+        """Another message would find none either, and ask the pool and the table for nothing."""
+        if not isinstance(error, WhopRateLimited) or error.code != BUDGET_USED_UP:
+            return
+        if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
+            self._sleep(error.retry_after)
 
     def _told(self, error: BaseException) -> int:
         """The wait that the error names, and up to a half more by chance: not all who were told it return at once."""

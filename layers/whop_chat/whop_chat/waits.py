@@ -134,6 +134,8 @@ class Waits:
         self._clock = clock
         self._lock = threading.RLock()
         self._known: dict[str, Wait] = {}
+        # By the vendor to this very instance, which holds whether or not the table took it.
+        self._told: dict[str, Wait] = {}
         self._read_at: float | None = None
 
     def refresh(self, *, deadline: Deadline) -> None:
@@ -164,7 +166,7 @@ class Waits:
         with self._lock, contextlib.suppress(AwsError, DeadlineExceeded):
             known = self._known.get(operation)
             if known is None or known.until < wait.until:
-                self._known[operation] = wait
+                self._known[operation] = self._told[operation] = wait
             self._store.prolong(operation, wait, deadline=deadline)
 
     def replace(self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline) -> bool:
@@ -192,9 +194,9 @@ class Waits:
             loaded = self._store.load(deadline=deadline)
         except (AwsError, DeadlineExceeded):
             return
-        # What the vendor told this very instance holds whether or not the table took it.
-        told = {name: wait for name, wait in self._known.items() if wait.why is Why.LIMITED}
-        later = {name: wait for name, wait in told.items() if name not in loaded or loaded[name].until < wait.until}
+        now = self._clock()
+        self._told = {name: wait for name, wait in self._told.items() if wait.until > now}
+        later = {n: wait for n, wait in self._told.items() if n not in loaded or loaded[n].until < wait.until}
         self._known = {**loaded, **later}
 
 

@@ -30,6 +30,9 @@ _MIN_SECONDS_FOR_RETRY = 0.3
 # A call that had less than this when it began says nothing about Whop if it had no answer.
 _FAIR_SECONDS = 1.0
 
+# Why `WhopRateLimited` was raised when Whop was not called.
+BUDGET_USED_UP = "budget_used_up"
+
 Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "delete_account", "update_user"]
 
 
@@ -301,7 +304,7 @@ class Whop:
             return
         wait = self._budget.take(operation, deadline=deadline)
         if wait is not None:
-            raise WhopRateLimited(operation, _whole_seconds(wait), code="budget_used_up")
+            raise WhopRateLimited(operation, _whole_seconds(wait), code=BUDGET_USED_UP)
 
     def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         """The answer, or an error after which the circuit knows of the silence."""
