@@ -4,6 +4,7 @@ import os
 
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.deadline import Deadline
 from whop_chat.head_start import HeadStart
 from whop_chat.key_set import KeySet, http_fetch
 from whop_chat.settings import AwsSettings, MintSettings
@@ -20,11 +21,15 @@ _waits = Waits(WaitItem(_aws, _settings.users_table, _settings.whop_company_id))
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
 
 
+def _read_waits(deadline: Deadline) -> None:
+    _waits.refresh(deadline=deadline)
+
+
 def _get_ahead() -> HeadStart:
     return HeadStart(
         lambda deadline: _key_set.prefetch(deadline=deadline),
         lambda deadline: _api_key.current(deadline=deadline),
-        lambda deadline: _waits.refresh(deadline=deadline),
+        _read_waits,
     )
 
 
@@ -85,7 +90,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
     _observer.started(context)
     # Beside the verification and the read of the user's record; over before the environment is frozen.
-    waits = HeadStart(lambda deadline: _waits.refresh(deadline=deadline))
+    waits = HeadStart(*([_read_waits] if _waits.stale else []))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:

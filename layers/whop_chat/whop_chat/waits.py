@@ -138,15 +138,19 @@ class Waits:
         self._told: dict[str, Wait] = {}
         self._read_at: float | None = None
 
+    @property
+    def stale(self) -> bool:
+        """Whether they were not read within the last second."""
+        return self._read_at is None or not 0 <= self._clock() - self._read_at < _FRESH_SECONDS
+
     def refresh(self, *, deadline: Deadline) -> None:
-        """Read the waits, unless they were read within the last second; whoever asks meanwhile waits for the answer."""
+        """Read the waits if they are stale; whoever asks meanwhile waits for the answer."""
         deadline = deadline.at_most(_READ_SECONDS)
         if not self._lock.acquire(timeout=deadline.remaining()):
             return
         try:
-            now = self._clock()
-            if self._read_at is None or not 0 <= now - self._read_at < _FRESH_SECONDS:
-                self._read_at = now
+            if self.stale:
+                self._read_at = self._clock()
                 self._load(deadline)
         finally:
             self._lock.release()
