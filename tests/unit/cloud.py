@@ -55,12 +55,7 @@ class Cloud:
         self.cognito = moto_aws.client("cognito-idp")
         self.sqs = moto_aws.client("sqs")
         self.pool_id = self.cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        moto_aws.client("dynamodb").create_table(
-            TableName="users",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        moto_aws.made_table("users")
         secret = moto_aws.client("secretsmanager").create_secret(Name="whop", SecretString=API_KEY)
         self.queue_url = self.sqs.create_queue(QueueName="sync")["QueueUrl"]
         self.dead_letter_queue_url = self.sqs.create_queue(QueueName="dead")["QueueUrl"]

@@ -4,7 +4,7 @@ import base64
 import functools
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import httpx
@@ -14,6 +14,9 @@ from tests.over_httpx import OverHttpx
 from whop_chat.aws import Aws
 from whop_chat.deadline import Deadline
 from whop_chat.settings import AwsCredentials, AwsSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 REGION = "eu-west-1"
 AN_HOUR = Deadline(3600)
@@ -32,6 +35,18 @@ def session() -> boto3.Session:
 def client(service: str) -> Any:
     """The SDK's client, through which our calls go; a test may stub it or listen to its events."""
     return session().client(service, region_name=REGION)  # type: ignore[call-overload]
+
+
+def made_table(name: str) -> "DynamoDBClient":
+    """A new table as the template has it, inside `moto.mock_aws`."""
+    dynamodb: DynamoDBClient = client("dynamodb")
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return dynamodb
 
 
 def answer(request: httpx.Request) -> httpx.Response:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from tests.unit.fakes import Clock, Told
-from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client
+from tests.unit.moto_aws import AN_HOUR, aws_at_moto, made_table
 from whop_chat.aws import AwsError
 from whop_chat.budget import (
     CALLS,
@@ -36,14 +36,7 @@ CREATE, UPDATE = "create_account", "update_user"
 @pytest.fixture
 def dynamodb() -> "Iterator[DynamoDBClient]":
     with mock_aws():
-        made: DynamoDBClient = client("dynamodb")
-        made.create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        yield made
+        yield made_table(TABLE)
 
 
 @pytest.fixture(params=["dynamodb", "local"])
@@ -214,7 +207,9 @@ def test_a_table_that_does_not_answer_in_half_a_second_stops_no_call_and_the_ins
     error: Exception,
 ) -> None:
     slots = Failing(error)
-    budget = Budget(slots, 3, Told(), clock=Clock(NOW))
+    told = Told()
+    budget = Budget(slots, 3, told, clock=Clock(NOW))
 
     assert [budget.take(CREATE, deadline=AN_HOUR) is None for _ in range(4)] == [True, True, True, False]
+    assert told.failures == [(error, "CallNotCounted")] * 4
     assert max(slots.seconds) <= 0.5

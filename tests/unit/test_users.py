@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
-from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client, made_table
 from whop_chat.aws import Aws, AwsError
 from whop_chat.identity import UserRef
 from whop_chat.reconcile import Records
@@ -38,13 +38,7 @@ def region() -> "Iterator[DynamoDBClient]":
 
 @pytest.fixture
 def dynamodb(region: "DynamoDBClient") -> "Iterator[DynamoDBClient]":
-    region.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    yield region
+    yield made_table(TABLE)
     region.delete_table(TableName=TABLE)
 
 

@@ -13,7 +13,7 @@ from moto import mock_aws
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_waits import MemoryWaits
 from tests.unit.fakes import Clock
-from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, made_table
 from whop_chat.aws import Aws, AwsError
 from whop_chat.deadline import Deadline
 from whop_chat.waits import Wait, WaitItem, Waits, WaitStore, Why
@@ -31,14 +31,7 @@ TRYING = Wait(NOW + 10.7, Why.UNAVAILABLE, 2)
 @pytest.fixture
 def dynamodb() -> "Iterator[DynamoDBClient]":
     with mock_aws():
-        made: DynamoDBClient = client("dynamodb")
-        made.create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        yield made
+        yield made_table(TABLE)
 
 
 def item(clock: float = NOW) -> WaitItem:

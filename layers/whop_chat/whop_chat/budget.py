@@ -11,8 +11,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.aws import Aws, AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.dynamodb import update_if
 from whop_chat.observability import Observer
 
 CALLS, WINDOW_SECONDS = 600, 60  # Whop, "Rate limits": for each operation and key
@@ -82,13 +83,7 @@ class SharedSlots:
                 ":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)},
             },
         }
-        try:
-            self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline)
-        except AwsError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return update_if(self._aws, asked, deadline=deadline)
 
 
 class LocalSlots:
@@ -136,7 +131,8 @@ class Budget:
         slot = int(now // self._slot_seconds)
         try:
             taken = self._slots.take(operation, slot, self._places, deadline=deadline.at_most(_SECONDS))
-        except (AwsError, DeadlineExceeded):
+        except (AwsError, DeadlineExceeded) as error:
+            self._observer.failed("call not counted", error, metric="CallNotCounted")
             taken = self._alone.take(operation, slot, self._places)
         if taken:
             return None

@@ -1,9 +1,9 @@
-"""Reading many items of a table at once."""
+"""What several modules do with a table: read many items at once, and write one if a condition holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whop_chat.aws import DYNAMODB, Aws
+from whop_chat.aws import DYNAMODB, Aws, AwsError
 from whop_chat.deadline import Deadline
 
 MAX_READ = 100  # AWS, BatchGetItem
@@ -23,3 +23,17 @@ def read_many(aws: Aws, table: str, keys: Sequence[str], *, deadline: Deadline) 
         items += answer.get("Responses", {}).get(table, [])
         wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
     return items
+
+
+def update_if(aws: Aws, asked: Mapping[str, Any], *, deadline: Deadline) -> bool:
+    """Make an UpdateItem, and say whether its condition held.
+
+    Raises `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
+    """
+    try:
+        aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline)
+    except AwsError as error:
+        if error.code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from whop_chat.aws import DYNAMODB, Aws, AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.dynamodb import update_if
 
 _FRESH_SECONDS = 1.0
 _READ_SECONDS = 0.5
@@ -105,13 +106,7 @@ class WaitItem:
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
-        try:
-            self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline)
-        except AwsError as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return update_if(self._aws, asked, deadline=deadline)
 
 
 def _until(wait: Wait) -> dict[str, str]:
