@@ -32,6 +32,7 @@ from typing import Any  # noqa: E402
 
 from whop_chat.cognito import TokenVerifier  # noqa: E402
 from whop_chat.http_api import HttpApi  # noqa: E402
+from whop_chat.mint_limit import MintLimit  # noqa: E402
 from whop_chat.minting import Minting  # noqa: E402
 from whop_chat.observability import observer  # noqa: E402
 from whop_chat.scopes import ScopePolicy  # noqa: E402
@@ -49,6 +50,8 @@ def _compose(settings: MintSettings) -> HttpApi:
     )
     minting = Minting(
         verifier,
+        MintLimit(parts.users, settings.mints_per_minute),
+        parts.users,
         parts.enrolment,
         parts.whop,
         ScopePolicy(

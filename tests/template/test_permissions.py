@@ -73,11 +73,19 @@ def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
 
 
 def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(resources: Resources) -> None:
-    assert _allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
+    assert _allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
     assert _allowed(resources, "MintTokenRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "MintTokenRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
     assert _allowed(resources, "MintTokenRole", QUEUE) == {"sqs:SendMessage"}
     assert _allowed(resources, "MintTokenRole", DEAD_LETTER_QUEUE) == set()
+
+
+def test_minting_counts_on_users_and_changes_no_other_item_in_part(resources: Resources) -> None:
+    (counting,) = [
+        each for each in _statements(resources["MintTokenRole"]) if "dynamodb:UpdateItem" in _as_list(each["Action"])
+    ]
+
+    assert counting["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["USER#*"]}}
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:

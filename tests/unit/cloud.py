@@ -87,6 +87,7 @@ class Cloud:
             "REQUIRED_SCOPE": "",
             "DENIED_GROUPS": "banned,chat",
             "GROUP_FEATURES": "guests=channels",
+            "MINTS_PER_MINUTE": "30",
             "RECONCILE_PER_MINUTE": "300",
         }
 

@@ -42,7 +42,8 @@ def answer(request: httpx.Request) -> httpx.Response:
         result = client(service)._make_api_call(operation, json.loads(request.content, object_hook=_read))
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        return httpx.Response(status, json={"__type": f"com.amazonaws#{error.response['Error']['Code']}"})
+        body = {"__type": f"com.amazonaws#{error.response['Error']['Code']}", "Item": error.response.get("Item")}
+        return httpx.Response(status, json=body)
     except BotoCoreError as error:
         raise httpx.ConnectError(str(error)) from error
     result.pop("ResponseMetadata", None)

@@ -1,28 +1,33 @@
 """Minting: who the token is for, how long it lives, and what happens when the user is not there yet or any more."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import Clock, Enrolling, Queue, Told
 from whop_chat import minting
 from whop_chat.aws import AwsError
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
+from whop_chat.mint_limit import MintLimit, TooManyRequests
 from whop_chat.minting import ChatToken, Minting
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.pool_users import UserGone
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.sync_queue import Source, SyncMessage, decode
+from whop_chat.users import Record, Status
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound, WhopRateLimited
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
 TTL = timedelta(minutes=60)
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada")
 NOT_FOUND = WhopNotFound("mint_token", status=404)
+PER_MINUTE = 3
 CHANNELS = ("chat:message:create", "chat:read")
 
 
@@ -70,8 +75,11 @@ class Case:
         self.queue = queue or Queue()
         self.told = Told()
         self.clock = Clock(NOW.timestamp() + 0.9)
+        self.users = MemoryUsers()
         self.minting = Minting(
             Verifier(*groups),
+            MintLimit(self.users, PER_MINUTE, clock=self.clock, jitter=lambda: 0.0),
+            self.users,
             enrolment,
             whop,
             ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}),
@@ -172,6 +180,55 @@ def test_a_token_that_is_past_or_lives_longer_than_asked_for_is_no_token(life: t
 
 def test_a_token_is_in_no_description_of_it() -> None:
     assert "token-of" not in repr(linked().mint())
+
+
+# A user who asks too often
+
+
+def with_record(case: Case) -> Record:
+    """A record of the user, which mints are counted on."""
+    return case.users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_Ada"), seen=None)
+
+
+def test_the_record_that_a_mint_is_counted_on_is_the_one_that_enrolment_gets() -> None:
+    case = linked()
+    record = with_record(case)
+    case.mint()
+
+    assert case.enrolment.records == [dataclasses.replace(record, mints_since=int(case.clock.now), mints=1)]
+
+
+def test_a_user_who_asks_too_often_reaches_neither_enrolment_nor_whop() -> None:
+    case = linked()
+    with_record(case)
+    for _ in range(PER_MINUTE):
+        case.mint()
+    with pytest.raises(TooManyRequests) as refusal:
+        case.mint()
+
+    assert refusal.value.retry_after == 60
+    assert (len(case.enrolment.enrolled), len(case.whop.asked)) == (PER_MINUTE, PER_MINUTE)
+    case.clock.advance(60)
+    assert case.mint().token == "token-of-user_Ada"
+
+
+def test_what_is_not_accepted_or_not_allowed_is_not_counted() -> None:
+    case = linked()
+    record = with_record(case)
+    with pytest.raises(TokenRefused):
+        case.mint("forged")
+    with pytest.raises(FeatureNotAllowed):
+        case.mint(features=["dms"])
+
+    assert case.users.get(ADA) == record
+
+
+def test_waiting_for_a_claim_counts_once_and_sees_what_comes_of_it() -> None:
+    case = Case(Enrolling(EnrolmentInProgress(), EnrolmentInProgress(), Link("user_Ada")), Tokens("user_Ada"))
+    with_record(case)
+    case.mint()
+
+    assert [record and record.mints for record in case.enrolment.records] == [1, 1, 1]
 
 
 # A user who is not there yet

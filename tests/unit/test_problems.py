@@ -11,6 +11,7 @@ from whop_chat.aws import AwsError
 from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
+from whop_chat.mint_limit import TooManyRequests
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone, UserInactive
 from whop_chat.problems import KINDS, Problem, problem_of
@@ -46,6 +47,7 @@ EXPECTED: list[tuple[Exception, int, str, str | None]] = [
     (Blocked("by an operator"), 403, "enrolment_blocked", None),
     (BodyTooLarge(), 413, "request_too_large", None),
     (UnsupportedMediaType(), 415, "unsupported_media_type", None),
+    (TooManyRequests(17), 429, "too_many_requests", "17"),
     (WhopUnauthorized("mint_token", status=401), 502, "whop_unauthorized", None),
     (WhopForbidden("mint_token", status=403), 502, "whop_forbidden", None),
     (WhopRefused("mint_token", status=422), 502, "whop_rejected", None),

@@ -41,6 +41,7 @@ ENV = {
     "REQUIRED_SCOPE": "",
     "DENIED_GROUPS": "",
     "GROUP_FEATURES": "",
+    "MINTS_PER_MINUTE": "30",
     "RECONCILE_PER_MINUTE": "300",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
@@ -76,6 +77,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         required_scope=None,
         denied_groups=(),
         group_features={},
+        mints_per_minute=30,
     )
 
 

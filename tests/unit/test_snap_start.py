@@ -61,8 +61,8 @@ class World:
             return target, 400, {"__type": "ExpiredTokenException"}
         if target == "secretsmanager.GetSecretValue":
             return target, 200, {"SecretString": self.api_key}
-        if target == "DynamoDB_20120810.GetItem":
-            return target, 200, {"Item": LINKED}
+        if target == "DynamoDB_20120810.UpdateItem":
+            return target, 200, {"Attributes": LINKED}
         if path == "/api/v1/access_tokens" and headers["Authorization"] == f"Bearer {self.api_key}":
             return "mint", 200, {"token": "a-whop-token", "expires_at": json.loads(body)["expires_at"]}
         return "refused", 401, {}
@@ -247,7 +247,7 @@ def test_each_copy_asks_for_keys_api_key_and_credentials_itself_and_once(run: Ru
         asked = [each.what for each in seen]
         assert [asked.count(what) for what in ("credentials", "keys", "secretsmanager.GetSecretValue")] == [1, 1, 1]
         assert asked.count("mint") == 2
-        assert asked.index("DynamoDB_20120810.GetItem") > 2, "before the first event"
+        assert asked.index("DynamoDB_20120810.UpdateItem") > 2, "before the first event"
 
 
 def test_no_copy_shows_what_was_valid_before(run: Run) -> None:

@@ -10,10 +10,12 @@ from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Enrolment
 from whop_chat.identity import UserRef
+from whop_chat.mint_limit import MintLimit
 from whop_chat.observability import Observer
 from whop_chat.outcomes import EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.scopes import ScopePolicy
 from whop_chat.sync_queue import Source, SyncQueue
+from whop_chat.users import Directory
 from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound
 
 # Whop gives three hours at most (Whop, "Create access token"), by a clock that need not be ours.
@@ -45,6 +47,8 @@ class Minting:
     def __init__(
         self,
         verifier: TokenVerifier,
+        limit: MintLimit,
+        users: Directory,
         enrolment: Enrolment,
         whop: Whop,
         policy: ScopePolicy,
@@ -57,6 +61,8 @@ class Minting:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._verifier = verifier
+        self._limit = limit
+        self._users = users
         self._enrolment = enrolment
         self._whop = whop
         self._policy = policy
@@ -95,14 +101,16 @@ class Minting:
 
     def _linked(self, user: UserRef, deadline: Deadline) -> Link:
         """The user's link; a claim that another worker holds is waited for, but not long."""
+        record = self._limit.counted(user, deadline=deadline)
         patience = Deadline(_CLAIM_PATIENCE_SECONDS)
         while True:
             try:
-                return self._enrolment.enrol(user, deadline=deadline)
+                return self._enrolment.enrol(user, record, deadline=deadline)
             except EnrolmentInProgress as progress:
                 if progress.at_whop or min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
-                self._sleep(_CLAIM_POLL_SECONDS)
+            self._sleep(_CLAIM_POLL_SECONDS)
+            record = self._users.get(user, deadline=deadline)
 
     def _minted(
         self, user: UserRef, links: list[Link], scopes: tuple[str, ...], deadline: Deadline

@@ -229,6 +229,7 @@ class MintSettings(EnrolmentSettings):
     required_scope: str | None = _setting("REQUIRED_SCOPE", _optional_text)
     denied_groups: tuple[str, ...] = _setting("DENIED_GROUPS", _optional_list)
     group_features: Mapping[str, tuple[str, ...]] = _setting("GROUP_FEATURES", _group_features)
+    mints_per_minute: int = _setting("MINTS_PER_MINUTE", _number(1, 600))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
