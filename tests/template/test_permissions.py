@@ -1,12 +1,12 @@
 """Who may do what: one role a function, and no wildcard where AWS has a name."""
 
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 
 from tests.template.translation import Resource, Resources, deployed, of_type
+from whop_chat.data_key import MIN_CHARACTERS
 
 # Actions that AWS defines without a resource (Service Authorization Reference, "AWS X-Ray").
 WITHOUT_RESOURCE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -15,6 +15,7 @@ TABLE = {"Fn::GetAtt": ["UsersTable", "Arn"]}
 QUEUE = {"Fn::GetAtt": ["SyncQueue", "Arn"]}
 DEAD_LETTER_QUEUE = {"Fn::GetAtt": ["SyncDeadLetterQueue", "Arn"]}
 SECRET = {"Ref": "WhopSecret"}
+DATA_KEY = {"Ref": "DataKeySecret"}
 POOL_ARN = "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${PoolId}"
 USERS = {"GetItem", "PutItem", "DeleteItem"}
 READ_POOL = {"cognito-idp:AdminGetUser", "cognito-idp:ListUsers"}
@@ -38,6 +39,16 @@ def _as_list(value: Any) -> list[Any]:
 def _allowed(resources: Resources, role: str, resource: Any) -> set[str]:
     found = [each for each in _statements(resources[role]) if resource in _as_list(each["Resource"])]
     return {action for each in found for action in _as_list(each["Action"])}
+
+
+def _items(resources: Resources, role: str, actions: set[str] | None = None) -> set[str]:
+    """What the role may do ``actions`` with, or anything at all, by the first part of the keys."""
+    return {
+        key.partition("#")[0]
+        for each in _statements(resources[role])
+        if each["Resource"] == TABLE and (actions is None or actions & set(_as_list(each["Action"])))
+        for key in each["Condition"].get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+    }
 
 
 def _pool(reference: Any) -> dict[str, Any]:
@@ -89,6 +100,7 @@ def test_minting_counts_on_users_and_changes_no_other_item_in_part(resources: Re
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
+    assert _items(resources, "SyncUserRole") == {"USER", "WHOP"}
     assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS}
     assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
@@ -113,13 +125,50 @@ def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Reso
     assert _allowed(resources, "ReconcileRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
     assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
     assert _allowed(resources, "ReconcileRole", SECRET) == set()
-    on_the_table = [each for each in _statements(resources["ReconcileRole"]) if each["Resource"] == TABLE]
-    free = {action for each in on_the_table if "Condition" not in each for action in _as_list(each["Action"])}
-    assert free == {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"}
-    (bound,) = [each for each in on_the_table if "Condition" in each]
-    assert bound["Action"] == "dynamodb:PutItem"
-    keys = bound["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    assert not any(fnmatch(key, pattern) for key in ("USER#pool#sub", "WHOP#user_1") for pattern in keys)
+    assert _items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT"}
+    reading = {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
+    assert _items(resources, "ReconcileRole", reading) == {"USER", "RECONCILE", "LISTED", "REPORT"}
+
+
+def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: Resources) -> None:
+    (scanning,) = [
+        each
+        for role in of_type(resources, "AWS::IAM::Role").values()
+        for each in _statements(role)
+        if "dynamodb:Scan" in _as_list(each["Action"])
+    ]
+
+    assert scanning["Action"] == "dynamodb:Scan"
+    assert scanning["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "status", "cleaned_at"]},
+        "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+    }
+
+
+@pytest.mark.parametrize("mode", ["on-error", "always"])
+def test_only_minting_reads_the_tokens_that_are_kept_and_what_they_are_sealed_with(mode: str) -> None:
+    resources = deployed(TokenReuse=mode)
+    roles = of_type(resources, "AWS::IAM::Role")
+
+    assert {name for name in roles if "TOKEN" in _items(resources, name)} == {"MintTokenRole"}
+    assert {name for name in roles if _allowed(resources, name, DATA_KEY)} == {"MintTokenRole"}
+    assert _allowed(resources, "MintTokenRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
+    assert resources["DataKeySecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= MIN_CHARACTERS
+
+
+def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
+    assert "DataKeySecret" not in resources
+    assert _items(resources, "MintTokenRole") == {"USER", "WHOP"}
+    variables = resources["MintTokenFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["DATA_KEY_SECRET_ARN"] == ""
+
+
+def test_every_permission_on_the_table_says_which_items() -> None:
+    for role in of_type(deployed(TokenReuse="always"), "AWS::IAM::Role").values():
+        for each in _statements(role):
+            if each["Resource"] == TABLE and each["Action"] != "dynamodb:Scan":
+                keys = each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+                assert all(key.endswith("#*") for key in keys)
 
 
 @pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile"])

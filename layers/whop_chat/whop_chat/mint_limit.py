@@ -56,17 +56,22 @@ class MintLimit:
 
         Raises `TooManyRequests`, `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
         """
+        self.require_not_refused(user)
+        now = self._clock()
+        try:
+            return self._users.count_mint(user, limit=self._per_minute, now=int(now), deadline=deadline)
+        except MintsUsedUp as used_up:
+            self._remember(user, used_up.until)
+            raise self._refusal(used_up.until - now) from None
+
+    def require_not_refused(self, user: UserRef) -> None:
+        """Raise `TooManyRequests` for one who has been refused here in this minute; costs no call."""
         now = self._clock()
         until = self._refused_until.get(user, 0)
         # Further away than a window is long, it was remembered by a clock that was put back since.
         if now < until <= now + MINT_WINDOW_SECONDS:
             raise self._refusal(until - now)
         self._refused_until.pop(user, None)
-        try:
-            return self._users.count_mint(user, limit=self._per_minute, now=int(now), deadline=deadline)
-        except MintsUsedUp as used_up:
-            self._remember(user, used_up.until)
-            raise self._refusal(used_up.until - now) from None
 
     def _refusal(self, seconds: float) -> TooManyRequests:
         return TooManyRequests(max(1, math.ceil(seconds + self._jitter() * _JITTER_SECONDS)))

@@ -215,6 +215,7 @@ class Users:
             "TableName": self._table,
             "ConsistentRead": True,
             "Limit": SCANNED_AT_ONCE,
+            "Select": "SPECIFIC_ATTRIBUTES",
             "ProjectionExpression": "pk",
             "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(#done))",
             "ExpressionAttributeNames": {"#status": "status", "#done": "cleaned_at"},
