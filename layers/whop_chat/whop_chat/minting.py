@@ -28,7 +28,7 @@ from whop_chat.whop import (
 )
 
 if TYPE_CHECKING:
-    from whop_chat.token_reuse import LastToken, TokenReuse
+    from whop_chat.token_reuse import LastToken, Reused, TokenReuse
 
 # Whop gives three hours at most (Whop, "Create access token"), by a clock that need not be ours.
 _LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
@@ -120,7 +120,10 @@ class Minting:
         return self._reuse.looking(user, scopes, deadline=deadline)
 
     def _linked(self, user: UserRef, deadline: Deadline) -> Link:
-        """The user's link; a claim that another worker holds is waited for, but not long."""
+        """The user's link, by the record that the mint is counted on.
+
+        A claim that another worker holds is waited for, but not long.
+        """
         record = self._limit.counted(user, deadline=deadline)
         patience = Deadline(_CLAIM_PATIENCE_SECONDS)
         while True:
@@ -145,7 +148,7 @@ class Minting:
         A user whom Whop does not know any more is enrolled again; the link that came of it joins ``links``.
         """
         if last is not None and (young := last.young(links[0].whop_user_id)):
-            return ChatToken(young.token, young.expires_at, young.refresh_after, scopes, reused="young")
+            return _again(young, scopes, "young")
         for attempt in range(_MINTS):
             linked_to = links[-1].whop_user_id
             now = datetime.fromtimestamp(int(self._clock()), UTC)
@@ -172,13 +175,11 @@ class Minting:
 
     def _last_instead(self, last: "LastToken", linked_to: str, scopes: tuple[str, ...], error: Exception) -> ChatToken:
         """The last token in place of one that Whop does not give; raises ``error`` if there is none that would do."""
-        limited = isinstance(error, WhopRateLimited)
         token = last.instead(linked_to, wait=getattr(error, "retry_after", 0))
         if token is None:
             raise error
         self._observer.failed("no new token", error)
-        reason = "rate_limited" if limited else "unavailable"
-        return ChatToken(token.token, token.expires_at, token.refresh_after, scopes, reused=reason)
+        return _again(token, scopes, "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable")
 
     def _ask_for_sync(self, user: UserRef) -> None:
         """A new user's name, or the clean-up after a deleted one: it can wait, and must not cost the caller's time."""
@@ -186,3 +187,7 @@ class Minting:
             self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
             self._observer.failed("sync not enqueued", error)
+
+
+def _again(token: "Reused", scopes: tuple[str, ...], why: str) -> ChatToken:
+    return ChatToken(token.token, token.expires_at, token.refresh_after, scopes, reused=why)
