@@ -3,8 +3,10 @@
 import base64
 import functools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import httpx
@@ -14,6 +16,9 @@ from tests.over_httpx import OverHttpx
 from whop_chat.aws import Aws
 from whop_chat.deadline import Deadline
 from whop_chat.settings import AwsCredentials, AwsSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 REGION = "eu-west-1"
 AN_HOUR = Deadline(3600)
@@ -53,6 +58,20 @@ def answer(request: httpx.Request) -> httpx.Response:
 def aws_at_moto() -> Aws:
     """For use inside `moto.mock_aws`."""
     return Aws(OverHttpx(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
+
+
+@contextmanager
+def table(name: str) -> "Iterator[DynamoDBClient]":
+    """A table like the one of the stack, inside `moto.mock_aws`; gone after the block."""
+    dynamodb: DynamoDBClient = client("dynamodb")
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield dynamodb
+    dynamodb.delete_table(TableName=name)
 
 
 def _read(member: dict[str, Any]) -> dict[str, Any]:

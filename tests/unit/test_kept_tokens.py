@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client
+from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client, table
 from whop_chat.data_key import DataKeySecret, UnusableDataKey
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import KeptToken, KeptTokens, Purpose
@@ -32,15 +32,8 @@ def region() -> Iterator[None]:
 
 @pytest.fixture
 def dynamodb(region: None) -> "Iterator[DynamoDBClient]":
-    dynamodb: DynamoDBClient = client("dynamodb")
-    dynamodb.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    yield dynamodb
-    dynamodb.delete_table(TableName=TABLE)
+    with table(TABLE) as made:
+        yield made
 
 
 @pytest.fixture
@@ -89,6 +82,17 @@ def test_other_scopes_are_another_token(dynamodb: "DynamoDBClient", secret: str)
     keep(secret)
     assert opened(secret, Purpose(ADA, ("chat:read",))) is None
     assert opened(secret, Purpose(ADA, CHAT.scopes[::-1])) == TOKEN
+
+
+def test_a_token_that_was_moved_to_other_scopes_cannot_be_opened(dynamodb: "DynamoDBClient", secret: str) -> None:
+    less = Purpose(ADA, ("chat:read",))
+    keep(secret)
+    full = item(dynamodb)
+    dynamodb.delete_item(TableName=TABLE, Key={"pk": full["pk"]})
+    keep(secret, purpose=less)
+    dynamodb.put_item(TableName=TABLE, Item=full | {"pk": item(dynamodb)["pk"]})
+
+    assert opened(secret, less) is None
 
 
 def test_a_token_is_not_for_another_whop_user_or_company(dynamodb: "DynamoDBClient", secret: str) -> None:

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_ledger import MemoryLedger
-from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
 from whop_chat.aws import Aws, AwsError
 from whop_chat.ledger import Checkpoint, Ledger, Phase, Superseded
 
@@ -23,14 +23,7 @@ BEGUN = Checkpoint(run="run-1", backfill=True, dry_run=False, started_at=NOW)
 
 @pytest.fixture
 def dynamodb() -> "Iterator[DynamoDBClient]":
-    with mock_aws():
-        made: DynamoDBClient = client("dynamodb")
-        made.create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    with mock_aws(), table(TABLE) as made:
         yield made
 
 

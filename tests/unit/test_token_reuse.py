@@ -153,10 +153,22 @@ def test_the_token_is_looked_for_while_the_caller_does_something_else() -> None:
         assert last.young("user_Ada") is not None
 
 
-def test_nothing_is_under_way_any_more_when_the_request_is_answered() -> None:
-    case = Case(0)
-    with pytest.raises(KeyError), case.reuse.looking(ADA, SCOPES, deadline=AN_HOUR):
+def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited_for = threading.Event()
+
+    class Joined(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            waited_for.set()
+            super().join(5)
+
+    class Slow(MemoryTokens):
+        def find(self, purpose: Purpose, *, deadline: Deadline) -> Found:
+            assert waited_for.wait(5)
+            return super().find(purpose, deadline=deadline)
+
+    tokens = Slow()
+    monkeypatch.setattr(threading, "Thread", Joined)
+    with pytest.raises(KeyError), TokenReuse(tokens, Told(), always=True).looking(ADA, SCOPES, deadline=AN_HOUR):
         raise KeyError
 
-    assert len(case.tokens.seconds) == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "last token"]
+    assert len(tokens.seconds) == 1

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
-from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
 from whop_chat.aws import Aws, AwsError
 from whop_chat.identity import UserRef
 from whop_chat.mint_limit import Counter
@@ -33,21 +33,15 @@ def linked(whop_user_id: str) -> Record:
 
 
 @pytest.fixture(scope="module")
-def region() -> "Iterator[DynamoDBClient]":
+def region() -> Iterator[None]:
     with mock_aws():
-        yield client("dynamodb")
+        yield
 
 
 @pytest.fixture
-def dynamodb(region: "DynamoDBClient") -> "Iterator[DynamoDBClient]":
-    region.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    yield region
-    region.delete_table(TableName=TABLE)
+def dynamodb(region: None) -> "Iterator[DynamoDBClient]":
+    with table(TABLE) as made:
+        yield made
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
@@ -337,23 +331,38 @@ def test_the_first_mint_of_a_minute_is_one_call(mints_before: int, calls: int) -
     assert len(asked) == calls
 
 
-@pytest.mark.usefixtures("dynamodb")
-def test_a_window_that_another_mint_begins_meanwhile_is_the_one_that_counts() -> None:
-    def overtaken(request: httpx.Request) -> httpx.Response:
-        refused = answer(request)
-        if refused.status_code == 400 and not overtaking:
+def overtaken(by: Callable[[Users], object]) -> Users:
+    """A directory in which ``by`` happens once, between the two calls of a count."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        answered = answer(request)
+        if answered.status_code == 400 and not overtaking:
             overtaking.append(True)
-            count(users, now=NOW + 60)
-        return refused
+            by(users)
+        return answered
 
     overtaking: list[bool] = []
-    users = interrupted("UpdateItem", overtaken)
+    users = interrupted("UpdateItem", respond)
     ann_linked(users)
+    return users
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_window_that_another_mint_begins_meanwhile_is_the_one_that_counts() -> None:
+    users = overtaken(lambda users: count(users, now=NOW + 60))
     count(users)
     record = count(users, now=NOW + 59)
 
     assert record is not None
     assert (record.mints_since, record.mints) == (NOW + 60, 2)
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_the_last_place_in_a_window_goes_to_one_of_two_mints() -> None:
+    users = overtaken(lambda users: count(users, limit=2))
+    count(users, limit=2)
+    with pytest.raises(MintsUsedUp):
+        count(users, limit=2)
 
 
 def test_a_record_from_before_mints_were_counted_is_counted_on(dynamodb: "DynamoDBClient") -> None:

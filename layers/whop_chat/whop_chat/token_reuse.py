@@ -146,7 +146,7 @@ class _Lookup:
         self.found: Found | None = None
         self.error: Exception | None = None
         self._kept, self._purpose, self._deadline = kept, purpose, deadline
-        self._thread = threading.Thread(target=self._look, name="last token", daemon=True)
+        self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
