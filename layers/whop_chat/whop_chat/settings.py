@@ -220,10 +220,10 @@ class EnrolmentSettings(PoolSettings):
 
 def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
     """Needed where tokens are kept, and of no use elsewhere."""
-    arn = env.get("DATA_KEY_SECRET_ARN", "").strip()
-    if env.get("TOKEN_REUSE") == "never":
+    if env.get("TOKEN_REUSE") not in ("on-error", "always"):
         return None
-    if not arn:
+    arn = _optional_text(env.get("DATA_KEY_SECRET_ARN", ""))
+    if arn is None:
         raise SettingsError("DATA_KEY_SECRET_ARN is needed unless TOKEN_REUSE is never")
     return arn
 
