@@ -85,6 +85,10 @@ bench/node/node_modules/.ready: bench/node/package-lock.json
 scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in a minute (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.scale $(ARGS)
 
+.PHONY: reuse
+reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, on a clock of its own (ARGS="--help")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.reuse $(ARGS)
+
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)

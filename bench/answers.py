@@ -82,22 +82,34 @@ def _secret(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _item(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The user's record as `whop_chat.users` writes it; of `whop_chat.waits` there is nothing."""
+    """The user's record, read; of `whop_chat.waits` there is nothing."""
+    _require(body.get("ConsistentRead") is True, "not strongly consistent")
     if body["Key"] == {"pk": {"S": f"WAIT#{job.COMPANY}"}}:
         return {}  # No operation waits.
+    return {"Item": _record(body)}
+
+
+def _counted(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A user's first mint in a minute, which is the usual one: counted, and the record read, in one call."""
+    _require("attribute_exists(pk)" in body["ConditionExpression"], "would make a record")
+    _require(body["ReturnValues"] == "ALL_NEW", "does not read the record")
+    return {"Attributes": _record(body)}
+
+
+def _record(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The user's record as `whop_chat.users` writes it."""
     key = f"USER#{job.POOL}#{job.SUB}"
     _require(body["TableName"] == job.TABLE and body["Key"] == {"pk": {"S": key}}, "not the user")
-    _require(body.get("ConsistentRead") is True, "not strongly consistent")
     texts = {
         "pk": key, "pool": job.POOL, "sub": job.SUB, "status": "linked", "attempt": uuid.uuid4().hex,
         "whop_user_id": job.WHOP_USER, "whop_account_id": "biz_Child", "profile_digest": "0" * 64,
     }  # fmt: skip
     numbers = {
-        "generation": 1, "lease_until": 0, "key_since": 0, "synced_at": 1_790_000_000, "repairs": 0, "repaired_at": 0
+        "generation": 1, "lease_until": 0, "key_since": 0, "synced_at": 1_790_000_000, "repairs": 0, "repaired_at": 0,
+        "mints_since": 1_790_000_000, "mints": 1,
     }  # fmt: skip
-    return {
-        "Item": {name: {"S": text} for name, text in texts.items()}
-        | {name: {"N": str(number)} for name, number in numbers.items()}
+    return {name: {"S": text} for name, text in texts.items()} | {
+        name: {"N": str(number)} for name, number in numbers.items()
     }
 
 
@@ -119,5 +131,6 @@ type _Read = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _AWS: Mapping[str, tuple[str, Operation, _Read]] = {
     "secretsmanager.GetSecretValue": (job.SECRETS_HOST, Operation.SECRET, _secret),
     "DynamoDB_20120810.GetItem": (job.TABLE_HOST, Operation.TABLE, _item),
+    "DynamoDB_20120810.UpdateItem": (job.TABLE_HOST, Operation.TABLE, _counted),
     "AmazonSQS.SendMessage": (job.QUEUE_HOST, Operation.QUEUE, _message),
 }

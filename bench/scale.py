@@ -40,6 +40,7 @@ from whop_chat.cleanup import CleanUp
 from whop_chat.deadline import Deadline
 from whop_chat.enrolment import Enrolment
 from whop_chat.identity import UserRef
+from whop_chat.mint_limit import MintLimit
 from whop_chat.observability import Observer
 from whop_chat.pool_users import Standing
 from whop_chat.profile import profile_digest
@@ -52,6 +53,7 @@ from whop_chat.whop import Account, Whop, WhopRateLimited
 POOL, COMPANY = "eu-west-1_Scale", "biz_Scale"
 LIMIT, WINDOW = 600, 60.0  # Whop, "Rate limits"
 WORKERS = 2  # template.yaml, MaximumConcurrency
+MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
 TICK, WORKING = 60.0, 60.0
 SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "create_account": 0.3, "update_user": 0.15, "other": 0.15}
 """How long a call takes. Whop's times are guesses: its documents name none."""
@@ -295,6 +297,7 @@ class Scale:
         world = self.world
         addresses = VerifiedAddress(frozenset())
         table, pool = timed(world, "dynamodb", self.directory), timed(world, "cognito", self.pool)
+        self.limit = MintLimit(table, MINTS_PER_MINUTE, clock=world.clock)
         enrolment = Enrolment(table, pool, self.whop, addresses, clock=world.clock)
         self.first_enrolment = Enrolment(table, pool, self.whop_of_tokens, addresses, clock=world.clock)
         clean_up = CleanUp(table, self.whop, self.told, "keep-account", clock=world.clock)
@@ -385,7 +388,8 @@ class Scale:
     def _mint(self, user: UserRef, asked: float) -> None:
         """Enrol; who is refused asks again when the answer says so, as an app does."""
         try:
-            link = self.first_enrolment.enrol(user, deadline=AN_HOUR)
+            record = self.limit.counted(user, deadline=AN_HOUR)
+            link = self.first_enrolment.enrol(user, record, deadline=AN_HOUR)
         except WhopRateLimited as error:
             self.refused += 1
             self.world.at(self.world.now + error.retry_after, lambda: self._mint(user, asked))
@@ -453,7 +457,10 @@ def figures(scale: Scale) -> dict[str, float]:
         "SQS sends": calls["sqs send_many"] + calls["sqs send"],
         "table: batch reads": calls["dynamodb get_many"],
         "table: reads": calls["dynamodb get"] + calls["dynamodb load"] + calls["dynamodb holder"],
-        "table: writes": calls["dynamodb put"] + calls["dynamodb save"] + calls["dynamodb note_listed"],
+        "table: writes": calls["dynamodb put"]
+        + calls["dynamodb count_mint"]
+        + calls["dynamodb save"]
+        + calls["dynamodb note_listed"],
         "table: counts of calls": calls["dynamodb count"],
         "table: transactions": calls["dynamodb link"],
     }

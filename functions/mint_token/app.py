@@ -4,6 +4,7 @@ import os
 
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.data_key import DataKeySecret
 from whop_chat.deadline import Deadline
 from whop_chat.head_start import HeadStart
 from whop_chat.key_set import KeySet, http_fetch
@@ -17,6 +18,8 @@ _aws_settings = AwsSettings.from_env(os.environ)
 _http = HttpClient()
 _aws = Aws(_http, _aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
+_data_key = DataKeySecret(_aws, _settings.data_key_secret_arn) if _settings.data_key_secret_arn else None
+_secrets = (_api_key, _data_key) if _data_key else (_api_key,)
 _waits = Waits(WaitItem(_aws, _settings.users_table, _settings.whop_company_id))
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
 
@@ -28,24 +31,39 @@ def _read_waits(deadline: Deadline) -> None:
 def _get_ahead() -> HeadStart:
     return HeadStart(
         lambda deadline: _key_set.prefetch(deadline=deadline),
-        lambda deadline: _api_key.current(deadline=deadline),
+        *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in _secrets),
         _read_waits,
     )
 
 
 _head_start = _get_ahead()
 
-# Imported while the three answers are on their way.
+# Imported while the answers are on their way.
 from datetime import timedelta  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from whop_chat.budget import Share  # noqa: E402
 from whop_chat.cognito import TokenVerifier  # noqa: E402
 from whop_chat.http_api import HttpApi  # noqa: E402
+from whop_chat.mint_limit import MintLimit  # noqa: E402
 from whop_chat.minting import Minting  # noqa: E402
 from whop_chat.observability import observer  # noqa: E402
 from whop_chat.scopes import ScopePolicy  # noqa: E402
 from whop_chat.wiring import enrolment_parts  # noqa: E402
+
+if TYPE_CHECKING:
+    from whop_chat.token_reuse import TokenReuse
+
+
+def _token_reuse(settings: MintSettings) -> "TokenReuse | None":
+    """Imported only where tokens are kept: sealing them costs a start some milliseconds."""
+    if _data_key is None:
+        return None
+    from whop_chat.kept_tokens import KeptTokens
+    from whop_chat.token_reuse import TokenReuse
+
+    kept = KeptTokens(_aws, settings.users_table, _data_key, settings.whop_company_id)
+    return TokenReuse(kept, _observer, always=settings.token_reuse == "always")  # noqa: S105 - the mode
 
 
 def _compose(settings: MintSettings) -> HttpApi:
@@ -59,6 +77,8 @@ def _compose(settings: MintSettings) -> HttpApi:
     )
     minting = Minting(
         verifier,
+        MintLimit(parts.users, settings.mints_per_minute),
+        parts.users,
         parts.enrolment,
         parts.whop,
         ScopePolicy(
@@ -68,6 +88,7 @@ def _compose(settings: MintSettings) -> HttpApi:
         ),
         parts.queue,
         _observer,
+        reuse=_token_reuse(settings),
         pool_id=settings.user_pool_id,
         ttl=timedelta(minutes=settings.token_ttl_minutes),
     )
@@ -82,7 +103,12 @@ if _aws_settings.snap_start:
     from whop_chat.snap_start import around_snapshots
 
     around_snapshots(
-        _http.hang_up, _key_set.forget, _api_key.forget, _aws.forget_credentials, resume=lambda: _get_ahead().wait()
+        _http.hang_up,
+        _key_set.forget,
+        *(secret.forget for secret in _secrets),
+        _waits.forget,
+        _aws.forget_credentials,
+        resume=lambda: _get_ahead().wait(),
     )
 
 

@@ -1,5 +1,7 @@
-"""IAM: the permission that a call needs."""
+"""IAM: the permission that a call needs, and what a condition can look at."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 from ministack.core import iam_actions
@@ -12,6 +14,7 @@ _BATCH = "Batch"
 def install() -> None:
     """Apply the patches of this module."""
     wrap(iam_actions, "extract_iam_action", _batches_of_messages)
+    wrap(iam_actions, "dynamodb_service_context", _leading_keys)
 
 
 def _batches_of_messages(stock: Function) -> Function:
@@ -25,3 +28,32 @@ def _batches_of_messages(stock: Function) -> Function:
         return found.removesuffix(_BATCH) if found and found.startswith("sqs:") else found
 
     return action
+
+
+def _leading_keys(stock: Function) -> Function:
+    """Stock knows no ``dynamodb:LeadingKeys``, and a condition on all of no keys holds, so it bounds nobody.
+
+    On AWS it has the partition keys of the items that a call names; a scan names none.
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
+
+    def context(body: bytes) -> dict[str, Any]:
+        found: dict[str, Any] = stock(body)
+        keys = sorted(set(_partition_keys(json.loads(body or b"{}"))))
+        return found | ({"dynamodb:LeadingKeys": keys} if keys else {})
+
+    return context
+
+
+def _partition_keys(node: Any) -> Iterator[str]:
+    """Wherever in a request they are; the partition key of every table here is ``pk``."""
+    match node:
+        case {"pk": {"S": str(key)}}:
+            yield key
+        case dict():
+            for name, each in node.items():
+                if name != "ExclusiveStartKey":
+                    yield from _partition_keys(each)
+        case list():
+            for each in node:
+                yield from _partition_keys(each)

@@ -21,6 +21,7 @@ from whop_chat.chat_request import MAX_BODY_BYTES, AmbiguousToken
 from whop_chat.cognito import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.http_api import HttpApi
+from whop_chat.mint_limit import TooManyRequests
 from whop_chat.minting import ChatToken, Minting
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone
@@ -144,7 +145,7 @@ def test_a_code_says_when_it_comes_whether_a_retry_helps_and_what_the_app_does(c
     assert entry["when"]
     assert entry["app"].endswith(".")
     assert entry["retry"] in RETRIES
-    assert (entry["retry"] == "wait") == ("retry_after" in entry) == (status == 503)
+    assert (entry["retry"] == "wait") == ("retry_after" in entry) == (status in (429, 503))
     assert entry["retry"] != "refresh" or status == 401
 
 
@@ -236,6 +237,7 @@ REQUESTS = (
     Request("method_not_allowed", changes={"routeKey": "GET /chat/token"}),
     Request("request_too_large", changes=_with({}, " " * (MAX_BODY_BYTES + 1))),
     Request("unsupported_media_type", changes=_with({"content-type": "text/plain"}, "{}")),
+    Request("too_many_requests", TooManyRequests(42)),
     Request("internal_error", RuntimeError()),
     Request("whop_unauthorized", WhopUnauthorized("mint_token", status=401)),
     Request("whop_forbidden", WhopForbidden("mint_token", status=403)),

@@ -50,7 +50,9 @@ def confidential() -> Confidential:
 def stack(cloud: LocalStack, confidential: Confidential) -> Deployment:
     """The stack with a user pool of its own, ready for use; its groups are `banned` and `trial`."""
     groups = {"DeniedGroups": "banned", "GroupFeatures": "trial=channels"}
-    deployment = cloud.deploy(cloud.build(), "whop-chat", groups)
+    # One user stands for many in these tests; who asks too often has a test and a stack of their own.
+    parameters = groups | {"MintsPerMinute": "600"}
+    deployment = cloud.deploy(cloud.build(), "whop-chat", parameters)
     cloud.put_api_key(deployment, make_key(cloud, confidential))
     return deployment
 
@@ -93,6 +95,13 @@ def eager(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> T
     """An app on a fourth stack: sign-ins are announced, accounts deleted, identities inherited."""
     parameters = {"SignInTrigger": "attached", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
     return deploy_with(cloud, stack, confidential, "eager", **parameters)
+
+
+@pytest.fixture(scope="session")
+def reusing(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
+    """An app on a sixth stack: five tokens a minute for one user, who gets their last one while Whop fails."""
+    parameters = {"MintsPerMinute": "5", "TokenReuse": "on-error", "MintConcurrency": "20"}
+    return deploy_with(cloud, stack, confidential, "reusing", **parameters)
 
 
 @pytest.fixture(scope="session")

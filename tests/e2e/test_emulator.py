@@ -151,6 +151,11 @@ def test_a_function_that_fails_is_a_500_that_says_nothing(cloud: LocalStack, sma
     assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
 
 
+def test_a_role_reads_the_items_whose_keys_it_may_and_no_others(cloud: LocalStack, small: Deployment) -> None:
+    assert _ask(cloud, small, "/open", "item MINE#1").status_code == 200
+    assert _ask(cloud, small, "/open", "item YOURS#1").status_code == 500
+
+
 def test_an_error_that_a_function_answers_is_its_own(cloud: LocalStack, small: Deployment) -> None:
     answer = _ask(cloud, small, "/open", "unavailable")
     assert (answer.status_code, answer.text) == (502, "mine")

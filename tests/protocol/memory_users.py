@@ -6,7 +6,17 @@ from collections.abc import Collection
 
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-from whop_chat.users import SCANNED_AT_ONCE, Known, Lost, Record, Reserved, Status, new_attempt
+from whop_chat.users import (
+    MINT_WINDOW_SECONDS,
+    SCANNED_AT_ONCE,
+    Known,
+    Lost,
+    MintsUsedUp,
+    Record,
+    Reserved,
+    Status,
+    new_attempt,
+)
 
 Key = tuple[str, str]
 """Pool and sub."""
@@ -22,6 +32,20 @@ class MemoryUsers:
     def get(self, user: UserRef, *, deadline: Deadline | None = None) -> Record | None:
         """See `whop_chat.users.Users.get`."""
         return self.records.get(_key(user))
+
+    def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline | None = None) -> Record | None:
+        """See `whop_chat.users.Users.count_mint`."""
+        record = self.records.get(_key(user))
+        if record is None:
+            return None
+        if now - MINT_WINDOW_SECONDS < record.mints_since <= now + MINT_WINDOW_SECONDS:
+            if record.mints >= limit:
+                raise MintsUsedUp(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
+            counted = dataclasses.replace(record, mints=record.mints + 1)
+        else:
+            counted = dataclasses.replace(record, mints_since=now, mints=1)
+        self.records[_key(user)] = counted
+        return counted
 
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline | None = None) -> dict[UserRef, Record | None]:
         """See `whop_chat.users.Users.get_many`."""

@@ -143,7 +143,7 @@ class World:
     def enrol(self, user: UserRef) -> None:
         """What a first token does."""
         try:
-            self.enrolment.enrol(user, deadline=Deadline(3))
+            self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
         except LostToDeletion:
             self._undelivered.append(user)
             raise

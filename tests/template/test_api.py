@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.translation import deployed
+from tests.template.translation import deployed, template
 
 
 def _body(**given: str) -> dict[str, Any]:
@@ -59,10 +59,16 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
 
 
 def test_every_route_is_throttled() -> None:
-    settings = deployed()["HttpApiApiGatewayDefaultStage"]["Properties"]["DefaultRouteSettings"]
+    stage = deployed(ApiRateLimit="20", ApiBurstLimit="40")["HttpApiApiGatewayDefaultStage"]["Properties"]
 
-    assert settings["ThrottlingRateLimit"] > 0
-    assert settings["ThrottlingBurstLimit"] > 0
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "20", "ThrottlingBurstLimit": "40"}
+
+
+def test_one_user_s_share_is_small_beside_what_the_api_lets_through() -> None:
+    """One client that floods is refused by its own limit, long before it has used up the one that all share."""
+    defaults = {name: each.get("Default") for name, each in template()["Parameters"].items()}
+
+    assert defaults["MintsPerMinute"] < 60 * defaults["ApiRateLimit"] / 100
 
 
 def _access_log() -> str:

@@ -1,12 +1,12 @@
 """Who may do what: one role a function, and no wildcard where AWS has a name."""
 
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from typing import Any
 
 import pytest
 
 from tests.template.translation import Resource, Resources, deployed, of_type
+from whop_chat.data_key import MIN_CHARACTERS
 
 # Actions that AWS defines without a resource (Service Authorization Reference, "AWS X-Ray").
 WITHOUT_RESOURCE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -15,6 +15,7 @@ TABLE = {"Fn::GetAtt": ["UsersTable", "Arn"]}
 QUEUE = {"Fn::GetAtt": ["SyncQueue", "Arn"]}
 DEAD_LETTER_QUEUE = {"Fn::GetAtt": ["SyncDeadLetterQueue", "Arn"]}
 SECRET = {"Ref": "WhopSecret"}
+DATA_KEY = {"Ref": "DataKeySecret"}
 POOL_ARN = "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${PoolId}"
 USERS = {"GetItem", "PutItem", "DeleteItem"}
 READ_POOL = {"cognito-idp:AdminGetUser", "cognito-idp:ListUsers"}
@@ -40,20 +41,14 @@ def _allowed(resources: Resources, role: str, resource: Any) -> set[str]:
     return {action for each in found for action in _as_list(each["Action"])}
 
 
-def _bound(resources: Resources, role: str) -> list[dict[str, Any]]:
-    """The statements that are about some items of the table only."""
-    return [each for each in _statements(resources[role]) if each["Resource"] == TABLE and "Condition" in each]
-
-
-def _free(resources: Resources, role: str) -> set[str]:
-    """What is allowed with every item of the table."""
-    on_the_table = [each for each in _statements(resources[role]) if each["Resource"] == TABLE]
-    return {action for each in on_the_table if "Condition" not in each for action in _as_list(each["Action"])}
-
-
-def _keys(bound: dict[str, Any]) -> list[str]:
-    keys: list[str] = bound["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    return keys
+def _items(resources: Resources, role: str, actions: set[str] | None = None) -> set[str]:
+    """What the role may do ``actions`` with, or anything at all, by the first part of the keys."""
+    return {
+        key.partition("#")[0]
+        for each in _statements(resources[role])
+        if each["Resource"] == TABLE and (actions is None or actions & set(_as_list(each["Action"])))
+        for key in each["Condition"].get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+    }
 
 
 def _pool(reference: Any) -> dict[str, Any]:
@@ -89,15 +84,20 @@ def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
 
 
 def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(resources: Resources) -> None:
-    assert _free(resources, "MintTokenRole") == {f"dynamodb:{action}" for action in USERS}
+    assert _allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
     assert _allowed(resources, "MintTokenRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "MintTokenRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
     assert _allowed(resources, "MintTokenRole", QUEUE) == {"sqs:SendMessage"}
     assert _allowed(resources, "MintTokenRole", DEAD_LETTER_QUEUE) == set()
 
 
+def test_minting_counts_mints_on_users_and_calls_of_whop(resources: Resources) -> None:
+    assert _items(resources, "MintTokenRole", {"dynamodb:UpdateItem"}) == {"USER", "BUDGET", "WAIT"}
+
+
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
-    assert _free(resources, "SyncUserRole") == {f"dynamodb:{action}" for action in USERS}
+    assert _items(resources, "SyncUserRole", {"dynamodb:PutItem", "dynamodb:DeleteItem"}) == {"USER", "WHOP"}
+    assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
     assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
     assert _allowed(resources, "SyncUserRole", QUEUE) == {
@@ -121,24 +121,61 @@ def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Reso
     assert _allowed(resources, "ReconcileRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
     assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
     assert _allowed(resources, "ReconcileRole", SECRET) == set()
-    assert _free(resources, "ReconcileRole") == {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Scan"}
-    assert [bound["Action"] for bound in _bound(resources, "ReconcileRole")] == ["dynamodb:PutItem"]
+    assert _items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT"}
+    reading = {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
+    assert _items(resources, "ReconcileRole", reading) == {"USER", "RECONCILE", "LISTED", "REPORT"}
+
+
+def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: Resources) -> None:
+    (scanning,) = [
+        each
+        for role in of_type(resources, "AWS::IAM::Role").values()
+        for each in _statements(role)
+        if "dynamodb:Scan" in _as_list(each["Action"])
+    ]
+
+    assert scanning["Action"] == "dynamodb:Scan"
+    assert scanning["Condition"] == {
+        "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "status", "cleaned_at"]},
+        "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+    }
+
+
+@pytest.mark.parametrize("mode", ["on-error", "always"])
+def test_only_minting_reads_the_tokens_that_are_kept_and_what_they_are_sealed_with(mode: str) -> None:
+    resources = deployed(TokenReuse=mode)
+    roles = of_type(resources, "AWS::IAM::Role")
+
+    assert {name for name in roles if "TOKEN" in _items(resources, name)} == {"MintTokenRole"}
+    assert {name for name in roles if _allowed(resources, name, DATA_KEY)} == {"MintTokenRole"}
+    assert _allowed(resources, "MintTokenRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
+    assert resources["DataKeySecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= MIN_CHARACTERS
 
 
 @pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole"])
 def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resources, role: str) -> None:
-    (bound,) = _bound(resources, role)
+    assert {"BUDGET", "WAIT"} <= _items(resources, role, {"dynamodb:UpdateItem"})
+    assert "WAIT" in _items(resources, role, {"dynamodb:GetItem"})
+    assert not {"BUDGET", "WAIT"} & _items(resources, role, {"dynamodb:PutItem", "dynamodb:DeleteItem"})
 
-    assert bound["Action"] == "dynamodb:UpdateItem"
-    assert all(any(fnmatch(key, pattern) for pattern in _keys(bound)) for key in ("BUDGET#mint_token#1", "WAIT#biz_1"))
+
+def test_syncing_changes_no_user_in_part(resources: Resources) -> None:
+    assert _items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"BUDGET", "WAIT"}
 
 
-@pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole", "ReconcileRole"])
-def test_what_is_bound_to_its_own_items_touches_no_user(resources: Resources, role: str) -> None:
-    patterns = [pattern for bound in _bound(resources, role) for pattern in _keys(bound)]
+def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
+    assert "DataKeySecret" not in resources
+    assert _items(resources, "MintTokenRole") == {"USER", "WHOP", "BUDGET", "WAIT"}
+    variables = resources["MintTokenFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["DATA_KEY_SECRET_ARN"] == ""
 
-    assert patterns
-    assert not any(fnmatch(key, pattern) for key in ("USER#pool#sub", "WHOP#user_1") for pattern in patterns)
+
+def test_every_permission_on_the_table_says_which_items() -> None:
+    for role in of_type(deployed(TokenReuse="always"), "AWS::IAM::Role").values():
+        for each in _statements(role):
+            if each["Resource"] == TABLE and each["Action"] != "dynamodb:Scan":
+                keys = each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+                assert all(key.endswith("#*") for key in keys)
 
 
 @pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile"])

@@ -37,6 +37,9 @@ MINTING = (
         "REQUIRED_SCOPE",
         "DENIED_GROUPS",
         "GROUP_FEATURES",
+        "MINTS_PER_MINUTE",
+        "TOKEN_REUSE",
+        "DATA_KEY_SECRET_ARN",
     }
 )
 SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
@@ -146,6 +149,25 @@ def test_only_the_function_that_somebody_waits_for_is_copied_and_only_if_asked_f
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "reserved"), [({}, None), ({"MintConcurrency": "0"}, None), ({"MintConcurrency": "50"}, "50")]
+)
+def test_instances_are_reserved_for_the_function_that_mints_only_if_asked_for(
+    given: dict[str, str], reserved: str | None
+) -> None:
+    functions = of_type(deployed(**given), "AWS::Lambda::Function")
+
+    found = {name: each["Properties"].get("ReservedConcurrentExecutions") for name, each in functions.items()}
+    assert found.pop("MintTokenFunction") == reserved
+    assert set(found.values()) == {None}
+
+
+def test_the_queue_is_worked_on_by_as_many_as_was_asked_for() -> None:
+    (source,) = of_type(deployed(SyncConcurrency="4"), "AWS::Lambda::EventSourceMapping").values()
+
+    assert source["Properties"]["ScalingConfig"] == {"MaximumConcurrency": "4"}
+
+
 def test_every_log_is_deleted_after_the_days_that_were_asked_for() -> None:
     resources = deployed(LogRetentionDays="7")
     groups = of_type(resources, "AWS::Logs::LogGroup")
@@ -189,7 +211,7 @@ def test_a_failed_message_does_not_hold_up_its_neighbours(resources: Resources) 
     source = _properties(resources, "SyncUserFunctionSync")
 
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert source["ScalingConfig"] == {"MaximumConcurrency": "2"}
     assert source["FunctionName"] == {"Ref": "SyncUserFunctionAliaslive"}
 
 

@@ -91,7 +91,8 @@ NO_VALUE = {"Ref": "AWS::NoValue"}
 
 def _decided(node: Any, conditions: Mapping[str, bool], values: Mapping[str, Any]) -> Any:
     if isinstance(node, list):
-        return [_decided(each, conditions, values) for each in node if each != NO_VALUE]
+        members = [_decided(each, conditions, values) for each in node]
+        return [each for each in members if each != NO_VALUE]
     if not isinstance(node, dict):
         return node
     if "Fn::If" in node:

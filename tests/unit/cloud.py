@@ -82,6 +82,8 @@ class Cloud:
             "REQUIRED_SCOPE": "",
             "DENIED_GROUPS": "banned,chat",
             "GROUP_FEATURES": "guests=channels",
+            "MINTS_PER_MINUTE": "30",
+            "TOKEN_REUSE": "never",
             "RECONCILE_PER_MINUTE": "300",
         }
 

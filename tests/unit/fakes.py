@@ -25,6 +25,7 @@ from whop_chat.observability import Observer
 from whop_chat.outcomes import Link
 from whop_chat.pool_users import PoolUser
 from whop_chat.sync_queue import SyncQueue
+from whop_chat.users import Record
 from whop_chat.waits import Waits, WaitStore
 from whop_chat.whop import Whop
 
@@ -125,10 +126,14 @@ class Enrolling(Enrolment):
         self.outcomes = list(outcomes)
         self.repairs = list(repairs)
         self.enrolled: list[UserRef] = []
+        self.records: list[Record | None] = []
         self.repaired: list[tuple[UserRef, str]] = []
 
-    def enrol(self, user: UserRef, person: PoolUser | None = None, *, deadline: Deadline) -> Link:
+    def enrol(
+        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
+    ) -> Link:
         self.enrolled.append(user)
+        self.records.append(record)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
             raise outcome

@@ -3,6 +3,8 @@
 import base64
 import functools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +59,8 @@ def answer(request: httpx.Request) -> httpx.Response:
         result = client(service)._make_api_call(operation, json.loads(request.content, object_hook=_read))
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        return httpx.Response(status, json={"__type": f"com.amazonaws#{error.response['Error']['Code']}"})
+        body = {"__type": f"com.amazonaws#{error.response['Error']['Code']}", "Item": error.response.get("Item")}
+        return httpx.Response(status, json=body)
     except BotoCoreError as error:
         raise httpx.ConnectError(str(error)) from error
     result.pop("ResponseMetadata", None)
@@ -67,6 +70,14 @@ def answer(request: httpx.Request) -> httpx.Response:
 def aws_at_moto() -> Aws:
     """For use inside `moto.mock_aws`."""
     return Aws(OverHttpx(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
+
+
+@contextmanager
+def table(name: str) -> "Iterator[DynamoDBClient]":
+    """As `made_table`, gone after the block."""
+    made = made_table(name)
+    yield made
+    made.delete_table(TableName=name)
 
 
 def _read(member: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from moto import mock_aws
 from tests.unit.fakes import Clock
 from tests.unit.moto_aws import AN_HOUR, SETTINGS, aws_at_moto
 from tests.unit.moto_aws import client as sdk_client
-from whop_chat.api_key import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS, ApiKey, NotConfigured
+from whop_chat.api_key import ApiKey, NotConfigured
 from whop_chat.aws import Aws, AwsError
 from whop_chat.deadline import Deadline
+from whop_chat.secret import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
 if TYPE_CHECKING:

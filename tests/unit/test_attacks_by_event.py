@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from aws_lambda_powertools import Metrics
 
+from tests.protocol.memory_users import MemoryUsers
 from tests.unit.attack_corpus import Attack, attack_corpus, attack_target
 from tests.unit.fakes import Context, Enrolling, Queue, event
 from tests.unit.tokens import (
@@ -33,6 +34,7 @@ from whop_chat.deadline import Deadline
 from whop_chat.http_api import HttpApi
 from whop_chat.identity import UserRef
 from whop_chat.key_set import KeySet
+from whop_chat.mint_limit import MintLimit
 from whop_chat.minting import Minting
 from whop_chat.observability import observer
 from whop_chat.outcomes import Link
@@ -112,8 +114,11 @@ class Function:
         self._log = io.StringIO()
         with redirect_stdout(self._log):
             self._observer = observer()
+        users = MemoryUsers()
         minting = Minting(
             verifier,
+            MintLimit(users, 30, clock=lambda: float(NOW)),
+            users,
             self.enrolment,
             self.whop,
             policy,

@@ -242,8 +242,18 @@ READ = {
 MINT = {"account_id": job.COMPANY, "user_id": job.WHOP_USER, "scoped_actions": ["chat:read"], "expires_at": "later"}
 
 
-def _table_read(*, body: object = READ, authorization: str = "AWS4-HMAC-SHA256 Credential=x") -> Operation:
-    headers = {"host": job.TABLE_HOST, "x-amz-target": "DynamoDB_20120810.GetItem", "authorization": authorization}
+COUNT = {
+    "TableName": job.TABLE,
+    "Key": READ["Key"],
+    "ConditionExpression": "attribute_exists(pk)",
+    "ReturnValues": "ALL_NEW",
+}
+
+
+def _table_read(
+    *, body: object = READ, authorization: str = "AWS4-HMAC-SHA256 Credential=x", action: str = "GetItem"
+) -> Operation:
+    headers = {"host": job.TABLE_HOST, "x-amz-target": f"DynamoDB_20120810.{action}", "authorization": authorization}
     return answer(Request("POST", "/", headers, json.dumps(body).encode()), b"").operation
 
 
@@ -254,12 +264,15 @@ def _mint(*, body: object = MINT, host: str = job.WHOP_HOST, key: str = job.API_
 
 def test_the_stubs_answer_the_job() -> None:
     assert _table_read() is Operation.TABLE
+    assert _table_read(body=COUNT, action="UpdateItem") is Operation.TABLE
     assert json.loads(_mint().body) == {"token": job.WHOP_TOKEN, "expires_at": "later"}
 
 
 def test_the_stubs_refuse_what_would_not_do_in_earnest() -> None:
     assert _table_read(body=READ | {"ConsistentRead": False}) is Operation.REFUSED
     assert _table_read(authorization="") is Operation.REFUSED
+    assert _table_read(body=COUNT | {"ReturnValues": "NONE"}, action="UpdateItem") is Operation.REFUSED
+    assert _table_read(body=COUNT | {"ConditionExpression": ""}, action="UpdateItem") is Operation.REFUSED
     assert _mint(body=MINT | {"scoped_actions": []}).operation is Operation.REFUSED
     assert _mint(host="example.test").operation is Operation.REFUSED
     assert _mint(key="another").operation is Operation.REFUSED

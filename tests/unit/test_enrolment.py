@@ -93,7 +93,7 @@ class Town:
         return Enrolment(self.users, self, whop, self.addresses, reuse=self.reuse, clock=lambda: self.now)
 
     def enrol(self, user: UserRef = ANN) -> Link:
-        return self.enrolment.enrol(user, deadline=Deadline(3))
+        return self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
 
     def record(self, user: UserRef = ANN) -> Record:
         record = self.users.get(user)
@@ -314,7 +314,7 @@ def test_a_rate_limit_keeps_the_claim_open_and_is_told(town: Town) -> None:
 
 def test_no_time_left_leaves_the_claim_open(town: Town) -> None:
     with pytest.raises(DeadlineExceeded):
-        town.enrolment.enrol(ANN, deadline=Deadline(0))
+        town.enrolment.enrol(ANN, None, deadline=Deadline(0))
     assert town.record().lease_until == 0
     assert town.enrol().created
 
@@ -598,7 +598,7 @@ def test_a_missing_permission_is_nobodys_fault_but_the_keys(town: Town) -> None:
 
 def test_who_has_looked_at_the_pool_already_can_say_what_they_saw(town: Town) -> None:
     del town.people[ANN.sub]
-    town.enrolment.enrol(ANN, person("sub-ann", email="seen@home.test"), deadline=Deadline(3))
+    town.enrolment.enrol(ANN, None, person("sub-ann", email="seen@home.test"), deadline=Deadline(3))
     assert [account["email"] for account in town.accounts()] == ["seen@home.test"]
 
 

@@ -195,6 +195,25 @@ def test_groups_are_those_of_the_token_and_not_those_of_the_event(cloud: Cloud, 
     assert narrowed[1]["scopes"] == ["chat:message:create", "chat:read"]
 
 
+def test_a_token_is_kept_and_answered_again_where_the_team_says_so(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = moto_aws.client("secretsmanager").create_secret(Name="data-key", SecretString="x1Y2" * 16)
+    monkeypatch.setenv("DATA_KEY_SECRET_ARN", secret["ARN"])
+    monkeypatch.setenv("TOKEN_REUSE", "always")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "mint_token_reusing")
+    ivy = cloud.sign_up("ivy")
+    reusing = load_function("mint_token")
+    cloud.internet.requests.clear()
+
+    answers = [ask(reusing, "mint_token", token_of(ivy)) for _ in range(3)]
+
+    assert answers == [answers[0]] * 3
+    assert answers[0][0] == 200
+    assert len(cloud.internet.bodies("/access_tokens")) == 1
+    assert '"TokenReused.young"' in capsys.readouterr().out
+
+
 def test_a_required_scope_is_asked_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUIRED_SCOPE", "chat/use")
     hal = UserRef(pool_id=cloud.pool_id, sub="sub-hal", username="hal")

@@ -1,28 +1,48 @@
 """Minting: who the token is for, how long it lives, and what happens when the user is not there yet or any more."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.protocol.memory_tokens import MemoryTokens
+from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import Clock, Enrolling, Queue, Told
 from whop_chat import minting
 from whop_chat.aws import AwsError
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
-from whop_chat.deadline import Deadline
+from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
+from whop_chat.kept_tokens import KeptToken, Purpose
+from whop_chat.mint_limit import MintLimit, TooManyRequests
 from whop_chat.minting import ChatToken, Minting
-from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion
-from whop_chat.pool_users import UserGone
+from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
+from whop_chat.pool_users import UserDisabled, UserGone
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.sync_queue import Source, SyncMessage, decode
-from whop_chat.whop import UserToken, Whop, WhopInvalidResponse, WhopNotFound, WhopRateLimited
+from whop_chat.token_reuse import TokenReuse
+from whop_chat.users import Record, Status
+from whop_chat.whop import (
+    UserToken,
+    Whop,
+    WhopConflict,
+    WhopError,
+    WhopForbidden,
+    WhopInvalidResponse,
+    WhopNotFound,
+    WhopRateLimited,
+    WhopRefused,
+    WhopUnauthorized,
+    WhopUnavailable,
+)
 
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
 TTL = timedelta(minutes=60)
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada")
 NOT_FOUND = WhopNotFound("mint_token", status=404)
+PER_MINUTE = 3
 CHANNELS = ("chat:message:create", "chat:read")
 
 
@@ -59,24 +79,39 @@ class Tokens(Whop):
         return UserToken(f"token-of-{user_id}", NOW + self.expires_in)
 
 
+MINUTE = timedelta(minutes=1)
+
+
 class Case:
     """One minting with everything around it."""
 
     def __init__(
-        self, enrolment: Enrolling, whop: Tokens, *, queue: Queue | None = None, groups: Collection[str] = ()
+        self,
+        enrolment: Enrolling,
+        whop: Tokens,
+        *,
+        queue: Queue | None = None,
+        groups: Collection[str] = (),
+        always: bool | None = None,
     ) -> None:
         self.enrolment = enrolment
         self.whop = whop
         self.queue = queue or Queue()
         self.told = Told()
         self.clock = Clock(NOW.timestamp() + 0.9)
+        self.users = MemoryUsers()
+        self.kept = MemoryTokens()
+        reuse = TokenReuse(self.kept, self.told, always=bool(always), clock=self.clock, jitter=lambda: 0.0)
         self.minting = Minting(
             Verifier(*groups),
+            MintLimit(self.users, PER_MINUTE, clock=self.clock),
+            self.users,
             enrolment,
             whop,
             ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}),
             self.queue,
             self.told,
+            reuse=None if always is None else reuse,
             pool_id=ADA.pool_id,
             ttl=TTL,
             clock=self.clock,
@@ -172,6 +207,55 @@ def test_a_token_that_is_past_or_lives_longer_than_asked_for_is_no_token(life: t
 
 def test_a_token_is_in_no_description_of_it() -> None:
     assert "token-of" not in repr(linked().mint())
+
+
+# A user who asks too often
+
+
+def with_record(case: Case) -> Record:
+    """A record of the user, which mints are counted on."""
+    return case.users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_Ada"), seen=None)
+
+
+def test_the_record_that_a_mint_is_counted_on_is_the_one_that_enrolment_gets() -> None:
+    case = linked()
+    record = with_record(case)
+    case.mint()
+
+    assert case.enrolment.records == [dataclasses.replace(record, mints_since=int(case.clock.now), mints=1)]
+
+
+def test_a_user_who_asks_too_often_reaches_neither_enrolment_nor_whop() -> None:
+    case = linked()
+    with_record(case)
+    for _ in range(PER_MINUTE):
+        case.mint()
+    with pytest.raises(TooManyRequests) as refusal:
+        case.mint()
+
+    assert refusal.value.retry_after == 60
+    assert (len(case.enrolment.enrolled), len(case.whop.asked)) == (PER_MINUTE, PER_MINUTE)
+    case.clock.advance(60)
+    assert case.mint().token == "token-of-user_Ada"
+
+
+def test_what_is_not_accepted_or_not_allowed_is_not_counted() -> None:
+    case = linked()
+    record = with_record(case)
+    with pytest.raises(TokenRefused):
+        case.mint("forged")
+    with pytest.raises(FeatureNotAllowed):
+        case.mint(features=["dms"])
+
+    assert case.users.get(ADA) == record
+
+
+def test_waiting_for_a_claim_counts_once_and_sees_what_comes_of_it() -> None:
+    case = Case(Enrolling(EnrolmentInProgress(), EnrolmentInProgress(), Link("user_Ada")), Tokens("user_Ada"))
+    with_record(case)
+    case.mint()
+
+    assert [record and record.mints for record in case.enrolment.records] == [1, 1, 1]
 
 
 # A user who is not there yet
@@ -318,3 +402,169 @@ def test_any_other_refusal_is_told_as_it_is() -> None:
         case.mint()
 
     assert (len(case.whop.asked), case.enrolment.repaired) == (1, [])
+
+
+# The last token again
+
+
+def keeping(
+    *, always: bool = False, error: Exception | None = None, enrolment: Enrolling | None = None, age: int = 5
+) -> Case:
+    """A linked user, for whom a token of an hour is kept that is so many minutes old."""
+    case = Case(enrolment or Enrolling(Link("user_Ada")), Tokens("user_Ada", error=error), always=always)
+    minted_at = int((NOW - age * MINUTE).timestamp())
+    for scopes in (CHANNELS, ALL):
+        token = KeptToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 3600)
+        case.kept.kept[Purpose(ADA, scopes)] = "user_Ada", token
+    return case
+
+
+ALL = (*CHANNELS, "support_chat:message:create", "support_chat:read")
+UNAVAILABLE = WhopUnavailable("mint_token", status=500)
+
+
+def after_a_refusal() -> Exception:
+    """The time ran out while the secret was read again, because Whop had answered 401."""
+    try:
+        try:
+            raise WhopUnauthorized("mint_token", status=401)
+        except WhopUnauthorized:
+            raise DeadlineExceeded  # noqa: B904 - as it happens
+    except DeadlineExceeded as error:
+        return error
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (WhopRateLimited("mint_token", 10), "rate_limited"),
+        (UNAVAILABLE, "unavailable"),
+        (WhopUnavailable("mint_token"), "unavailable"),
+        (DeadlineExceeded(), "unavailable"),
+    ],
+    ids=["429", "500", "no answer", "no time"],
+)
+def test_the_last_token_is_answered_while_whop_limits_or_fails(error: Exception, reason: str, always: bool) -> None:
+    case = keeping(always=always, error=error, age=40)
+    token = case.mint()
+
+    assert (token.token, token.scopes, token.reused) == ("kept-for-4", ALL, reason)
+    assert (token.expires_at, token.refresh_after) == (NOW + 20 * MINUTE, NOW + 8 * MINUTE)
+    assert [failure for failure, _ in case.told.failures] == [error]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WhopUnauthorized("mint_token", status=401),
+        WhopForbidden("mint_token", status=403),
+        NOT_FOUND,
+        WhopConflict("mint_token", status=409),
+        WhopRefused("mint_token", status=422),
+        WhopInvalidResponse("mint_token", status=200),
+        AwsError("ThrottlingException"),
+        after_a_refusal(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_refusal_of_whop_is_answered_with_the_last_token(error: Exception) -> None:
+    case = keeping(error=error, enrolment=Enrolling(Link("user_Ada"), repairs=[None]), age=40)
+    with pytest.raises(type(error)):
+        case.mint()
+
+
+def test_after_whop_did_not_know_the_user_the_last_token_is_not_answered() -> None:
+    class Failing(Tokens):
+        def mint_token(
+            self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
+        ) -> UserToken:
+            self.error = None if user_id == "user_Ada" else UNAVAILABLE
+            return super().mint_token(user_id, scopes, expires_at, deadline=deadline)
+
+    case = keeping(enrolment=Enrolling(Link("user_Ada"), repairs=[Link("user_Ada2")]))
+    case.minting._whop = Failing()
+    case.kept.kept[Purpose(ADA, ALL)] = "user_Ada2", KeptToken("kept", int(NOW.timestamp()), 1_900_000_000)
+    with pytest.raises(WhopUnavailable):
+        case.mint()
+
+
+def test_a_repair_that_meets_the_limit_is_not_answered_with_the_last_token() -> None:
+    limited = WhopRateLimited("find_accounts", 10)
+    case = keeping(error=NOT_FOUND, enrolment=Enrolling(Link("user_Ada"), repairs=[limited]))
+    with pytest.raises(WhopRateLimited):
+        case.mint()
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize("error", [UserDenied(), UserDisabled(), UserGone(), Blocked("identity_conflict")])
+def test_who_may_not_chat_any_more_does_not_get_the_last_token_either(error: Exception, always: bool) -> None:
+    case = keeping(always=always, error=UNAVAILABLE, enrolment=Enrolling(error))
+    with pytest.raises(type(error)):
+        case.mint()
+
+
+def test_who_asks_too_often_does_not_get_the_last_token_either() -> None:
+    case = keeping(always=True)
+    with_record(case)
+    for _ in range(PER_MINUTE):
+        assert case.mint().reused == "young"
+    with pytest.raises(TooManyRequests):
+        case.mint()
+    reads = len(case.kept.seconds)
+    with pytest.raises(TooManyRequests):
+        case.mint()
+
+    assert len(case.kept.seconds) == reads
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_the_last_token_of_another_whop_user_is_not_answered(always: bool) -> None:
+    case = keeping(always=always, error=UNAVAILABLE, enrolment=Enrolling(Link("user_Another")))
+    with pytest.raises(WhopError):
+        case.mint()
+
+
+def test_the_last_token_that_is_answered_is_for_what_was_asked() -> None:
+    assert keeping(error=UNAVAILABLE).mint(features=["channels"]).token == "kept-for-2"
+    with pytest.raises(WhopUnavailable):
+        keeping(error=UNAVAILABLE).mint(features=["support"])
+
+
+def test_with_always_whop_is_not_asked_while_the_last_token_is_young() -> None:
+    case = keeping(always=True)
+    token = case.mint()
+
+    assert (token.token, token.reused, case.whop.asked) == ("kept-for-4", "young", [])
+    assert (token.expires_at, token.refresh_after) == (NOW + 55 * MINUTE, NOW + 43 * MINUTE)
+    assert keeping(always=True, age=31).mint().token == "token-of-user_Ada"
+
+
+def test_with_on_error_whop_is_asked_while_it_answers() -> None:
+    token = keeping().mint()
+
+    assert (token.token, token.reused) == ("token-of-user_Ada", None)
+
+
+@pytest.mark.parametrize(("age", "kept"), [(5, "kept-for-4"), (31, "token-of-user_Ada")])
+def test_a_new_token_is_kept_when_the_last_is_past_half_of_its_life(age: int, kept: str) -> None:
+    case = keeping(age=age)
+    case.mint()
+
+    assert case.kept.kept[Purpose(ADA, ALL)][1].token == kept
+
+
+def test_a_table_that_fails_costs_neither_the_new_token_nor_the_error() -> None:
+    case = keeping(age=31)
+    case.kept.reading = case.kept.writing = AwsError("InternalServerError")
+    assert case.mint().token == "token-of-user_Ada"
+    case.whop.error = UNAVAILABLE
+    with pytest.raises(WhopUnavailable):
+        case.mint()
+
+
+def test_no_token_is_kept_unless_asked_for() -> None:
+    case = Case(Enrolling(Link("user_Ada")), Tokens("user_Ada"))
+    case.mint()
+
+    assert (case.kept.kept, case.kept.seconds) == ({}, [])

@@ -41,6 +41,8 @@ ENV = {
     "REQUIRED_SCOPE": "",
     "DENIED_GROUPS": "",
     "GROUP_FEATURES": "",
+    "MINTS_PER_MINUTE": "30",
+    "TOKEN_REUSE": "never",
     "RECONCILE_PER_MINUTE": "300",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
@@ -76,6 +78,9 @@ def test_every_value_arrives_in_its_own_form() -> None:
         required_scope=None,
         denied_groups=(),
         group_features={},
+        mints_per_minute=30,
+        token_reuse="never",
+        data_key_secret_arn=None,
     )
 
 
@@ -112,6 +117,15 @@ def test_a_policy_for_deletions_is_one_of_two() -> None:
     assert SyncSettings.from_env(ENV).delete_policy == "keep-account"
     with pytest.raises(SettingsError, match="DELETE_POLICY is none of keep-account, delete-account"):
         SyncSettings.from_env({**ENV, "DELETE_POLICY": "delete"})
+
+
+def test_a_data_key_is_needed_where_tokens_are_kept_and_not_looked_at_elsewhere() -> None:
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data-AbCdEf"
+
+    assert error_for(TOKEN_REUSE="on-error") == "DATA_KEY_SECRET_ARN is needed unless TOKEN_REUSE is never"
+    kept = MintSettings.from_env({**ENV, "TOKEN_REUSE": "always", "DATA_KEY_SECRET_ARN": arn})
+    assert (kept.token_reuse, kept.data_key_secret_arn) == ("always", arn)
+    assert MintSettings.from_env({**ENV, "DATA_KEY_SECRET_ARN": arn}).data_key_secret_arn is None
 
 
 def test_missing_and_malformed_names_are_told_together() -> None:

@@ -62,7 +62,9 @@ class World:
         if target == "secretsmanager.GetSecretValue":
             return target, 200, {"SecretString": self.api_key}
         if target == "DynamoDB_20120810.GetItem":
-            return target, 200, {"Item": LINKED}
+            return target, 200, {}
+        if target == "DynamoDB_20120810.UpdateItem":
+            return target, 200, {"Attributes": LINKED}
         if path == "/api/v1/access_tokens" and headers["Authorization"] == f"Bearer {self.api_key}":
             return "mint", 200, {"token": "a-whop-token", "expires_at": json.loads(body)["expires_at"]}
         return "refused", 401, {}
@@ -249,6 +251,7 @@ def test_each_copy_asks_for_keys_api_key_waits_and_credentials_itself_and_once_b
         assert sorted(asked[: len(FETCHED)]) == FETCHED
         assert not {"credentials", "keys", "secretsmanager.GetSecretValue"} & set(asked[len(FETCHED) :])
         assert asked.count("mint") == 2
+        assert asked.index("DynamoDB_20120810.UpdateItem") > 2, "before the first event"
 
 
 def test_no_copy_shows_what_was_valid_before(run: Run) -> None:

@@ -283,6 +283,7 @@ def test_a_user_who_was_disabled_before_they_were_linked_is_enrolled_when_enable
     case.sync()
     assert (case.record.status, case.record.lease_until, case.record.idempotency_key) == (Status.CLAIMED, 0, "key")
     assert case.enrolment.enrolled == [ADA]
+    assert case.enrolment.records == [case.record]
 
 
 @pytest.mark.parametrize("name", [UserDisabled(), UserInactive(), "Ada Lovelace"], ids=repr)

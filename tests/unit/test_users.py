@@ -1,5 +1,6 @@
 """The directory: what both implementations promise, then what is DynamoDB's own."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
@@ -11,11 +12,12 @@ from moto import mock_aws
 
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_users import MemoryUsers
-from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, client, made_table
+from tests.unit.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
 from whop_chat.aws import Aws, AwsError
 from whop_chat.identity import UserRef
+from whop_chat.mint_limit import Counter
 from whop_chat.reconcile import Records
-from whop_chat.users import Directory, Lost, Record, Reserved, Status, Users
+from whop_chat.users import Directory, Lost, MintsUsedUp, Record, Reserved, Status, Users
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,15 +33,15 @@ def linked(whop_user_id: str) -> Record:
 
 
 @pytest.fixture(scope="module")
-def region() -> "Iterator[DynamoDBClient]":
+def region() -> Iterator[None]:
     with mock_aws():
-        yield client("dynamodb")
+        yield
 
 
 @pytest.fixture
-def dynamodb(region: "DynamoDBClient") -> "Iterator[DynamoDBClient]":
-    yield made_table(TABLE)
-    region.delete_table(TableName=TABLE)
+def dynamodb(region: None) -> "Iterator[DynamoDBClient]":
+    with table(TABLE) as made:
+        yield made
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
@@ -72,6 +74,8 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
         repairs=1,
         repaired_at=8,
         cleaned_at=9,
+        mints_since=10,
+        mints=11,
     )
     assert all(
         getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
@@ -235,6 +239,138 @@ def test_a_link_names_its_whop_user(users: Directory) -> None:
     claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
     with pytest.raises(ValueError, match="names its Whop user"):
         users.link(ANN, Record(status=Status.LINKED), seen=claim, deadline=AN_HOUR)
+
+
+# Counting mints
+
+NOW = 1_700_000_000
+
+
+def count(users: Directory, *, now: int = NOW, limit: int = 3) -> Record | None:
+    return cast(Counter, users).count_mint(ANN, limit=limit, now=now, deadline=AN_HOUR)
+
+
+def test_a_mint_is_counted_on_the_record_and_nothing_else_of_it_changes(users: Directory) -> None:
+    record = ann_linked(users)
+
+    assert count(users) == dataclasses.replace(record, mints_since=NOW, mints=1)
+    assert count(users, now=NOW + 59) == dataclasses.replace(record, mints_since=NOW, mints=2)
+    assert users.get(ANN, deadline=AN_HOUR) == dataclasses.replace(record, mints_since=NOW, mints=2)
+
+
+def test_nobody_without_a_record_gets_one_by_being_counted(users: Directory) -> None:
+    assert count(users) is None
+    assert users.get(ANN, deadline=AN_HOUR) is None
+
+
+def test_counting_does_not_disturb_a_claim(users: Directory) -> None:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    count(users)
+
+    assert users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR).linked_to == "user_1"
+
+
+def test_who_has_used_up_their_mints_has_new_ones_a_minute_after_the_first(users: Directory) -> None:
+    ann_linked(users)
+    for second in (0, 20, 40):
+        count(users, now=NOW + second)
+    with pytest.raises(MintsUsedUp) as used_up:
+        count(users, now=NOW + 59)
+
+    assert used_up.value.until == NOW + 60
+    record = count(users, now=NOW + 60)
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 60, 1)
+
+
+def test_a_limit_of_one_is_one(users: Directory) -> None:
+    ann_linked(users)
+    count(users, limit=1)
+    with pytest.raises(MintsUsedUp):
+        count(users, limit=1)
+
+
+def test_two_clocks_that_differ_a_little_count_in_one_window(users: Directory) -> None:
+    ann_linked(users)
+    count(users, now=NOW + 5)
+    record = count(users, now=NOW)
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 5, 2)
+    count(users, now=NOW + 5)
+    with pytest.raises(MintsUsedUp) as used_up:
+        count(users, now=NOW)
+    assert used_up.value.until == NOW + 60
+
+
+def test_a_clock_that_was_wrong_by_hours_shuts_nobody_out(users: Directory) -> None:
+    ann_linked(users)
+    for _ in range(3):
+        count(users, now=NOW + 3600)
+    record = count(users)
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW, 1)
+
+
+@pytest.mark.usefixtures("dynamodb")
+@pytest.mark.parametrize(("mints_before", "calls"), [(0, 1), (1, 2), (3, 1)], ids=["first", "next", "used up"])
+def test_the_first_mint_of_a_minute_is_one_call(mints_before: int, calls: int) -> None:
+    asked = []
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return answer(request)
+
+    users = interrupted("UpdateItem", noted)
+    ann_linked(users)
+    for _ in range(mints_before):
+        count(users)
+    asked.clear()
+    with contextlib.suppress(MintsUsedUp):
+        count(users)
+
+    assert len(asked) == calls
+
+
+def overtaken(by: Callable[[Users], object]) -> Users:
+    """A directory in which ``by`` happens once, between the two calls of a count."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        answered = answer(request)
+        if answered.status_code == 400 and not overtaking:
+            overtaking.append(True)
+            by(users)
+        return answered
+
+    overtaking: list[bool] = []
+    users = interrupted("UpdateItem", respond)
+    ann_linked(users)
+    return users
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_window_that_another_mint_begins_meanwhile_is_the_one_that_counts() -> None:
+    users = overtaken(lambda users: count(users, now=NOW + 60))
+    count(users)
+    record = count(users, now=NOW + 59)
+
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 60, 2)
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_the_last_place_in_a_window_goes_to_one_of_two_mints() -> None:
+    users = overtaken(lambda users: count(users, limit=2))
+    count(users, limit=2)
+    with pytest.raises(MintsUsedUp):
+        count(users, limit=2)
+
+
+def test_a_record_from_before_mints_were_counted_is_counted_on(dynamodb: "DynamoDBClient") -> None:
+    key = {"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}}
+    dynamodb.put_item(TableName=TABLE, Item={**key, "status": {"S": "linked"}, "whop_user_id": {"S": "user_1"}})
+
+    record = count(Users(aws_at_moto(), TABLE))
+    assert record == Record(status=Status.LINKED, whop_user_id="user_1", mints_since=NOW, mints=1)
 
 
 # Reading many, as reconcile does.

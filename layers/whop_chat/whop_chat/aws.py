@@ -46,11 +46,20 @@ class AwsError(Exception):
     AWS's message is left out: it can repeat a parameter, and a parameter can be a user name.
     """
 
-    def __init__(self, code: str, *, operation: str = "AWS", passing: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        *,
+        operation: str = "AWS",
+        passing: bool = False,
+        item: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(f"{operation}: {code}")
         self.code = code
         self.passing = passing
         """Whether the same request may succeed at once."""
+        self.item = item
+        """What stands in the table, with a condition that failed (DynamoDB, ReturnValuesOnConditionCheckFailure)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,8 @@ class Aws:
         answer = _json_object(response.body)
         if response.status != 200:
             code = _error_code(response, answer or {})
-            raise AwsError(code, operation=operation, passing=response.status >= 500 or code in _THROTTLED)
+            passing = response.status >= 500 or code in _THROTTLED
+            raise AwsError(code, operation=operation, passing=passing, item=(answer or {}).get("Item"))
         if answer is None:
             raise AwsError("InvalidResponse", operation=operation)
         return answer

@@ -70,16 +70,18 @@ class Enrolment:
         self._reuse = reuse
         self._clock = clock
 
-    def enrol(self, user: UserRef, person: PoolUser | None = None, *, deadline: Deadline) -> Link:
+    def enrol(
+        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
+    ) -> Link:
         """The user's link, made now if there is none.
 
-        ``person`` is the user as the pool has them, for a caller who has looked; else they are read if it matters.
+        ``record`` is the user's as it was just read, None if there is none. ``person`` is the user as the pool has
+        them, for a caller who has looked; else they are read if it matters.
 
         Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.pool_users.NotActive`,
         `whop_chat.whop.WhopError`, `whop_chat.api_key.NotConfigured`, `whop_chat.aws.AwsError`,
         `whop_chat.deadline.DeadlineExceeded`.
         """
-        record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         self._require_open(record)
@@ -109,7 +111,7 @@ class Enrolment:
         """
         record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to != unknown:
-            return self.enrol(user, person, deadline=deadline)
+            return self.enrol(user, record, person, deadline=deadline)
         now = self._now()
         repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
         if repairs >= _REPAIRS:

@@ -43,7 +43,10 @@ class HttpApi:
                 return _answer({"status": "ok"})
             case "POST /chat/token":
                 token = self._minting.mint(bearer_token(event), requested_features(event), deadline=deadline)
-                self._observer.counted("TokenMinted", "token minted", scopes=token.scopes)
+                if token.reused is None:
+                    self._observer.counted("TokenMinted", "token minted", scopes=token.scopes)
+                else:
+                    self._observer.counted(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
                 return _answer(_token_body(token))
             case str(route) if route.endswith(" /chat/token"):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()

@@ -1,7 +1,7 @@
 """Errors as a client sees them: RFC 9457 problem details with a stable ``code``.
 
-The status tells a client what to do: 401 sign in again, 403 not allowed, 503 wait as long as ``Retry-After`` says,
-anything else broken. Details are fixed texts; what really happened is in the log.
+The status tells a client what to do: 401 sign in again, 403 not allowed, 429 and 503 wait as long as ``Retry-After``
+says, anything else broken. Details are fixed texts; what really happened is in the log.
 """
 
 import http
@@ -17,6 +17,7 @@ from whop_chat.aws import AwsError
 from whop_chat.chat_request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito import KeysUnavailable, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import DeadlineExceeded
+from whop_chat.mint_limit import TooManyRequests
 from whop_chat.outcomes import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone, UserInactive
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, UnknownFeature
@@ -59,6 +60,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "method_not_allowed": Kind(405, "A token is asked for with POST."),
         "request_too_large": Kind(413, "The body is too large."),
         "unsupported_media_type": Kind(415, "A body is JSON, with Content-Type application/json."),
+        "too_many_requests": Kind(429, "This user asks for tokens too often.", retry_after=60),
         "internal_error": Kind(500, "Something went wrong here."),
         "whop_unauthorized": Kind(502, "The chat service does not accept this server's key."),
         "whop_forbidden": Kind(502, "This server's key lacks a permission at the chat service."),
@@ -118,7 +120,7 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def _spread(seconds: int | None) -> int | None:
-    return seconds and seconds + random.randint(0, -(-seconds // 2))  # noqa: S311 - jitter, not a secret
+    return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311 - jitter, not a secret
 
 
 def _plain(code: str) -> Callable[[Any], Problem]:
@@ -147,6 +149,7 @@ _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (KeysUnavailable, _plain("keys_unavailable")),
     (FeatureNotAllowed, _plain("feature_not_allowed")),
     (GroupDenied, _plain("group_denied")),
+    (TooManyRequests, _plain("too_many_requests")),
     (UserGone, _plain("user_gone")),
     (UserInactive, _plain("user_gone")),
     (UserDisabled, _plain("user_disabled")),

@@ -218,6 +218,16 @@ class EnrolmentSettings(PoolSettings):
     email_reuse: Literal["refuse", "inherit"] = _setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
 
 
+def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
+    """Needed where tokens are kept, and of no use elsewhere."""
+    if env.get("TOKEN_REUSE") not in ("on-error", "always"):
+        return None
+    arn = _optional_text(env.get("DATA_KEY_SECRET_ARN", ""))
+    if arn is None:
+        raise SettingsError("DATA_KEY_SECRET_ARN is needed unless TOKEN_REUSE is never")
+    return arn
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
     """What the token endpoint needs on top."""
@@ -229,6 +239,12 @@ class MintSettings(EnrolmentSettings):
     required_scope: str | None = _setting("REQUIRED_SCOPE", _optional_text)
     denied_groups: tuple[str, ...] = _setting("DENIED_GROUPS", _optional_list)
     group_features: Mapping[str, tuple[str, ...]] = _setting("GROUP_FEATURES", _group_features)
+    mints_per_minute: int = _setting("MINTS_PER_MINUTE", _number(1, 600))
+    token_reuse: Literal["never", "on-error", "always"] = _setting(
+        "TOKEN_REUSE", _one_of("never", "on-error", "always")
+    )
+    data_key_secret_arn: str | None = field(metadata={"read": _data_key_secret_arn})
+    """None where tokens are not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

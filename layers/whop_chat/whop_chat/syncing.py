@@ -93,11 +93,11 @@ class Syncing:
         record = self._users.get(user, deadline=deadline)
         match step(record.status if record else None, standing), record, person:
             case Step.ENROL, _, PoolUser():
-                self._bring_up_to_date(user, person, deadline)
+                self._bring_up_to_date(user, record, person, deadline)
             case Step.RESTORE, Record(), PoolUser():
-                self._write(user, restored(record), record, deadline)
+                back = self._write(user, restored(record), record, deadline)
                 self._observer.counted("UserEnabled", "user enabled")
-                self._bring_up_to_date(user, person, deadline)
+                self._bring_up_to_date(user, back, person, deadline)
             case Step.DISABLE, Record(), _:
                 self._write(user, shut(record, Status.DISABLED), record, deadline)
                 self._observer.counted("UserDisabled", "user disabled")
@@ -123,9 +123,9 @@ class Syncing:
     def _write(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, seen=seen, deadline=deadline)
 
-    def _bring_up_to_date(self, user: UserRef, person: PoolUser, deadline: Deadline) -> None:
+    def _bring_up_to_date(self, user: UserRef, record: Record | None, person: PoolUser, deadline: Deadline) -> None:
         try:
-            self._enrolment.enrol(user, person, deadline=deadline)
+            self._enrolment.enrol(user, record, person, deadline=deadline)
         except UserGone:
             # Deleted meanwhile; the next delivery cleans up what was made.
             raise EnrolmentInProgress from None

@@ -2,7 +2,8 @@
 
 ``USER#<pool>#<sub>`` is a user's record, ``WHOP#<user id>`` the reservation of a Whop user for one ``sub``. Every read
 is strongly consistent. Every write replaces the record that was read: its ``attempt``, an id that each write renews,
-must still be there, so of two writers one loses and knows it.
+must still be there, so of two writers one loses and knows it. Counting a mint is no such write: it leaves the
+``attempt`` and disturbs nobody.
 """
 
 import dataclasses
@@ -18,6 +19,8 @@ from whop_chat.dynamodb import read_many
 from whop_chat.identity import UserRef
 
 _LINK_ATTEMPTS = 3
+_COUNT_ATTEMPTS = 3
+MINT_WINDOW_SECONDS = 60
 # Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
 SCANNED_AT_ONCE = 500
 
@@ -39,6 +42,14 @@ class Lost(Exception):
 
 class Reserved(Exception):
     """The Whop user belongs to another Cognito user."""
+
+
+class MintsUsedUp(Exception):
+    """The user has minted as often as they may; ``until`` is when they may again, in epoch seconds."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__()
+        self.until = until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,10 @@ class Record:
     repaired_at: int = 0
     cleaned_at: int | None = None
     """When the clean-up at Whop after a deleted user was done."""
+    mints_since: int = 0
+    """When the window began in which the user's mints are counted."""
+    mints: int = 0
+    """How many they were."""
 
     @property
     def linked_to(self) -> str | None:
@@ -87,6 +102,12 @@ class Known:
 
     places: Mapping[str, str]
     next_place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Updated:
+    record: Record | None
+    written: bool
 
 
 def new_attempt() -> str:
@@ -139,6 +160,41 @@ class Users:
         item = self._item(_user_key(user), deadline)
         return _record(item) if item else None
 
+    def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
+        """The user's record, with one mint more in the window of a minute; None if there is no record.
+
+        One call for the first mint of a window, two for the others. A window begins with a mint, so a user can have
+        twice ``limit`` in a minute that two windows share. A call that had no answer may have counted, and is repeated
+        all the same. A window more than a minute in the future is the work of a wrong clock, and is not waited for.
+
+        Raises `MintsUsedUp`.
+        """
+        counted = self._updated(
+            user,
+            "SET mints_since = :now, mints = :one",
+            "attribute_exists(pk) AND "
+            "(attribute_not_exists(mints_since) OR mints_since <= :past OR mints_since > :future)",
+            {":now": now, ":one": 1, ":past": now - MINT_WINDOW_SECONDS, ":future": now + MINT_WINDOW_SECONDS},
+            deadline,
+        )
+        for attempts_left in reversed(range(_COUNT_ATTEMPTS)):
+            record = counted.record
+            if counted.written or record is None:
+                return record
+            if record.mints >= limit:
+                raise MintsUsedUp(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
+            if not attempts_left:
+                return record
+            # Another mint may begin a window or take the last place in between; then its record decides.
+            counted = self._updated(
+                user,
+                "ADD mints :one",
+                "mints_since = :seen AND mints < :limit",
+                {":one": 1, ":seen": record.mints_since, ":limit": limit},
+                deadline,
+            )
+        raise AssertionError("unreachable")
+
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
         """The records of at most `whop_chat.dynamodb.MAX_READ` users.
 
@@ -159,6 +215,7 @@ class Users:
             "TableName": self._table,
             "ConsistentRead": True,
             "Limit": SCANNED_AT_ONCE,
+            "Select": "SPECIFIC_ATTRIBUTES",
             "ProjectionExpression": "pk",
             "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(#done))",
             "ExpressionAttributeNames": {"#status": "status", "#done": "cleaned_at"},
@@ -285,10 +342,31 @@ class Users:
             if record is None or record.attempt != held.attempt:
                 raise Reserved
 
+    def _updated(
+        self, user: UserRef, update: str, condition: str, values: Mapping[str, int], deadline: Deadline
+    ) -> "_Updated":
+        """The record after ``update``, or as it stands where ``condition`` is not met."""
+        asked = {
+            "TableName": self._table,
+            "Key": _serialized(_user_key(user)),
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": _serialized(values),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            answer = self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline)
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            return _Updated(_record(_values(error.item)) if error.item else None, written=False)
+        return _Updated(_record(_values(answer["Attributes"])), written=True)
+
     def _item(self, key: Mapping[str, str], deadline: Deadline) -> dict[str, Any] | None:
         asked = {"TableName": self._table, "Key": _serialized(key), "ConsistentRead": True}
         item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item")
-        return {name: _value(typed) for name, typed in item.items()} if item else None
+        return _values(item) if item else None
 
     def _put(self, item: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
         return {"TableName": self._table, "Item": _serialized(item), **condition}
@@ -338,6 +416,10 @@ def _value(typed: Mapping[str, str]) -> str | int | None:
     return None
 
 
+def _values(item: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    return {name: _value(typed) for name, typed in item.items()}
+
+
 def _item(user: UserRef, record: Record) -> dict[str, Any]:
     fields = {name: value for name, value in dataclasses.asdict(record).items() if value is not None}
     return {**_user_key(user), "pool": user.pool_id, "sub": user.sub, **fields, "status": record.status.value}
@@ -345,7 +427,7 @@ def _item(user: UserRef, record: Record) -> dict[str, Any]:
 
 def _record_if_readable(item: Mapping[str, Mapping[str, str]]) -> Record | None:
     try:
-        return _record({name: _value(typed) for name, typed in item.items()})
+        return _record(_values(item))
     except (KeyError, TypeError, ValueError):
         return None
 

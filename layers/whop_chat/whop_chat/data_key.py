@@ -1,0 +1,39 @@
+"""The key that kept tokens are sealed with: a secret of its own, so that the API key's fate is not theirs."""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from whop_chat.aws import Aws
+from whop_chat.secret import CachedSecret
+
+# Of the 62 letters and digits that the template asks for, 43 have the 256 bits of the key.
+MIN_CHARACTERS = 43
+
+
+class UnusableDataKey(Exception):
+    """The secret holds nothing that a key could be made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A key of 256 bits; ``id`` is the version of the secret that it was made of."""
+
+    id: str
+    value: bytes = field(repr=False)
+
+
+class DataKeySecret(CachedSecret[DataKey]):
+    """The key made of the secret under ``secret_arn``, a random text; `current` raises `UnusableDataKey`."""
+
+    def __init__(self, aws: Aws, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(aws, secret_arn, _data_key, clock=clock)
+
+
+def _data_key(answer: Mapping[str, Any]) -> DataKey:
+    secret = answer.get("SecretString", "")
+    if len(secret) < MIN_CHARACTERS:
+        raise UnusableDataKey("the secret is too short for a data key")
+    return DataKey(answer["VersionId"], hashlib.sha256(secret.encode()).digest())
