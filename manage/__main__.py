@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        sub = commands.add_parser(command.NAME, help=command.HELP, description=f"{command.HELP.capitalize()}.")
+        description = f"{command.HELP[0].upper()}{command.HELP[1:]}."
+        sub = commands.add_parser(command.NAME, help=command.HELP, description=description)
         command.add_arguments(sub)
         sub.set_defaults(command=command)
     return parser
