@@ -111,6 +111,7 @@ def test_a_stack_can_be_named_by_its_arn_and_is_refused_from_another_account(run
         f"in eu-west-1 of account {ACCOUNT}, but the credentials are for eu-west-1 of account 999999999999"
         in refused.err
     )
+    assert "cloudformation:DescribeStacks" not in run.asked
     assert run.items() == {}
 
 
