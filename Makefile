@@ -95,7 +95,7 @@ whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open
 
 .PHONY: manage
 manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials: ARGS="--stack NAME COMMAND ..."
-	@env -u AWS_EC2_METADATA_DISABLED $(DEV) -m manage $(ARGS)
+	@env -u AWS_EC2_METADATA_DISABLED PYTHONPATH=layers/whop_chat $(DEV) -m manage $(ARGS)
 
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack: STACK=name; the user pool, if it made one, stays

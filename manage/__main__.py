@@ -8,7 +8,19 @@ from typing import Protocol
 
 import boto3
 
-from manage import attach, detach, stack
+from manage import (
+    allow,
+    attach,
+    dead_letters,
+    deny,
+    detach,
+    reconcile,
+    relink,
+    report,
+    stack,
+    status,
+    sync,
+)
 from manage.aws import ERRORS, reason
 from manage.console import Console, Refused
 
@@ -26,11 +38,25 @@ class Command(Protocol):
         """Do it; the exit status. Raises `Refused` or botocore's errors."""
 
 
-COMMANDS: tuple[Command, ...] = (attach, detach)
+COMMANDS: tuple[Command, ...] = (
+    attach,
+    detach,
+    status,
+    sync,
+    deny,
+    allow,
+    relink,
+    reconcile,
+    report,
+    dead_letters,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it is done or there was nothing to do, 1 when not, 2 for a wrong command line."""
+    """Run one command.
+
+    0 when it is done or there was nothing to do, 1 when not, 2 for a wrong command line, 130 when it was interrupted.
+    """
     parsed = _parser().parse_args(arguments)
     console = Console(as_json=parsed.json, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
     command: Command = parsed.command
@@ -52,12 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="manage", description="Work on a deployed stack, with the AWS credentials of your environment."
     )
-    parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name (whop-chat-dev)")
+    parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name (whop-chat-dev) or its ARN")
     parser.add_argument("--region", metavar="R", help="its region, if not that of your AWS profile")
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
-        sub = commands.add_parser(command.NAME, help=command.HELP, description=f"{command.HELP.capitalize()}.")
+        description = f"{command.HELP[0].upper()}{command.HELP[1:]}."
+        sub = commands.add_parser(command.NAME, help=command.HELP, description=description)
         command.add_arguments(sub)
         sub.set_defaults(command=command)
     return parser

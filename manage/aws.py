@@ -3,10 +3,13 @@
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from whop_chat.aws import AwsError
+from whop_chat.deadline import DeadlineExceeded
+
 # An operator would rather wait than start anew.
 PATIENT = Config(retries={"total_max_attempts": 5, "mode": "standard"})
 
-ERRORS = (ClientError, BotoCoreError)
+ERRORS = (ClientError, BotoCoreError, AwsError, DeadlineExceeded)
 
 
 def reason(error: Exception) -> str:
@@ -14,4 +17,4 @@ def reason(error: Exception) -> str:
     if isinstance(error, ClientError):
         said = error.response.get("Error", {})
         return f"{error.operation_name}: {said.get('Code', 'Unknown')}: {said.get('Message', '')}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or "AWS did not answer in time"

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from manage.progress import Progress
+
 
 class Refused(Exception):
     """A command will not or cannot do it. The message is for the operator: why, and what to do.
@@ -29,6 +31,10 @@ class Console:
     def say(self, text: str) -> None:
         """Lines for a person, before the answer."""
         _write(self._err if self._as_json else self._out, text)
+
+    def progress(self, title: str, total: int | None) -> Progress:
+        """How far something has come, on standard error; ``total`` as for `Progress`."""
+        return Progress(self._err, title, total)
 
     def answer(self, text: str, **data: Any) -> None:
         """The answer of a command: ``text`` for a person, ``data`` as JSON. Once a run."""

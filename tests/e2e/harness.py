@@ -259,6 +259,7 @@ def _machine(cloud: LocalStack, pool_id: str) -> tuple[str, str]:
 def manage(cloud: LocalStack, stack: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What ``python -m manage`` does with a stack, its answer as JSON."""
     here = {"AWS_ENDPOINT_URL": cloud.emulator_url, "AWS_REGION": REGION, "NO_PROXY": "127.0.0.1"}
+    here["PYTHONPATH"] = "layers/whop_chat"
     nobody_s = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     return subprocess.run(
         [sys.executable, "-m", "manage", "--stack", stack, "--json", *arguments],

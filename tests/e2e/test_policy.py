@@ -3,22 +3,25 @@
 The stack of these tests denies the group ``banned`` and narrows ``trial`` to channels (tests/e2e/conftest.py).
 """
 
-import json
-import re
-import shlex
-import time
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from local.chat_app import User
 from local.processes import wait_until
-from local.sam import ROOT
+from local.sam import FAKE_KEYS, REGION
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import Fault
 from local.whop_simulator.control import SimulatorControl
-from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, change_record, in_parallel, message
+from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in_parallel, message
+from whop_chat import directory_admin
+from whop_chat.aws import Aws
+from whop_chat.deadline import Deadline
+from whop_chat.identity import UserRef
+from whop_chat.settings import AwsSettings
+from whop_chat.transport import HttpClient
+from whop_chat.users import Users
 
 _CHANNELS = ["chat:message:create", "chat:read"]
 
@@ -26,10 +29,11 @@ _CHANNELS = ["chat:message:create", "chat:read"]
 class Operator:
     """Who runs the stack: puts users into groups, shuts them out, and lets them in again."""
 
-    def __init__(self, cloud: LocalStack, deployment: Deployment) -> None:
+    def __init__(self, cloud: LocalStack, deployment: Deployment, http: HttpClient) -> None:
         self._cloud = cloud
         self._deployment = deployment
-        self._commands = 0
+        env = {**FAKE_KEYS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": cloud.emulator_url}
+        self._users = Users(Aws(http, AwsSettings.from_env(env)), deployment["UsersTableName"])
         for name in ("banned", "trial", "others"):
             cloud.cognito.create_group(UserPoolId=deployment["UserPoolId"], GroupName=name)
 
@@ -44,46 +48,23 @@ class Operator:
             UserPoolId=self._deployment["UserPoolId"], Username=user.email, GroupName=group
         )
 
-    def set_status(self, user: User, status: str) -> None:
-        """The command of docs/operations.md, "Shut a user out", with ``status`` in place of `denied`."""
-        self._commands += 1
-        arguments = _documented_command(self._deployment, user)
-        values = arguments["ExpressionAttributeValues"]
-        assert values[":denied"] == {"S": "denied"}
-        values[":denied"] = {"S": status}
-        values[":attempt"] = {"S": f"by-operator-{self._commands}"}
-        self._cloud.dynamodb.update_item(**arguments)
+    def deny(self, user: User) -> None:
+        """What ``manage deny`` does, without the time that it takes to start it."""
+        directory_admin.deny(self._users, self._named(user), deadline=Deadline(5))
 
+    def allow(self, user: User) -> None:
+        """As `deny`."""
+        directory_admin.allow(self._users, self._named(user), deadline=Deadline(5))
 
-def _documented_command(deployment: Deployment, user: User) -> dict[str, Any]:
-    """The arguments of `update-item` as the document has them, for this user of this stack."""
-    document = (ROOT / "docs" / "operations.md").read_text()
-    section = document.partition("\n## Shut a user out\n")[2].partition("\n## ")[0]
-    (command,) = re.findall(r"^aws dynamodb update-item (.*?)\n```", section, re.MULTILINE | re.DOTALL)
-    facts = {
-        "<UsersTableName>": deployment["UsersTableName"],
-        "<pool id>": deployment["UserPoolId"],
-        "<sub>": user.sub,
-    }
-    for name, value in facts.items():
-        assert name in command
-        command = command.replace(name, value)
-    words = shlex.split(command.replace("\\\n", " "))
-    return {_parameter(name): _value(value) for name, value in zip(words[::2], words[1::2], strict=True)}
-
-
-def _parameter(option: str) -> str:
-    """``--key`` as the SDK calls it: ``Key``."""
-    return "".join(word.title() for word in option.removeprefix("--").split("-"))
-
-
-def _value(text: str) -> Any:
-    return json.loads(text) if text.startswith("{") else text
+    def _named(self, user: User) -> UserRef:
+        return UserRef(pool_id=self._deployment["UserPoolId"], sub=user.sub, username=user.email)
 
 
 @pytest.fixture(scope="module")
-def operator(cloud: LocalStack, stack: Deployment) -> Operator:
-    return Operator(cloud, stack)
+def operator(cloud: LocalStack, stack: Deployment) -> Iterator[Operator]:
+    http = HttpClient()
+    yield Operator(cloud, stack, http)
+    http.hang_up()
 
 
 def whop_user(cloud: LocalStack, stack: Deployment, user: User) -> str:
@@ -162,11 +143,11 @@ def test_a_linked_user_is_shut_out_at_once_and_comes_back_as_the_same_whop_user(
     assert app.mint(token).status_code == 200
     owner, minted = whop_user(cloud, stack, user), mints(whop)
 
-    operator.set_status(user, "denied")
+    operator.deny(user)
     assert_problem(app.mint(token), "user_denied")
     assert mints(whop) == minted
 
-    operator.set_status(user, "linked")
+    operator.allow(user)
     assert app.mint(token).status_code == 200
     assert whop_user(cloud, stack, user) == owner
     assert len(accounts_of(whop, user)) == 1
@@ -178,14 +159,14 @@ def test_a_user_whom_nobody_has_seen_is_shut_out_before_they_come(
     user = app.create_by_admin()
     token = app.sign_in(user).access
 
-    operator.set_status(user, "denied")
+    operator.deny(user)
     assert_problem(app.mint(token), "user_denied")
     lane.send(message(stack["UserPoolId"], user.email, user.sub))
     lane.settle()
     assert cloud.user_record(stack, user.sub)["status"] == "denied"
     assert accounts_of(whop, user) == []
 
-    operator.set_status(user, "claimed")
+    operator.allow(user)
     assert app.mint(token).status_code == 200
     assert len(accounts_of(whop, user)) == 1
 
@@ -200,7 +181,7 @@ def test_an_enrolment_that_is_under_way_loses_to_the_operator(
 
     def shut_out() -> None:
         assert wait_until(lambda: len(whop.calls("accounts.create")) > creates, 5)
-        operator.set_status(user, "denied")
+        operator.deny(user)
 
     answers: list[httpx.Response | None] = in_parallel(lambda: app.mint(token), shut_out)
 
@@ -210,7 +191,6 @@ def test_an_enrolment_that_is_under_way_loses_to_the_operator(
     record = cloud.user_record(stack, user.sub)
     assert (record["status"], record.get("whop_user_id")) == ("denied", None)
 
-    operator.set_status(user, "claimed")
-    change_record(cloud, stack, user, lease_until=int(time.time()))  # later: the lease of the one that lost is over
+    operator.allow(user)
     assert app.mint(token).status_code == 200
     assert len(accounts_of(whop, user)) == 1

@@ -30,7 +30,7 @@ def test_a_user_who_floods_is_refused_alone(reusing: TeamApp) -> None:
     for each in refused:
         wait = int(each.headers["Retry-After"])
         assert_problem(each, "too_many_requests", wait=wait)
-        assert 0 < wait <= 65
+        assert 0 < wait <= 90  # a minute, and up to a half more by chance
     assert reusing.mint(other).status_code == 200
 
 

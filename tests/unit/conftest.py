@@ -4,9 +4,12 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.operated import Operated
 
 REGION = "eu-west-1"
 _ENVIRONMENT = {
@@ -38,3 +41,18 @@ def _connect_to_loopback(connection: socket.socket, address: Any) -> None:
     if connection.family in (socket.AF_INET, socket.AF_INET6) and not ipaddress.ip_address(address[0]).is_loopback:
         raise AssertionError("a unit test reaches out to the network")
     _CONNECT(connection, address)
+
+
+@pytest.fixture(scope="module")
+def _operated() -> Iterator["Operated"]:
+    from tests.unit.operated import operated
+
+    with operated() as stack:
+        yield stack
+
+
+@pytest.fixture
+def run(_operated: "Operated", capsys: pytest.CaptureFixture[str]) -> Iterator["Operated"]:
+    """``run(argument, ...)`` is a command on a deployed stack in which nothing has happened yet."""
+    with _operated.at_the_beginning(capsys) as run:
+        yield run

@@ -53,6 +53,20 @@ def load_function(name: str) -> ModuleType:
 
 
 @dataclass
+class Run:
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its answer, when it was asked for JSON."""
+        return json.loads(self.out)
+
+
+@dataclass
 class Context:
     """What Lambda hands to a handler besides the event."""
 

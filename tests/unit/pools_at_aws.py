@@ -86,10 +86,13 @@ class Aws:
         # Its own would read the models of the services anew.
         session._session.register_component("data_loader", _LOADER)
         session.events.register("before-send.cognito-idp.*", self._cognito)
-        session.events.register("before-call.sts.GetCallerIdentity", lambda **_: _parsed(Account=self.account))
+        session.events.register("before-call.sts.GetCallerIdentity", self._get_caller_identity)
         session.events.register("before-call.cloudformation.DescribeStacks", self._describe_stacks)
         here: boto3.Session = session
         return here
+
+    def _get_caller_identity(self, **_: Any) -> Any:
+        return _parsed(Account=self.account, Arn=f"arn:aws:iam::{self.account}:user/ann")
 
     def _describe_stacks(self, params: Any, **_: Any) -> Any:
         if "chat" not in str(params["body"]):

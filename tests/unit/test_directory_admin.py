@@ -7,7 +7,7 @@ import pytest
 from tests.protocol.memory_users import MemoryUsers
 from tests.unit.moto_aws import AN_HOUR
 from whop_chat.deadline import Deadline
-from whop_chat.directory_admin import allow, deny
+from whop_chat.directory_admin import allow, deny, look_again
 from whop_chat.identity import UserRef
 from whop_chat.outcomes import EnrolmentInProgress
 from whop_chat.pool_users import UserGone
@@ -69,7 +69,7 @@ def test_a_denial_of_one_who_is_denied_writes_nothing() -> None:
 def test_who_is_deleted_stays_deleted() -> None:
     users = MemoryUsers()
     tombstone = users.put(ANN, Record(status=Status.DELETED), seen=None)
-    for say in (deny, allow):
+    for say in (deny, allow, look_again):
         with pytest.raises(UserGone):
             say(users, ANN, deadline=AN_HOUR)
 
@@ -100,3 +100,23 @@ def test_a_denial_outlasts_those_who_write_at_the_same_time() -> None:
 def test_a_denial_that_is_never_first_says_so() -> None:
     with pytest.raises(EnrolmentInProgress):
         deny(Busy(times=99), ANN, deadline=AN_HOUR)
+
+
+def test_a_block_is_looked_at_again_and_keeps_its_reason() -> None:
+    users = MemoryUsers()
+    blocked = Record(status=Status.BLOCKED, reason="identity_mismatch", email_mode="verified", generation=3)
+    users.put(ANN, blocked, seen=None)
+    look_again(users, ANN, deadline=AN_HOUR)
+
+    assert without_attempt(users.get(ANN)) == dataclasses.replace(blocked, retry_at=0)
+
+
+@pytest.mark.parametrize("status", [Status.LINKED, Status.DENIED, Status.CLAIMED])
+def test_who_is_not_blocked_is_not_looked_at_again(status: Status) -> None:
+    users = MemoryUsers()
+    look_again(users, ANN, deadline=AN_HOUR)
+    assert users.get(ANN) is None
+
+    record = users.put(ANN, Record(status=status, reason="identity_mismatch"), seen=None)
+    look_again(users, ANN, deadline=AN_HOUR)
+    assert users.get(ANN) == record

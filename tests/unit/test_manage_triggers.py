@@ -4,7 +4,6 @@ import copy
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -13,22 +12,12 @@ import pytest
 from manage import __main__ as manage
 from manage import pool_triggers
 from tests import whole_pool
+from tests.unit.fakes import Run
 from tests.unit.pools_at_aws import OURS, POOL_ID, QUEUE_URL, Aws, Pool
 from tests.whole_pool import ACCOUNT, REGION
 from whop_chat.sync_queue import decode
 
 SOMEBODY = whole_pool.function("of-somebody-else")
-
-
-@dataclass
-class Run:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 class Operator:

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from botocore.stub import Stubber
@@ -319,3 +319,32 @@ def test_a_failure_of_the_list_says_nothing_about_the_user(
     with pytest.raises(AwsError) as caught:
         PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
     assert not isinstance(caught.value, NotActive)
+
+
+def test_users_are_found_by_sub_user_name_or_address(pool: Pool) -> None:
+    name, address = made_up("wanted"), f"{made_up('wanted')}@example.test"
+    user = pool.sign_up(name, email=address)
+    twin = pool.sign_up(made_up("twin"), email=address)
+
+    def found(attribute: Literal["sub", "username", "email"], value: str) -> set[UserRef]:
+        return {listed.user for listed in pool.users.having(attribute, value, deadline=AN_HOUR)}
+
+    assert found("sub", user.sub) == found("username", name) == {user}
+    assert found("email", address) == {user, twin}
+    assert found("username", address) == found("sub", name) == set()
+
+
+def test_a_quotation_mark_does_not_end_what_is_looked_for(pool: Pool) -> None:
+    asked: list[str] = []
+
+    def note(params: Mapping[str, Any], **_: Any) -> None:
+        asked.append(json.loads(params["body"])["Filter"])
+
+    pool.client.meta.events.register("before-call.cognito-identity-provider.ListUsers", note)
+    try:
+        pool.users.having("username", 'a" or \\', deadline=AN_HOUR)
+    finally:
+        pool.client.meta.events.unregister("before-call.cognito-identity-provider.ListUsers", note)
+
+    # Cognito, ListUsers: quotation marks in a filter are escaped by a backslash.
+    assert asked == ['username = "a\\" or \\\\"']

@@ -1,5 +1,6 @@
-"""What an operator says of a user: shut out, and let in again. Everything else on the record stays as it is."""
+"""What an operator says of a user: shut out, let in again, look again. Everything else on the record stays as it is."""
 
+import dataclasses
 from collections.abc import Callable
 
 from whop_chat.deadline import Deadline
@@ -29,6 +30,18 @@ def allow(users: Directory, user: UserRef, *, deadline: Deadline) -> None:
     Raises what `deny` raises.
     """
     _rewrite(users, user, lambda seen: restored(seen) if seen and seen.status is Status.DENIED else seen, deadline)
+
+
+def look_again(users: Directory, user: UserRef, *, deadline: Deadline) -> None:
+    """Have a block looked at by the next sync or token, whatever its reason; who is not blocked stays as they are.
+
+    Raises what `deny` raises.
+    """
+
+    def due(seen: Record | None) -> Record | None:
+        return dataclasses.replace(seen, retry_at=0) if seen and seen.status is Status.BLOCKED else seen
+
+    _rewrite(users, user, due, deadline)
 
 
 def _rewrite(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from whop_chat.aws import COGNITO, Aws, AwsError
 from whop_chat.deadline import Deadline
@@ -125,12 +125,20 @@ class PoolUsers:
         """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
         return self._by_sub(sub, deadline) is not None
 
+    def having(
+        self, attribute: Literal["sub", "username", "email"], value: str, *, deadline: Deadline
+    ) -> tuple[Listed, ...]:
+        """Whoever ListUsers shows with this value, at most 60; as stale as `find`. An address can be several users'."""
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        limit = 1 if attribute == "sub" else _PAGE
+        asked = {"UserPoolId": self._pool_id, "Filter": f'{attribute} = "{quoted}"', "Limit": limit}
+        answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
+        return tuple(map(self._listed, answer.get("Users", [])))
+
     def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
         if re.fullmatch(r"[A-Za-z0-9_-]+", sub) is None:
             raise ValueError("not a sub of Cognito's")
-        asked = {"UserPoolId": self._pool_id, "Filter": f'sub = "{sub}"', "Limit": 1}
-        rows = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline).get("Users", [])
-        return next((listed for listed in map(self._listed, rows) if listed.user.sub == sub), None)
+        return next((listed for listed in self.having("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
 
     def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
         """Raises `UserGone` also if the user name is somebody else's now."""

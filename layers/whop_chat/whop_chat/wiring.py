@@ -1,4 +1,4 @@
-"""How the parts of enrolment fit together; the two functions that enrol users share it."""
+"""How the parts of enrolment fit together; the two functions that enrol users and the commands that do share it."""
 
 from dataclasses import dataclass
 

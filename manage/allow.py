@@ -1,0 +1,36 @@
+"""``allow USER``: take a denial back."""
+
+import argparse
+
+from manage import people
+from manage.console import Console
+from manage.site import Site
+from manage.stack import Stack
+from whop_chat import directory_admin
+from whop_chat.sync_queue import Source
+from whop_chat.users import Status
+
+NAME = "allow"
+HELP = "undo deny"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    people.add_argument(parser)
+
+
+def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Allow; the exit status. Raises `Refused`."""
+    site = Site(stack)
+    person = people.find(site, arguments.user)
+    data = people.as_data(site, person)
+    if person.record is None or person.record.status is not Status.DENIED:
+        console.answer(f"User {person.user.sub} is not shut out.", outcome="not_denied", **data)
+        return 0
+    with site.audit.act(NAME, person.user.sub) as act, people.understood():
+        directory_admin.allow(site.users, person.user, deadline=site.deadline())
+        # The pool may have disabled or renamed them meanwhile.
+        site.queue.send(person.user, Source.COMMAND, deadline=site.deadline())
+        act.outcome = "allowed"
+    console.answer(f"User {person.user.sub} is let in as before, as far as the pool does.", outcome=act.outcome, **data)
+    return 0

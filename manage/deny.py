@@ -1,0 +1,37 @@
+"""``deny USER``: shut a user out, at once and until they are let in again."""
+
+import argparse
+
+from manage import people
+from manage.console import Console
+from manage.site import Site
+from manage.stack import Stack
+from whop_chat import directory_admin
+from whop_chat.users import Status
+
+NAME = "deny"
+HELP = "shut a user out, until allow"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    people.add_argument(parser)
+
+
+def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Deny; the exit status. Raises `Refused`."""
+    site = Site(stack)
+    person = people.find(site, arguments.user)
+    data = people.as_data(site, person)
+    if person.record and person.record.status is Status.DENIED:
+        console.answer(f"User {person.user.sub} is shut out already.", outcome="already_denied", **data)
+        return 0
+    with site.audit.act(NAME, person.user.sub) as act, people.understood():
+        directory_admin.deny(site.users, person.user, deadline=site.deadline())
+        act.outcome = "denied"
+    minutes = stack.parameters.get("TokenTtlMinutes", "180")
+    text = (
+        f"User {person.user.sub} gets no token any more. One that Whop has given lives for {minutes} minutes at most."
+    )
+    console.answer(text, outcome=act.outcome, **data)
+    return 0

@@ -1,0 +1,62 @@
+"""Orders to the function ``reconcile``, and how its run stands."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
+
+from manage.console import Refused
+from manage.site import Site
+from manage.stack import LIVE
+from whop_chat.ledger import Phase
+from whop_chat.reconcile_report import standing
+
+# The function works on for up to 15 minutes, also when nobody listens any more. Whether it takes an order it says at
+# once. An order that is sent twice would be refused the second time.
+_LOOK_SECONDS = 2.0
+_LISTENING = Config(read_timeout=20, retries={"total_max_attempts": 1})
+
+
+def send(site: Site, order: dict[str, Any]) -> dict[str, Any]:
+    """What the function answers to ``order``, or how the run stands if it is busy with it. Raises `Refused`."""
+    before = site.ledger.load(deadline=site.deadline())
+    try:
+        answer = _invoke(site, order)
+    except ReadTimeoutError:
+        run = site.ledger.load(deadline=site.deadline())
+        if run is None or (before is not None and run.run == before.run):
+            raise Refused("The function does not answer; its log says more.", outcome="failed") from None
+        return standing(run)
+    if "refused" in answer:
+        raise Refused(f"Reconcile: {answer['refused']}.", outcome="refused", run=answer)
+    return answer
+
+
+def follow(site: Site, run: str, tell: Callable[[int], None]) -> dict[str, Any]:
+    """Wait until ``run`` has ended, and ``tell`` how many users it has seen; how it stands then.
+
+    Raises `Refused` if another run has taken its place.
+    """
+    while True:
+        now = site.ledger.load(deadline=site.deadline())
+        if now is None or now.run != run:
+            raise Refused(f"Another run has taken the place of {run}.", outcome="replaced")
+        told = standing(now)
+        tell(told["counts"]["seen"])
+        if now.phase is Phase.FINISHED:
+            return told
+        time.sleep(_LOOK_SECONDS)
+
+
+def _invoke(site: Site, order: dict[str, Any]) -> dict[str, Any]:
+    client = site.stack.session.client("lambda", config=_LISTENING)
+    answer = client.invoke(
+        FunctionName=site.stack.output("ReconcileFunctionName"), Qualifier=LIVE, Payload=json.dumps(order).encode()
+    )
+    told = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer or not isinstance(told, dict):
+        raise Refused("The function failed; its log says more.", outcome="failed")
+    return told

@@ -1,0 +1,98 @@
+"""``relink USER``, ``relink --by-verified-email``: give a Whop user to whoever has the e-mail address now."""
+
+import argparse
+from collections import Counter
+
+from manage import migration, pace, people
+from manage.console import Console, Refused
+from manage.site import Site
+from manage.stack import Stack
+from whop_chat.pool_users import Standing
+from whop_chat.users import Status
+
+NAME = "relink"
+HELP = "give the Whop user of an e-mail address to the user who has the address now"
+
+_READ = 'Who has it then reads what its holder before wrote and got: see "Whose messages" in docs/security.md.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    who = parser.add_mutually_exclusive_group(required=True)
+    people.add_argument(who, nargs="?")
+    who.add_argument(
+        "--by-verified-email",
+        action="store_true",
+        help="everybody in the pool who is blocked for identity_conflict: after the pool was migrated",
+    )
+    parser.add_argument(
+        "--backfill",
+        action="store_true",
+        help="with --by-verified-email: also who was never enrolled. Whop writes to each address that it enrols",
+    )
+    pace.add_argument(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, and stop")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Relink; the exit status. Raises `Refused`."""
+    site = Site(stack)
+    return (_everybody if arguments.by_verified_email else _one)(arguments, site, console)
+
+
+def _one(arguments: argparse.Namespace, site: Site, console: Console) -> int:
+    person = people.find(site, arguments.user)
+    data = people.as_data(site, person)
+    if person.record and person.record.status is Status.LINKED:
+        console.answer(f"User {person.user.sub} has a Whop user.", outcome="already_linked", **data)
+        return 0
+    if person.standing is not Standing.ACTIVE:
+        raise people.not_active(person.standing)
+    console.say(f"User {person.user.sub} gets the Whop user of their e-mail address, whoever has it.\n{_READ}")
+    if arguments.dry_run:
+        console.answer("Nothing was written.", outcome="dry_run", **data)
+        return 0
+    if not arguments.yes and not console.confirm("Give it to them?"):
+        console.answer("Nothing was written.", outcome="declined", **data)
+        return 1
+    with people.understood():
+        outcome = migration.relink(site, person.user)
+    console.answer(f"User {person.user.sub} has the Whop user of their address.", outcome=outcome, **data)
+    return 0
+
+
+def _everybody(arguments: argparse.Namespace, site: Site, console: Console) -> int:
+    if site.addresses.mode == "alias":
+        raise Refused(f"Stack {site.stack.name} enrols under an alias for each sub, so no address is anybody else's.")
+    found = migration.survey(site, console, backfill=arguments.backfill)
+    data = {"stack": site.stack.name, "user_pool_id": site.pool_id, "counts": dict(found.counts)}
+    console.say(f"User pool {site.pool_id}:\n{_lines(found.counts)}")
+    if not found.wanted:
+        console.answer("There is nobody to relink.", outcome="nothing_to_do", **data)
+        return 0
+    if arguments.dry_run:
+        console.answer("Nothing was written.", outcome="dry_run", **data)
+        return 0
+    console.say(f"{len(found.wanted)} users get the Whop user of their e-mail address, whoever has it.\n{_READ}")
+    if arguments.backfill:
+        console.say("Whop writes to each address that it enrols.")
+    if not arguments.yes and not console.confirm("Give it to them?"):
+        console.answer("Nothing was written.", outcome="declined", **data)
+        return 1
+    done: Counter[str] = Counter()
+    outcome, status, text = "completed", 0, "Done."
+    try:
+        migration.relink_all(site, console, found.wanted, arguments.per_minute, done)
+        if done["failed"]:
+            outcome, status, text = "incomplete", 1, "Some could not be relinked: run it again."
+    except migration.GaveUp as error:
+        outcome, status, text = "gave_up", 1, f"Given up: {error} Run it again when that is mended."
+    except KeyboardInterrupt:
+        outcome, status, text = "interrupted", 130, "Stopped. Run it again to go on: who is linked is passed by."
+    console.answer(f"{text}\n{_lines(done)}", outcome=outcome, **data, done=dict(done))
+    return status
+
+
+def _lines(counts: Counter[str]) -> str:
+    return "\n".join(f"  {name:<14}{count:>8}" for name, count in sorted(counts.items()))

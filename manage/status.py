@@ -1,0 +1,62 @@
+"""``status USER``: how a user stands in the pool and in the records, and what was done to them by commands."""
+
+import argparse
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+from manage import people
+from manage.console import Console
+from manage.site import Site
+from manage.stack import Stack
+from whop_chat.lifecycle import step
+from whop_chat.users import Record
+
+NAME = "status"
+HELP = "how a user stands in the pool and in the records"
+
+# Made of attributes or of secrets, or without a meaning to an operator.
+_HIDDEN = ("attempt", "idempotency_key", "email_digest", "profile_digest")
+_TIMES = ("lease_until", "key_since", "retry_at", "synced_at", "repaired_at", "cleaned_at")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    people.add_argument(parser)
+
+
+def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Look; the exit status. Raises `Refused`."""
+    site = Site(stack)
+    person = people.find(site, arguments.user)
+    record, acts = _as_data(person.record), site.audit.acts(person.user.sub)
+    next_step = step(person.record.status if person.record else None, person.standing)
+    lines = [
+        f"User {person.user.sub} of user pool {site.pool_id}:",
+        f"  in the pool  {person.standing}",
+        f"  in the table {record.pop('status', 'no record')}",
+        *(f"    {name} = {value}" for name, value in record.items()),
+        f"  a sync would {next_step}",
+        *(f"  {act['at']} {act['action']}: {act['outcome'] or 'no outcome'} ({act['by']})" for act in acts),
+    ]
+    console.answer(
+        "\n".join(lines),
+        outcome="shown",
+        **people.as_data(site, person),
+        standing=person.standing,
+        record=_as_data(person.record) or None,
+        next_step=next_step,
+        acts=acts,
+    )
+    return 0
+
+
+def _as_data(record: Record | None) -> dict[str, Any]:
+    """What there is to tell of a record, with times that can be read."""
+    fields = dataclasses.asdict(record) if record else {}
+    told = {name: value for name, value in fields.items() if value and name not in _HIDDEN}
+    return told | {name: _timestamp(told[name]) for name in _TIMES if name in told}
+
+
+def _timestamp(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

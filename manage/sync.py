@@ -1,0 +1,35 @@
+"""``sync USER``: have a user brought up to date at Whop, and a block looked at again."""
+
+import argparse
+import contextlib
+
+from manage import people
+from manage.console import Console
+from manage.site import Site
+from manage.stack import Stack
+from whop_chat import directory_admin
+from whop_chat.pool_users import UserGone
+from whop_chat.sync_queue import Source
+
+NAME = "sync"
+HELP = "have a user follow the pool: enrolled, renamed, disabled, enabled or cleaned up after; looks again at a block"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    people.add_argument(parser)
+
+
+def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Ask for it; the exit status. Raises `Refused`."""
+    site = Site(stack)
+    person = people.find(site, arguments.user)
+    with site.audit.act(NAME, person.user.sub) as act, people.understood():
+        # Of one who is deleted there is no block to look at; the clean-up is done again.
+        with contextlib.suppress(UserGone):
+            directory_admin.look_again(site.users, person.user, deadline=site.deadline())
+        site.queue.send(person.user, Source.COMMAND, deadline=site.deadline())
+        act.outcome = "enqueued"
+    text = f"User {person.user.sub} is on the queue, and is brought up to date in a moment; `status` then says more."
+    console.answer(text, outcome=act.outcome, **people.as_data(site, person))
+    return 0
