@@ -85,6 +85,10 @@ bench/node/node_modules/.ready: bench/node/package-lock.json
 scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in a minute (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.scale $(ARGS)
 
+.PHONY: model
+model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.protocol.model_search $(ARGS)
+
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)
