@@ -464,6 +464,8 @@ def described(before: Record, after: Record) -> str:
     if after.status == "claimed":
         key = "no key" if not after.key else "the same key" if after.key == before.key else "a new key"
         words.append(f"{'with' if after.held else 'free, with'} {key}")
+    elif after.key:
+        words.append("keeping the key")
     if after.generation != before.generation:
         words.append("next generation")
     if after.status == "deleted":
