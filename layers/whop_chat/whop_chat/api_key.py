@@ -73,14 +73,14 @@ class ApiKey:
             answer = self._aws.call(
                 SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_arn}, deadline=deadline
             )
-            secret = answer.get("SecretString", "")
+            secret = answer.get("SecretString")
         except AwsError as error:
             # AWS answers a secret that exists but has no value with this code (GetSecretValue).
             if error.code != "ResourceNotFoundException":
                 raise
-            secret = ""
+            secret = None
         self._value = None  # A secret that has become unusable is told each time, not only the first.
-        self._value = _api_key(secret)
+        self._value = _api_key(secret if isinstance(secret, str) else "")
         self._read_at = self._clock()
         return self._value
 

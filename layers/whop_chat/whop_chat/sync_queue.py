@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from whop_chat.aws import SQS, Aws, AwsError
+from whop_chat.aws import SQS, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 
@@ -75,6 +75,7 @@ class SyncQueue:
         """Ask for ``user`` to be brought up to date."""
         self.send_raw(encode(user, source), deadline=deadline)
 
+    @understood("SendMessageBatch")
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
@@ -95,6 +96,7 @@ class SyncQueue:
         """Put ``body`` on the queue as it is."""
         self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
 
+    @understood("GetQueueAttributes")
     def waiting(self, *, deadline: Deadline) -> int:
         """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
