@@ -1,0 +1,31 @@
+"""Bad input, in short: as many cases as take a few seconds. ``make fuzz`` makes as many as it is told to."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, because time is another there."""
+    paths = f"{ROOT}:{ROOT / 'layers/whop_chat'}"
+    command = [sys.executable, "-m", "tests.fuzz", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("seed", ["11", "12"])
+def test_whatever_comes_in_is_answered_as_documented_and_nothing_secret_comes_out(seed: str) -> None:
+    done = fuzz("--runs", "500", "--seed", seed)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mint_token: 200 token" in done.stdout
+
+
+def test_a_case_can_be_played_again_alone_with_some_of_its_changes() -> None:
+    first, second = (fuzz("--seed", "11", "--case", "3", "--changes", "0") for _ in range(2))
+
+    assert first.stdout == second.stdout
+    assert "nothing is wrong" in first.stdout
