@@ -1,6 +1,7 @@
 """One case: a function as it is deployed, a valid event with neighbours that answer, and one to three things wrong."""
 
 import base64
+import functools
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from tests.fuzz.neighbours import CANARIES, POOL_ID, TABLE, USERNAME, Neighbours
 from tests.fuzz.virtual_time import NOW, TIME
 from tests.unit import tokens
 from tests.unit.fakes import API_VERSION, COMPANY_ID, ROOT, event, load_function
-from whop_chat import transport
+from whop_chat import head_start, transport
 from whop_chat.identity import UserRef
 from whop_chat.problems import KINDS
 from whop_chat.sync_queue import Source, encode
@@ -326,13 +327,30 @@ class _Context:
 def _called(name: str, request: Any, neighbours: Neighbours) -> tuple[str, Any, str]:
     """What the function wrote, answered, and raised if it did."""
     answer, failure = None, ""
-    with _captured() as output, mock.patch.object(transport, "HttpClient", return_value=neighbours):
+    outside = mock.patch.object(transport, "HttpClient", return_value=neighbours)
+    with _captured() as output, outside, mock.patch.object(head_start, "threading", _OneThread):
         try:
             answer = load_function(name).handler(request, _Context())
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             failure = f"{type(error).__name__} at {frames[-1].name}"
     return output(), answer, failure
+
+
+class _OneThread:
+    """What a cold start fetches side by side is fetched in order, so that a case is the same each time."""
+
+    class Thread:
+        """Has run when it is started."""
+
+        def __init__(self, *, target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> None:
+            self._run = functools.partial(target, *args)
+
+        def start(self) -> None:
+            self._run()
+
+        def join(self, timeout: float) -> None:
+            """It has ended already."""
 
 
 _STREAM = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
