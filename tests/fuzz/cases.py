@@ -19,7 +19,7 @@ from tests.fuzz.mutations import copied, mutated, mutated_json, twisted_text
 from tests.fuzz.neighbours import CANARIES, POOL_ID, TABLE, USERNAME, Neighbours
 from tests.fuzz.virtual_time import NOW, TIME
 from tests.unit import tokens
-from tests.unit.fakes import API_VERSION, COMPANY_ID, ROOT, event, load_function
+from tests.unit.fakes import ROOT, SETTINGS, event, load_function
 from whop_chat import head_start, transport
 from whop_chat.identity import UserRef
 from whop_chat.problems import KINDS
@@ -37,23 +37,9 @@ ENVIRONMENT = {
     "USER_POOL_CLIENT_IDS": tokens.CLIENT_ID,
     "USERS_TABLE": TABLE,
     "WHOP_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:whop",
-    "WHOP_COMPANY_ID": COMPANY_ID,
-    "WHOP_BASE_URL": "https://api.whop.com",
-    "WHOP_API_VERSION": API_VERSION,
-    "WHOP_COMPANY_FIELD": "account_id",
-    "ENROLMENT_EMAIL": "verified",
-    "ALIAS_EMAIL_TEMPLATE": "",
-    "TRUSTED_PROVIDERS": "",
+    **SETTINGS,
     "EMAIL_REUSE": "inherit",
-    "PROFILE_NAME": "name,given_name+family_name",
     "DELETE_POLICY": "delete-account",
-    "TOKEN_USE": "access",
-    "CHAT_FEATURES": "channels,dms",
-    "TOKEN_TTL_MINUTES": "60",
-    "REQUIRED_SCOPE": "",
-    "DENIED_GROUPS": "banned",
-    "GROUP_FEATURES": "guests=channels",
-    "RECONCILE_PER_MINUTE": "300",
 }
 USER = UserRef(pool_id=POOL_ID, sub=tokens.SUB, username=USERNAME)
 SOON = int(NOW) + 600
