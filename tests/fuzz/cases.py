@@ -145,7 +145,7 @@ class Case:
             ]
         )
         secret = [sent["headers"]["authorization"][-40:]] if _has_token(sent) else []
-        wrong += _told_too_much(output, secret)
+        wrong += told_too_much(output, secret)
         if name == "mint_token" and not failure:
             wrong += _answered_too_much(answer, secret)
         return Outcome(f"{name}: {answered}", tuple(wrong), story)
@@ -368,7 +368,8 @@ _SPELLINGS = tuple(
 )
 
 
-def _told_too_much(output: str, secrets: list[str]) -> list[str]:
+def told_too_much(output: str, secrets: Collection[str] = ()) -> list[str]:
+    """What of the output should not be there."""
     wrong = [f"output holds {secret!r}" for secret in (*_SPELLINGS, *secrets) if secret in output]
     if "Traceback" in output or '"exception"' in output:
         wrong.append(f"a stack in the log: {_last_error(output)}")

@@ -1,10 +1,14 @@
 """Bad input, in short: as many cases as take a few seconds. ``make fuzz`` makes as many as it is told to."""
 
+import base64
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fuzz.cases import told_too_much
+from tests.fuzz.neighbours import API_KEY, EMAIL
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,6 +26,23 @@ def test_whatever_comes_in_is_answered_as_documented_and_nothing_secret_comes_ou
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mint_token: 200 token" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        API_KEY,
+        f"for {EMAIL.replace('@', '%40')}",
+        EMAIL.encode().hex(),
+        base64.b64encode(f"Bearer {API_KEY}, and more".encode()).decode(),
+        '{"exception": "…"}',
+        "Traceback (most recent call last):",
+        '{"Defect": [1.0]}',
+    ],
+)
+def test_what_should_not_be_written_is_found_however_it_is_written(line: str) -> None:
+    assert told_too_much(f"a line\n{line}\n")
+    assert not told_too_much("a line\n")
 
 
 def test_a_case_can_be_played_again_alone_with_some_of_its_changes() -> None:
