@@ -274,6 +274,13 @@ def test_an_answer_of_another_shape_is_an_error_of_aws_and_no_defect(
         read(aws_over(Server(httpx.Response(200, json=answer))))
 
 
+def test_a_record_of_what_no_user_can_be_stops_no_reconcile() -> None:
+    keys = ("USER#eu-west-1_A#sub-ada", "USER#eu-west-1_A#x y", "USER#eu-west-1_A#")
+    aws = aws_over(Server(httpx.Response(200, json={"Items": [{"pk": {"S": key}} for key in keys]})))
+
+    assert list(Users(aws, "t").known("eu-west-1_A", None, deadline=AN_HOUR).places) == ["sub-ada"]
+
+
 def test_a_secret_that_is_no_text_is_not_configured() -> None:
     aws = aws_over(Server(httpx.Response(200, json={"SecretString": ["key"]})))
 

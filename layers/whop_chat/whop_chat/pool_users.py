@@ -1,7 +1,6 @@
 """What Cognito says of a user right now."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -9,7 +8,7 @@ from typing import Any
 
 from whop_chat.aws import COGNITO, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
-from whop_chat.identity import UserRef
+from whop_chat.identity import UserRef, is_sub
 from whop_chat.profile import NameRule, display_name
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
@@ -127,7 +126,7 @@ class PoolUsers:
         return self._by_sub(sub, deadline) is not None
 
     def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
-        if re.fullmatch(r"[A-Za-z0-9_-]+", sub) is None:
+        if not is_sub(sub):
             raise ValueError("not a sub of Cognito's")
         asked = {"UserPoolId": self._pool_id, "Filter": f'sub = "{sub}"', "Limit": 1}
         answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)

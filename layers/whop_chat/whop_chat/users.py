@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from whop_chat.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
 from whop_chat.dynamodb import read_many
-from whop_chat.identity import UserRef
+from whop_chat.identity import UserRef, is_sub
 
 _LINK_ATTEMPTS = 3
 # Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
@@ -154,8 +154,8 @@ class Users:
     def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
         """Some of the users of a pool who have a record; ``after`` is the place to go on from.
 
-        Left out are tombstones after which all is cleaned up. The order is the table's own, and a record that is
-        written meanwhile may be missing.
+        Left out are tombstones after which all is cleaned up, and what no user can be, written by hand. The order is
+        the table's own, and a record that is written meanwhile may be missing.
         """
         prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
         asked: dict[str, Any] = {
@@ -172,7 +172,8 @@ class Users:
         answer = self._aws.call(DYNAMODB, "Scan", asked, deadline=deadline)
         keys = [item["pk"]["S"] for item in answer.get("Items", [])]
         last = answer.get("LastEvaluatedKey")
-        return Known({key.removeprefix(prefix): key for key in keys}, last["pk"]["S"] if last else None)
+        places = {key.removeprefix(prefix): key for key in keys}
+        return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
 
     def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
