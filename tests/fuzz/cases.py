@@ -120,6 +120,7 @@ class Case:
 
     def run(self) -> Outcome:
         """Call the function and look at everything that comes out of it."""
+        TIME.begin_again()
         chance = random.Random(f"{self.seed}/{self.number}")
         name = chance.choices(list(_FUNCTIONS), weights=(60, 20, 8, 12))[0]
         function = _FUNCTIONS[name]
