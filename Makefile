@@ -88,6 +88,13 @@ scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in
 .PHONY: reuse
 reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, on a clock of its own (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.reuse $(ARGS)
+.PHONY: model
+model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.protocol.model_search $(ARGS)
+
+.PHONY: fuzz
+fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 100000 --seed 1")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)
 
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)

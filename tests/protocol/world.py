@@ -46,6 +46,7 @@ CREATE_DISTURBANCES: dict[str, Fault | None] = {
     "500": Fault("accounts.create", "status", status=500),
     "429": Fault("accounts.create", "status", status=429),
     "422": Fault("accounts.create", "status", status=422),
+    "409": Fault("accounts.create", "status", status=409),
     "malformed": Fault("accounts.create", "malformed"),
 }
 # What can go wrong with a change at Whop that is no create; each can be made twice.

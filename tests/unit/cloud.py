@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from tests.over_httpx import OverHttpx
 from tests.unit import moto_aws, tokens
-from tests.unit.fakes import API_KEY, API_VERSION, COMPANY_ID
+from tests.unit.fakes import API_KEY, COMPANY_ID, SETTINGS
 from whop_chat import transport
 from whop_chat.identity import UserRef
 
@@ -66,25 +66,7 @@ class Cloud:
             "USER_POOL_CLIENT_IDS": tokens.CLIENT_ID,
             "USERS_TABLE": "users",
             "WHOP_SECRET_ARN": secret["ARN"],
-            "WHOP_COMPANY_ID": COMPANY_ID,
-            "WHOP_BASE_URL": "https://api.whop.com",
-            "WHOP_API_VERSION": API_VERSION,
-            "WHOP_COMPANY_FIELD": "account_id",
-            "ENROLMENT_EMAIL": "verified",
-            "ALIAS_EMAIL_TEMPLATE": "",
-            "TRUSTED_PROVIDERS": "",
-            "EMAIL_REUSE": "refuse",
-            "PROFILE_NAME": "name,given_name+family_name",
-            "DELETE_POLICY": "keep-account",
-            "TOKEN_USE": "access",
-            "CHAT_FEATURES": "channels,dms",
-            "TOKEN_TTL_MINUTES": "60",
-            "REQUIRED_SCOPE": "",
-            "DENIED_GROUPS": "banned,chat",
-            "GROUP_FEATURES": "guests=channels",
-            "MINTS_PER_MINUTE": "30",
-            "TOKEN_REUSE": "never",
-            "RECONCILE_PER_MINUTE": "300",
+            **SETTINGS,
         }
 
     def sign_up(self, name: str) -> UserRef:

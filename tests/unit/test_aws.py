@@ -17,9 +17,15 @@ from moto import mock_aws
 from tests.over_httpx import OverHttpx
 from tests.unit.fakes import Clock, Server
 from tests.unit.moto_aws import AN_HOUR, client
+from whop_chat.api_key import ApiKey, NotConfigured
 from whop_chat.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
 from whop_chat.deadline import Deadline, DeadlineExceeded
+from whop_chat.identity import UserRef
+from whop_chat.ledger import Ledger
+from whop_chat.pool_users import PoolUsers
 from whop_chat.settings import AwsCredentials, AwsSettings
+from whop_chat.sync_queue import Source, SyncQueue
+from whop_chat.users import Users
 
 CREDENTIALS = AwsCredentials(access_key_id="AnId", secret_access_key="a-secret", session_token="a-token")
 SETTINGS = AwsSettings(region="eu-west-1", credentials=CREDENTIALS, endpoint=None, snap_start=False)
@@ -233,3 +239,58 @@ def test_an_endpoint_on_this_machine_gets_the_calls_of_all_services() -> None:
     aws.call(SQS, "SendMessage", {}, deadline=AN_HOUR)
     assert [str(request.url) for request in server.requests] == ["http://127.0.0.1:4566"] * 2
     assert [request.headers["Host"] for request in server.requests] == ["127.0.0.1:4566"] * 2
+
+
+ADA = UserRef(pool_id="eu-west-1_A", sub="sub-ada", username="ada")
+ROW = {"Username": "ada", "Enabled": True, "UserStatus": "CONFIRMED"}
+READINGS: list[tuple[Callable[[Aws], object], dict[str, Any]]] = [
+    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": ["pk"]}),
+    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1"}}}),
+    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"status": {"S": "engaged"}}}),
+    (
+        lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR),
+        {"Item": {"status": {"S": "linked"}, "repairs": {"S": "1"}}},
+    ),
+    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1e999"}}}),
+    (lambda aws: Users(aws, "t").holder("user_A", deadline=AN_HOUR), {"Item": {"sub": {"S": "sub-ada"}}}),
+    (lambda aws: Users(aws, "t").get_many([ADA], deadline=AN_HOUR), {"Responses": []}),
+    (lambda aws: Users(aws, "t").get_many([ADA], deadline=AN_HOUR), {"Responses": {"t": [{"pk": {"S": "another"}}]}}),
+    (lambda aws: Users(aws, "t").known("eu-west-1_A", None, deadline=AN_HOUR), {"Items": [{}]}),
+    (lambda aws: PoolUsers(aws, "eu-west-1_A", ()).read(ADA, deadline=AN_HOUR), {**ROW, "UserAttributes": "sub"}),
+    (lambda aws: PoolUsers(aws, "eu-west-1_A", ()).find(ADA, deadline=AN_HOUR), {"Users": [7]}),
+    (lambda aws: PoolUsers(aws, "eu-west-1_A", ()).page(None, deadline=AN_HOUR), {"Users": [{**ROW, "Username": 7}]}),
+    (lambda aws: Ledger(aws, "t", "eu-west-1_A").load(deadline=AN_HOUR), {"Item": {"checkpoint": {"S": "{}"}}}),
+    (lambda aws: list(Ledger(aws, "t", "eu-west-1_A").listed("run", 1, seconds=60)), {"Responses": {"t": [{}]}}),
+    (lambda aws: SyncQueue(aws, "https://q").waiting(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
+    (lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.COMMAND, deadline=AN_HOUR), {"Failed": [7]}),
+]
+
+
+@pytest.mark.parametrize(("read", "answer"), READINGS)
+def test_an_answer_of_another_shape_is_an_error_of_aws_and_no_defect(
+    read: Callable[[Aws], object], answer: dict[str, Any]
+) -> None:
+    with pytest.raises(AwsError, match=r"^\w+: InvalidResponse$"):
+        read(aws_over(Server(httpx.Response(200, json=answer))))
+
+
+def test_a_record_of_what_no_user_can_be_stops_no_reconcile() -> None:
+    keys = ("USER#eu-west-1_A#sub-ada", "USER#eu-west-1_A#x y", "USER#eu-west-1_A#")
+    aws = aws_over(Server(httpx.Response(200, json={"Items": [{"pk": {"S": key}} for key in keys]})))
+
+    assert list(Users(aws, "t").known("eu-west-1_A", None, deadline=AN_HOUR).places) == ["sub-ada"]
+
+
+def test_a_secret_that_is_no_text_is_not_configured() -> None:
+    aws = aws_over(Server(httpx.Response(200, json={"SecretString": ["key"]})))
+
+    with pytest.raises(NotConfigured):
+        ApiKey(aws, "arn").current(deadline=AN_HOUR)
+
+
+def test_an_address_that_no_encoding_takes_is_none() -> None:
+    attributes = [{"Name": "sub", "Value": "sub-ada"}, {"Name": "email", "Value": "a\ud800@example.test"}]
+    answer = json.dumps({**ROW, "UserAttributes": attributes})
+    aws = aws_over(Server(httpx.Response(200, content=answer)))
+
+    assert PoolUsers(aws, "eu-west-1_A", ()).read(ADA, deadline=AN_HOUR).email is None

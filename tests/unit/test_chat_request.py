@@ -71,6 +71,20 @@ def test_more_than_one_token_is_none(headers: dict[str, str]) -> None:
         bearer_token({"headers": headers})
 
 
+@pytest.mark.parametrize(
+    "headers", [[], "authorization", 7, {"authorization": 7}, {"authorization": None}, {"authorization": ["Bearer a"]}]
+)
+def test_headers_that_no_gateway_sends_hold_no_token(headers: Any) -> None:
+    with pytest.raises(MissingToken):
+        bearer_token({"headers": headers})
+
+
+@pytest.mark.parametrize("body", [7, True, ["{}"], {"features": ["dms"]}])
+def test_a_body_that_is_no_text_is_refused(body: Any) -> None:
+    with pytest.raises(BadRequest):
+        requested_features({"body": body})
+
+
 @pytest.mark.parametrize("body", [None, "", " \r\n\t", "{}", b"", b"{}"])
 def test_an_empty_body_narrows_nothing(body: str | bytes | None) -> None:
     assert requested_features(with_body(body)) is None

@@ -104,8 +104,9 @@ def test_any_other_route_is_not_there(route: object) -> None:
     assert api.mint.asked == []
 
 
-def test_an_event_that_is_none_of_ours_is_not_there() -> None:
-    assert Api().answer({})[0] == 404
+@pytest.mark.parametrize("event", [{}, None, [], "GET /health", 7])
+def test_an_event_that_is_none_of_ours_is_not_there(event: Any) -> None:
+    assert Api().answer(event)[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_an_event_that_is_none_of_ours_is_not_there() -> None:
         ({"body": "{"}, 400, "invalid_request"),
         ({"body": '{"user_id": "user_1"}'}, 400, "invalid_request"),
         ({"body": " " * (MAX_BODY_BYTES + 1)}, 413, "request_too_large"),
-        ({"body": 7}, 500, "internal_error"),
+        ({"body": 7}, 400, "invalid_request"),
     ],
 )
 def test_a_request_that_is_not_in_order_mints_nothing(changes: dict[str, Any], status: int, code: str) -> None:

@@ -123,6 +123,13 @@ def test_a_line_stays_json_whatever_stands_before_an_address(start: Start, writt
     assert line["message"] == f"caused by{before}[redacted]"
 
 
+def test_half_of_a_surrogate_pair_costs_a_character_and_not_the_line(start: Start, written: Written) -> None:
+    start().counted("Metric", "a \ud800 b")
+
+    (line, *_) = written()
+    assert line["message"] == "a ? b"
+
+
 def test_a_new_invocation_has_forgotten_the_last_ones_user(start: Start, written: Written) -> None:
     told = start()
     told.started(Context(aws_request_id="request-1"))

@@ -623,6 +623,12 @@ def test_an_event_that_does_not_say_so_is_refused(event: dict[str, Any]) -> None
         Order.of(event)
 
 
+@pytest.mark.parametrize("event", [None, [], "start", 7])
+def test_what_is_no_event_at_all_is_no_order(event: Any) -> None:
+    with pytest.raises(NotAnOrder):
+        Order.of(event)
+
+
 def test_every_user_is_of_one_kind() -> None:
     town, counts = mixed()
     report = town.run(BACKFILL)

@@ -551,6 +551,23 @@ def test_a_wait_that_was_told_is_waited() -> None:
     assert delivery.queue.postponed == {"receipt-handle-1": 120}
 
 
+@pytest.mark.parametrize("changes", [{"body": None}, {"body": 7}, {"body": None, "receiptHandle": None}])
+def test_a_message_without_a_text_is_set_aside_like_any_that_cannot_be_read(changes: dict[str, Any]) -> None:
+    delivery = Delivery()
+
+    assert delivery.handle_records([{**record_of(ADA), **changes}], lambda: 60.0) == []
+    assert delivery.dead_letters.sent == [""]
+
+
+@pytest.mark.parametrize("attributes", [None, [], {"ApproximateReceiveCount": None}, {"ApproximateReceiveCount": "-1"}])
+def test_a_message_that_does_not_say_how_often_it_was_delivered_counts_as_new(attributes: Any) -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")})
+
+    delivery.handle_records([{**record_of(ADA), "attributes": attributes}], lambda: 60.0)
+
+    assert list(delivery.queue.postponed.values()) == [2]
+
+
 @pytest.mark.parametrize(
     ("deliveries", "jitter", "seconds"),
     [

@@ -32,7 +32,9 @@ class ApiKey(CachedSecret[str]):
 
 
 def _api_key(answer: Mapping[str, Any]) -> str:
-    secret = answer.get("SecretString", "")
+    secret = answer.get("SecretString")
+    if not isinstance(secret, str):
+        secret = ""
     key = _member(secret) if secret.lstrip().startswith("{") else secret.strip()
     if key is None:
         raise NotConfigured('the secret is a JSON object without "api_key"')

@@ -5,11 +5,12 @@ client serves the four, over the HTTP client that is there anyway. The SDK would
 milliseconds and knows no total deadline; the tests hold this client to what it sends and signs.
 """
 
+import contextlib
 import json
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -166,6 +167,15 @@ class Aws:
     def _home(self, service: Service) -> str:
         region = self._settings.region
         return f"https://{service.name}.{region}.{dns_suffix(region)}/"
+
+
+@contextlib.contextmanager
+def understood(operation: str) -> Iterator[None]:
+    """Where an answer to ``operation`` is read: raises `AwsError` if it is not of the shape that AWS documents."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        raise AwsError("InvalidResponse", operation=operation) from None
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

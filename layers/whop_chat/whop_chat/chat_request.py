@@ -37,7 +37,7 @@ def bearer_token(event: Mapping[str, Any]) -> str:
 
     API Gateway joins repeated headers with a comma, which no token contains (AWS, "HTTP API payload format").
     """
-    values = [value for name, value in _headers(event).items() if name.lower() == "authorization"]
+    values = [value for name, value in _headers(event) if name == "authorization"]
     if not values:
         raise MissingToken
     scheme, _, token = values[0].strip(_WHITE_SPACE).partition(" ")
@@ -74,6 +74,8 @@ def requested_features(event: Mapping[str, Any]) -> list[str] | None:
 
 def _body(event: Mapping[str, Any]) -> bytes:
     body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise BadRequest("the body is not text")
     if len(body) > 2 * MAX_BODY_BYTES:
         raise BodyTooLarge
     try:
@@ -88,10 +90,14 @@ def _body(event: Mapping[str, Any]) -> bytes:
 
 def _require_json(event: Mapping[str, Any]) -> None:
     """Raise `UnsupportedMediaType` for a Content-Type that is not JSON's; none at all is taken for JSON."""
-    for name, value in _headers(event).items():
-        if name.lower() == "content-type" and value.partition(";")[0].strip().lower() != "application/json":
+    for name, value in _headers(event):
+        if name == "content-type" and value.partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedMediaType
 
 
-def _headers(event: Mapping[str, Any]) -> Mapping[str, str]:
-    return event.get("headers") or {}
+def _headers(event: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The headers, their names in lower case; what API Gateway would never send is none."""
+    headers = event.get("headers")
+    if not isinstance(headers, dict):
+        return []
+    return [(name.lower(), value) for name, value in headers.items() if isinstance(value, str)]

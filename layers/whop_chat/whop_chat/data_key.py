@@ -33,7 +33,7 @@ class DataKeySecret(CachedSecret[DataKey]):
 
 
 def _data_key(answer: Mapping[str, Any]) -> DataKey:
-    secret = answer.get("SecretString", "")
-    if len(secret) < MIN_CHARACTERS:
+    secret, version = answer.get("SecretString"), answer.get("VersionId")
+    if not isinstance(secret, str) or not isinstance(version, str) or len(secret) < MIN_CHARACTERS:
         raise UnusableDataKey("the secret is too short for a data key")
-    return DataKey(answer["VersionId"], hashlib.sha256(secret.encode()).digest())
+    return DataKey(version, hashlib.sha256(secret.encode()).digest())

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
 
 MAX_READ = 100  # AWS, BatchGetItem
 
 
+@understood("BatchGetItem")
 def read_many(aws: Aws, table: str, keys: Sequence[str], *, deadline: Deadline) -> list[dict[str, Any]]:
     """The items of at most `MAX_READ` different keys, in no order; what is not there is left out.
 

@@ -38,17 +38,17 @@ class HttpApi:
             return problem.response()
 
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        match event.get("routeKey"):
-            case "GET /health":
+        match event:
+            case {"routeKey": "GET /health"}:
                 return _answer({"status": "ok"})
-            case "POST /chat/token":
+            case {"routeKey": "POST /chat/token"}:
                 token = self._minting.mint(bearer_token(event), requested_features(event), deadline=deadline)
                 if token.reused is None:
                     self._observer.counted("TokenMinted", "token minted", scopes=token.scopes)
                 else:
                     self._observer.counted(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
                 return _answer(_token_body(token))
-            case str(route) if route.endswith(" /chat/token"):
+            case {"routeKey": str(route)} if route.endswith(" /chat/token"):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()
             case _:
                 return Problem("not_found").response()

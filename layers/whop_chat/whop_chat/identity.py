@@ -1,5 +1,6 @@
 """Who a Cognito user is, to every module that needs to name one."""
 
+import re
 from dataclasses import dataclass, field
 
 
@@ -14,3 +15,8 @@ class UserRef:
     pool_id: str
     sub: str
     username: str = field(repr=False)
+
+
+def is_sub(text: str) -> bool:
+    """Whether ``text`` can be a ``sub``. Cognito's are UUIDs; nothing else may reach a filter expression."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,128}", text) is not None

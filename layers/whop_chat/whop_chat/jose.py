@@ -29,14 +29,19 @@ def read_base64url(text: str) -> bytes:
 
 
 def read_json(data: bytes) -> object:
-    """Parse UTF-8 JSON (RFC 8259) whose objects name each member once and whose numbers are numbers.
+    """Parse UTF-8 JSON (RFC 8259) whose objects name each member once, and whose numbers and texts are such.
 
     Raises `Malformed`, for a nesting or a number too large to parse as well.
     """
     try:
-        return _DECODER.decode(data.decode())
+        value = _DECODER.decode(data.decode())
+        if b"\\u" in data:
+            # Half of a surrogate pair can be escaped, but is no character (RFC 7493, section 2.1): nothing encodes it.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         pass
+    else:
+        return value
     # Outside the handler, because the decoder's exception holds the whole text and would be this one's context.
     raise Malformed
 

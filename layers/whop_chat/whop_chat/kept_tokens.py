@@ -6,7 +6,6 @@ is of another Whop user or company, or was sealed with another key, cannot be op
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import os
@@ -97,7 +96,7 @@ class Found:
             sealed = base64.b64decode(self.item["sealed"]["B"])
             about = _about(self.purpose, self.company_id, whop_user_id, minted_at, expires_at)
             token = AESGCM(self.key.value).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
-        except (KeyError, ValueError, binascii.Error, InvalidTag):
+        except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
             return None
         return KeptToken(token.decode(), minted_at, expires_at)
 

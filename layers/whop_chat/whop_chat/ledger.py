@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
 from whop_chat.dynamodb import MAX_READ, read_many
 from whop_chat.users import new_attempt
@@ -80,6 +80,7 @@ class Ledger:
         self._pool_id = pool_id
         self._clock = clock
 
+    @understood("GetItem")
     def load(self, *, deadline: Deadline) -> Checkpoint | None:
         """The checkpoint of the last run."""
         item = self._get(f"RECONCILE#{self._pool_id}", deadline)
@@ -123,13 +124,16 @@ class Ledger:
             numbers = range(start, min(start + MAX_READ, pages))
             keys = [self._listed_key(run, number) for number in numbers]
             for item in read_many(self._aws, self._table, keys, deadline=Deadline(seconds)):
-                yield base64.b64decode(item["prints"]["B"])
+                with understood("BatchGetItem"):
+                    prints = base64.b64decode(item["prints"]["B"])
+                yield prints
 
     def file_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
         """Keep what came of a run, for 90 days."""
         item = {"report": {"S": json.dumps(report)}, **self._expiring(_REPORT_DAYS)}
         self._put(f"REPORT#{self._pool_id}#{run}", item, deadline)
 
+    @understood("GetItem")
     def latest_report(self, *, deadline: Deadline) -> dict[str, Any] | None:
         """What came of the last run that ended, as `whop_chat.reconcile_report.report_of` wrote it."""
         checkpoint = self.load(deadline=deadline)

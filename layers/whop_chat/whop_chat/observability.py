@@ -32,7 +32,9 @@ def redacted(value: Any) -> Any:
 
 def _line(fields: dict[str, Any]) -> str:
     # Redacted first: in the finished line an escaped newline before an address would look like a part of it.
-    return json.dumps(redacted(fields), default=lambda value: redacted(str(value)), ensure_ascii=False)
+    line = json.dumps(redacted(fields), default=lambda value: redacted(str(value)), ensure_ascii=False)
+    # Half of a surrogate pair cannot be written, and a line that fails is told with a stack.
+    return line.encode(errors="replace").decode()
 
 
 class Observer:

@@ -1,15 +1,14 @@
 """What Cognito says of a user right now."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from whop_chat.aws import COGNITO, Aws, AwsError
+from whop_chat.aws import COGNITO, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
-from whop_chat.identity import UserRef
+from whop_chat.identity import UserRef, is_sub
 from whop_chat.profile import NameRule, display_name
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
@@ -115,6 +114,7 @@ class PoolUsers:
         """
         return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
 
+    @understood("ListUsers")
     def page(self, token: str | None, *, deadline: Deadline) -> Page:
         """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
         asked = {"UserPoolId": self._pool_id, "Limit": _PAGE, **({"PaginationToken": token} if token else {})}
@@ -133,13 +133,15 @@ class PoolUsers:
         limit = 1 if attribute == "sub" else _PAGE
         asked = {"UserPoolId": self._pool_id, "Filter": f'{attribute} = "{quoted}"', "Limit": limit}
         answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
-        return tuple(map(self._listed, answer.get("Users", [])))
+        with understood("ListUsers"):
+            return tuple(map(self._listed, answer.get("Users", [])))
 
     def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
-        if re.fullmatch(r"[A-Za-z0-9_-]+", sub) is None:
+        if not is_sub(sub):
             raise ValueError("not a sub of Cognito's")
         return next((listed for listed in self.having("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
 
+    @understood("AdminGetUser")
     def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
         """Raises `UserGone` also if the user name is somebody else's now."""
         try:
@@ -158,16 +160,23 @@ class PoolUsers:
         """What a UserType of the API says."""
         attributes = {item["Name"]: item.get("Value", "") for item in row.get("Attributes", [])}
         status = row.get("UserStatus")
-        sub = attributes.get("sub", "")
+        username = row.get("Username", "")
+        if not all(isinstance(text, str) for text in (username, *attributes.values())):
+            raise TypeError("an attribute that is no text")
         person = PoolUser(
-            sub=sub,
-            email=attributes.get("email") or None,
+            sub=_encodable(attributes.get("sub", "")),
+            email=_encodable(attributes.get("email", "")) or None,
             email_verified=attributes.get("email_verified") == "true",
             name=display_name(attributes, self._names),
             providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
         )
-        user = UserRef(pool_id=self._pool_id, sub=sub, username=row.get("Username", ""))
+        user = UserRef(pool_id=self._pool_id, sub=person.sub, username=username)
         return Listed(user, _standing(row.get("Enabled"), status), person)
+
+
+def _encodable(text: str) -> str:
+    """``text``, or nothing if it holds half of a surrogate pair: such a text can be sent nowhere."""
+    return text if text.encode(errors="ignore").decode() == text else ""
 
 
 def _standing(enabled: object, status: object) -> Standing:

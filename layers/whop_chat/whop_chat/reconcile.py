@@ -118,7 +118,7 @@ class Order:
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Order":
         """The order that a function was called with; raises `NotAnOrder`."""
-        command = event.get("command")
+        command = event.get("command") if isinstance(event, dict) else None
         if command not in ("start", "continue", "stop"):
             raise NotAnOrder("command is none of start, continue, stop")
         options = {name: value for name, value in event.items() if name != "command"}

@@ -1,20 +1,17 @@
 """The messages between the functions: "bring this user up to date at Whop"."""
 
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from whop_chat.aws import SQS, Aws, AwsError
+from whop_chat.aws import SQS, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
-from whop_chat.identity import UserRef
+from whop_chat.identity import UserRef, is_sub
 
 MAX_BATCH = 10  # AWS, SendMessageBatch
 
 _VERSION = 1
-# Cognito's are UUIDs; nothing else may reach a filter expression.
-_SUB = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class UnreadableMessage(Exception):
@@ -59,7 +56,7 @@ def decode(body: str) -> SyncMessage:
         raise UnreadableMessage("an unknown version")
     if not all(isinstance(value, str) and value for value in (pool, username, sub)):
         raise UnreadableMessage("a member is not a text")
-    if _SUB.fullmatch(sub) is None:
+    if not is_sub(sub):
         raise UnreadableMessage("the sub is not one of Cognito's")
     return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source)
 
@@ -75,6 +72,7 @@ class SyncQueue:
         """Ask for ``user`` to be brought up to date."""
         self.send_raw(encode(user, source), deadline=deadline)
 
+    @understood("SendMessageBatch")
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
@@ -95,6 +93,7 @@ class SyncQueue:
         """Put ``body`` on the queue as it is."""
         self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
 
+    @understood("GetQueueAttributes")
     def waiting(self, *, deadline: Deadline) -> int:
         """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

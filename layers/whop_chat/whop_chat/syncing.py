@@ -7,6 +7,7 @@ with; what is not a message of ours goes to the dead-letter queue at once.
 import contextlib
 import dataclasses
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -189,7 +190,7 @@ class Batch:
         if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._syncing.sync(decode(record["body"]), deadline=Deadline(_SECONDS_PER_USER))
+            self._syncing.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except _PASSING as error:
@@ -205,7 +206,7 @@ class Batch:
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
         """Waiting would not make it readable; a person has to look at it."""
         try:
-            self._dead_letters.send_raw(record["body"], deadline=Deadline(_QUEUE_SECONDS))
+            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as failure:
             self._observer.failed("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
@@ -214,7 +215,7 @@ class Batch:
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
         try:
-            self._queue.postpone(record["receiptHandle"], seconds, deadline=Deadline(_QUEUE_SECONDS))
+            self._queue.postpone(_text(record, "receiptHandle"), seconds, deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
             # Then the queue's own visibility timeout is the wait.
             self._observer.failed("message not postponed", error)
@@ -233,6 +234,18 @@ class Batch:
 
     def _backoff(self, record: Mapping[str, Any]) -> int:
         """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""
-        deliveries = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
-        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(deliveries, 10))
+        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(_deliveries(record), 10))
         return max(1, round(ceiling * (1 - self._jitter() / 2)))
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    """A member of what SQS delivered; one that is missing is empty, and so as unreadable as one that says nothing."""
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _deliveries(record: Mapping[str, Any]) -> int:
+    match record.get("attributes"):
+        case {"ApproximateReceiveCount": str(count)} if re.fullmatch(r"[0-9]{1,9}", count):
+            return int(count)
+    return 1

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
 from whop_chat.dynamodb import read_many
-from whop_chat.identity import UserRef
+from whop_chat.identity import UserRef, is_sub
 
 _LINK_ATTEMPTS = 3
 _COUNT_ATTEMPTS = 3
@@ -155,11 +155,13 @@ class Users:
         self._aws = aws
         self._table = table
 
+    @understood("GetItem")
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """The user's record."""
         item = self._item(_user_key(user), deadline)
         return _record(item) if item else None
 
+    @understood("UpdateItem")
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
         """The user's record, with one mint more in the window of a minute; None if there is no record.
 
@@ -195,6 +197,7 @@ class Users:
             )
         raise AssertionError("unreachable")
 
+    @understood("BatchGetItem")
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
         """The records of at most `whop_chat.dynamodb.MAX_READ` users.
 
@@ -204,11 +207,12 @@ class Users:
         items = read_many(self._aws, self._table, list(by_key), deadline=deadline)
         return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
 
+    @understood("Scan")
     def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
         """Some of the users of a pool who have a record; ``after`` is the place to go on from.
 
-        Left out are tombstones after which all is cleaned up. The order is the table's own, and a record that is
-        written meanwhile may be missing.
+        Left out are tombstones after which all is cleaned up, and what no user can be, written by hand. The order is
+        the table's own, and a record that is written meanwhile may be missing.
         """
         prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
         asked: dict[str, Any] = {
@@ -226,7 +230,8 @@ class Users:
         answer = self._aws.call(DYNAMODB, "Scan", asked, deadline=deadline)
         keys = [item["pk"]["S"] for item in answer.get("Items", [])]
         last = answer.get("LastEvaluatedKey")
-        return Known({key.removeprefix(prefix): key for key in keys}, last["pk"]["S"] if last else None)
+        places = {key.removeprefix(prefix): key for key in keys}
+        return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
 
     def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
@@ -272,6 +277,7 @@ class Users:
             theirs.append({"Put": self._put(_item(holder, renewed), _still(held))})
         return self._link(user, record, seen, holder, held, theirs, deadline)
 
+    @understood("GetItem")
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
         item = self._item(_whop_key(whop_user_id), deadline)
@@ -428,12 +434,15 @@ def _item(user: UserRef, record: Record) -> dict[str, Any]:
 def _record_if_readable(item: Mapping[str, Mapping[str, str]]) -> Record | None:
     try:
         return _record(_values(item))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
 def _record(item: Mapping[str, Any]) -> Record:
-    names = {field.name for field in dataclasses.fields(Record)}
-    values: dict[str, Any] = {name: value for name, value in item.items() if name in names}
+    """Raises `KeyError`, `TypeError` or `ValueError` for what is not a record."""
+    types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Record)}
+    values: dict[str, Any] = {name: value for name, value in item.items() if name in types}
     values["status"] = Status(item["status"])
+    if not all(isinstance(value, types[name]) for name, value in values.items()):
+        raise TypeError("an attribute of another type")
     return Record(**values)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.dynamodb import update_if
 
@@ -67,6 +67,7 @@ class WaitItem:
         self._key = {"pk": {"S": f"WAIT#{name}"}}
         self._clock = clock
 
+    @understood("GetItem")
     def load(self, *, deadline: Deadline) -> dict[str, Wait]:
         """See `WaitStore.load`. DynamoDB may take days to delete what has expired (AWS, "Time to Live")."""
         asked = {"TableName": self._table, "Key": self._key, "ConsistentRead": True}
