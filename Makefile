@@ -96,6 +96,10 @@ model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--worker
 fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 100000 --seed 1")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)
 
+.PHONY: soak
+soak: .venv/dev/.ready ## the whole service with faults, on a clock of its own, in minutes (ARGS="--help")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak $(ARGS)
+
 .PHONY: whop-check
 whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open (needs a sandbox key)
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)

@@ -1,0 +1,90 @@
+"""Run the scenarios, print what they found, and write it to docs/reliability.md: `make soak`."""
+
+import argparse
+import inspect
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.report import write_between_marks
+from soak import faults, pipeline
+from soak.report import Found, Outcome, as_markdown, as_text
+
+_DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What can be run, and with which seeds it usually is: more of them where more is left to chance."""
+
+    run: Callable[..., Found]
+    seeds: Sequence[int]
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "faults": Scenario(faults.run, (1, 2, 3)),
+    "pipeline": Scenario(pipeline.run, (1,)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    scenario: str
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self) -> Outcome:
+        found = SCENARIOS[self.scenario].run(self.seed, **self.options)
+        return Outcome(self.scenario, self.seed, self.options, found)
+
+
+def main() -> None:
+    """Command line; the exit status is 1 if a figure is not what is allowed."""
+    parser = argparse.ArgumentParser(prog="python -m soak", description=main.__doc__)
+    parser.add_argument("scenario", nargs="?", choices=SCENARIOS, help="one of them; all without it")
+    parser.add_argument(
+        "--seed", type=int, action="append", help="instead of the usual ones; more than one if repeated"
+    )
+    parser.add_argument("--users", type=int, help="how many, instead of the usual number")
+    parser.add_argument("--limit", type=int, help="of pipeline: calls of one operation that Whop takes (600)")
+    parser.add_argument("--window", type=float, help="of pipeline: within so many seconds (60)")
+    parser.add_argument("--per-minute", type=int, help="of pipeline: ReconcilePerMinute (300)")
+    asked = parser.parse_args()
+    options = {name: value for name, value in vars(asked).items() if value is not None}
+    named, seeds = options.pop("scenario", None), options.pop("seed", None)
+    for name in [named] if named else SCENARIOS:
+        unknown = options.keys() - inspect.signature(SCENARIOS[name].run).parameters.keys()
+        if unknown:
+            parser.error(f"{name} knows no {', '.join(sorted(unknown))}")
+    runs = [
+        _Run(name, seed, options)
+        for name in ([named] if named else SCENARIOS)
+        for seed in seeds or SCENARIOS[name].seeds
+    ]
+    outcomes = _all(runs)
+    usual = not (named or seeds or options)
+    if usual:
+        tables = [as_markdown([each for each in outcomes if each.scenario == name]) for name in SCENARIOS]
+        write_between_marks(_DOCUMENT, "\n\n".join(tables), marks="soak")
+    sys.exit(not all(outcome.met for outcome in outcomes))
+
+
+def _all(runs: Sequence[_Run]) -> list[Outcome]:
+    """Run side by side, and show each in its turn."""
+    began = time.perf_counter()
+    outcomes = []
+    with ProcessPoolExecutor() as pool:
+        for outcome in pool.map(_Run.__call__, runs):
+            print(as_text(outcome), flush=True)
+            print()
+            outcomes.append(outcome)
+    print(f"computed in {time.perf_counter() - began:.0f} s")
+    return outcomes
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What must hold when all has come to rest, found by comparing the table, the pool and Whop."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from soak.cognito import POOL_ID
+from soak.people import Log
+from soak.report import Figure
+from soak.stack import COMPANY, Stack
+from whop_chat.profile import NEUTRAL_NAME
+
+
+def at_rest(stack: Stack) -> list[Figure]:
+    """What the table, the queue, the pool and Whop say."""
+    whop = _Whop(stack)
+    return [
+        Figure.none("users lost", [*_lost(stack, whop)]),
+        Figure.none("duplicate accounts", [*_duplicates(whop)]),
+        Figure.none("shared identities", [*_shared(stack)]),
+        Figure.none("messages unaccounted for", [*_unaccounted(stack)]),
+        Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
+        Figure.none("calls above Whop's limit", [*_above(stack)]),
+        Figure.none("unexpected errors of the functions", stack.told.defects),
+    ]
+
+
+def answers(log: Log) -> list[Figure]:
+    """What was wrong with the answers that apps were given."""
+    return [
+        Figure.none("tokens for a wrong user", log.wrong),
+        Figure.none("tokens for a user known to be shut out", log.late),
+        Figure.none("answers 503 without a wait", log.unhelpful),
+    ]
+
+
+def left_out(stack: Stack) -> list[str]:
+    """Users of whom a message told, all of which are handled, and of whom nothing came. For before a last reconcile."""
+    told_of = {json.loads(body)["sub"] for body in stack.queue.bodies}
+    waiting = {json.loads(message.body)["sub"] for message in stack.queue.waiting.values()}
+    return [
+        f"{sub} is {stack.record(sub).get('status', 'without a record')}"
+        for sub, person in stack.pool.people.items()
+        if person.enabled
+        and person.verified
+        and sub in told_of - waiting
+        and stack.record(sub).get("status") in (None, "claimed")
+    ]
+
+
+class _Whop:
+    """What Whop has of each of our users."""
+
+    def __init__(self, stack: Stack) -> None:
+        dump = stack.simulator.dump()
+        self.accounts: dict[str, list[dict[str, object]]] = {}
+        self.names: dict[str, str] = {}
+        for account in dump["accounts"]:  # type: ignore[attr-defined]
+            parts = str((account["metadata"] or {}).get("external_id", "")).split(":")
+            if parts[:2] == ["cognito", POOL_ID]:
+                self.accounts.setdefault(parts[2], []).append(account)
+        for profile in dump["profiles"]:  # type: ignore[attr-defined]
+            if profile["account_id"] == COMPANY:
+                self.names[profile["user_id"]] = profile["name"]
+        self.user_of = {person["email"]: person["id"] for person in dump["users"]}  # type: ignore[attr-defined]
+
+
+def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
+    """Users of the pool who are not at Whop as the pool has them, and users who are gone and still known there."""
+    for sub, person in stack.pool.people.items():
+        record = stack.record(sub)
+        status = record.get("status")
+        if not person.enabled:
+            if status not in (None, "disabled"):
+                yield f"{sub} is disabled, their record {status}"
+        elif not person.verified:
+            if status not in (None, "blocked"):
+                yield f"{sub} has no verified address, their record is {status}"
+        elif status == "linked":
+            yield from _wrongly_linked(sub, person.name, record, whop)
+        elif not (status == "blocked" and record.get("reason") == "identity_conflict" and _taken(stack, whop, sub)):
+            yield f"{sub} is {status or 'without a record'}, {record.get('reason')}"
+    for sub in stack.pool.gone:
+        record = stack.record(sub)
+        if record and not (record["status"] == "deleted" and "cleaned_at" in record):
+            yield f"{sub} is gone, their record {record['status']}"
+        whop_user = record.get("whop_user_id")
+        if whop_user and stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME:
+            yield f"{sub} is gone, and their name still at Whop"
+
+
+def _wrongly_linked(sub: str, name: str, record: dict[str, str], whop: _Whop) -> Iterator[str]:
+    linked_to = {str(account["id"]): str(account["owner_id"]) for account in whop.accounts.get(sub, [])}
+    if linked_to.get(record["whop_account_id"]) != record["whop_user_id"]:
+        yield f"{sub} is linked to {record['whop_account_id']}, which is not theirs"
+    if whop.names.get(record["whop_user_id"]) != name:
+        yield f"{sub} has another name at Whop"
+
+
+def _taken(stack: Stack, whop: _Whop, sub: str) -> bool:
+    """Whether the Whop user of this address is somebody else's."""
+    holder = stack.holder(whop.user_of.get(stack.pool.people[sub].email, ""))
+    return holder is not None and holder != sub
+
+
+def _duplicates(whop: _Whop) -> Iterator[str]:
+    for sub, accounts in whop.accounts.items():
+        if len(accounts) > 1:
+            yield f"{sub} has {len(accounts)} accounts"
+
+
+def _shared(stack: Stack) -> Iterator[str]:
+    """Whop users who are linked to two users, or to another than who has the reservation."""
+    holders: Counter[str] = Counter()
+    for key, item in stack.table.items.items():
+        if key.startswith("USER#") and item["status"]["S"] == "linked":
+            whop_user, sub = item["whop_user_id"]["S"], item["sub"]["S"]
+            holders[whop_user] += 1
+            if stack.holder(whop_user) != sub:
+                yield f"{whop_user} is linked to {sub}, but reserved for {stack.holder(whop_user)}"
+    yield from (f"{whop_user} is linked to {count} users" for whop_user, count in holders.items() if count > 1)
+
+
+def _unaccounted(stack: Stack) -> Iterator[str]:
+    """Each copy of each message was handled, is a dead letter, or is still there, which at the end none is."""
+    queue = stack.queue
+    missing = queue.accepted + queue.copies - queue.handled - len(queue.dead)
+    yield from (f"{message.body}" for message in queue.waiting.values())
+    if missing != len(queue.waiting):
+        yield f"{missing - len(queue.waiting)} are neither handled nor there"
+
+
+def _above(stack: Stack) -> Iterator[str]:
+    for operation, count in stack.simulator.counts().items():
+        yield from (f"{operation}: at most {count.peak} in a window" for _ in range(count.refused))

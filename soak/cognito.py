@@ -1,0 +1,197 @@
+"""Cognito: a user pool with what the service reads of it, its signing keys, and what tells of its changes.
+
+`ListUsers` shows what was true some seconds ago, `AdminGetUser` what is true.
+"""
+
+import base64
+import dataclasses
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from soak.errors import Refused
+from soak.world import World
+
+POOL_ID = "eu-west-1_Soak"
+CLIENT_ID = "1example23456789"
+ISSUER = f"https://cognito-idp.eu-west-1.amazonaws.com/{POOL_ID}"
+TOKEN_SECONDS = 1800.0  # template.yaml, UserPoolClient
+_LISTED_AFTER_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user of the pool as they are at some moment."""
+
+    sub: str
+    username: str
+    email: str
+    name: str
+    verified: bool = True
+    enabled: bool = True
+
+    def row(self) -> dict[str, Any]:
+        """A UserType of the API."""
+        attributes = {
+            "sub": self.sub,
+            "email": self.email,
+            "email_verified": str(self.verified).lower(),
+            "name": self.name,
+        }
+        return {
+            "Username": self.username,
+            "Attributes": [{"Name": name, "Value": value} for name, value in attributes.items()],
+            "Enabled": self.enabled,
+            "UserStatus": "CONFIRMED",
+        }
+
+
+class SigningKey:
+    """A key of the pool."""
+
+    def __init__(self, number: int) -> None:
+        self.kid = f"key-{number}"
+        self.private = _private_key(number)
+
+    def jwk(self) -> dict[str, str]:
+        """The public half."""
+        numbers = self.private.public_key().public_numbers()
+        return {
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": self.kid,
+            "n": _base64url(numbers.n),
+            "e": _base64url(numbers.e),
+        }
+
+
+class Pool:
+    """The pool. ``people`` are those who are there, ``gone`` those who were."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.people: dict[str, Person] = {}
+        self.gone: dict[str, Person] = {}
+        self._by_name: dict[str, str] = {}
+        self._order: list[str] = []
+        self._history: dict[str, list[tuple[float, Person | None]]] = {}
+        self.keys = [SigningKey(0)]
+        self._signed = 0
+
+    # What happens to it
+
+    def sign_up(self, email: str, name: str, *, username: str | None = None, verified: bool = True) -> Person:
+        """A confirmed user."""
+        sub = str(uuid.UUID(int=self._world.chance.getrandbits(128), version=4))
+        person = Person(sub, username or f"name-of-{sub}", email, name, verified)
+        if person.username in self._by_name:
+            raise AssertionError("the user name is taken")
+        self._order.append(sub)
+        self._become(person)
+        return person
+
+    def change(self, sub: str, **changes: Any) -> Person:
+        """An attribute, or ``enabled``."""
+        person = dataclasses.replace(self.people[sub], **changes)
+        self._become(person)
+        return person
+
+    def delete(self, sub: str) -> None:
+        """The user is gone; the user name is free again."""
+        person = self.gone[sub] = self.people.pop(sub)
+        del self._by_name[person.username]
+        self._history[sub].append((self._world.now, None))
+
+    def rotate(self) -> None:
+        """Sign with a new key; the one before it stays published, the one before that does not."""
+        self.keys = [SigningKey(self._number + 1), self.keys[0]]
+
+    def token(self, sub: str) -> str:
+        """An access token, as at a sign-in or with a refresh token; raises `Refused` if the user may not sign in."""
+        person = self.people.get(sub)
+        if person is None or not person.enabled:
+            raise Refused("NotAuthorizedException")
+        now = int(self._world.now)
+        self._signed += 1
+        claims = {
+            "sub": sub,
+            "iss": ISSUER,
+            "client_id": CLIENT_ID,
+            "token_use": "access",
+            "scope": "aws.cognito.signin.user.admin",
+            "auth_time": now,
+            "iat": now,
+            "exp": now + int(TOKEN_SECONDS),
+            "jti": str(self._signed),
+            "username": person.username,
+        }
+        key = self.keys[0]
+        return jwt.encode(claims, key.private, algorithm="RS256", headers={"kid": key.kid, "typ": None})
+
+    # What is asked of it
+
+    def key_set(self) -> bytes:
+        """What `/.well-known/jwks.json` answers."""
+        return json.dumps({"keys": [key.jwk() for key in self.keys]}).encode()
+
+    def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What the API answers; raises `Refused`."""
+        match operation:
+            case "AdminGetUser":
+                name = asked["Username"]
+                person = self.people.get(self._by_name.get(name, name))
+                if person is None:
+                    raise Refused("UserNotFoundException")
+                row = person.row()
+                return {**row, "UserAttributes": row.pop("Attributes")}
+            case "ListUsers" if "Filter" in asked:
+                match = re.fullmatch(r'sub = "([^"]+)"', asked["Filter"])
+                listed = self._listed(match[1]) if match else None
+                return {"Users": [listed.row()] if listed else []}
+            case "ListUsers":
+                start = int(asked.get("PaginationToken", "0"))
+                subs = self._order[start : start + asked["Limit"]]
+                users = [listed.row() for listed in map(self._listed, subs) if listed]
+                end = start + len(subs)
+                return {"Users": users, **({"PaginationToken": str(end)} if end < len(self._order) else {})}
+        raise Refused("UnknownOperationException", operation)
+
+    def _listed(self, sub: str) -> Person | None:
+        """The user as a list shows them: as they were up to three seconds ago."""
+        moment = self._world.now - self._world.chance.uniform(0, _LISTED_AFTER_SECONDS)
+        shown = None
+        for at, person in self._history.get(sub, []):
+            if at <= moment:
+                shown = person
+        return shown
+
+    @property
+    def _number(self) -> int:
+        return int(self.keys[0].kid.removeprefix("key-"))
+
+    def _become(self, person: Person) -> None:
+        self.people[person.sub] = person
+        self._by_name[person.username] = person.sub
+        self._history.setdefault(person.sub, []).append((self._world.now, person))
+
+
+_private_keys: dict[int, rsa.RSAPrivateKey] = {}
+
+
+def _private_key(number: int) -> rsa.RSAPrivateKey:
+    """Made when it is needed, once for all runs: what is random about it decides nothing."""
+    if number not in _private_keys:
+        _private_keys[number] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return _private_keys[number]
+
+
+def _base64url(number: int) -> str:
+    data = number.to_bytes((number.bit_length() + 7) // 8)
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

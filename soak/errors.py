@@ -1,0 +1,13 @@
+"""How the services in memory say no."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Refused(Exception):
+    """An error answer of AWS: its code, and what else is in it."""
+
+    def __init__(self, code: str, message: str = "", *, more: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.more = more or {}

@@ -1,0 +1,119 @@
+"""Users live their lives while everything around them fails now and then; when all is at rest, nothing is lost."""
+
+import functools
+
+from soak.checks import answers, at_rest, left_out
+from soak.lambdas import Function
+from soak.people import App, Life, Log
+from soak.report import Figure, Found
+from soak.stack import Stack
+from soak.troubles import Troubles
+from soak.world import World
+
+_SETTLE_SECONDS = 6 * 3600.0
+
+
+def run(seed: int, *, users: int = 2000) -> Found:
+    """One run with ``users`` users, an average of one every second."""
+    world = World(seed)
+    troubles = Troubles(world.chance, whop=0.08, aws=0.02, kill=0.003)
+    stack = Stack(world, troubles, twice=0.05, changes_lost=0.05)
+    with stack.deployed():
+        scenario = Scenario(stack, users)
+        log = scenario.run()
+        left_out_ = Figure.none("users left out although their messages were handled", scenario.left_out)
+        figures = [*at_rest(stack), *answers(log), left_out_, *_context(stack, log)]
+        return Found(figures, stack.network.story)
+
+
+class Scenario:
+    """The run, in two parts: with faults, and after them."""
+
+    def __init__(self, stack: Stack, users: int) -> None:
+        self._stack = stack
+        self._log = Log()
+        self._everybody: list[Life] = []
+        self._users = users
+        self.left_out: list[str] = []
+        self._spread = max(600.0, float(users))
+
+    def run(self) -> Log:
+        """Everything; what apps were answered."""
+        world = self._stack.world
+        begin = world.now
+        for number in range(self._users):
+            life = Life(self._stack, self._log, number, self._everybody)
+            self._everybody.append(life)
+            world.start(functools.partial(life.live, begins_within=self._spread, acts=6))
+        self._disturb(begin)
+        world.run(begin + self._spread + 3600)
+        self._stack.troubles.end()
+        self._stack.queue.twice = 0.0
+        world.start(self._settle)
+        world.run(world.now + _SETTLE_SECONDS)
+        return self._log
+
+    def _disturb(self, begin: float) -> None:
+        """The API key and the signing keys are changed twice; reconcile runs in between."""
+        world, stack = self._stack.world, self._stack
+        world.at(begin + self._spread * 0.2, lambda: self._new_key(1, gap=-600.0))
+        # The operator withdraws the old key first.
+        world.at(begin + self._spread * 0.7, lambda: self._new_key(2, gap=20.0))
+        world.at(begin + self._spread * 0.3, stack.pool.rotate)
+        world.at(begin + self._spread * 0.8, stack.pool.rotate)
+        for part in (0.4, 0.9):
+            world.start(lambda: stack.order(command="start"), after=self._spread * part)
+
+    def _new_key(self, number: int, *, gap: float) -> None:
+        """``gap`` is how long before the secret has the new key Whop does not take the old one any more."""
+        stack, world = self._stack, self._stack.world
+        key = f"whop-key-{number}"
+        stack.simulator.add_key(key, company_id="biz_Soak")
+        old = stack.secret.value
+        world.at(world.now + max(0.0, -gap), lambda: _ignored(stack.simulator.revoke_key(old)))
+        world.at(world.now + max(0.0, gap), lambda: setattr(stack.secret, "value", key))
+
+    def _settle(self) -> None:
+        """The operator lets reconcile enrol whoever is still not, and everybody asks for a token once more."""
+        stack, world = self._stack, self._stack.world
+        # Longer than any message is put off.
+        world.sleep(2000)
+        self.left_out = left_out(stack)
+        while not stack.run_is_over:
+            world.sleep(60)
+        stack.order(command="start", backfill=True)
+        world.sleep(2 * 3600)
+        for sub in list(stack.pool.people):
+            world.sleep(0.25)
+            world.start(App(stack, self._log, sub).token)
+
+
+def _context(stack: Stack, log: Log) -> list[Figure]:
+    """What the figures above are to be read with."""
+    calls = stack.network.calls
+    waits = sorted(log.waits)
+    faults = sum(call.fault is not None for call in stack.simulator.calls())
+    return [
+        Figure.none("apps that asked twelve times and got no token", log.without),
+        Figure.known("users who signed up", len(stack.pool.people) + len(stack.pool.gone)),
+        Figure.known("users who are gone at the end", len(stack.pool.gone)),
+        Figure.known("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
+        Figure.known("calls to Whop", sum(count for name, count in calls.items() if name.startswith("whop"))),
+        Figure.known("of them with a fault", faults),
+        Figure.known("invocations", sum(each.invocations for each in _functions(stack))),
+        Figure.known("of them killed or out of time", sum(each.failures for each in _functions(stack))),
+        Figure.known("cold starts", sum(each.cold_starts for each in _functions(stack))),
+        Figure.known("messages, with those delivered twice", stack.queue.accepted + stack.queue.copies),
+        Figure.known("most deliveries of one message", stack.queue.most_receives),
+        Figure.known("tokens", log.answers["200"]),
+        Figure.known("half of the apps had theirs after", waits[len(waits) // 2], " s"),
+        Figure.known("99 in 100 apps had theirs after", waits[len(waits) * 99 // 100], " s"),
+    ]
+
+
+def _functions(stack: Stack) -> list[Function]:
+    return [stack.mint, stack.on_signup, stack.sync, stack.reconcile]
+
+
+def _ignored(_: object) -> None:
+    """For an event, which returns nothing."""

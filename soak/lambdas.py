@@ -1,0 +1,149 @@
+"""Lambda: instances that are made cold, used again, and end in the middle.
+
+Each instance is `functions/<name>/app.py`, executed anew as at a cold start, so that what a function keeps between two
+calls is its instance's alone.
+"""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from soak.sqs import Message, Queue
+from soak.world import Worker, World
+
+ROOT = Path(__file__).parents[1]
+_START_SECONDS = 0.4
+_IDLE_SECONDS = 300.0
+_BATCH, _CONCURRENCY = 5, 2  # template.yaml, SyncUserFunction
+_POLL_SECONDS = 1.0
+
+type Handler = Callable[[dict[str, Any], "Context"], Any]
+
+
+class FunctionFailed(Exception):
+    """The invocation did not return: killed, out of time, or not even started."""
+
+
+class Context:
+    """What Lambda hands to a handler besides the event."""
+
+    def __init__(self, world: World, seconds: float, number: int) -> None:
+        self._world = world
+        self._end = world.now + seconds
+        self.aws_request_id = f"request-{number}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the function is stopped."""
+        return max(0, int((self._end - self._world.now) * 1000))
+
+
+@dataclass(slots=True)
+class _Instance:
+    handler: Handler
+    used_at: float
+
+
+class Function:
+    """A function that is deployed; ``timeout`` is in seconds."""
+
+    def __init__(self, world: World, name: str, timeout: float) -> None:
+        self._world = world
+        self._name = name
+        self._timeout = timeout
+        self._idle: list[_Instance] = []
+        self.invocations = 0
+        self.cold_starts = 0
+        self.failures = 0
+        self.timeouts = 0
+
+    def invoke(self, event: dict[str, Any]) -> Any:
+        """What the handler returns, in an instance that is free or a new one; raises `FunctionFailed`."""
+        self.invocations += 1
+        invocation = self._world.start(lambda: self._run(event))
+        result = invocation.wait()
+        if invocation.killed:
+            self.failures += 1
+            raise FunctionFailed(self._name)
+        return result
+
+    def _run(self, event: dict[str, Any]) -> Any:
+        # An event is JSON: nobody shares an object with the function.
+        event = json.loads(json.dumps(event))
+        instance = self._instance()
+        worker = self._world.current
+        self._world.at(self._world.now + self._timeout, lambda: self._stop(worker))
+        result = instance.handler(event, Context(self._world, self._timeout, self.invocations))
+        instance.used_at = self._world.now
+        self._idle.append(instance)
+        return json.loads(json.dumps(result))
+
+    def _stop(self, worker: Worker) -> None:
+        if not worker.done:
+            self.timeouts += 1
+            worker.kill()
+
+    def _instance(self) -> _Instance:
+        now = self._world.now
+        self._idle = [instance for instance in self._idle if now - instance.used_at < _IDLE_SECONDS]
+        if self._idle:
+            return self._idle.pop(self._world.chance.randrange(len(self._idle)))
+        self.cold_starts += 1
+        self._world.sleep(_START_SECONDS)
+        module: dict[str, Any] = {"__name__": f"functions.{self._name}.app"}
+        exec(_code(self._name), module)  # noqa: S102 - the function, as Lambda loads it
+        return _Instance(module["handler"], self._world.now)
+
+
+class QueueSource:
+    """What feeds a function from a queue, in batches, two at a time.
+
+    A batch whose invocation failed comes again after the visibility timeout, message by message.
+    """
+
+    def __init__(self, world: World, queue: Queue, function: Function) -> None:
+        self._world = world
+        self._queue = queue
+        self._function = function
+        for _ in range(_CONCURRENCY):
+            world.start(self._poll)
+
+    def _poll(self) -> None:
+        while True:
+            messages = self._queue.receive(_BATCH)
+            if not messages:
+                due = self._queue.next_due()
+                wait = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0.05, due - self._world.now))
+                self._world.sleep(wait)
+                continue
+            self._hand_over(messages)
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        records = [_record(message) for message in messages]
+        try:
+            answer = self._function.invoke({"Records": records})
+        except FunctionFailed:
+            return
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for message in messages:
+            if message.id not in failed:
+                self._queue.delete(message)
+
+
+def _record(message: Message) -> dict[str, Any]:
+    return {
+        "messageId": message.id,
+        "receiptHandle": f"{message.id}/{message.receives}",
+        "body": message.body,
+        "attributes": {"ApproximateReceiveCount": str(message.receives)},
+        "eventSource": "aws:sqs",
+    }
+
+
+@functools.cache
+def _code(name: str) -> CodeType:
+    path = ROOT / "functions" / name / "app.py"
+    return compile(path.read_bytes(), str(path), "exec")

@@ -1,0 +1,163 @@
+"""The way from the functions to AWS and to Whop: it takes time, and something may go wrong on it."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from local.whop_simulator import Exchange, Fate, Simulator
+from local.whop_simulator import Request as WhopRequest
+from local.whop_simulator.operations import route
+from soak.cognito import ISSUER, Pool
+from soak.errors import Refused
+from soak.troubles import Troubles
+from soak.world import Killed, World
+from whop_chat.deadline import Deadline
+from whop_chat.transport import HttpClient, Request, Response, TransportError
+
+type Service = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+
+WHOP = "https://api.whop.com"
+_SECONDS = {"dynamodb": 0.006, "cognito-idp": 0.04, "sqs": 0.012, "secretsmanager": 0.02, "keys": 0.03}
+_WHOP_SECONDS = {"POST accounts": 0.3, "PATCH users": 0.15}
+"""How long a call takes. Whop's times are guesses: its documents name none."""
+_OTHER_WHOP_SECONDS = 0.12
+
+
+class Network(HttpClient):
+    """The HTTP client of every function. ``calls`` counts them; ``story`` is a digest of all that happened."""
+
+    def __init__(
+        self, world: World, services: Mapping[str, Service], pool: Pool, simulator: Simulator, troubles: Troubles
+    ) -> None:
+        self._world = world
+        self._services = services
+        self._cognito = pool
+        self._simulator = simulator
+        self._troubles = troubles
+        self._story = hashlib.sha256()
+        self.calls: Counter[str] = Counter()
+        self.whop_calls: list[tuple[float, str]] = []
+
+    @property
+    def story(self) -> str:
+        """The same for two runs in which the same calls were made at the same moments."""
+        return self._story.hexdigest()[:12]
+
+    def hang_up(self) -> None:
+        """Connections are not modelled."""
+
+    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.exchange`."""
+        deadline.require()
+        self._world.require_alive()
+        killed = self._troubles.of_caller()
+        if request.url.startswith(WHOP):
+            response = self._whop(request, deadline, killed)
+        else:
+            response = self._aws(request, deadline, killed)
+        if killed:
+            self._die()
+        if len(response.body) > max_bytes:
+            raise TransportError("BodyTooLarge")
+        return response
+
+    def _die(self) -> None:
+        self._world.current.killed = True
+        raise Killed
+
+    def _wait(self, seconds: float, deadline: Deadline) -> None:
+        """Part of the way; the caller gives up at the deadline."""
+        left = deadline.remaining()
+        self._world.sleep(min(seconds, left))
+        if seconds >= left:
+            raise TransportError("ReadTimeout")
+
+    def _note(self, *what: object) -> None:
+        self._story.update(f"{self._world.now:.6f} {what}\n".encode())
+
+    # AWS
+
+    def _aws(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
+        service, operation, perform = self._addressed(request)
+        self.calls[f"{service} {operation}"] += 1
+        trouble = self._troubles.of_aws(service, operation)
+        kind = trouble.kind if trouble else None
+        self._note(service, operation, kind, killed)
+        half = _SECONDS[service] * self._world.chance.uniform(0.3, 0.9)
+        self._wait(half + (trouble.seconds if trouble and kind == "slow" else 0.0), deadline)
+        if killed == "before":
+            self._die()
+        if kind == "drop_before":
+            raise TransportError("RemoteProtocolError")
+        if trouble and kind == "refused":
+            return _refusal(trouble.code)
+        response = perform()
+        if kind == "drop_after":
+            raise TransportError("RemoteProtocolError")
+        self._wait(half, deadline)
+        return response
+
+    def _addressed(self, request: Request) -> tuple[str, str, Callable[[], Response]]:
+        if request.url == f"{ISSUER}/.well-known/jwks.json":
+            return "keys", "GET", lambda: Response(200, {}, self._cognito.key_set())
+        service = (urlsplit(request.url).hostname or "").partition(".")[0]
+        operation = request.headers["X-Amz-Target"].rpartition(".")[2]
+        return service, operation, lambda: _answer(self._services[service], operation, request.body)
+
+    # Whop
+
+    def _whop(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
+        url = urlsplit(request.url)
+        operation, _ = route(request.method, url.path)
+        name = operation.name if operation else "unknown"
+        self.calls[f"whop {name}"] += 1
+        fault = self._troubles.of_whop()
+        self._note("whop", name, fault.kind if fault else None, killed)
+        kind = f"{request.method} {url.path.split('/')[3]}"
+        half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._world.chance.uniform(0.3, 0.9)
+        self._wait(half, deadline)
+        if killed == "before":
+            self._die()
+        if fault is not None:
+            self._simulator.add_fault(fault)
+        self.whop_calls.append((self._world.now, name))
+        exchange = self._simulator.receive(
+            WhopRequest(
+                request.method, url.path, tuple(parse_qsl(url.query)), tuple(request.headers.items()), request.body
+            )
+        )
+        return self._answered(exchange, half, deadline)
+
+    def _answered(self, exchange: Exchange, half: float, deadline: Deadline) -> Response:
+        if exchange.delay:
+            # Whether somebody waits for it or not.
+            self._world.at(self._world.now + exchange.delay, lambda: _complete(exchange))
+            self._wait(exchange.delay, deadline)
+        answer = exchange.complete()
+        if answer.fate is Fate.UNREACHABLE:
+            raise TransportError("ConnectError")
+        if answer.fate is Fate.DROPPED:
+            raise TransportError("RemoteProtocolError")
+        self._wait(half + (len(answer.body) * answer.drip_seconds if answer.fate is Fate.DRIPPED else 0.0), deadline)
+        if answer.fate is Fate.TRUNCATED:
+            raise TransportError("RemoteProtocolError")
+        return Response(answer.status, dict(answer.headers), answer.body)
+
+
+def _complete(exchange: Exchange) -> None:
+    exchange.complete()
+
+
+def _answer(service: Service, operation: str, body: bytes) -> Response:
+    try:
+        return Response(200, {}, json.dumps(service(operation, json.loads(body))).encode())
+    except Refused as refusal:
+        return _refusal(refusal.code, refusal.more)
+
+
+def _refusal(code: str, more: Mapping[str, Any] | None = None) -> Response:
+    status = 500 if code in ("InternalErrorException", "InternalServiceError", "ServiceUnavailable") else 400
+    return Response(status, {}, json.dumps({"__type": f"com.amazonaws#{code}", **(more or {})}).encode())

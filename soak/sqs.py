@@ -1,0 +1,136 @@
+"""SQS: at least once, in no order, with delays, visibility, and a queue for dead letters."""
+
+import heapq
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from soak.errors import Refused
+from soak.world import World
+
+_VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
+_MAX_RECEIVES = 250
+_OUT_OF_ORDER_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Message:
+    """One copy of a message. ``due`` is when it can be received (again)."""
+
+    id: str
+    body: str
+    due: float
+    receives: int = 0
+    hidden: bool = False
+
+
+class Queue:
+    """The sync queue, and what became of everything that was sent to it.
+
+    ``twice`` is how likely a message is delivered twice, by a copy of it or because its deletion was lost.
+    """
+
+    def __init__(self, world: World, *, twice: float = 0.0) -> None:
+        self._world = world
+        self.twice = twice
+        self.waiting: dict[str, Message] = {}
+        self.accepted = 0
+        self.bodies: set[str] = set()
+        self.copies = 0
+        self.handled = 0
+        self.dead: list[str] = []
+        self.most_receives = 0
+        self._due: list[tuple[float, str]] = []
+        self._numbers = itertools.count()
+
+    def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What SQS answers; raises `Refused`."""
+        match operation:
+            case "SendMessage":
+                return {"MessageId": self.send(asked["MessageBody"], asked.get("DelaySeconds", 0))}
+            case "SendMessageBatch":
+                return self._send_batch(asked["Entries"])
+            case "ChangeMessageVisibility":
+                return self._postpone(asked["ReceiptHandle"], asked["VisibilityTimeout"])
+            case "GetQueueAttributes":
+                return {"Attributes": self._counts(asked["AttributeNames"])}
+        raise Refused("InvalidAction", operation)
+
+    def send(self, body: str, delay: float = 0.0) -> str:
+        """A new message, and now and then a second copy of it."""
+        self.accepted += 1
+        self.bodies.add(body)
+        message_id = self._add(body, delay)
+        if self._world.chance.random() < self.twice:
+            self._copy(body, delay)
+        return message_id
+
+    def receive(self, most: int) -> list[Message]:
+        """Messages that are due, in any order; each is hidden from others for six minutes."""
+        due: list[Message] = []
+        while self._due and self._due[0][0] <= self._world.now and len(due) < most:
+            at, message_id = heapq.heappop(self._due)
+            message = self.waiting.get(message_id)
+            if message is None or message.due != at:
+                continue
+            message.receives += 1
+            self.most_receives = max(self.most_receives, message.receives)
+            if message.receives > _MAX_RECEIVES:
+                self.dead.append(self.waiting.pop(message_id).body)
+                continue
+            message.hidden = True
+            self._schedule(message, _VISIBILITY_SECONDS)
+            due.append(message)
+        return due
+
+    def next_due(self) -> float | None:
+        """When there is something to receive, as far as is known now."""
+        return self._due[0][0] if self._due else None
+
+    def delete(self, message: Message) -> None:
+        """It is done with."""
+        if self.waiting.pop(message.id, None) is None:
+            return
+        self.handled += 1
+        if self._world.chance.random() < self.twice:
+            self._copy(message.body, _VISIBILITY_SECONDS)
+
+    def _send_batch(self, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
+        if not 1 <= len(entries) <= 10:
+            raise Refused("TooManyEntriesInBatchRequest")
+        sent = [
+            {"Id": each["Id"], "MessageId": self.send(each["MessageBody"], each.get("DelaySeconds", 0))}
+            for each in entries
+        ]
+        return {"Successful": sent}
+
+    def _postpone(self, receipt: str, seconds: float) -> dict[str, Any]:
+        message_id, _, receives = receipt.partition("/")
+        message = self.waiting.get(message_id)
+        # A handle of an earlier delivery may do nothing (AWS, "Receipt handle").
+        if message is not None and str(message.receives) == receives:
+            message.hidden = seconds > 0
+            self._schedule(message, seconds)
+        return {}
+
+    def _counts(self, names: list[str]) -> dict[str, str]:
+        now = self._world.now
+        hidden = sum(message.hidden and message.due > now for message in self.waiting.values())
+        visible = sum(message.due <= now for message in self.waiting.values())
+        counts = {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
+        return {name: str(counts[name]) for name in names}
+
+    def _add(self, body: str, delay: float) -> str:
+        message = Message(f"message-{next(self._numbers)}", body, 0.0)
+        self.waiting[message.id] = message
+        self._schedule(message, delay)
+        return message.id
+
+    def _copy(self, body: str, delay: float) -> None:
+        self.copies += 1
+        self._add(body, delay)
+
+    def _schedule(self, message: Message, seconds: float) -> None:
+        message.due = self._world.now + seconds + self._world.chance.uniform(0, _OUT_OF_ORDER_SECONDS)
+        heapq.heappush(self._due, (message.due, message.id))

@@ -1,0 +1,243 @@
+"""The service as it is deployed, with everything around it in memory."""
+
+import json
+import os
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from local.whop_simulator import Limits, Readings, Simulator
+from soak import secrets_manager
+from soak.clockwork import time_of
+from soak.cognito import CLIENT_ID, POOL_ID, Person, Pool
+from soak.dynamodb import Table
+from soak.lambdas import Function, FunctionFailed, QueueSource
+from soak.network import WHOP, Network
+from soak.secrets_manager import Secret
+from soak.sqs import Queue
+from soak.troubles import Troubles
+from soak.world import World
+from whop_chat import head_start, observability, transport
+from whop_chat.identity import UserRef
+from whop_chat.observability import Observer
+from whop_chat.sync_queue import Source, encode
+
+COMPANY = "biz_Soak"
+_QUEUE = "https://sqs.eu-west-1.amazonaws.com/000000000000/sync"
+_DEAD_LETTERS = f"{_QUEUE}-dead"
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "soak",
+    "AWS_SECRET_ACCESS_KEY": "soak",
+    "AWS_REGION": "eu-west-1",
+    "SYNC_QUEUE_URL": _QUEUE,
+    "SYNC_DEAD_LETTER_QUEUE_URL": _DEAD_LETTERS,
+    "USER_POOL_ID": POOL_ID,
+    "USER_POOL_CLIENT_IDS": CLIENT_ID,
+    "USERS_TABLE": "users",
+    "WHOP_SECRET_ARN": secrets_manager.ARN,
+    "WHOP_COMPANY_ID": COMPANY,
+    "WHOP_BASE_URL": WHOP,
+    "WHOP_API_VERSION": "2026-10-15-1",
+    "WHOP_COMPANY_FIELD": "account_id",
+    "ENROLMENT_EMAIL": "verified",
+    "ALIAS_EMAIL_TEMPLATE": "",
+    "TRUSTED_PROVIDERS": "",
+    "EMAIL_REUSE": "refuse",
+    "PROFILE_NAME": "name,given_name+family_name",
+    "DELETE_POLICY": "keep-account",
+    "TOKEN_USE": "access",
+    "CHAT_FEATURES": "channels,dms,support",
+    "TOKEN_TTL_MINUTES": "60",
+    "REQUIRED_SCOPE": "",
+    "DENIED_GROUPS": "",
+    "GROUP_FEATURES": "",
+    "RECONCILE_PER_MINUTE": "300",
+}
+_TICK_SECONDS = 60.0
+_TRIGGER_TRIES = 3  # AWS, Cognito: "Lambda triggers"
+_CHANGE_ARRIVES_SECONDS = (20.0, 300.0)
+
+
+class Told(Observer):
+    """Counts what the functions tell, and keeps every defect."""
+
+    def __init__(self) -> None:
+        self.metrics: Counter[str] = Counter()
+        self.defects: list[str] = []
+
+    def started(self, context: Any) -> None:
+        """Nothing to begin."""
+
+    def finished(self) -> None:
+        """Nothing to write."""
+
+    def concerns(self, user: UserRef | None) -> None:
+        """Nobody reads it."""
+
+    def counted(self, metric: str, message: str, **fields: Any) -> None:
+        self.metrics[metric] += 1
+
+    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
+        self.metrics.update(metrics)
+
+    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+        self.metrics[metric or message] += 1
+
+    def broke(self, message: str) -> None:
+        # Somebody who is killed breaks nothing.
+        if isinstance(sys.exception(), Exception):
+            self.defects.append(traceback.format_exc())
+
+
+class Stack:
+    """All functions and what they call. ``settings`` are environment variables that differ from the usual ones."""
+
+    def __init__(
+        self,
+        world: World,
+        troubles: Troubles,
+        *,
+        limits: Limits | None = None,
+        readings: Readings | None = None,
+        twice: float = 0.0,
+        changes_lost: float = 0.0,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.world = world
+        self.troubles = troubles
+        self.told = Told()
+        self.table = Table(world)
+        self.queue = Queue(world, twice=twice)
+        self.dead_letters = Queue(world)
+        self.pool = Pool(world)
+        self.secret = Secret("whop-key-0")
+        self.simulator = Simulator(clock=world.time, limits=limits, readings=readings)
+        self.simulator.add_company(COMPANY)
+        self.simulator.add_key(self.secret.value, company_id=COMPANY)
+        services = {
+            "dynamodb": self.table.call,
+            "cognito-idp": self.pool.call,
+            "secretsmanager": self.secret.call,
+            "sqs": self._queue_call,
+        }
+        self.network = Network(world, services, self.pool, self.simulator, troubles)
+        self._environment = {**_ENVIRONMENT, **(settings or {})}
+        self._changes_lost = changes_lost
+        self.mint = Function(world, "mint_token", 10.0)
+        self.on_signup = Function(world, "on_signup", 4.0)
+        self.sync = Function(world, "sync_user", 60.0)
+        self.reconcile = Function(world, "reconcile", 900.0)
+        self.unannounced = 0
+
+    @contextmanager
+    def deployed(self) -> Iterator[None]:
+        """Inside, the functions find this stack around them, and work is taken from the queue."""
+        with ExitStack() as undo:
+            undo.enter_context(patch.dict(os.environ, self._environment))
+            undo.enter_context(patch.object(transport, "HttpClient", lambda: self.network))
+            undo.enter_context(patch.object(observability, "observer", lambda: self.told))
+            undo.enter_context(patch.object(head_start, "threading", SimpleNamespace(Thread=_RunsAtOnce)))
+            undo.enter_context(time_of(self.world))
+            undo.callback(self.world.end)
+            QueueSource(self.world, self.queue, self.sync)
+            self.world.start(self._tick)
+            yield
+
+    # What happens to it
+
+    def sign_up(self, person: Person) -> None:
+        """Cognito tells the trigger, and tries it three times."""
+        event = {
+            "version": "1",
+            "triggerSource": "PostConfirmation_ConfirmSignUp",
+            "userPoolId": POOL_ID,
+            "userName": person.username,
+            "request": {"userAttributes": {"sub": person.sub, "email": person.email}},
+            "response": {},
+        }
+        for _ in range(_TRIGGER_TRIES):
+            try:
+                self.on_signup.invoke(event)
+            except FunctionFailed:
+                continue
+            return
+        self.unannounced += 1
+
+    def tell_of_change(self, sub: str) -> None:
+        """CloudTrail tells of a change by and by, or not at all."""
+        if self.world.chance.random() < self._changes_lost:
+            return
+        body = encode(UserRef(pool_id=POOL_ID, sub=sub, username=sub), Source.CHANGE)
+        arrives = self.world.now + self.world.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
+        self.world.at(arrives, lambda: _nothing(self.queue.send(body)))
+
+    def post(self, token: str, body: str | None = None) -> dict[str, Any]:
+        """`POST /chat/token` through API Gateway: what the function answers, or a bare 500."""
+        event = {
+            "version": "2.0",
+            "routeKey": "POST /chat/token",
+            "headers": {"authorization": f"Bearer {token}"},
+            "body": body,
+            "isBase64Encoded": False,
+        }
+        try:
+            answer: dict[str, Any] = self.mint.invoke(event)
+        except FunctionFailed:
+            return {"statusCode": 500, "headers": {}, "body": '{"message": "Internal Server Error"}'}
+        return answer
+
+    def order(self, **order: Any) -> Any:
+        """An operator or the schedule calls reconcile; None if it did not return."""
+        try:
+            return self.reconcile.invoke(order)
+        except FunctionFailed:
+            return None
+
+    def _tick(self) -> None:
+        while True:
+            self.world.sleep(_TICK_SECONDS)
+            self.world.start(lambda: self.order(command="continue"))
+
+    def _queue_call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {_QUEUE: self.queue, _DEAD_LETTERS: self.dead_letters}[asked["QueueUrl"]].call(operation, asked)
+
+    # What came of it
+
+    @property
+    def run_is_over(self) -> bool:
+        """Whether no reconcile is under way."""
+        item = self.table.items.get(f"RECONCILE#{POOL_ID}")
+        return item is None or json.loads(item["checkpoint"]["S"])["phase"] == "finished"
+
+    def record(self, sub: str) -> dict[str, Any]:
+        """What the table says of a user, plainly; empty if nothing."""
+        item = self.table.items.get(f"USER#{POOL_ID}#{sub}", {})
+        return {name: next(iter(value.values())) for name, value in item.items()}
+
+    def holder(self, whop_user_id: str) -> str | None:
+        """The ``sub`` for whom a Whop user is reserved."""
+        item = self.table.items.get(f"WHOP#{whop_user_id}")
+        return item["sub"]["S"] if item else None
+
+
+class _RunsAtOnce:
+    """A thread that has ended when it has begun: within an instance nothing is tried side by side."""
+
+    def __init__(self, *, target: Callable[..., object], args: tuple[Any, ...] = (), daemon: bool = False) -> None:
+        self._target = target
+        self._args = args
+
+    def start(self) -> None:
+        self._target(*self._args)
+
+    def join(self, timeout: float | None = None) -> None:
+        """It is over."""
+
+
+def _nothing(_: object) -> None:
+    """For an event, which returns nothing."""
