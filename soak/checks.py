@@ -10,6 +10,9 @@ from soak.report import Figure
 from soak.stack import COMPANY, Stack
 from whop_chat.profile import NEUTRAL_NAME
 
+# How a user is told that the Whop user of their address is another's.
+_TAKEN = ("identity_conflict", "identity_mismatch")
+
 
 def at_rest(stack: Stack) -> list[Figure]:
     """What the table, the queue, the pool and Whop say."""
@@ -78,7 +81,7 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
                 yield f"{sub} has no verified address, their record is {status}"
         elif status == "linked":
             yield from _wrongly_linked(sub, person.name, record, whop)
-        elif not (status == "blocked" and record.get("reason") == "identity_conflict" and _taken(stack, whop, sub)):
+        elif not (status == "blocked" and record.get("reason") in _TAKEN and _taken(stack, whop, sub)):
             yield f"{sub} is {status or 'without a record'}, {record.get('reason')}"
     for sub in stack.pool.gone:
         record = stack.record(sub)

@@ -45,10 +45,10 @@ class App:
         """Ask until there is an answer that is final; its code, ``ok`` for a token, ``signed_out`` at Cognito."""
         world = self._stack.world
         begun = world.now
-        code = ""
+        code, last = "", 0
         for number in range(_TRIES):
             try:
-                answer = self.ask(refresh=code == "401")
+                answer = self.ask(refresh=last == 401)
             except Refused:
                 return "signed_out"
             status, code = answer["statusCode"], _code(answer)
@@ -57,9 +57,10 @@ class App:
                 return "ok"
             if status == 403:
                 return code
-            if status == 401:
-                code = "401"
+            if status == 401 and last != 401:
+                last = 401
                 continue
+            last = status
             told = float(answer["headers"].get("Retry-After", 0))
             world.sleep(max(told, min(30.0, 2.0**number)) * world.chance.uniform(1.0, 1.3))
         self._log.without.append(f"{self._sub}: {code}")
@@ -106,13 +107,13 @@ class Life:
         """All of it; who deletes their account does so at the end."""
         world, chance = self._stack.world, self._stack.world.chance
         world.sleep(chance.uniform(0, begins_within))
-        kind = chance.choices(("plain", "unverified", "twin", "heir"), (86, 6, 4, 4))[0]
+        kind = chance.choices(("plain", "quiet", "unverified", "twin", "heir"), (78, 8, 6, 4, 4))[0]
         person = self._sign_up(kind)
         self.sub = person.sub
         app = App(self._stack, self._log, person.sub)
         world.start(lambda: self._stack.sign_up(person))
-        # Some ask at once, while the sync is under way, some much later, one in ten never.
-        if chance.random() < 0.9:
+        # Some ask at once, while the sync is under way, some much later; the quiet ones never.
+        if kind != "quiet":
             world.sleep(chance.choice((0.2, 2.0, 60.0)) * chance.random())
             app.token()
         if kind == "unverified":
@@ -122,7 +123,7 @@ class Life:
             app.token()
         for _ in range(chance.randrange(acts + 1)):
             world.sleep(chance.expovariate(1 / 120))
-            self._act(app)
+            self._act(app, quiet=kind == "quiet")
         if chance.random() < 0.15:
             world.sleep(chance.expovariate(1 / 60))
             self._stack.pool.delete(person.sub)
@@ -144,9 +145,9 @@ class Life:
                 email, username = before.email, None if before.username in taken else before.username
         return pool.sign_up(email, f"Person {self._number}", username=username, verified=kind != "unverified")
 
-    def _act(self, app: App) -> None:
+    def _act(self, app: App, *, quiet: bool) -> None:
         world, chance = self._stack.world, self._stack.world.chance
-        match chance.choices(("ask", "rename", "disable"), (5, 3, 1))[0]:
+        match chance.choices(("ask", "rename", "disable"), (0, 1, 0) if quiet else (5, 3, 1))[0]:
             case "ask":
                 app.token()
             case "rename":

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
+
 from soak.dynamodb import Table
 from soak.errors import Refused
 from soak.world import World
-
 from tests.unit import moto_aws
 
 KEYS = st.sampled_from(["USER#p#1", "USER#p#2", "WHOP#1"])
 NAMES = st.sampled_from(["attempt", "status", "count"])
 TEXTS = st.sampled_from(["one", "two"]).map(lambda text: {"S": text})
 NUMBERS = st.integers(0, 3).map(lambda number: {"N": str(number)})
+ATTRIBUTES = st.fixed_dictionaries({}, optional={"attempt": TEXTS, "status": TEXTS, "count": NUMBERS})
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,12 @@ def conditions(draw: st.DrawFn) -> dict[str, Any]:
     ]
     text = draw(st.sampled_from(texts))
     asked: dict[str, Any] = {"ConditionExpression": text}
+    name = draw(NAMES if "begins_with" not in text else st.just("status"))
     if "#name" in text:
-        asked["ExpressionAttributeNames"] = {"#name": draw(NAMES)}
+        asked["ExpressionAttributeNames"] = {"#name": name}
     if ":value" in text:
-        kinds = TEXTS if "begins_with" in text else TEXTS | NUMBERS
-        asked["ExpressionAttributeValues"] = {":value": draw(kinds)}
+        # Moto fails where a number is compared with a text.
+        asked["ExpressionAttributeValues"] = {":value": draw(NUMBERS if name == "count" else TEXTS)}
     return asked
 
 
@@ -62,7 +64,7 @@ def writes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     condition = draw(conditions() | st.just({}))
     kind = draw(st.sampled_from(["Put", "Delete", "Update"]))
     if kind == "Put":
-        item = {"pk": {"S": key}, **draw(st.dictionaries(NAMES, TEXTS | NUMBERS))}
+        item = {"pk": {"S": key}, **draw(ATTRIBUTES)}
         return kind, {"TableName": "users", "Item": item, **condition}
     asked = {"TableName": "users", "Key": {"pk": {"S": key}}, **condition}
     if kind == "Update":
@@ -90,12 +92,6 @@ def writes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return kind, asked
 
 
-def _is_understood(kind: str, asked: dict[str, Any], items: dict[str, Any]) -> bool:
-    """Whether a number is where a number is needed: about that the two need not agree in their words."""
-    there = items.get(asked.get("Key", {}).get("pk", {}).get("S"), {})
-    return kind != "Update" or "#count" not in asked["UpdateExpression"] or "S" not in there.get("count", {})
-
-
 def _asked_of_moto(client: Any, operation: str, asked: dict[str, Any]) -> Any:
     try:
         answer = client._make_api_call(operation, copy.deepcopy(asked))
@@ -118,16 +114,16 @@ def _emptied(client: Any) -> None:
         client.delete_item(TableName="users", Key={"pk": item["pk"]})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(writes(), min_size=1, max_size=3), max_size=8), st.sampled_from(["NONE", "ALL_OLD", "ALL_NEW"]))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.lists(writes(), min_size=1, max_size=3), max_size=8), st.sampled_from(["NONE", "ALL_OLD", "ALL_NEW"])
+)
 def test_writes_and_transactions_have_the_same_outcome(
     dynamodb: Any, requests: list[list[tuple[str, dict[str, Any]]]], shown: str
 ) -> None:
     _emptied(dynamodb)
     table = Table(World(0))
     for actions in requests:
-        if not all(_is_understood(kind, asked, table.items) for kind, asked in actions):
-            continue
         keys = {(asked.get("Key") or asked["Item"])["pk"]["S"] for _, asked in actions}
         if len(actions) == 1:
             kind, asked = actions[0]
@@ -162,7 +158,8 @@ def test_a_scan_shows_what_a_filter_and_a_projection_let_through(dynamodb: Any) 
     }
 
     def all_pages(scan: Any) -> list[str]:
-        found, start = [], {}
+        found: list[str] = []
+        start: dict[str, Any] = {}
         while True:
             answer = scan({**asked, **start})
             found += [item["pk"]["S"] for item in answer["Items"]]

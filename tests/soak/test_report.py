@@ -1,0 +1,39 @@
+"""What the terminal and the document are shown of a run."""
+
+from soak.report import Figure, Found, Outcome, as_markdown, as_text
+
+GOOD = Found([Figure.none("users lost", []), Figure.known("users", 1234)], "story")
+BAD = Found([Figure.none("users lost", ["user-1"]), Figure.known("users", 1234)], "story")
+
+
+def test_a_run_that_fails_says_what_failed_and_how_to_repeat_it_alone() -> None:
+    outcome = Outcome("faults", 7, {"users": 60}, BAD)
+
+    text = as_text(outcome)
+
+    assert not outcome.met
+    assert "✗ users lost" in text
+    assert "user-1" in text
+    assert 'make soak ARGS="faults --seed 7 --users 60"' in text
+
+
+def test_a_run_that_holds_says_so() -> None:
+    outcome = Outcome("faults", 7, {}, GOOD)
+
+    assert outcome.met
+    assert "run it again" not in as_text(outcome)
+
+
+def test_the_document_has_the_seeds_side_by_side_with_the_commands_that_repeat_them() -> None:
+    document = as_markdown([Outcome("faults", 1, {}, GOOD), Outcome("faults", 2, {}, GOOD)])
+
+    assert "| what | seed 1 | seed 2 | allowed |" in document
+    assert "| users | 1,234 | 1,234 |  |" in document
+    assert '`make soak ARGS="faults --seed 2"`' in document
+
+
+def test_a_figure_beyond_its_limit_is_not_met() -> None:
+    assert Figure.at_most("seconds", 3, 3).met
+    assert not Figure.at_most("seconds", 3.1, 3).met
+    assert Figure.at_least("share", 99, 99).met
+    assert not Figure.at_least("share", 98.9, 99).met
