@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import write_between_marks
-from soak import faults, pipeline
+from soak import faults, flood, outage, pipeline
 from soak.report import Found, Outcome, as_markdown, as_text
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
@@ -19,15 +19,18 @@ _DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What can be run, and with which seeds it usually is: more of them where more is left to chance."""
+    """What can be run, and how it usually is: with more seeds where more is left to chance."""
 
     run: Callable[..., Found]
-    seeds: Sequence[int]
+    seeds: Sequence[int] = (1,)
+    options: Sequence[Mapping[str, Any]] = ({},)
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     "faults": Scenario(faults.run, (1, 2, 3)),
-    "pipeline": Scenario(pipeline.run, (1,)),
+    "outage": Scenario(outage.run, options=[{"mode": mode} for mode in ("never", "on-error", "always")]),
+    "flood": Scenario(flood.run),
+    "pipeline": Scenario(pipeline.run),
 }
 
 
@@ -50,6 +53,9 @@ def main() -> None:
         "--seed", type=int, action="append", help="instead of the usual ones; more than one if repeated"
     )
     parser.add_argument("--users", type=int, help="how many, instead of the usual number")
+    parser.add_argument("--mode", help="of outage: TokenReuse, instead of all three")
+    parser.add_argument("--clients", type=int, help="of flood: how many (100)")
+    parser.add_argument("--minutes", type=float, help="of flood: how long (5)")
     parser.add_argument("--limit", type=int, help="of pipeline: calls of one operation that Whop takes (600)")
     parser.add_argument("--window", type=float, help="of pipeline: within so many seconds (60)")
     parser.add_argument("--per-minute", type=int, help="of pipeline: ReconcilePerMinute (300)")
@@ -61,8 +67,10 @@ def main() -> None:
         if unknown:
             parser.error(f"{name} knows no {', '.join(sorted(unknown))}")
     runs = [
-        _Run(name, seed, options)
+        _Run(name, seed, {**usually, **options})
         for name in ([named] if named else SCENARIOS)
+        for usually in SCENARIOS[name].options
+        if usually.keys().isdisjoint(options) or usually == SCENARIOS[name].options[0]
         for seed in seeds or SCENARIOS[name].seeds
     ]
     outcomes = _all(runs)

@@ -1,13 +1,14 @@
 """The one place where the package learns of the world's time.
 
 Its classes take their clock as an argument whose default is the real one. As long as a run lasts, these defaults stand
-for the world's clock, and so does the module ``time`` of each of its modules; chance is the world's too.
+for the world's clock, and so does the module ``time`` of each of its modules; chance and threads are the world's too.
 """
 
 import importlib
 import pkgutil
 import random
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import whop_chat
+from soak.threads import Threads
 from soak.world import World
 
 # A module that is imported later would not be among those whose clock is set.
@@ -33,9 +35,14 @@ def time_of(world: World) -> Iterator[None]:
         id(time.sleep): world.sleep,
         id(random.random): world.chance.random,
     }
+    stand_in_modules = (
+        ("time", time, clock),
+        ("random", random, world.chance),
+        ("threading", threading, Threads(world)),
+    )
     with ExitStack() as undo:
         for module in _modules():
-            for name, real, stand_in in (("time", time, clock), ("random", random, world.chance)):
+            for name, real, stand_in in stand_in_modules:
                 if vars(module).get(name) is real:
                     undo.enter_context(patch.object(module, name, stand_in))
             for function in _functions(module):

@@ -12,7 +12,7 @@ from typing import Any
 type Value = dict[str, Any]
 type Item = dict[str, Value]
 
-_TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),+\-]|[#:]?[A-Za-z_][A-Za-z0-9_.\-]*)")
+_TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),+\-]|[#:]?\w+(?:\.#?\w+)*)")
 _KEYWORDS = {"AND", "OR", "NOT", "SET", "REMOVE", "ADD", "DELETE"}
 
 
@@ -72,7 +72,7 @@ class _Parser:
         if self.next in ("attribute_exists", "attribute_not_exists"):
             function = self.take()
             self.take("(")
-            there = self.name() in self._item
+            there = self._at(self.path()) is not None
             self.take(")")
             return there is (function == "attribute_exists")
         if self.next == "begins_with":
@@ -123,7 +123,7 @@ class _Parser:
         if self.next == "if_not_exists":
             self.take()
             self.take("(")
-            there = self._item.get(self.name())
+            there = self._at(self.path())
             self.take(",")
             otherwise = self.operand()
             self.take(")")
@@ -133,17 +133,35 @@ class _Parser:
             if token not in self._values:
                 raise ValidationError(f"{token} has no value")
             return self._values[token]
-        return self._item.get(self.name())
+        return self._at(self.path())
 
     def name(self) -> str:
+        """Of an attribute of the item itself."""
+        (name, *deeper) = self.path()
+        if deeper:
+            raise ValidationError("a change within an attribute")
+        return name
+
+    def path(self) -> list[str]:
+        """The names that lead to an attribute within an attribute."""
         token = self.take()
-        if token.startswith("#"):
-            if token not in self._names:
-                raise ValidationError(f"{token} has no name")
-            return self._names[token]
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", token):
+        if not re.fullmatch(r"#?[A-Za-z_].*", token):
             raise ValidationError(f"{token} is not the name of an attribute")
-        return token
+        return [self._named(part) for part in token.split(".")]
+
+    def _named(self, part: str) -> str:
+        if not part.startswith("#"):
+            return part
+        if part not in self._names:
+            raise ValidationError(f"{part} has no name")
+        return self._names[part]
+
+    def _at(self, path: list[str]) -> Value | None:
+        first, *deeper = path
+        value = self._item.get(first)
+        for name in deeper:
+            value = value["M"].get(name) if value is not None and "M" in value else None
+        return value
 
 
 def holds(item: Item | None, asked: Mapping[str, Any], member: str = "ConditionExpression") -> bool:

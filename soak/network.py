@@ -65,7 +65,7 @@ class Network(HttpClient):
         return response
 
     def _die(self) -> None:
-        self._world.current.killed = True
+        self._world.current.kill()
         raise Killed
 
     def _wait(self, seconds: float, deadline: Deadline) -> None:
@@ -114,6 +114,8 @@ class Network(HttpClient):
         operation, _ = route(request.method, url.path)
         name = operation.name if operation else "unknown"
         self.calls[f"whop {name}"] += 1
+        if self._troubles.whop_is_dead:
+            self._find_nobody(deadline)
         fault = self._troubles.of_whop()
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
@@ -130,6 +132,12 @@ class Network(HttpClient):
             )
         )
         return self._answered(exchange, half, deadline)
+
+    def _find_nobody(self, deadline: Deadline) -> None:
+        self.whop_calls.append((self._world.now, "nobody"))
+        if self._world.chance.random() < 0.5:
+            self._wait(deadline.remaining(), deadline)
+        raise TransportError("ConnectError")
 
     def _answered(self, exchange: Exchange, half: float, deadline: Deadline) -> Response:
         if exchange.delay:

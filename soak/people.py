@@ -19,6 +19,7 @@ class Log:
     """What apps were answered, and what was wrong with it."""
 
     answers: Counter[str] = field(default_factory=Counter)
+    """By status and code."""
     waits: list[float] = field(default_factory=list)
     """Seconds from the first request to the token."""
     wrong: list[str] = field(default_factory=list)
@@ -29,6 +30,11 @@ class Log:
     """Answers 503 that do not say when to come back."""
     without: list[str] = field(default_factory=list)
     """Those who asked again and again and got no token."""
+
+    @property
+    def refusals(self) -> list[str]:
+        """All answers without a token."""
+        return [code for code in self.answers.elements() if not code.startswith("200")]
 
 
 class App:

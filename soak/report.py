@@ -63,6 +63,11 @@ class Outcome:
         return not self.found.unmet
 
     @property
+    def name(self) -> str:
+        """What tells it from other runs of the scenario."""
+        return " ".join([f"seed {self.seed}", *(f"{name} {value}" for name, value in self.options.items())])
+
+    @property
     def replay(self) -> str:
         """What runs it again, alone."""
         options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in self.options.items())
@@ -84,9 +89,9 @@ def as_text(outcome: Outcome) -> str:
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """For the document: runs of one scenario, side by side."""
-    header = ["what", *(f"seed {outcome.seed}" for outcome in outcomes), "allowed"]
+    header = ["what", *(outcome.name for outcome in outcomes), "allowed"]
     rows = [
-        [same[0].what, *(figure.figure for figure in same), same[0].allowed]
+        [same[0].what, *(figure.figure for figure in same), same[-1].allowed]
         for same in zip(*(outcome.found.figures for outcome in outcomes), strict=True)
     ]
     lines = [header, ["---" for _ in header], *rows]

@@ -5,9 +5,8 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -22,7 +21,7 @@ from soak.secrets_manager import Secret
 from soak.sqs import Queue
 from soak.troubles import Troubles
 from soak.world import World
-from whop_chat import head_start, observability, transport
+from whop_chat import observability, transport
 from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.sync_queue import Source, encode
@@ -133,15 +132,15 @@ class Stack:
         self.sync = Function(world, "sync_user", 60.0)
         self.reconcile = Function(world, "reconcile", 900.0)
         self.unannounced = 0
+        self._gateway = _Throttle(world, rate=500.0, burst=1000.0)
 
     @contextmanager
     def deployed(self) -> Iterator[None]:
         """Inside, the functions find this stack around them, and work is taken from the queue."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
-            undo.enter_context(patch.object(transport, "HttpClient", lambda: self.network))
+            undo.enter_context(patch.object(transport, "HttpClient", lambda **_: self.network))
             undo.enter_context(patch.object(observability, "observer", lambda: self.told))
-            undo.enter_context(patch.object(head_start, "threading", SimpleNamespace(Thread=_RunsAtOnce)))
             undo.enter_context(time_of(self.world))
             undo.callback(self.world.end)
             QueueSource(self.world, self.queue, self.sync)
@@ -185,6 +184,8 @@ class Stack:
             "body": body,
             "isBase64Encoded": False,
         }
+        if not self._gateway.admits():
+            return {"statusCode": 429, "headers": {}, "body": '{"message": "Too Many Requests"}'}
         try:
             answer: dict[str, Any] = self.mint.invoke(event)
         except FunctionFailed:
@@ -225,18 +226,23 @@ class Stack:
         return item["sub"]["S"] if item else None
 
 
-class _RunsAtOnce:
-    """A thread that has ended when it has begun: within an instance nothing is tried side by side."""
+class _Throttle:
+    """API Gateway's, for all callers together (template.yaml, DefaultRouteSettings)."""
 
-    def __init__(self, *, target: Callable[..., object], args: tuple[Any, ...] = (), daemon: bool = False) -> None:
-        self._target = target
-        self._args = args
+    def __init__(self, world: World, *, rate: float, burst: float) -> None:
+        self._world = world
+        self._rate = rate
+        self._burst = self._left = burst
+        self._at = world.now
 
-    def start(self) -> None:
-        self._target(*self._args)
-
-    def join(self, timeout: float | None = None) -> None:
-        """It is over."""
+    def admits(self) -> bool:
+        """Whether a request that comes now is let through."""
+        self._left = min(self._burst, self._left + (self._world.now - self._at) * self._rate)
+        self._at = self._world.now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 def _nothing(_: object) -> None:

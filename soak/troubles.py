@@ -64,6 +64,8 @@ class Troubles:
     aws: float = 0.0
     kill: float = 0.0
     of_whop_kinds: Kinds = ALL_OF_WHOP
+    whop_is_dead: bool = False
+    """Then no connection to it is made, or no answer ever comes."""
 
     def of_aws(self, service: str, operation: str) -> Trouble | None:
         """What goes wrong with this call to AWS."""

@@ -20,23 +20,35 @@ class Killed(BaseException):
 
 
 class Worker:
-    """Work that is under way. ``killed`` says that it did not come to its end; ``result`` is what it returned."""
+    """Work that is under way, in the ``process`` of another worker or as one of its own.
 
-    def __init__(self, world: "World", work: Callable[[], Any], parent: greenlet) -> None:
+    ``killed`` says that its process is gone; ``result`` is what it returned.
+    """
+
+    def __init__(self, world: "World", work: Callable[[], Any], parent: greenlet, process: "Worker | None") -> None:
         self._world = world
         self._work = work
         self.thread = greenlet(self._run, parent)
+        self.process = process or self
+        self._threads: list[Worker] = [self] if process is None else []
         self._turn = 0
         self._awaited: list[Worker] = []
+        self._killed = False
         self.result: Any = None
-        self.killed = False
         self.done = False
+        if process is not None:
+            process._threads.append(self)
+
+    @property
+    def killed(self) -> bool:
+        """Whether the process is gone."""
+        return self.process._killed
 
     def _run(self) -> None:
         try:
             self.result = self._work()
         except Killed:
-            self.killed = True
+            self.process.kill()
         self._finished()
 
     def wake(self, after: float = 0.0) -> None:
@@ -49,34 +61,37 @@ class Worker:
         if self.done or turn != self._turn:
             return
         self._turn += 1
-        if self.killed:
-            self._end()
-        else:
+        if not self.killed:
             self.thread.switch()
-
-    def kill(self) -> None:
-        """End it where it stands."""
-        self.killed = True
-        self._turn += 1
-        self.wake()
-
-    def _end(self) -> None:
+            return
         if self.thread:
             self.thread.throw(Killed)
         self._finished()
 
+    def kill(self) -> None:
+        """End the whole process where it stands."""
+        self.process._killed = True
+        for thread in self.process._threads:
+            thread._turn += 1
+            thread.wake()
+
     def _finished(self) -> None:
-        if not self.done:
-            self._world.forget(self)
+        if self.done:
+            return
         self.done = True
+        self._world.forget(self)
         for worker in self._awaited:
             worker.wake()
         self._awaited = []
 
-    def wait(self) -> Any:
+    def wait(self, timeout: float | None = None) -> Any:
         """For another worker: let this one come to its end; what it returned, None if it was killed."""
-        while not self.done:
-            self._awaited.append(self._world.current)
+        end = None if timeout is None else self._world.now + timeout
+        while not self.done and (end is None or self._world.now < end):
+            current = self._world.current
+            self._awaited.append(current)
+            if end is not None:
+                current.wake(end - self._world.now)
             self._world.pause()
         return self.result
 
@@ -100,9 +115,9 @@ class World:
         """``event`` will happen then."""
         heapq.heappush(self._events, (max(moment, self.now), self.chance.random(), next(self._numbers), event))
 
-    def start(self, work: Callable[[], Any], *, after: float = 0.0) -> Worker:
+    def start(self, work: Callable[[], Any], *, after: float = 0.0, process: Worker | None = None) -> Worker:
         """A worker for ``work``."""
-        worker = Worker(self, work, self._hub)
+        worker = Worker(self, work, self._hub, process)
         self._workers[worker.thread] = worker
         worker.wake(after)
         return worker

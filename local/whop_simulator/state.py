@@ -112,6 +112,7 @@ class State:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self.people: dict[str, Person] = {}
+        self._by_email: dict[str, Person] = {}
         self.accounts: dict[str, Account] = {}
         self.deleted_accounts: list[Account] = []
         self.keys: dict[str, ApiKey] = {}
@@ -129,12 +130,12 @@ class State:
         if known is not None:
             return known
         person = Person(self.new_id("user"), email, self._username(email), name, now)
-        self.people[person.id] = person
+        self.people[person.id] = self._by_email[_normal(email)] = person
         return person
 
     def person_by_email(self, email: str) -> Person | None:
         """E-mail addresses are compared without case."""
-        return next((person for person in self.people.values() if same_email(person.email, email)), None)
+        return self._by_email.get(_normal(email))
 
     def add_account(
         self,
@@ -222,4 +223,8 @@ class State:
 
 def same_email(one: str, other: str) -> bool:
     """Whether two e-mail addresses are the same to Whop."""
-    return one.strip().lower() == other.strip().lower()
+    return _normal(one) == _normal(other)
+
+
+def _normal(email: str) -> str:
+    return email.strip().lower()

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from soak import faults, pipeline
-from whop_chat import enrolment, syncing, users, whop
+from whop_chat import claim, syncing, users, whop
 from whop_chat.users import Users
 
 pytestmark = pytest.mark.thorough
@@ -49,9 +49,9 @@ def _no_reservation() -> Iterator[None]:
 @contextlib.contextmanager
 def _no_claim_and_no_stable_id() -> Iterator[None]:
     def external_id(self: Any) -> str:
-        return enrolment.external_id(self._user, id(self))
+        return claim.external_id(self._user, id(self))
 
-    stable = patch.object(enrolment._Attempt, "_external_id", property(external_id))
+    stable = patch.object(claim.Claim, "_external_id", property(external_id))
     with stable, patch.object(users, "_still", lambda seen: {}):
         yield
 

@@ -78,7 +78,7 @@ def test_who_waits_for_a_worker_learns_of_its_end_however_it_ends() -> None:
     story: list[object] = []
 
     def dies() -> None:
-        world.current.killed = True
+        world.current.kill()
         raise Killed
 
     def waits() -> None:

@@ -1,0 +1,77 @@
+"""A hundred broken clients of one user ask for tokens in a loop, beside everybody else."""
+
+from collections import Counter
+
+from soak.checks import answers, at_rest
+from soak.people import App, Log
+from soak.report import Figure, Found
+from soak.stack import Stack
+from soak.traffic import Traffic, code_of, most_within
+from soak.troubles import Troubles
+from soak.world import World
+
+_MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
+_WARM_SECONDS = 300.0
+_OPENED_EVERY = 60.0
+_ROUND_TRIP_SECONDS = 0.25
+
+
+def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) -> Found:
+    """``clients`` clients of one user for ``minutes``, beside ``users`` users who open the app once a minute."""
+    world = World(seed)
+    stack = Stack(world, Troubles(world.chance))
+    normal, flooded = Log(), Log()
+    with stack.deployed():
+        traffic = Traffic(stack, normal, users=users, every=_OPENED_EVERY)
+        traffic.begin()
+        flooder = stack.pool.sign_up("flooder@people.example.test", "Flooder")
+        world.run(world.now + 30)
+        App(stack, flooded, flooder.sub)
+        world.run(world.now + _WARM_SECONDS)
+        begin = world.now
+        flood = Flood(stack, flooded, flooder.sub)
+        for _ in range(clients):
+            world.start(flood.ask_for_ever, after=world.chance.random())
+        world.run(begin + minutes * 60)
+        during = traffic.between(begin, world.now - 5)
+        mints = flood.mints_at_whop()
+        figures = [
+            Figure.known("requests of the flooder", sum(flood.codes.values())),
+            Figure.at_most("tokens of the flooder that Whop minted, a minute", len(mints) / minutes, _MINTS_PER_MINUTE),
+            Figure.at_most("in the fullest 60 s", most_within(60, mints), 2 * _MINTS_PER_MINUTE),
+            Figure.known("refused by the limit", flood.codes["too_many_requests"]),
+            Figure.none("refused without being told when to return", flood.untold),
+            Figure.known("openings of everybody else", len(during)),
+            Figure.none("refusals of everybody else", normal.refusals),
+            *at_rest(stack),
+            *answers(normal),
+        ]
+        return Found(figures, stack.network.story)
+
+
+class Flood:
+    """The clients of one user, who do not listen to what they are told."""
+
+    def __init__(self, stack: Stack, log: Log, sub: str) -> None:
+        self._stack = stack
+        self._log = log
+        self._sub = sub
+        self.codes: Counter[str] = Counter()
+        self.untold: list[str] = []
+
+    def ask_for_ever(self) -> None:
+        """Again as soon as there is an answer, which takes a round trip."""
+        app = App(self._stack, self._log, self._sub)
+        while True:
+            self._stack.world.sleep(_ROUND_TRIP_SECONDS)
+            answer = app.ask()
+            code = code_of(answer)
+            self.codes[code or str(answer["statusCode"])] += 1
+            if answer["statusCode"] in (429, 503) and "Retry-After" not in answer["headers"]:
+                self.untold.append(code)
+
+    def mints_at_whop(self) -> list[float]:
+        """When Whop minted for this user."""
+        whop_user = self._stack.record(self._sub).get("whop_user_id")
+        tokens = self._stack.simulator.dump()["tokens"]
+        return sorted(t["minted_at"] for t in tokens if t["user_id"] == whop_user)  # type: ignore[attr-defined]
