@@ -7,7 +7,7 @@ from soak.checks import answers, at_rest, left_out
 from soak.lambdas import Function
 from soak.people import App, Life, Log
 from soak.report import Figure, Found
-from soak.stack import Stack
+from soak.stack import COMPANY, WHOP_SECRET, Stack
 from soak.troubles import Troubles
 from soak.world import World
 
@@ -76,10 +76,10 @@ class Scenario:
         """``gap`` is how long before the secret has the new key Whop does not take the old one any more."""
         stack, world = self._stack, self._stack.world
         key = f"whop-key-{number}"
-        stack.simulator.add_key(key, company_id="biz_Soak")
-        old = stack.secret.value
+        stack.simulator.add_key(key, company_id=COMPANY)
+        old = stack.secrets[WHOP_SECRET]
         world.at(world.now + max(0.0, -gap), lambda: _ignored(stack.simulator.revoke_key(old)))
-        world.at(world.now + max(0.0, gap), lambda: setattr(stack.secret, "value", key))
+        world.at(world.now + max(0.0, gap), lambda: stack.secrets.put(WHOP_SECRET, key))
 
     def _settle(self) -> None:
         """The operator lets reconcile enrol whoever is still not, and everybody asks for a token once more."""

@@ -1,21 +1,29 @@
-"""Secrets Manager: the one secret."""
+"""Secrets Manager: secrets, and their versions."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from soak.errors import Refused
 
-ARN = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:whop"
 
+class Secrets:
+    """The secrets by their address, as the operator has put them there."""
 
-class Secret:
-    """The Whop API key, as the operator has put it there."""
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+        self._versions = dict.fromkeys(values, 1)
 
-    def __init__(self, value: str) -> None:
-        self.value = value
+    def __getitem__(self, arn: str) -> str:
+        return self._values[arn]
+
+    def put(self, arn: str, value: str) -> None:
+        """Another value."""
+        self._values[arn] = value
+        self._versions[arn] += 1
 
     def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What Secrets Manager answers; raises `Refused`."""
-        if operation != "GetSecretValue" or asked != {"SecretId": ARN}:
+        arn = asked.get("SecretId", "")
+        if operation != "GetSecretValue" or arn not in self._values:
             raise Refused("ResourceNotFoundException")
-        return {"ARN": ARN, "SecretString": self.value}
+        return {"ARN": arn, "SecretString": self._values[arn], "VersionId": f"{arn}-{self._versions[arn]}"}

@@ -11,13 +11,12 @@ from typing import Any
 from unittest.mock import patch
 
 from local.whop_simulator import Limits, Readings, Simulator
-from soak import secrets_manager
 from soak.clockwork import time_of
 from soak.cognito import CLIENT_ID, POOL_ID, Person, Pool
 from soak.dynamodb import Table
 from soak.lambdas import Function, FunctionFailed, QueueSource
 from soak.network import WHOP, Network
-from soak.secrets_manager import Secret
+from soak.secrets_manager import Secrets
 from soak.sqs import Queue
 from soak.troubles import Troubles
 from soak.world import World
@@ -27,6 +26,8 @@ from whop_chat.observability import Observer
 from whop_chat.sync_queue import Source, encode
 
 COMPANY = "biz_Soak"
+WHOP_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:whop"
+DATA_KEY_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:data-key"
 _QUEUE = "https://sqs.eu-west-1.amazonaws.com/000000000000/sync"
 _DEAD_LETTERS = f"{_QUEUE}-dead"
 _ENVIRONMENT = {
@@ -38,7 +39,7 @@ _ENVIRONMENT = {
     "USER_POOL_ID": POOL_ID,
     "USER_POOL_CLIENT_IDS": CLIENT_ID,
     "USERS_TABLE": "users",
-    "WHOP_SECRET_ARN": secrets_manager.ARN,
+    "WHOP_SECRET_ARN": WHOP_SECRET,
     "WHOP_COMPANY_ID": COMPANY,
     "WHOP_BASE_URL": WHOP,
     "WHOP_API_VERSION": "2026-10-15-1",
@@ -55,6 +56,9 @@ _ENVIRONMENT = {
     "REQUIRED_SCOPE": "",
     "DENIED_GROUPS": "",
     "GROUP_FEATURES": "",
+    "MINTS_PER_MINUTE": "30",
+    "TOKEN_REUSE": "never",
+    "DATA_KEY_SECRET_ARN": DATA_KEY_SECRET,
     "RECONCILE_PER_MINUTE": "300",
 }
 _TICK_SECONDS = 60.0
@@ -114,14 +118,14 @@ class Stack:
         self.queue = Queue(world, twice=twice)
         self.dead_letters = Queue(world)
         self.pool = Pool(world)
-        self.secret = Secret("whop-key-0")
+        self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4})
         self.simulator = Simulator(clock=world.time, limits=limits, readings=readings)
         self.simulator.add_company(COMPANY)
-        self.simulator.add_key(self.secret.value, company_id=COMPANY)
+        self.simulator.add_key(self.secrets[WHOP_SECRET], company_id=COMPANY)
         services = {
             "dynamodb": self.table.call,
             "cognito-idp": self.pool.call,
-            "secretsmanager": self.secret.call,
+            "secretsmanager": self.secrets.call,
             "sqs": self._queue_call,
         }
         self.network = Network(world, services, self.pool, self.simulator, troubles)
