@@ -46,6 +46,10 @@ class Network(HttpClient):
         """The same for two runs in which the same calls were made at the same moments."""
         return self._story.hexdigest()[:12]
 
+    def calls_between(self, begin: float, end: float) -> list[tuple[float, str]]:
+        """The calls to Whop then: when, and which operation."""
+        return [(at, operation) for at, operation in self.whop_calls if begin <= at < end]
+
     def hang_up(self) -> None:
         """Connections are not modelled."""
 
@@ -115,6 +119,7 @@ class Network(HttpClient):
         name = operation.name if operation else "unknown"
         self.calls[f"whop {name}"] += 1
         if self._troubles.whop_is_dead:
+            self.whop_calls.append((self._world.now, name))
             self._find_nobody(deadline)
         fault = self._troubles.of_whop()
         self._note("whop", name, fault.kind if fault else None, killed)
@@ -134,7 +139,6 @@ class Network(HttpClient):
         return self._answered(exchange, half, deadline)
 
     def _find_nobody(self, deadline: Deadline) -> None:
-        self.whop_calls.append((self._world.now, "nobody"))
         if self._world.chance.random() < 0.5:
             self._wait(deadline.remaining(), deadline)
         raise TransportError("ConnectError")
