@@ -53,6 +53,7 @@ def main() -> None:
         "--seed", type=int, action="append", help="instead of the usual ones; more than one if repeated"
     )
     parser.add_argument("--users", type=int, help="how many, instead of the usual number")
+    parser.add_argument("--storm", type=float, help="of faults: how much oftener things fail (1)")
     parser.add_argument("--mode", help="of outage: TokenReuse, instead of all three")
     parser.add_argument("--clients", type=int, help="of flood: how many (100)")
     parser.add_argument("--minutes", type=float, help="of flood: how long (5)")

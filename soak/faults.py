@@ -11,21 +11,27 @@ from soak.stack import COMPANY, WHOP_SECRET, Stack
 from soak.troubles import Troubles
 from soak.world import World
 
-# Whop's documents leave these open; each seed tries one of the sets.
-_READINGS = (
-    Readings(),
-    Readings(lost_answer="held", server_error="held", retry_after_header=True),
-    Readings(server_error="replayed", existing_account_status=201, email_returned="as_sent"),
+# What Whop's documents leave open, and what a team can choose; each seed tries one of the three.
+_VARIANTS: tuple[tuple[Readings, dict[str, str]], ...] = (
+    (
+        Readings(server_error="replayed", existing_account_status=201, email_returned="as_sent"),
+        {"TOKEN_REUSE": "always", "EMAIL_REUSE": "inherit"},
+    ),
+    (Readings(), {"TOKEN_REUSE": "never"}),
+    (
+        Readings(lost_answer="held", server_error="held", retry_after_header=True),
+        {"TOKEN_REUSE": "on-error", "EMAIL_REUSE": "inherit", "DELETE_POLICY": "delete-account"},
+    ),
 )
 _SETTLE_SECONDS = 6 * 3600.0
 
 
-def run(seed: int, *, users: int = 2000, readings: Readings | None = None) -> Found:
-    """One run with ``users`` users, an average of one every second. What Whop leaves open depends on the seed too."""
+def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
+    """One run with ``users`` users, an average of one every second; in a ``storm`` everything fails so much oftener."""
     world = World(seed)
-    troubles = Troubles(world.chance, whop=0.08, aws=0.02, kill=0.003)
-    readings = readings or _READINGS[seed % len(_READINGS)]
-    stack = Stack(world, troubles, readings=readings, twice=0.05, changes_lost=0.05)
+    troubles = Troubles(world.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm)
+    readings, settings = _VARIANTS[seed % len(_VARIANTS)]
+    stack = Stack(world, troubles, readings=readings, settings=settings, twice=0.05, changes_lost=0.05)
     with stack.deployed():
         scenario = Scenario(stack, users)
         log = scenario.run()
