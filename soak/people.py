@@ -153,11 +153,14 @@ class Life:
 
     def _act(self, app: App, *, quiet: bool) -> None:
         world, chance = self._stack.world, self._stack.world.chance
-        match chance.choices(("ask", "rename", "disable"), (0, 1, 0) if quiet else (5, 3, 1))[0]:
+        match chance.choices(("ask", "rename", "readdress", "disable"), (0, 3, 1, 0) if quiet else (5, 3, 1, 1))[0]:
             case "ask":
                 app.token()
             case "rename":
                 self._change(name=f"Person {self._number} the {chance.randrange(1000)}th")
+            # Before there is a link it would leave an account with the old address behind, as docs/reliability.md says.
+            case "readdress" if self._stack.record(self.sub).get("status") == "linked":
+                self._change(email=f"person-{self._number}-{chance.randrange(1000)}@people.example.test")
             case "disable":
                 self._change(enabled=False)
                 # Perhaps their token is still good.
