@@ -90,6 +90,8 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
         whop_user = record.get("whop_user_id")
         if whop_user and stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME:
             yield f"{sub} is gone, and their name still at Whop"
+        if stack.deletes_accounts and sub in whop.accounts:
+            yield f"{sub} is gone, and their account still at Whop"
 
 
 def _wrongly_linked(sub: str, name: str, record: dict[str, str], whop: _Whop) -> Iterator[str]:

@@ -35,8 +35,13 @@ def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
     with stack.deployed():
         scenario = Scenario(stack, users)
         log = scenario.run()
-        left_out_ = Figure.none("users left out although their messages were handled", scenario.left_out)
-        figures = [*at_rest(stack), *answers(log), left_out_, *_context(stack, log)]
+        figures = [
+            *at_rest(stack),
+            *answers(log),
+            Figure.none("users left out although their messages were handled", scenario.left_out),
+            Figure.none("apps that asked twelve times and got no token", log.without),
+            *_context(stack, log),
+        ]
         return Found(figures, stack.network.story)
 
 
@@ -84,7 +89,7 @@ class Scenario:
         key = f"whop-key-{number}"
         stack.simulator.add_key(key, company_id=COMPANY)
         old = stack.secrets[WHOP_SECRET]
-        world.at(world.now + max(0.0, -gap), lambda: _ignored(stack.simulator.revoke_key(old)))
+        world.at(world.now + max(0.0, -gap), lambda: stack.simulator.revoke_key(old))
         world.at(world.now + max(0.0, gap), lambda: stack.secrets.put(WHOP_SECRET, key))
 
     def _settle(self) -> None:
@@ -108,7 +113,6 @@ def _context(stack: Stack, log: Log) -> list[Figure]:
     waits = sorted(log.waits)
     faults = sum(call.fault is not None for call in stack.simulator.calls())
     return [
-        Figure.none("apps that asked twelve times and got no token", log.without),
         Figure.known("users who signed up", len(stack.pool.people) + len(stack.pool.gone)),
         Figure.known("users who are gone at the end", len(stack.pool.gone)),
         Figure.known("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
@@ -127,7 +131,3 @@ def _context(stack: Stack, log: Log) -> list[Figure]:
 
 def _functions(stack: Stack) -> list[Function]:
     return [stack.mint, stack.on_signup, stack.sync, stack.reconcile]
-
-
-def _ignored(_: object) -> None:
-    """For an event, which returns nothing."""

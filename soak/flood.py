@@ -36,9 +36,10 @@ def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) 
         during = traffic.between(begin, world.now - 5)
         mints = [at for at in flood.mints_at_whop() if at >= begin]
         figures = [
+            Figure.known("minutes of the flood", minutes),
             Figure.known("requests of the flooder", sum(flood.codes.values())),
             Figure.at_most(
-                f"tokens of the flooder that Whop minted in {minutes:g} minutes",
+                "tokens of the flooder that Whop minted",
                 len(mints),
                 _MINTS_PER_MINUTE * math.ceil(minutes),
             ),

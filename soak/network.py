@@ -146,7 +146,7 @@ class Network(HttpClient):
     def _answered(self, exchange: Exchange, half: float, deadline: Deadline) -> Response:
         if exchange.delay:
             # Whether somebody waits for it or not.
-            self._world.at(self._world.now + exchange.delay, lambda: _complete(exchange))
+            self._world.at(self._world.now + exchange.delay, exchange.complete)
             self._wait(exchange.delay, deadline)
         answer = exchange.complete()
         if answer.fate is Fate.UNREACHABLE:
@@ -157,10 +157,6 @@ class Network(HttpClient):
         if answer.fate is Fate.TRUNCATED:
             raise TransportError("RemoteProtocolError")
         return Response(answer.status, dict(answer.headers), answer.body)
-
-
-def _complete(exchange: Exchange) -> None:
-    exchange.complete()
 
 
 def _answer(service: Service, operation: str, body: bytes) -> Response:

@@ -8,13 +8,15 @@ from soak.traffic import Traffic, most_within, share_at_once
 from soak.troubles import Troubles
 from soak.world import World
 
-_BEFORE_SECONDS = 900.0
+_BEFORE_SECONDS = 600.0
 _OUTAGE_SECONDS = 600.0
-_AFTER_SECONDS = 1800.0
+# Longer than any message is put off.
+_AFTER_SECONDS = 1200.0
 _OPENED_EVERY = 60.0
 _SIGN_UP_EVERY = 10.0
-# An open circuit says 60 s at most, and a quarter more by chance; an app adds up to three tenths.
-_LONGEST_WAIT_SECONDS = 100.0
+# An open circuit waits 60 s at most, and a quarter more by chance; who asks is told up to a half more, and an app here
+# adds up to three tenths.
+_LONGEST_WAIT_SECONDS = 150.0
 
 
 def run(seed: int, *, users: int = 300, mode: str = "never") -> Found:
@@ -39,11 +41,9 @@ def run(seed: int, *, users: int = 300, mode: str = "never") -> Found:
 
 
 def _sign_ups(stack: Stack) -> None:
-    """People who have never been here go on signing up; they ask for nothing yet."""
-    number = 0
-    while True:
+    """Until the outage is over, people who have never been here sign up; they ask for nothing yet."""
+    for number in range(int((_BEFORE_SECONDS + _OUTAGE_SECONDS) / _SIGN_UP_EVERY)):
         stack.world.sleep(_SIGN_UP_EVERY)
-        number += 1
         stack.sign_up(stack.pool.sign_up(f"new-{number}@people.example.test", f"New {number}"))
 
 

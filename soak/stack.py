@@ -177,7 +177,7 @@ class Stack:
             return
         body = encode(UserRef(pool_id=POOL_ID, sub=sub, username=sub), Source.CHANGE)
         arrives = self.world.now + self.world.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
-        self.world.at(arrives, lambda: _nothing(self.queue.send(body)))
+        self.world.at(arrives, lambda: self.queue.send(body))
 
     def post(self, token: str, body: str | None = None) -> dict[str, Any]:
         """`POST /chat/token` through API Gateway: what the function answers, or a bare 500."""
@@ -214,6 +214,11 @@ class Stack:
     # What came of it
 
     @property
+    def deletes_accounts(self) -> bool:
+        """Whether nobody who is gone is to have an account."""
+        return self._environment["DELETE_POLICY"] == "delete-account"
+
+    @property
     def run_is_over(self) -> bool:
         """Whether no reconcile is under way."""
         item = self.table.items.get(f"RECONCILE#{POOL_ID}")
@@ -247,7 +252,3 @@ class _Throttle:
             return False
         self._left -= 1
         return True
-
-
-def _nothing(_: object) -> None:
-    """For an event, which returns nothing."""

@@ -102,7 +102,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.now = BEGIN
-        self._events: list[tuple[float, float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._workers: dict[greenlet, Worker] = {}
         self._hub = getcurrent()
@@ -111,7 +111,7 @@ class World:
         """Seconds; one clock serves for the wall and for durations."""
         return self.now
 
-    def at(self, moment: float, event: Callable[[], None]) -> None:
+    def at(self, moment: float, event: Callable[[], object]) -> None:
         """``event`` will happen then."""
         heapq.heappush(self._events, (max(moment, self.now), self.chance.random(), next(self._numbers), event))
 
