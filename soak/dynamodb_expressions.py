@@ -4,6 +4,7 @@ Values are as on the wire, such as ``{"S": "text"}``. Anything else than what is
 nothing is passed over in silence; tests/soak holds it to moto.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -22,7 +23,7 @@ class ValidationError(Exception):
 
 class _Parser:
     def __init__(self, text: str, names: Mapping[str, str], values: Mapping[str, Value], item: Item) -> None:
-        self._tokens = _tokens(text)
+        self._tokens = list(_tokens(text))
         self._names = names
         self._values = values
         self._item = item
@@ -194,7 +195,8 @@ def _parser(asked: Mapping[str, Any], member: str, item: Item) -> _Parser:
     return _Parser(asked[member], names, values, item)
 
 
-def _tokens(text: str) -> list[str]:
+@functools.cache
+def _tokens(text: str) -> tuple[str, ...]:
     tokens, place = [], 0
     while place < len(text.rstrip()):
         match = _TOKEN.match(text, place)
@@ -202,7 +204,7 @@ def _tokens(text: str) -> list[str]:
             raise ValidationError(f"{text[place:]} is not understood")
         tokens.append(match[1])
         place = match.end()
-    return tokens
+    return tuple(tokens)
 
 
 def _compared(left: Value | None, operator: str, right: Value | None) -> bool:

@@ -91,18 +91,25 @@ class Network(HttpClient):
         kind = trouble.kind if trouble else None
         self._note(service, operation, kind, killed)
         half = _SECONDS[service] * self._world.chance.uniform(0.3, 0.9)
-        self._wait(half + (trouble.seconds if trouble and kind == "slow" else 0.0), deadline)
+        self._wait(half, deadline)
         if killed == "before":
             self._die()
         if kind == "drop_before":
             raise TransportError("RemoteProtocolError")
         if trouble and kind == "refused":
             return _refusal(trouble.code)
-        response = perform()
+        response = self._late(perform, trouble.seconds, deadline) if trouble and kind == "slow" else perform()
         if kind == "drop_after":
             raise TransportError("RemoteProtocolError")
         self._wait(half, deadline)
         return response
+
+    def _late(self, perform: Callable[[], Response], seconds: float, deadline: Deadline) -> Response:
+        """What is done happens so much later, whether somebody still waits for it or not."""
+        landed: list[Response] = []
+        self._world.at(self._world.now + seconds, lambda: landed.append(perform()))
+        self._wait(seconds + 0.001, deadline)
+        return landed[0]
 
     def _addressed(self, request: Request) -> tuple[str, str, Callable[[], Response]]:
         if request.url == f"{ISSUER}/.well-known/jwks.json":
