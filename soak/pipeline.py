@@ -1,22 +1,31 @@
 """A pool that was there before is enrolled: reconcile, the queue, sync_user, and a Whop that fails now and then."""
 
+import math
+from typing import Any
+from unittest.mock import patch
+
 from local.whop_simulator import Limits
 from soak.checks import at_rest
 from soak.report import Figure, Found
 from soak.stack import Stack
 from soak.troubles import ONLY_429_AND_500, Troubles
 from soak.world import World
+from whop_chat import budget
 
 _LONGEST_SECONDS = 12 * 3600.0
 
 
 def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0, per_minute: int = 300) -> Found:
-    """One backfill of ``users`` users at ``per_minute``, where Whop takes ``limit`` calls in ``window`` seconds."""
+    """One backfill of ``users`` users at ``per_minute``, where Whop takes ``limit`` calls in ``window`` seconds.
+
+    The service knows of both, as it would if Whop published them.
+    """
     world = World(seed)
     limits = Limits(limit, window)
     troubles = Troubles(world.chance, whop=0.1, of_whop_kinds=ONLY_429_AND_500)
     stack = Stack(world, troubles, limits=limits, settings={"RECONCILE_PER_MINUTE": str(per_minute)})
-    with stack.deployed():
+    known = {"calls": limit, "window": math.ceil(window)}
+    with patch.dict(_defaults(budget.ceiling), known), stack.deployed():
         for number in range(users):
             stack.pool.sign_up(f"person-{number}@people.example.test", f"Person {number}")
         # The list shows who has been there for some seconds.
@@ -29,6 +38,11 @@ def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.
         ended = world.now
         figures = [*at_rest(stack), *_context(stack, limits, (ended - begin) / 60)]
         return Found(figures, stack.network.story)
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = function.__kwdefaults__
+    return defaults
 
 
 def _context(stack: Stack, limits: Limits, minutes: float) -> list[Figure]:

@@ -97,7 +97,7 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
     lines = [header, ["---" for _ in header], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     commands = "\n".join(f"- `{outcome.replay}`" for outcome in outcomes)
-    return f"### {outcomes[0].scenario.capitalize()}\n\n{table}\n\nTo repeat it:\n\n{commands}"
+    return f"**{outcomes[0].scenario.capitalize()}**\n\n{table}\n\nTo repeat it:\n\n{commands}"
 
 
 def _shown(value: float, unit: str) -> str:
