@@ -11,7 +11,7 @@ from soak.traffic import Traffic, code_of, most_within
 from soak.troubles import Troubles
 from soak.world import World
 
-_MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
+MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
 _WARM_SECONDS = 300.0
 _OPENED_EVERY = 60.0
 _ROUND_TRIP_SECONDS = 0.25
@@ -41,10 +41,10 @@ def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) 
             Figure.at_most(
                 "tokens of the flooder that Whop minted",
                 len(mints),
-                _MINTS_PER_MINUTE * math.ceil(minutes),
+                MINTS_PER_MINUTE * math.ceil(minutes),
             ),
             # A minute may share two windows of the limit.
-            Figure.at_most("in the fullest 60 s of them", most_within(60, mints), 2 * _MINTS_PER_MINUTE),
+            Figure.at_most("in the fullest 60 s of them", most_within(60, mints), 2 * MINTS_PER_MINUTE),
             Figure.known("refused by the limit", flood.codes["too_many_requests"]),
             Figure.none("refused without being told when to return", flood.untold),
             Figure.known("openings of everybody else", len(during)),

@@ -18,7 +18,7 @@ from soak.world import Worker, World
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 0.4
 _IDLE_SECONDS = 300.0
-_BATCH, _CONCURRENCY = 5, 2  # template.yaml, SyncUserFunction
+BATCH, CONCURRENCY = 5, 2  # template.yaml, SyncUserFunction
 _POLL_SECONDS = 1.0
 
 type Handler = Callable[[dict[str, Any], "Context"], Any]
@@ -53,7 +53,7 @@ class Function:
     def __init__(self, world: World, name: str, timeout: float) -> None:
         self._world = world
         self._name = name
-        self._timeout = timeout
+        self.timeout = timeout
         self._idle: list[_Instance] = []
         self.invocations = 0
         self.cold_starts = 0
@@ -75,8 +75,8 @@ class Function:
         event = json.loads(json.dumps(event))
         instance = self._instance()
         worker = self._world.current
-        self._world.at(self._world.now + self._timeout, lambda: self._stop(worker))
-        result = instance.handler(event, Context(self._world, self._timeout, self.invocations))
+        self._world.at(self._world.now + self.timeout, lambda: self._stop(worker))
+        result = instance.handler(event, Context(self._world, self.timeout, self.invocations))
         instance.used_at = self._world.now
         self._idle.append(instance)
         return json.loads(json.dumps(result))
@@ -108,12 +108,12 @@ class QueueSource:
         self._world = world
         self._queue = queue
         self._function = function
-        for _ in range(_CONCURRENCY):
+        for _ in range(CONCURRENCY):
             world.start(self._poll)
 
     def _poll(self) -> None:
         while True:
-            messages = self._queue.receive(_BATCH)
+            messages = self._queue.receive(BATCH)
             if not messages:
                 due = self._queue.next_due()
                 wait = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0.05, due - self._world.now))

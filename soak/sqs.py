@@ -9,8 +9,8 @@ from typing import Any
 from soak.errors import Refused
 from soak.world import World
 
-_VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
-_MAX_RECEIVES = 250
+VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
+MAX_RECEIVES = 250
 _OUT_OF_ORDER_SECONDS = 0.5
 
 
@@ -76,11 +76,11 @@ class Queue:
                 continue
             message.receives += 1
             self.most_receives = max(self.most_receives, message.receives)
-            if message.receives > _MAX_RECEIVES:
+            if message.receives > MAX_RECEIVES:
                 self.dead.append(self.waiting.pop(message_id).body)
                 continue
             message.hidden = True
-            self._schedule(message, _VISIBILITY_SECONDS)
+            self._schedule(message, VISIBILITY_SECONDS)
             due.append(message)
         return due
 
@@ -94,7 +94,7 @@ class Queue:
             return
         self.handled += 1
         if self._world.chance.random() < self.twice:
-            self._copy(message.body, _VISIBILITY_SECONDS)
+            self._copy(message.body, VISIBILITY_SECONDS)
 
     def _send_batch(self, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
         if not 1 <= len(entries) <= 10:

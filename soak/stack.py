@@ -30,7 +30,7 @@ WHOP_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:whop"
 DATA_KEY_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:data-key"
 _QUEUE = "https://sqs.eu-west-1.amazonaws.com/000000000000/sync"
 _DEAD_LETTERS = f"{_QUEUE}-dead"
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "soak",
     "AWS_SECRET_ACCESS_KEY": "soak",
     "AWS_REGION": "eu-west-1",
@@ -61,6 +61,7 @@ _ENVIRONMENT = {
     "DATA_KEY_SECRET_ARN": DATA_KEY_SECRET,
     "RECONCILE_PER_MINUTE": "300",
 }
+API_LIMITS = (500, 1000)  # template.yaml, ApiRateLimit and ApiBurstLimit
 _TICK_SECONDS = 60.0
 _TRIGGER_TRIES = 3  # AWS, Cognito: "Lambda triggers"
 _CHANGE_ARRIVES_SECONDS = (20.0, 300.0)
@@ -129,14 +130,14 @@ class Stack:
             "sqs": self._queue_call,
         }
         self.network = Network(world, services, self.pool, self.simulator, troubles)
-        self._environment = {**_ENVIRONMENT, **(settings or {})}
+        self._environment = {**ENVIRONMENT, **(settings or {})}
         self._changes_lost = changes_lost
         self.mint = Function(world, "mint_token", 10.0)
         self.on_signup = Function(world, "on_signup", 4.0)
         self.sync = Function(world, "sync_user", 60.0)
         self.reconcile = Function(world, "reconcile", 900.0)
         self.unannounced = 0
-        self._gateway = _Throttle(world, rate=500.0, burst=1000.0)
+        self._gateway = _Throttle(world, rate=API_LIMITS[0], burst=API_LIMITS[1])
 
     @contextmanager
     def deployed(self) -> Iterator[None]:

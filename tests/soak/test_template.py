@@ -1,0 +1,43 @@
+"""What the soak takes for granted is what the template deploys."""
+
+from soak import cognito, flood, lambdas, sqs, stack
+from soak.troubles import Troubles
+from soak.world import World
+from tests.template.translation import deployed, parameter_values
+
+
+def test_queue_functions_and_limits_are_those_of_the_template() -> None:
+    resources = deployed()
+    properties = {name: resource.get("Properties", {}) for name, resource in resources.items()}
+    source = next(each for each in properties.values() if "ScalingConfig" in each)
+    world = World(0)
+    made = stack.Stack(world, Troubles(world.chance))
+
+    assert properties["SyncQueue"]["VisibilityTimeout"] == sqs.VISIBILITY_SECONDS
+    assert properties["SyncQueue"]["RedrivePolicy"]["maxReceiveCount"] == sqs.MAX_RECEIVES
+    assert source["BatchSize"] == lambdas.BATCH
+    assert int(source["ScalingConfig"]["MaximumConcurrency"]) == lambdas.CONCURRENCY
+    assert properties["UserPoolClient"]["AccessTokenValidity"] * 60 == cognito.TOKEN_SECONDS
+    for function, name in (
+        (made.mint, "MintTokenFunction"),
+        (made.on_signup, "OnSignupFunction"),
+        (made.sync, "SyncUserFunction"),
+        (made.reconcile, "ReconcileFunction"),
+    ):
+        assert properties[name]["Timeout"] == function.timeout
+
+    defaults = parameter_values()
+    assert (int(defaults["ApiRateLimit"]), int(defaults["ApiBurstLimit"])) == stack.API_LIMITS
+    assert int(defaults["MintsPerMinute"]) == flood.MINTS_PER_MINUTE
+
+
+def test_the_environment_of_the_soak_has_every_name_that_the_template_gives() -> None:
+    resources = deployed(TokenReuse="on-error")
+    given = {
+        name
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Lambda::Function"
+        for name in resource["Properties"]["Environment"]["Variables"]
+    }
+
+    assert {name for name in given if not name.startswith("POWERTOOLS_")} <= stack.ENVIRONMENT.keys()
