@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 import traceback
 from collections import Counter
@@ -144,8 +145,11 @@ class Stack:
         """Inside, the functions find this stack around them, and work is taken from the queue."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
-            undo.enter_context(patch.object(transport, "HttpClient", lambda **_: self.network))
+            undo.enter_context(patch.object(transport, "HttpClient", lambda *_, **__: self.network))
             undo.enter_context(patch.object(observability, "observer", lambda: self.told))
+            # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
+            undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
+            undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
             undo.enter_context(time_of(self.world))
             undo.callback(self.world.end)
             QueueSource(self.world, self.queue, self.sync)
@@ -234,6 +238,10 @@ class Stack:
         """The ``sub`` for whom a Whop user is reserved."""
         item = self.table.items.get(f"WHOP#{whop_user_id}")
         return item["sub"]["S"] if item else None
+
+
+def _unreachable(*_: object, **__: object) -> None:
+    raise OSError("there is no network in the soak")
 
 
 class _Throttle:
