@@ -8,7 +8,7 @@ from soak.cognito import POOL_ID
 from soak.people import Log
 from soak.report import Figure
 from soak.stack import COMPANY, Stack
-from whop_chat.profile import NEUTRAL_NAME
+from whop_chat.profile import NEUTRAL_NAME, profile_digest
 
 # How a user is told that the Whop user of their address is another's.
 _TAKEN = ("identity_conflict", "identity_mismatch")
@@ -65,6 +65,10 @@ class _Whop:
         for profile in dump["profiles"]:  # type: ignore[attr-defined]
             if profile["account_id"] == COMPANY:
                 self.names[profile["user_id"]] = profile["name"]
+        # Whose name a call was about that took effect after its caller had given up, perhaps after a newer one.
+        self.renamed_late = {
+            call.path.rpartition("/")[2] for call in stack.simulator.calls("users.update") if call.fault == "delay"
+        }
         self.user_of = {person["email"]: person["id"] for person in dump["users"]}  # type: ignore[attr-defined]
 
 
@@ -87,8 +91,7 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
         record = stack.record(sub)
         if record and not (record["status"] == "deleted" and "cleaned_at" in record):
             yield f"{sub} is gone, their record {record['status']}"
-        whop_user = record.get("whop_user_id")
-        if whop_user and stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME:
+        if _keeps_a_name(stack, whop, sub) and record["whop_user_id"] not in whop.renamed_late:
             yield f"{sub} is gone, and their name still at Whop"
         if stack.deletes_accounts and sub in whop.accounts:
             yield f"{sub} is gone, and their account still at Whop"
@@ -98,8 +101,37 @@ def _wrongly_linked(sub: str, name: str, record: dict[str, str], whop: _Whop) ->
     linked_to = {str(account["id"]): str(account["owner_id"]) for account in whop.accounts.get(sub, [])}
     if linked_to.get(record["whop_account_id"]) != record["whop_user_id"]:
         yield f"{sub} is linked to {record['whop_account_id']}, which is not theirs"
-    if whop.names.get(record["whop_user_id"]) != name:
+    if whop.names.get(record["whop_user_id"]) != name and not _is_put_back(sub, name, record, whop):
         yield f"{sub} has another name at Whop"
+
+
+def _is_put_back(sub: str, name: str, record: dict[str, str], whop: _Whop) -> bool:
+    """Whether the service had set the name, and an older call took effect after that."""
+    return record.get("profile_digest") == profile_digest(sub, name) and record["whop_user_id"] in whop.renamed_late
+
+
+def _keeps_a_name(stack: Stack, whop: _Whop, sub: str) -> bool:
+    """Whether the Whop user of somebody who is gone, and whom nobody followed, has a name of their own."""
+    whop_user = stack.record(sub).get("whop_user_id", "")
+    return stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME
+
+
+def put_back(stack: Stack) -> list[str]:
+    """Users who have an older name at Whop, for which docs/reliability.md says why."""
+    whop = _Whop(stack)
+    there = [
+        sub
+        for sub, person in stack.pool.people.items()
+        if stack.record(sub).get("status") == "linked"
+        and whop.names.get(stack.record(sub)["whop_user_id"]) != person.name
+        and _is_put_back(sub, person.name, stack.record(sub), whop)
+    ]
+    gone = [
+        sub
+        for sub in stack.pool.gone
+        if _keeps_a_name(stack, whop, sub) and stack.record(sub)["whop_user_id"] in whop.renamed_late
+    ]
+    return there + gone
 
 
 def _taken(stack: Stack, whop: _Whop, sub: str) -> bool:

@@ -3,7 +3,7 @@
 import functools
 
 from local.whop_simulator import Readings
-from soak.checks import answers, at_rest, left_out
+from soak.checks import answers, at_rest, left_out, put_back
 from soak.lambdas import Function
 from soak.people import App, Life, Log
 from soak.report import Figure, Found
@@ -40,6 +40,7 @@ def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
             *answers(log),
             Figure.none("users left out although their messages were handled", scenario.left_out),
             Figure.none("apps that asked twelve times and got no token", log.without),
+            Figure.known("names at Whop that an overtaken call put back", len(put_back(stack))),
             *_context(stack, log),
         ]
         return Found(figures, stack.network.story)
