@@ -91,13 +91,19 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """For the document: runs of one scenario, side by side."""
     header = ["what", *(outcome.name for outcome in outcomes), "allowed"]
     rows = [
-        [same[0].what, *(figure.figure for figure in same), same[-1].allowed]
+        [same[0].what, *(figure.figure for figure in same), _limits(same)]
         for same in zip(*(outcome.found.figures for outcome in outcomes), strict=True)
     ]
     lines = [header, ["---" for _ in header], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     commands = "\n".join(f"- `{outcome.replay}`" for outcome in outcomes)
     return f"**{outcomes[0].scenario.capitalize()}**\n\n{table}\n\nTo repeat it:\n\n{commands}"
+
+
+def _limits(figures: Sequence[Figure]) -> str:
+    """What is allowed, where that differs from run to run for each of them."""
+    allowed = [figure.allowed for figure in figures]
+    return allowed[0] if len(set(allowed)) == 1 else " / ".join(each or "any" for each in allowed)
 
 
 def _shown(value: float, unit: str) -> str:

@@ -32,6 +32,14 @@ def test_the_document_has_the_seeds_side_by_side_with_the_commands_that_repeat_t
     assert '`make soak ARGS="faults --seed 2"`' in document
 
 
+def test_a_limit_that_differs_from_run_to_run_is_shown_for_each() -> None:
+    runs = [Found([figure], "story") for figure in (Figure.known("share", 0), Figure.at_least("share", 100, 99))]
+
+    document = as_markdown([Outcome("outage", number, {}, found) for number, found in enumerate(runs)])
+
+    assert "| share | 0 | 100 | any / at least 99 |" in document
+
+
 def test_a_figure_beyond_its_limit_is_not_met() -> None:
     assert Figure.at_most("seconds", 3, 3).met
     assert not Figure.at_most("seconds", 3.1, 3).met
