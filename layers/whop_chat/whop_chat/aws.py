@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from whop_chat.credentials import Credentials, CredentialsError
 from whop_chat.deadline import Deadline
@@ -136,7 +135,7 @@ class Aws:
         settings = self._settings
         url = settings.endpoint or self._home(service)
         headers = {
-            "Host": urlsplit(url).netloc,
+            "Host": url.split("/")[2],
             "Content-Type": f"application/x-amz-json-{service.json_version}",
             "X-Amz-Target": f"{service.target}.{operation}",
         }
