@@ -136,6 +136,10 @@ def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: s
     assert HEAVY.isdisjoint(_imported(built, logical_id, module))
 
 
+def test_the_sign_up_trigger_imports_its_logger_when_the_message_is_on_its_way(built: Path) -> None:
+    assert {"aws_lambda_powertools", "urllib.parse"}.isdisjoint(_imported(built, "OnSignupFunction", "on_signup"))
+
+
 def _imported(built: Path, logical_id: str, service: str) -> set[str]:
     """By the handler, in the interpreter that stands for Lambda's, which has boto3, in the template's environment."""
     script = "import sys, json; import app; print(json.dumps(list(sys.modules)))"
