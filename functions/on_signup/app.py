@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from whop_chat.aws import Aws
-from whop_chat.settings import AwsSettings, SignUpSettings
+from whop_chat.base_settings import AwsSettings, SignUpSettings
 from whop_chat.sign_up import announce
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.transport import HttpClient

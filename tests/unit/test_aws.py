@@ -18,8 +18,8 @@ from tests.over_httpx import OverHttpx
 from tests.unit.fakes import Clock, Server
 from tests.unit.moto_aws import AN_HOUR, client
 from whop_chat.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
+from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.settings import AwsCredentials, AwsSettings
 
 CREDENTIALS = AwsCredentials(access_key_id="AnId", secret_access_key="a-secret", session_token="a-token")
 SETTINGS = AwsSettings(region="eu-west-1", credentials=CREDENTIALS, endpoint=None, snap_start=False)

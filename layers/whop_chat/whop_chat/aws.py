@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.credentials import Credentials, CredentialsError
 from whop_chat.deadline import Deadline
 from whop_chat.partitions import dns_suffix
-from whop_chat.settings import AwsCredentials, AwsSettings
 from whop_chat.signature import signed
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
