@@ -419,6 +419,14 @@ def test_a_connection_is_used_again(client: HttpClient) -> None:
         assert connections_used(client, server) == [b"1", b"1"]
 
 
+def test_a_connection_that_was_made_ahead_is_used() -> None:
+    kept = Connections()
+    with KeepAlive() as server:
+        kept.prepare(server.url, deadline=Deadline(5))
+        assert connections_used(HttpClient(kept), server) == [b"1", b"1"]
+        kept.hang_up()
+
+
 def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
     client = HttpClient()
     with KeepAlive() as server:
@@ -525,8 +533,10 @@ def test_over_tls_a_host_has_to_be_who_it_says(
 ) -> None:
     certificate, tls = authority
     monkeypatch.setattr(connections, "_tls", lambda: ssl.create_default_context(cafile=certificate))
-    client = HttpClient()
+    kept = Connections()
+    client = HttpClient(kept)
     with KeepAlive(tls) as server:
+        kept.prepare(f"https://host.test:{server.port}/", deadline=Deadline(5))
         assert [get(client, f"https://host.test:{server.port}/").body for _ in range(2)] == [b"1", b"1"]
         with failing("ConnectError"):
             get(client, f"https://other.test:{server.port}/")

@@ -6,7 +6,6 @@ milliseconds and knows no total deadline; the tests hold this client to what it 
 """
 
 import json
-import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,6 @@ from typing import Any
 from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.credentials import Credentials, CredentialsError
 from whop_chat.deadline import Deadline
-from whop_chat.partitions import dns_suffix
 from whop_chat.signature import signed
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
@@ -104,7 +102,9 @@ class Aws:
         except AwsError as error:
             if not error.passing or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
-        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        from random import uniform  # here, because hardly a start needs it
+
+        self._sleep(uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
         return self._attempt(service, operation, parameters, deadline)
 
     def forget_credentials(self) -> None:
@@ -133,7 +133,7 @@ class Aws:
 
     def _request(self, service: Service, operation: str, body: bytes, credentials: AwsCredentials) -> Request:
         settings = self._settings
-        url = settings.endpoint or self._home(service)
+        url = settings.url(service.name)
         headers = {
             "Host": url.split("/")[2],
             "Content-Type": f"application/x-amz-json-{service.json_version}",
@@ -151,10 +151,6 @@ class Aws:
             secret=credentials.secret_access_key,
         )
         return Request("POST", url, headers, body)
-
-    def _home(self, service: Service) -> str:
-        region = self._settings.region
-        return f"https://{service.name}.{region}.{dns_suffix(region)}/"
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

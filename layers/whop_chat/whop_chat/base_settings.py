@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from whop_chat.partitions import dns_suffix
 from whop_chat.user_pool import LOOPBACK_URL
 
 # The SDKs' rule for the address that credentials come from ("Container credential provider"): https, or this machine,
@@ -131,6 +132,10 @@ class AwsSettings(Environment):
     credentials: AwsCredentials | CredentialsEndpoint = field(metadata={"read": _credentials})
     endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
     snap_start: bool = setting("AWS_LAMBDA_INITIALIZATION_TYPE", lambda value: value == "snap-start", optional=True)
+
+    def url(self, service: str) -> str:
+        """Where ``service``, by its name in host names, is called."""
+        return self.endpoint or f"https://{service}.{self.region}.{dns_suffix(self.region)}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ A timeout counts for each read, so a peer that sends a byte a second holds a cal
 deadline stands behind each operation on a socket. Only the resolver has a time-out of its own.
 """
 
+import os
 import re
 import socket
 import ssl
@@ -11,7 +12,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from whop_chat.deadline import Deadline
@@ -21,7 +21,7 @@ _KEEPALIVE_SECONDS = 5.0
 _READ_BYTES = 16 * 1024
 _URL = re.compile(r"(https?)://(([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?)(/[^#]*)?")
 # /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/connections.py.
-_CA_DIRECTORY = Path(__file__).parents[2] / "ca-certificates"
+_CA_DIRECTORY = f"{__file__.rsplit('/', 3)[0]}/ca-certificates"
 
 
 class ConnectError(Exception):
@@ -94,6 +94,14 @@ class Connections:
         self._tls = _tls()
         self._idle: dict[Origin, list[tuple[Connection, float]]] = defaultdict(list)
         self._lock = threading.Lock()
+
+    def prepare(self, url: str, *, deadline: Deadline) -> None:
+        """Have a new one ready for whoever is the next to ask something of the host of ``url``.
+
+        Raises `ValueError`, `ConnectError`, and `TimeoutError` at the deadline.
+        """
+        origin, _, _ = split(url)
+        self.keep(self._made(origin, deadline))
 
     def to(self, origin: Origin, *, deadline: Deadline) -> Connection:
         """One that was kept, or a new one; raises `ConnectError`, and `TimeoutError` at the deadline."""
@@ -168,7 +176,7 @@ def _left(deadline: Deadline) -> float:
 
 def _tls() -> ssl.SSLContext:
     """Mozilla's roots: from the directory that the build makes, or, where nothing was built, from the bundle."""
-    if _CA_DIRECTORY.is_dir():
+    if os.path.isdir(_CA_DIRECTORY):  # noqa: PTH112 - pathlib would cost each start 2 ms
         return ssl.create_default_context(capath=_CA_DIRECTORY)
     import certifi
 
