@@ -396,6 +396,7 @@ class KeepAlive:
         try:
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
+                self._connections[number - 1] = connection
             with connection:
                 while connection.recv(65536):
                     self.together.wait()
