@@ -1,9 +1,10 @@
 """Who did what to whom by a command: kept in the users table, beside the records that it is about.
 
-``AUDIT#<pool>#<sub>`` has what was done to a user, ``AUDIT#<pool>`` what was done to all. The table outlives the stack
-and its logs, has backups, and is what the commands can write anyway. Each act is one attribute of the item, so that a
-write that is repeated leaves one entry. It is written before the act, without an outcome, and again after it: an act
-that was interrupted is known, too.
+``AUDIT#<pool>#<sub>`` has what was done to a user, ``AUDIT#<pool>#<year>-<month>`` what was done to all: an item has
+room for some 1,800 acts, which a command that runs every hour would fill. The table outlives the stack and its logs,
+has backups, and is what the commands can write anyway. Each act is one attribute of the item, so that a write that is
+repeated leaves one entry. It is written before the act, without an outcome, and again after it: an act that was
+interrupted is known, too.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from manage.aws import ERRORS
@@ -53,7 +54,7 @@ class Audit:
     @contextlib.contextmanager
     def act(self, action: str, sub: str | None = None) -> Iterator[Act]:
         """Do ``action`` in the block, to the user ``sub`` or to all; the block says the outcome."""
-        at = f"{datetime.fromtimestamp(self._clock(), UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        at = f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ}"
         act = Act(at, self._operator, action)
         self._write(act, sub)
         try:
@@ -66,20 +67,30 @@ class Audit:
         self._write(act, sub)
 
     def acts(self, sub: str | None = None) -> list[dict[str, Any]]:
-        """What was done to the user ``sub``, or to all; the newest last."""
-        asked = {"TableName": self._table, "Key": self._key(sub), "ConsistentRead": True}
+        """What was done to the user ``sub``, or to all in this month and the last one; the newest last."""
+        if sub is not None:
+            return self._read(sub)
+        this = self._now()
+        last = this.replace(day=1) - timedelta(days=1)
+        return [*self._read(f"{last:%Y-%m}"), *self._read(f"{this:%Y-%m}")]
+
+    def _read(self, what: str) -> list[dict[str, Any]]:
+        asked = {"TableName": self._table, "Key": self._key(what), "ConsistentRead": True}
         item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=Deadline(_SECONDS)).get("Item", {})
         return [json.loads(value["S"]) for name, value in sorted(item.items()) if name != "pk"]
 
     def _write(self, act: Act, sub: str | None) -> None:
         asked = {
             "TableName": self._table,
-            "Key": self._key(sub),
+            "Key": self._key(sub or act.at[: len("2026-01")]),
             "UpdateExpression": "SET #act = :act",
             "ExpressionAttributeNames": {"#act": f"{act.at} {act.id}"},
             "ExpressionAttributeValues": {":act": {"S": json.dumps(act.as_data())}},
         }
         self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=Deadline(_SECONDS))
 
-    def _key(self, sub: str | None) -> dict[str, Any]:
-        return {"pk": {"S": f"AUDIT#{self._pool_id}" + (f"#{sub}" if sub else "")}}
+    def _key(self, what: str) -> dict[str, Any]:
+        return {"pk": {"S": f"AUDIT#{self._pool_id}#{what}"}}
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)

@@ -11,12 +11,13 @@ from whop_chat import transport
 from whop_chat.addresses import Addresses
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.base_settings import AwsSettings, SettingsError
 from whop_chat.budget import Share
 from whop_chat.deadline import Deadline
 from whop_chat.ledger import Ledger
 from whop_chat.observability import Observer
 from whop_chat.pool_users import PoolUsers
-from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
+from whop_chat.settings import EnrolmentSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.users import Users
 from whop_chat.waits import WaitItem, Waits

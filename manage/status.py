@@ -17,7 +17,7 @@ HELP = "how a user stands in the pool and in the records"
 
 # Made of attributes or of secrets, or without a meaning to an operator.
 _HIDDEN = ("attempt", "idempotency_key", "email_digest", "profile_digest")
-_TIMES = ("lease_until", "key_since", "retry_at", "synced_at", "repaired_at", "cleaned_at")
+_TIMES = ("lease_until", "key_since", "retry_at", "synced_at", "repaired_at", "cleaned_at", "mints_since")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -41,6 +41,8 @@ def time_of(world: World) -> Iterator[None]:
         ("threading", threading, Threads(world)),
     )
     with ExitStack() as undo:
+        # For what is imported only where it is needed, to spare a start.
+        undo.enter_context(patch.object(random, "uniform", world.chance.uniform))
         for module in _modules():
             for name, real, stand_in in stand_in_modules:
                 if vars(module).get(name) is real:

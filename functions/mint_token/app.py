@@ -4,11 +4,12 @@ import os
 
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.base_settings import AwsSettings
 from whop_chat.data_key import DataKeySecret
 from whop_chat.deadline import Deadline
 from whop_chat.head_start import HeadStart
 from whop_chat.key_set import KeySet, http_fetch
-from whop_chat.settings import AwsSettings, MintSettings
+from whop_chat.settings import MintSettings
 from whop_chat.transport import HttpClient
 from whop_chat.user_pool import jwks_url
 from whop_chat.waits import WaitItem, Waits

@@ -3,31 +3,65 @@
 import contextlib
 import functools
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from whop_chat.aws import Aws
-from whop_chat.observability import observer
-from whop_chat.settings import AwsSettings, SignUpSettings
-from whop_chat.sign_up import announce
-from whop_chat.sync_queue import SyncQueue
-from whop_chat.transport import HttpClient
+from whop_chat.base_settings import AwsSettings, SignUpSettings
+from whop_chat.connections import Connections
+from whop_chat.deadline import Deadline
+from whop_chat.head_start import HeadStart
+
+if TYPE_CHECKING:
+    from whop_chat.observability import Observer
+
+# A sign-up waits for it, and goes on without it.
+_CONNECT_SECONDS = 0.5
+
+
+@functools.cache
+def _connections() -> Connections:
+    return Connections()
+
+
+def _connect(deadline: Deadline) -> None:
+    _connections().prepare(AwsSettings.from_env(os.environ).url("sqs"), deadline=deadline)
+
+
+_head_start = HeadStart(_connect, seconds=_CONNECT_SECONDS)
+
+# Imported while the connection is being made.
+from whop_chat.aws import Aws  # noqa: E402
+from whop_chat.sign_up import announce  # noqa: E402
+from whop_chat.sync_queue import SyncQueue  # noqa: E402
+from whop_chat.transport import HttpClient  # noqa: E402
+
+
+@functools.cache
+def _observer() -> "Observer":
+    """Made, with all that it imports, while the first message is on its way: nearly each call is a start."""
+    from whop_chat.observability import observer
+
+    return observer()
 
 
 @functools.cache
 def _queue() -> SyncQueue:
     """Made at the first call, inside what `announce` catches, not at import, where a failure would fail the sign-up."""
-    settings = SignUpSettings.from_env(os.environ)
-    aws = Aws(HttpClient(), AwsSettings.from_env(os.environ))
-    return SyncQueue(aws, settings.sync_queue_url)
+    aws = Aws(HttpClient(_connections(), while_waiting=_observer), AwsSettings.from_env(os.environ))
+    return SyncQueue(aws, SignUpSettings.from_env(os.environ).sync_queue_url)
 
 
-_observer = observer()
+def _observing(context: Any) -> "Observer":
+    observer = _observer()
+    observer.started(context)
+    return observer
+
+
+_head_start.wait()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Announce a sign-up; Cognito wants its own event as the answer."""
     with contextlib.suppress(Exception):  # Not even the telling of it may fail a sign-up.
-        _observer.started(context)
-        announce(event, _queue, _observer)
-        _observer.finished()
+        announce(event, _queue, lambda: _observing(context))
+        _observer().finished()
     return event

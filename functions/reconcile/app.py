@@ -4,11 +4,12 @@ import os
 from typing import Any
 
 from whop_chat.aws import Aws
+from whop_chat.base_settings import AwsSettings
 from whop_chat.ledger import Ledger
 from whop_chat.observability import observer
 from whop_chat.pool_users import PoolUsers
 from whop_chat.reconcile import NotAnOrder, Order, Reconcile
-from whop_chat.settings import AwsSettings, ReconcileSettings
+from whop_chat.settings import ReconcileSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.transport import HttpClient
 from whop_chat.users import Users

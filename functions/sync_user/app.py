@@ -5,10 +5,11 @@ from typing import Any
 
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
+from whop_chat.base_settings import AwsSettings
 from whop_chat.budget import Share
 from whop_chat.cleanup import CleanUp
 from whop_chat.observability import observer
-from whop_chat.settings import AwsSettings, SyncSettings
+from whop_chat.settings import SyncSettings
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.transport import HttpClient

@@ -17,9 +17,9 @@ from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in_parallel, message
 from whop_chat import directory_admin
 from whop_chat.aws import Aws
+from whop_chat.base_settings import AwsSettings
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-from whop_chat.settings import AwsSettings
 from whop_chat.transport import HttpClient
 from whop_chat.users import Users
 

@@ -121,30 +121,41 @@ def test_the_layer_is_the_package_and_what_it_needs_and_nothing_for_developers(b
     names = {path.name.split("-")[0].split(".")[0] for path in (layer / "python").iterdir()} - {"__pycache__"}
 
     assert {path.name for path in layer.iterdir()} == {"python", "ca-certificates"}
-    assert {"whop_chat", "aws_lambda_powertools", "httpcore", "cryptography"} <= names
-    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "httpx"}
+    assert {"whop_chat", "aws_lambda_powertools", "certifi", "cryptography", "h11"} <= names
+    assert not names & {"boto3", "botocore", "pydantic", "whop_sdk", "httpx", "httpcore"}
     assert not names & {"local", "tests", "whop_simulator", "bin", "pip"}
 
 
+# The functions ask for things as soon as they are imported.
+NOBODY = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
 # Each costs every cold start tens of milliseconds; boto3 the most, and it is there to be had in the runtime.
 # (Powertools imports botocore itself, to name itself in its user agent; that is a millisecond.)
-HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk", "asyncio"}
+HEAVY = {"boto3", "botocore.session", "urllib3", "pydantic", "jwt", "whop_sdk", "aws_xray_sdk", "asyncio", "email"}
 
 
 @pytest.mark.parametrize(("logical_id", "module"), FUNCTIONS.items())
 def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: str) -> None:
-    """In the interpreter that stands for Lambda's, which has boto3, and with the environment of the template."""
+    assert HEAVY.isdisjoint(_imported(built, logical_id, module))
+
+
+def test_the_sign_up_trigger_imports_its_logger_when_the_message_is_on_its_way(built: Path) -> None:
+    later = {"aws_lambda_powertools", "pathlib", "random", "urllib.parse"}
+
+    assert later.isdisjoint(_imported(built, "OnSignupFunction", "on_signup"))
+
+
+def _imported(built: Path, logical_id: str, service: str) -> set[str]:
+    """By the handler, in the interpreter that stands for Lambda's, which has boto3, in the template's environment."""
     script = "import sys, json; import app; print(json.dumps(list(sys.modules)))"
     path = os.pathsep.join([str(built / logical_id), str(built / "WhopChatLayer" / "python")])
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
-        env={**AWS_ENV, **ENV, "POWERTOOLS_SERVICE_NAME": module, "PYTHONPATH": path},
+        env={**AWS_ENV, **ENV, **NOBODY, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,
     )
-
-    assert HEAVY.isdisjoint(json.loads(done.stdout))
+    return set(json.loads(done.stdout))
 
 
 @pytest.mark.parametrize("logical_id", FUNCTIONS)
@@ -159,7 +170,7 @@ def test_layer_and_function_are_small(built: Path, logical_id: str) -> None:
 def test_the_package_finds_the_directory_of_roots_beside_it(built: Path) -> None:
     """With the bundle, every root would have been read by now."""
     layer = built / "WhopChatLayer"
-    script = "from whop_chat import transport; print(transport._CA_DIRECTORY, transport._tls().cert_store_stats())"
+    script = "from whop_chat.connections import _CA_DIRECTORY, _tls; print(_CA_DIRECTORY, _tls().cert_store_stats())"
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
         env={"PYTHONPATH": str(layer / "python")},

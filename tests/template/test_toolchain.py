@@ -67,7 +67,7 @@ def test_the_benchmark_s_contestants_differ_in_what_they_use_and_not_in_its_vers
     )
 
     assert {name: layer[name] for name in peer.keys() & layer} == {name: peer[name] for name in peer.keys() & layer}
-    assert "httpcore" in peer.keys() & layer
+    assert "h11" in peer.keys() & layer
     assert {name: bench[name] for name in runtime} == runtime
 
 

@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.over_httpx import OverHttpx
 from whop_chat.aws import Aws
+from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.deadline import Deadline
-from whop_chat.settings import AwsCredentials, AwsSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

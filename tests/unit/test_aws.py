@@ -19,11 +19,11 @@ from tests.unit.fakes import Clock, Server
 from tests.unit.moto_aws import AN_HOUR, client
 from whop_chat.api_key import ApiKey, NotConfigured
 from whop_chat.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
+from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
 from whop_chat.ledger import Ledger
 from whop_chat.pool_users import PoolUsers
-from whop_chat.settings import AwsCredentials, AwsSettings
 from whop_chat.sync_queue import Source, SyncQueue
 from whop_chat.users import Users
 

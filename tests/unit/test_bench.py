@@ -17,7 +17,8 @@ from bench.memory import Check, Function, Work
 from bench.report import Table, as_markdown, as_text, tables, write_between_marks
 from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
 from bench.throttle import throttled
-from whop_chat.settings import MintSettings, SignUpSettings
+from whop_chat.base_settings import SignUpSettings
+from whop_chat.settings import MintSettings
 
 # ------------------------------------------------------------------------------------------------------- statistics
 

@@ -18,9 +18,9 @@ from tests.unit.fakes import Clock, Server
 from tests.unit.moto_aws import AN_HOUR
 from tests.unit.test_aws import KEY, refusal
 from whop_chat.aws import DYNAMODB, Aws, AwsError
+from whop_chat.base_settings import AwsCredentials, AwsSettings, CredentialsEndpoint
 from whop_chat.credentials import ASK_COOLDOWN_SECONDS, REFRESH_SECONDS, Credentials, CredentialsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.settings import AwsCredentials, AwsSettings, CredentialsEndpoint
 
 URL = "http://127.0.0.1:9001/2021-04-23/credentials"
 ENDPOINT = CredentialsEndpoint(url=URL, authorization="a-password")

@@ -21,6 +21,13 @@ def test_each_is_told_when_it_has_to_be_done() -> None:
     assert 0 < left[0] <= 2
 
 
+def test_as_much_time_is_given_as_there_is() -> None:
+    left: list[float] = []
+    HeadStart(lambda deadline: left.append(deadline.remaining()), seconds=0.5).wait()
+
+    assert 0 < left[0] <= 0.5
+
+
 def test_a_failure_is_left_to_whoever_needs_the_answer() -> None:
     done = threading.Event()
 

@@ -13,9 +13,9 @@ from aws_lambda_powertools import Metrics
 from tests.unit import moto_aws, tokens
 from tests.unit.cloud import Cloud, cloud_at_moto
 from tests.unit.fakes import COMPANY_ID, Context, event, load_function
+from whop_chat.base_settings import SettingsError
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-from whop_chat.settings import SettingsError
 from whop_chat.sync_queue import Source, SyncMessage, decode
 from whop_chat.waits import Wait, WaitItem, Why
 

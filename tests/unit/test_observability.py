@@ -1,7 +1,6 @@
 """Observability: what is really written, read from standard output."""
 
 import json
-import logging
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -182,9 +181,3 @@ def test_an_invocation_that_counted_nothing_ends_without_a_word(start: Start, wr
     told.finished()
 
     assert written() == []
-
-
-def test_the_library_that_writes_urls_and_headers_is_quiet(start: Start) -> None:
-    start()
-
-    assert not logging.getLogger("httpcore").isEnabledFor(logging.INFO)

@@ -6,17 +6,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.utils import ContainerMetadataFetcher
 
-from whop_chat.settings import (
-    AwsCredentials,
-    AwsSettings,
-    CredentialsEndpoint,
-    EnrolmentSettings,
-    MintSettings,
-    ReconcileSettings,
-    SettingsError,
-    SignUpSettings,
-    SyncSettings,
-)
+from whop_chat.base_settings import AwsCredentials, AwsSettings, CredentialsEndpoint, SettingsError, SignUpSettings
+from whop_chat.settings import EnrolmentSettings, MintSettings, ReconcileSettings, SyncSettings
 
 ENV = {
     "SYNC_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/SyncQueue",

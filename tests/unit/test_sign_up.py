@@ -16,6 +16,7 @@ from tests.unit import moto_aws
 from tests.unit.fakes import Context, Queue, Told, event, load_function
 from whop_chat import transport
 from whop_chat.aws import AwsError
+from whop_chat.connections import ConnectError, Connections
 from whop_chat.identity import UserRef
 from whop_chat.sign_up import announce
 from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, decode
@@ -44,7 +45,7 @@ BROKEN: list[dict[str, Any]] = [
 def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], Told]:
     """Whom ``announce`` put on the queue, and what it told."""
     queue, told = queue or Queue(), Told()
-    announce(request, lambda: queue, told)
+    announce(request, lambda: queue, lambda: told)
     return [decode(body).user for body in queue.sent], told
 
 
@@ -69,7 +70,7 @@ def test_what_the_client_sent_along_is_not_believed() -> None:
 
 def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
     queue, told = Queue(), Told()
-    announce(event("post_authentication"), lambda: queue, told)
+    announce(event("post_authentication"), lambda: queue, lambda: told)
 
     assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN)]
     assert told.counts == [("SignInEnqueued", {})]
@@ -87,7 +88,7 @@ def test_any_other_trigger_makes_no_queue_and_sends_nothing(source: str | None) 
         raise AssertionError("a queue was made")
 
     told = Told()
-    announce({**SIGN_UP, "triggerSource": source}, unwanted, told)
+    announce({**SIGN_UP, "triggerSource": source}, unwanted, lambda: told)
 
     assert told.counts == [("TriggerIgnored", {"source": source})]
     assert told.failures == []
@@ -112,7 +113,7 @@ def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
         raise RuntimeError
 
     told = Told()
-    announce(SIGN_UP, broken, told)
+    announce(SIGN_UP, broken, lambda: told)
 
     assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
 
@@ -139,7 +140,8 @@ def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
     http = OverHttpx(httpx.MockTransport(moto_aws.answer))
-    monkeypatch.setattr(transport, "HttpClient", lambda: http)
+    monkeypatch.setattr(transport, "HttpClient", lambda *_args, **_named: http)
+    monkeypatch.setattr(Connections, "prepare", lambda *_args, **_named: None)
     yield lambda: load_function("on_signup")
     Metrics().clear_metrics()
 
@@ -152,6 +154,28 @@ def test_the_function_enqueues_the_user_and_answers_with_the_event(
     assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
     (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
     assert decode(message["Body"]) == SyncMessage(ADA, Source.SIGN_UP)
+
+
+def test_the_function_has_its_connection_ready_before_the_first_event(
+    monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
+) -> None:
+    connected: list[str] = []
+    monkeypatch.setattr(Connections, "prepare", lambda _self, url, **_: connected.append(url))
+    load()
+
+    assert connected == ["https://sqs.eu-west-1.amazonaws.com/"]
+
+
+def test_a_connection_that_cannot_be_made_ahead_fails_no_sign_up(
+    sqs: "SQSClient", url: str, monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
+) -> None:
+    def refuse(*_: object, **_named: object) -> None:
+        raise ConnectError
+
+    monkeypatch.setattr(Connections, "prepare", refuse)
+
+    assert load().handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
 
 
 def test_the_function_makes_its_queue_once(url: str, load: Callable[[], ModuleType]) -> None:
@@ -205,16 +229,19 @@ def test_an_event_that_cannot_be_read_comes_back_as_it_was(
     assert load().handler(copy.deepcopy(request_), Context()) == request_
 
 
-def test_a_log_that_cannot_be_written_fails_no_sign_up(url: str, load: Callable[[], ModuleType]) -> None:
+def test_a_log_that_cannot_be_written_neither_fails_nor_loses_a_sign_up(
+    sqs: "SQSClient", url: str, load: Callable[[], ModuleType]
+) -> None:
     function = load()
 
     class Mute(Told):
         def started(self, context: Any) -> None:
             raise OSError
 
-    function._observer = Mute()  # type: ignore[attr-defined]
+    function._observer = Mute  # type: ignore[attr-defined]
 
     assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
 
 
 def test_metrics_that_cannot_be_written_fail_no_sign_up(

@@ -10,8 +10,8 @@ from aws_lambda_powertools import Metrics
 
 from tests.unit.cloud import Cloud, cloud_at_moto
 from tests.unit.fakes import Context, event, load_function
+from whop_chat.base_settings import SettingsError
 from whop_chat.identity import UserRef
-from whop_chat.settings import SettingsError
 from whop_chat.sync_queue import Source, encode
 
 

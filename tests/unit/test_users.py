@@ -552,3 +552,22 @@ def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynam
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, **item})
     record = Users(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
     assert record == Record(status=Status.DENIED, generation=2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda users: users.get(ANN, deadline=AN_HOUR),
+        lambda users: users.count_mint(ANN, limit=1, now=0, deadline=AN_HOUR),
+        lambda users: users.get_many([ANN], deadline=AN_HOUR),
+        lambda users: users.known(ANN.pool_id, None, deadline=AN_HOUR),
+        lambda users: users.holder("user_1", deadline=AN_HOUR),
+    ],
+)
+def test_a_defect_on_the_way_to_aws_is_not_told_as_an_answer_of_aws(call: "Callable[[Users], object]") -> None:
+    class Broken(Aws):
+        def call(self, *_args: object, **_kwargs: object) -> dict[str, Any]:
+            raise AttributeError("a defect")
+
+    with pytest.raises(AttributeError, match="a defect"):
+        call(Users(Broken(OverHttpx(httpx.MockTransport(answer)), SETTINGS), TABLE))

@@ -7,19 +7,16 @@ milliseconds and knows no total deadline; the tests hold this client to what it 
 
 import contextlib
 import json
-import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
+from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.credentials import Credentials, CredentialsError
 from whop_chat.deadline import Deadline
-from whop_chat.partitions import dns_suffix
-from whop_chat.settings import AwsCredentials, AwsSettings
 from whop_chat.signature import signed
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
@@ -115,7 +112,9 @@ class Aws:
         except AwsError as error:
             if not error.passing or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
-        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        from random import uniform  # here, because hardly a start needs it
+
+        self._sleep(uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
         return self._attempt(service, operation, parameters, deadline)
 
     def forget_credentials(self) -> None:
@@ -145,9 +144,9 @@ class Aws:
 
     def _request(self, service: Service, operation: str, body: bytes, credentials: AwsCredentials) -> Request:
         settings = self._settings
-        url = settings.endpoint or self._home(service)
+        url = settings.url(service.name)
         headers = {
-            "Host": urlsplit(url).netloc,
+            "Host": url.split("/")[2],
             "Content-Type": f"application/x-amz-json-{service.json_version}",
             "X-Amz-Target": f"{service.target}.{operation}",
         }
@@ -163,10 +162,6 @@ class Aws:
             secret=credentials.secret_access_key,
         )
         return Request("POST", url, headers, body)
-
-    def _home(self, service: Service) -> str:
-        region = self._settings.region
-        return f"https://{service.name}.{region}.{dns_suffix(region)}/"
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from whop_chat.base_settings import AwsCredentials, CredentialsEndpoint
 from whop_chat.deadline import Deadline
-from whop_chat.settings import AwsCredentials, CredentialsEndpoint
 from whop_chat.transport import HttpClient, Request, TransportError
 
 # Before the end of what is there, so that a failure of the endpoint has this long to pass.

@@ -9,7 +9,6 @@ from whop_chat.deadline import Deadline
 MAX_READ = 100  # AWS, BatchGetItem
 
 
-@understood("BatchGetItem")
 def read_many(aws: Aws, table: str, keys: Sequence[str], *, deadline: Deadline) -> list[dict[str, Any]]:
     """The items of at most `MAX_READ` different keys, in no order; what is not there is left out.
 
@@ -21,8 +20,9 @@ def read_many(aws: Aws, table: str, keys: Sequence[str], *, deadline: Deadline) 
     while wanted:
         asked = {"RequestItems": {table: {"Keys": wanted, "ConsistentRead": True}}}
         answer = aws.call(DYNAMODB, "BatchGetItem", asked, deadline=deadline)
-        items += answer.get("Responses", {}).get(table, [])
-        wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
+        with understood("BatchGetItem"):
+            items += answer.get("Responses", {}).get(table, [])
+            wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
     return items
 
 

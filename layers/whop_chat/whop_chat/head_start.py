@@ -10,13 +10,13 @@ _SECONDS = 2.0
 
 
 class HeadStart:
-    """Starts ``fetches`` side by side, each in a thread of its own and within two seconds.
+    """Starts ``fetches`` side by side, each in a thread of its own and within ``seconds``.
 
     A failure is not told here: whoever needs what was to be fetched asks for it again, and meets it.
     """
 
-    def __init__(self, *fetches: Callable[[Deadline], object]) -> None:
-        self._deadline = Deadline(_SECONDS)
+    def __init__(self, *fetches: Callable[[Deadline], object], seconds: float = _SECONDS) -> None:
+        self._deadline = Deadline(seconds)
         self._threads = [threading.Thread(target=self._run, args=(fetch,), daemon=True) for fetch in fetches]
         for thread in self._threads:
             thread.start()

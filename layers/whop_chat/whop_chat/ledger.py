@@ -80,14 +80,14 @@ class Ledger:
         self._pool_id = pool_id
         self._clock = clock
 
-    @understood("GetItem")
     def load(self, *, deadline: Deadline) -> Checkpoint | None:
         """The checkpoint of the last run."""
         item = self._get(f"RECONCILE#{self._pool_id}", deadline)
         if item is None:
             return None
-        values = json.loads(item["checkpoint"]["S"])
-        return Checkpoint(**{**values, "phase": Phase(values["phase"])})
+        with understood("GetItem"):
+            values = json.loads(item["checkpoint"]["S"])
+            return Checkpoint(**{**values, "phase": Phase(values["phase"])})
 
     def save(self, checkpoint: Checkpoint, *, seen: Checkpoint | None, deadline: Deadline) -> Checkpoint:
         """Replace ``seen`` (None: no checkpoint) and return what was written; raises `Superseded`."""
@@ -133,14 +133,14 @@ class Ledger:
         item = {"report": {"S": json.dumps(report)}, **self._expiring(_REPORT_DAYS)}
         self._put(f"REPORT#{self._pool_id}#{run}", item, deadline)
 
-    @understood("GetItem")
     def latest_report(self, *, deadline: Deadline) -> dict[str, Any] | None:
         """What came of the last run that ended, as `whop_chat.reconcile_report.report_of` wrote it."""
         checkpoint = self.load(deadline=deadline)
         if checkpoint is None or checkpoint.reported is None:
             return None
         item = self._get(f"REPORT#{self._pool_id}#{checkpoint.reported}", deadline)
-        return json.loads(item["report"]["S"]) if item else None
+        with understood("GetItem"):
+            return json.loads(item["report"]["S"]) if item else None
 
     def _listed_key(self, run: str, page: int) -> str:
         return f"LISTED#{self._pool_id}#{run}#{page}"

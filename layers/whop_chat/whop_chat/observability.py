@@ -1,7 +1,6 @@
 """Logs and metrics that hold no secret and nothing personal."""
 
 import json
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -96,7 +95,4 @@ class Observer:
 
 def observer() -> Observer:
     """The observer of this function; its service, namespace and level come from Powertools' own variables."""
-    # It logs each request at DEBUG.
-    logging.getLogger("httpcore").setLevel(logging.WARNING)
-    logger = Logger(json_serializer=_line)
-    return Observer(logger, Metrics())
+    return Observer(Logger(json_serializer=_line), Metrics())

@@ -114,12 +114,12 @@ class PoolUsers:
         """
         return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
 
-    @understood("ListUsers")
     def page(self, token: str | None, *, deadline: Deadline) -> Page:
         """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
         asked = {"UserPoolId": self._pool_id, "Limit": _PAGE, **({"PaginationToken": token} if token else {})}
         answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
-        return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
+        with understood("ListUsers"):
+            return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
 
     def shows(self, sub: str, *, deadline: Deadline) -> bool:
         """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
@@ -141,7 +141,6 @@ class PoolUsers:
             raise ValueError("not a sub of Cognito's")
         return next((listed for listed in self.having("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
 
-    @understood("AdminGetUser")
     def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
         """Raises `UserGone` also if the user name is somebody else's now."""
         try:
@@ -151,7 +150,8 @@ class PoolUsers:
             if error.code == "UserNotFoundException":
                 raise UserGone from None
             raise
-        listed = self._listed({**answer, "Attributes": answer.get("UserAttributes", [])})
+        with understood("AdminGetUser"):
+            listed = self._listed({**answer, "Attributes": answer.get("UserAttributes", [])})
         if listed.user.sub != user.sub:
             raise UserGone
         return listed

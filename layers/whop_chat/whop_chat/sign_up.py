@@ -6,12 +6,14 @@ again would fail for good (AWS, "Post confirmation Lambda trigger"). At a sign-i
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
-from whop_chat.observability import Observer
 from whop_chat.sync_queue import Source, SyncQueue
+
+if TYPE_CHECKING:
+    from whop_chat.observability import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,18 @@ _UNKNOWN = _Occasion(Source.SIGN_UP, "SignUp", "sign-up")
 _SECONDS = 2.1
 
 
-def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer: Observer) -> None:
+def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer: Callable[[], "Observer"]) -> None:
     """Enqueue the user of a sign-up or a sign-in; whatever goes wrong is logged and counted, never raised.
 
-    ``queue`` makes or gets the queue, so that a failure to make it is caught as well. Of the event only what Cognito
-    itself wrote is used: ``clientMetadata`` comes from the client.
+    ``queue`` makes or gets the queue, so that a failure to make it is caught as well; ``observer`` is asked for when
+    there is something to tell. Of the event only what Cognito itself wrote is used: ``clientMetadata`` comes from the
+    client.
     """
-    occasion = _UNKNOWN
+    occasion, user = _UNKNOWN, None
     try:
         trigger = event["triggerSource"]
         if trigger not in _OCCASIONS:
-            observer.counted("TriggerIgnored", "neither a sign-up nor a sign-in", source=trigger)
+            observer().counted("TriggerIgnored", "neither a sign-up nor a sign-in", source=trigger)
             return
         occasion = _OCCASIONS[trigger]
         user = UserRef(
@@ -50,8 +53,12 @@ def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer:
             sub=event["request"]["userAttributes"]["sub"],
             username=event["userName"],
         )
-        observer.concerns(user)
         queue().send(user, occasion.source, deadline=Deadline(_SECONDS))
-        observer.counted(f"{occasion.metric}Enqueued", f"{occasion.words} enqueued")
     except Exception as error:
-        observer.failed(f"{occasion.words} not enqueued", error, metric=f"{occasion.metric}NotEnqueued")
+        told = observer()
+        told.concerns(user)
+        told.failed(f"{occasion.words} not enqueued", error, metric=f"{occasion.metric}NotEnqueued")
+    else:
+        told = observer()
+        told.concerns(user)
+        told.counted(f"{occasion.metric}Enqueued", f"{occasion.words} enqueued")

@@ -72,7 +72,6 @@ class SyncQueue:
         """Ask for ``user`` to be brought up to date."""
         self.send_raw(encode(user, source), deadline=deadline)
 
-    @understood("SendMessageBatch")
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
@@ -86,20 +85,21 @@ class SyncQueue:
         ]
         answer = self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._url, "Entries": entries}, deadline=deadline)
         # Each message succeeds or fails by itself (AWS, SendMessageBatch).
-        for failure in answer.get("Failed", []):
-            raise AwsError(str(failure.get("Code")), operation="SendMessageBatch")
+        with understood("SendMessageBatch"):
+            for failure in answer.get("Failed", []):
+                raise AwsError(str(failure.get("Code")), operation="SendMessageBatch")
 
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""
         self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
 
-    @understood("GetQueueAttributes")
     def waiting(self, *, deadline: Deadline) -> int:
         """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         asked = {"QueueUrl": self._url, "AttributeNames": names}
         counts = self._aws.call(SQS, "GetQueueAttributes", asked, deadline=deadline).get("Attributes", {})
-        return sum(int(count) for count in counts.values())
+        with understood("GetQueueAttributes"):
+            return sum(int(count) for count in counts.values())
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""

@@ -1,32 +1,17 @@
-"""HTTP exchanges bounded in time and in size.
+"""HTTP exchanges bounded in time, by a deadline, and in size.
 
-A timeout counts for each read, so a peer that sends a byte a second holds a caller for ever. Here the clock of one
-deadline stands behind every connection, read and write, and a body larger than the cap is not read. Only the resolver
-has a time-out of its own.
+h11 reads and writes HTTP/1.1; a body larger than the cap is not read on.
 """
 
-import socket
-import ssl
-from collections.abc import Iterable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import httpcore
+import h11
 
+from whop_chat.connections import ConnectError, Connection, Connections, split
 from whop_chat.deadline import Deadline
 
-# A function may be frozen between two calls, and the peer hangs up meanwhile.
-_KEEPALIVE_SECONDS = 5.0
-# /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/transport.py.
-_CA_DIRECTORY = Path(__file__).parents[2] / "ca-certificates"
-_FAILURES = (
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.UnsupportedProtocol,
-)
+_MAX_HEAD_BYTES = 64 * 1024
 
 
 class TransportError(Exception):
@@ -49,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response; the names of its headers are in lower case."""
+    """A complete response; names of headers are in lower case, values of one name are joined by commas."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,126 +42,96 @@ class Response:
 
 
 class HttpClient:
-    """A pool of connections, for any number of threads; it knows no proxy, no cookie, no redirect, no credential."""
+    """For any number of threads; it knows no proxy, no cookie, no redirect, no credential.
 
-    def __init__(self) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_tls(), keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_BoundedBackend()
-        )
+    ``while_waiting`` is called each time that a request has been sent and the answer is on its way.
+    """
+
+    def __init__(
+        self, connections: Connections | None = None, *, while_waiting: Callable[[], object] = lambda: None
+    ) -> None:
+        self._connections = connections or Connections()
+        self._while_waiting = while_waiting
 
     def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
         """Send ``request`` and read the whole body of the response.
 
         Raises `TransportError`, and `whop_chat.deadline.DeadlineExceeded` when there is no time left to start.
         """
-        left = deadline.require()
-        # A cap on what arrives is none on what it unpacks to.
-        headers = {**request.headers, "Accept-Encoding": "identity"}
-        content = request.body if request.method != "GET" else None
-        token = _deadline.set(deadline)
+        deadline.require()
         try:
-            with self._pool.stream(
-                request.method,
-                request.url,
-                headers=list(headers.items()),
-                content=content,
-                extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)},
-            ) as answer:
-                return _response(answer, max_bytes)
-        except _FAILURES as error:
+            return self._exchange(request, deadline, max_bytes)
+        except TransportError as error:
+            reason = error.reason
+        except (ConnectError, h11.RemoteProtocolError) as error:
             reason = type(error).__name__
-        finally:
-            _deadline.reset(token)
+        except TimeoutError:
+            reason = "ReadTimeout"
+        except OSError:
+            reason = "ReadError"
         # Raised out here: what the error remembers of the request would hang on as the context.
         raise TransportError(reason)
 
     def hang_up(self) -> None:
         """Close every connection; the next exchange makes its own."""
-        self._pool.close()
+        self._connections.hang_up()
+
+    def _exchange(self, request: Request, deadline: Deadline, max_bytes: int) -> Response:
+        http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
+        try:
+            origin, host, target = split(request.url)
+            message = _written(http, request, host, target)
+        except (h11.LocalProtocolError, ValueError):  # h11 takes text, and leaves what is not ASCII to Python.
+            raise TransportError("LocalProtocolError") from None
+        connection = self._connections.to(origin, deadline=deadline)
+        reusable = False
+        try:
+            connection.send(message, deadline=deadline)
+            self._while_waiting()
+            response = _read(http, connection, deadline, max_bytes)
+            reusable = http.our_state is http.their_state is h11.DONE and http.trailing_data == (b"", False)
+        finally:
+            if not reusable:
+                connection.close()
+        if reusable:
+            self._connections.keep(connection)
+        return response
 
 
-def _response(answer: httpcore.Response, max_bytes: int) -> Response:
-    headers = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in answer.headers}
+def _written(http: h11.Connection, request: Request, host: str, target: str) -> bytes:
+    """The request, which asks for no packing: a cap on what arrives is none on what it unpacks to."""
+    headers = {"Host": host, **request.headers, "Accept-Encoding": "identity"}
+    if request.body or request.method != "GET":
+        headers["Content-Length"] = str(len(request.body))
+    head = h11.Request(method=request.method, target=target, headers=list(headers.items()))
+    return http.send(head) + http.send(h11.Data(data=request.body)) + http.send(h11.EndOfMessage())
+
+
+def _read(http: h11.Connection, connection: Connection, deadline: Deadline, max_bytes: int) -> Response:
+    """The answer, after interim ones, which nobody asked for but anybody may send."""
+    status, headers, body = 0, dict[str, str](), bytearray()
+    while True:
+        match http.next_event():
+            case h11.NEED_DATA:
+                http.receive_data(connection.receive(deadline=deadline))
+            case h11.Response() as head:
+                status, headers = head.status_code, _headers(head)
+            case h11.Data(data=data):
+                body += data
+                if len(body) > max_bytes:
+                    raise TransportError("BodyTooLarge")
+            case h11.EndOfMessage():
+                return Response(status, headers, bytes(body))
+
+
+def _headers(head: h11.Response) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in head.headers:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     if headers.get("content-encoding", "identity") != "identity":
         raise TransportError("ContentEncoding")
-    body = bytearray()
-    for chunk in answer.iter_stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise TransportError("BodyTooLarge")
-    return Response(answer.status, headers, bytes(body))
-
-
-_deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-
-
-def _left(timeout: float | None) -> float | None:
-    """What the next operation on a socket may take, in seconds."""
-    deadline = _deadline.get()
-    if deadline is None:
-        return timeout
-    left = deadline.remaining()
-    if not left:
-        raise httpcore.ReadTimeout("deadline")
-    return left if timeout is None else min(timeout, left)
-
-
-def _tls() -> ssl.SSLContext:
-    """Mozilla's roots: from the directory that the build makes, or, where nothing was built, from the bundle."""
-    if _CA_DIRECTORY.is_dir():
-        return ssl.create_default_context(capath=_CA_DIRECTORY)
-    import certifi
-
-    return ssl.create_default_context(cafile=certifi.where())
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    """What ``host`` resolves to; given to ``connect``, a name would have the whole timeout for each of them."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
-    return [str(address[0]) for *_, address in found]
-
-
-class _BoundedBackend(httpcore.SyncBackend):
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Try each address of ``host`` within the deadline, which bounds all but the resolver."""
-        failure: Exception = httpcore.ConnectError("no address")
-        for address in _addresses(host, port):
-            try:
-                stream = super().connect_tcp(address, port, _left(timeout), local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-            else:
-                return _BoundedStream(stream)
-        raise failure
-
-
-class _BoundedStream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _BoundedStream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
+    # RFC 9112, section 6.3. Of an answer that names both, two readers could see two different ones.
+    if {"content-length", "transfer-encoding"} <= headers.keys():
+        raise TransportError("RemoteProtocolError")
+    return headers

@@ -155,13 +155,12 @@ class Users:
         self._aws = aws
         self._table = table
 
-    @understood("GetItem")
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """The user's record."""
         item = self._item(_user_key(user), deadline)
-        return _record(item) if item else None
+        with understood("GetItem"):
+            return _record(item) if item else None
 
-    @understood("UpdateItem")
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
         """The user's record, with one mint more in the window of a minute; None if there is no record.
 
@@ -197,7 +196,6 @@ class Users:
             )
         raise AssertionError("unreachable")
 
-    @understood("BatchGetItem")
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
         """The records of at most `whop_chat.dynamodb.MAX_READ` users.
 
@@ -205,9 +203,9 @@ class Users:
         """
         by_key = {_user_key(user)["pk"]: user for user in users}
         items = read_many(self._aws, self._table, list(by_key), deadline=deadline)
-        return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
+        with understood("BatchGetItem"):
+            return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
 
-    @understood("Scan")
     def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
         """Some of the users of a pool who have a record; ``after`` is the place to go on from.
 
@@ -228,10 +226,10 @@ class Users:
         if after is not None:
             asked["ExclusiveStartKey"] = _serialized({"pk": after})
         answer = self._aws.call(DYNAMODB, "Scan", asked, deadline=deadline)
-        keys = [item["pk"]["S"] for item in answer.get("Items", [])]
-        last = answer.get("LastEvaluatedKey")
-        places = {key.removeprefix(prefix): key for key in keys}
-        return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
+        with understood("Scan"):
+            last = answer.get("LastEvaluatedKey")
+            places = {item["pk"]["S"].removeprefix(prefix): item["pk"]["S"] for item in answer.get("Items", [])}
+            return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
 
     def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
@@ -277,11 +275,11 @@ class Users:
             theirs.append({"Put": self._put(_item(holder, renewed), _still(held))})
         return self._link(user, record, seen, holder, held, theirs, deadline)
 
-    @understood("GetItem")
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
         item = self._item(_whop_key(whop_user_id), deadline)
-        return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
+        with understood("GetItem"):
+            return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
 
     def _link(
         self,
@@ -361,18 +359,21 @@ class Users:
             "ReturnValues": "ALL_NEW",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+        item: Any
         try:
-            answer = self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline)
+            item, written = self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline).get("Attributes"), True
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
-            return _Updated(_record(_values(error.item)) if error.item else None, written=False)
-        return _Updated(_record(_values(answer["Attributes"])), written=True)
+            item, written = error.item, False
+        with understood("UpdateItem"):
+            return _Updated(_record(_values(item)) if item or written else None, written=written)
 
     def _item(self, key: Mapping[str, str], deadline: Deadline) -> dict[str, Any] | None:
         asked = {"TableName": self._table, "Key": _serialized(key), "ConsistentRead": True}
         item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item")
-        return _values(item) if item else None
+        with understood("GetItem"):
+            return _values(item) if item else None
 
     def _put(self, item: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
         return {"TableName": self._table, "Item": _serialized(item), **condition}

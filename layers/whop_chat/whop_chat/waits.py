@@ -67,14 +67,14 @@ class WaitItem:
         self._key = {"pk": {"S": f"WAIT#{name}"}}
         self._clock = clock
 
-    @understood("GetItem")
     def load(self, *, deadline: Deadline) -> dict[str, Wait]:
         """See `WaitStore.load`. DynamoDB may take days to delete what has expired (AWS, "Time to Live")."""
         asked = {"TableName": self._table, "Key": self._key, "ConsistentRead": True}
         item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item", {})
-        if float(item.get("ttl", {"N": "0"})["N"]) <= self._clock():
-            return {}
-        return {name: _wait(typed["M"]) for name, typed in item.items() if "M" in typed}
+        with understood("GetItem"):
+            if float(item.get("ttl", {"N": "0"})["N"]) <= self._clock():
+                return {}
+            return {name: _wait(typed["M"]) for name, typed in item.items() if "M" in typed}
 
     def prolong(self, operation: str, wait: Wait, *, deadline: Deadline) -> None:
         """See `WaitStore.prolong`."""
