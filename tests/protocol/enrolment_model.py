@@ -65,6 +65,8 @@ class Worker(NamedTuple):
     """What the next write makes of it, as it was made up when the call before had ended."""
     new_key: bool = False
     repeated: bool = False
+    earlier: bool = False
+    """Whether a create with a key from before may still take effect."""
     calls: int = 0
     """Creates that are left, or look-ups."""
     note: str = ""
@@ -113,7 +115,7 @@ Steps = Iterator[tuple[Step, State]]
 
 @dataclass(frozen=True)
 class Model:
-    """The protocol under one reading of Whop's documents; the last five are its conditions, to be dropped by tests."""
+    """The protocol under one reading of Whop's documents; the last six are its conditions, to be dropped by tests."""
 
     addresses: tuple[int, ...]
     """Of each user."""
@@ -127,6 +129,7 @@ class Model:
     leases_end: bool = True
     a_generation_has_its_own_key: bool = True
     a_clean_up_waits_for_late_requests: bool = True
+    an_id_stays_while_requests_may_be_late: bool = True
 
     def initial(self, *tasks: Task, disturbances: int) -> State:
         """A worker for each of ``tasks``, and nothing done yet."""
@@ -207,6 +210,9 @@ class Model:
         )
 
     def _landed(self, state: State, use: Use) -> State:
+        # Whop tells by the external id that there is an account already.
+        if use.body in state.forgotten:
+            return state._replace(fault="a late request made a second account")
         state, _ = self._made(state, use.body)
         return _tidied(state._replace(uses=state.uses - {use} | {use._replace(answer="account", late=False)}))
 
@@ -233,7 +239,8 @@ class Model:
         plan = record._replace(status="claimed", held=True, reason="")
         if not record.key:
             plan = plan._replace(key=_new_key(state), young=True)
-        worker = worker._replace(at="claim", fresh=True, mine=record, plan=plan, new_key=not record.key, calls=CREATES)
+        worker = worker._replace(at="claim", fresh=True, mine=record, plan=plan, calls=CREATES)
+        worker = worker._replace(new_key=not record.key, earlier=bool(record.key))
         yield "starts", AS_IT_SHOULD, _put(state, number, worker)
 
     def _claims(self, state: State, number: int, worker: Worker) -> "Moves":
@@ -309,7 +316,8 @@ class Model:
         elif worker.note != "old answer" and worker.mine.young:
             after = _releasing(worker, held=True)
         else:
-            after = self._rekeying(state, worker)
+            replaced = worker.note != "old answer"
+            after = self._rekeying(state, worker._replace(earlier=worker.earlier or replaced))
         yield "looks up", AS_IT_SHOULD, _put(state, number, after)
 
     def _rekeying(self, state: State, worker: Worker, generation: int = 0) -> Worker:
@@ -343,8 +351,9 @@ class Model:
 
     def _blocks(self, state: State, number: int, worker: Worker) -> "Moves":
         def go_on(state: State, worker: Worker) -> State:
-            conflict = worker.mine.reason == "identity_conflict"
-            return _put(state, number, worker._replace(at="forget")) if conflict else _over(state, number)
+            late = worker.earlier and self.an_id_stays_while_requests_may_be_late
+            forgets = worker.mine.reason == "identity_conflict" and not late
+            return _put(state, number, worker._replace(at="forget")) if forgets else _over(state, number)
 
         yield from self._writes(state, number, go_on, _released_by(number))
 

@@ -428,6 +428,25 @@ def test_one_address_for_two_users_is_a_conflict_and_never_a_shared_identity(tow
     assert given_up["external_id"] is None
 
 
+def test_an_account_given_up_keeps_its_id_while_an_earlier_create_may_still_land_and_be_a_second_one(
+    town: Town,
+) -> None:
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    town.enrol(ANN)
+    for _ in range(2):
+        town.simulator.add_fault(Fault("accounts.create", "delay", seconds=60))
+    with pytest.raises(WhopUnavailable):
+        town.enrol(BEN)
+    town.now += LEASE_SECONDS + 1
+
+    with pytest.raises(Blocked, match="identity_conflict"):
+        town.enrol(BEN)
+    town.now += 60
+    town.simulator.advance(0)
+
+    assert len([a for a in town.accounts() if a["metadata"]["external_id"].endswith("sub-ben:1")]) == 1
+
+
 def test_a_conflict_stays_until_somebody_acts(town: Town) -> None:
     town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
     town.enrol(ANN)

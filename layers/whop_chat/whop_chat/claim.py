@@ -49,6 +49,8 @@ class Claim:
         self._now = now
         self.deadline = deadline
         self._key_is_new = True
+        # Whether a create with a key from before may still take effect at Whop.
+        self._earlier_may_land = False
         self.record = Record(status=Status.CLAIMED)
 
     @property
@@ -96,6 +98,7 @@ class Claim:
         claimed = dataclasses.replace(
             start, status=Status.CLAIMED, lease_until=self._now() + LEASE_SECONDS, reason=None, retry_at=None
         )
+        self._earlier_may_land = start.idempotency_key is not None
         if start.idempotency_key is None:
             claimed = self._with_new_key(claimed)
         elif start.email_digest == _digest(start.idempotency_key, self._address):
@@ -158,7 +161,12 @@ class Claim:
         )
 
     def forget(self, account: Account) -> None:
-        """Take our external id from an account given up; nothing depends on it, as the next generation has another."""
+        """Take our external id from an account given up; nothing depends on it, as the next generation has another.
+
+        Not while an earlier create may still take effect: by this id Whop then finds the account that there is.
+        """
+        if self._earlier_may_land:
+            return
         try:
             self._whop.clear_external_id(account.id, deadline=self.deadline)
         except (WhopError, AwsError, NotConfigured, DeadlineExceeded):
@@ -201,6 +209,7 @@ class Claim:
             # The first request with this key may still be running.
             raise EnrolmentInProgress(at_whop=True)
         else:
+            self._earlier_may_land = True
             self._write(self._with_new_key(self.record), self.record)
         return None
 
