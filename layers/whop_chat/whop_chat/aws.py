@@ -10,9 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from whop_chat.base_settings import AwsCredentials, AwsSettings
 from whop_chat.credentials import Credentials, CredentialsError
@@ -60,8 +58,7 @@ class AwsError(Exception):
         """What stands in the table, with a condition that failed (DynamoDB, ReturnValuesOnConditionCheckFailure)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """One of AWS's JSON services."""
 
     name: str
@@ -155,7 +152,7 @@ class Aws:
         headers = signed(
             headers,
             body,
-            at=datetime.now(UTC),
+            at=time.time(),
             region=settings.region,
             service=service.name,
             key_id=credentials.access_key_id,

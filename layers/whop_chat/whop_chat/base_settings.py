@@ -65,7 +65,7 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
 
 def _loopback(value: str) -> str | None:
     """Signed calls and secrets go there."""
-    return matching(LOOPBACK_URL.pattern, "a loopback address")(value) if value else None
+    return matching(LOOPBACK_URL, "a loopback address")(value) if value else None
 
 
 class Environment:

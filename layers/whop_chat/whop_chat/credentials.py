@@ -4,9 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from whop_chat.base_settings import AwsCredentials, CredentialsEndpoint
 from whop_chat.deadline import Deadline
@@ -27,9 +25,8 @@ class CredentialsError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class _Lent:
-    credentials: AwsCredentials = field(repr=False)
+class _Lent(NamedTuple):
+    credentials: AwsCredentials
     ends_at: float
 
 
@@ -115,6 +112,8 @@ def _read(body: bytes) -> _Lent | None:
 
     Not an exception, because what is remembered of a failure to read a secret holds the secret.
     """
+    from datetime import datetime  # here, because hardly a start needs it
+
     try:
         answer = json.loads(body)
         ends_at = datetime.fromisoformat(answer["Expiration"])

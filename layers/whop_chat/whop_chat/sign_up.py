@@ -5,8 +5,7 @@ again would fail for good (AWS, "Post confirmation Lambda trigger"). At a sign-i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from whop_chat.observability import Observer
 
 
-@dataclass(frozen=True, slots=True)
-class _Occasion:
+class _Occasion(NamedTuple):
     source: Source
     metric: str
     words: str

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from whop_chat.aws import SQS, Aws, AwsError, understood
 from whop_chat.deadline import Deadline
@@ -30,8 +30,7 @@ class Source(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class SyncMessage:
+class SyncMessage(NamedTuple):
     """One message: who, and why."""
 
     user: UserRef

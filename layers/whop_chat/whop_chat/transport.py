@@ -5,6 +5,7 @@ h11 reads and writes HTTP/1.1; a body larger than the cap is not read on.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import h11
 
@@ -32,8 +33,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A complete response; names of headers are in lower case, values of one name are joined by commas."""
 
     status: int

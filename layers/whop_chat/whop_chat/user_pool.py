@@ -5,10 +5,10 @@ import re
 from whop_chat.partitions import dns_suffix
 
 # `<region>_<id>` (UserPoolIdType in the Cognito API reference), with the region in the form all partitions use.
-_POOL_ID = re.compile(r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}")
+_POOL_ID = r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}"
 
 # Literals only: a name such as localhost means what a resolver says it means.
-LOOPBACK_URL = re.compile(r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?")
+LOOPBACK_URL = r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?"
 
 
 def issuer(pool_id: str) -> str:
@@ -16,7 +16,7 @@ def issuer(pool_id: str) -> str:
 
     Raises `ValueError` unless ``pool_id`` has the form `<region>_<id>`.
     """
-    match = _POOL_ID.fullmatch(pool_id)
+    match = re.fullmatch(_POOL_ID, pool_id)
     if match is None:
         raise ValueError("the user pool id does not have the form <region>_<id>")
     region = match["region"]
@@ -33,7 +33,7 @@ def jwks_url(pool_id: str, endpoint: str | None) -> str:
     """
     home = issuer(pool_id)
     if endpoint is not None:
-        if LOOPBACK_URL.fullmatch(endpoint) is None:
+        if not re.fullmatch(LOOPBACK_URL, endpoint):
             raise ValueError("keys are taken from Cognito or from a loopback address, from nowhere else")
         home = f"{endpoint.removesuffix('/')}/{pool_id}"
     return f"{home}/.well-known/jwks.json"
