@@ -3,8 +3,8 @@
 import argparse
 import time
 
-# As of the parameter ReconcilePerMinute: Whop takes 600 calls a minute, and first tokens need some of them.
-LEAST, MOST, USUAL = 10, 540, 300
+# As of the parameter ReconcilePerMinute: more than that sync_user is not allowed to call.
+LEAST, MOST = 10, 300
 
 
 class Pace:
@@ -25,7 +25,7 @@ class Pace:
 def add_argument(parser: argparse.ArgumentParser) -> None:
     """The argument ``--per-minute``."""
     parser.add_argument(
-        "--per-minute", metavar="N", type=_number, default=USUAL, help=f"users a minute, {LEAST} to {MOST} ({USUAL})"
+        "--per-minute", metavar="N", type=_number, default=MOST, help=f"users a minute, {LEAST} to {MOST} ({MOST})"
     )
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,14 +9,12 @@ from typing import Literal
 from manage.console import Refused
 from manage.site import Site
 from whop_chat.api_key import NotConfigured
-from whop_chat.identity import UserRef
+from whop_chat.identity import UserRef, is_sub
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import Listed, NotActive, Standing
 from whop_chat.users import Record
 from whop_chat.whop import WhopError
 
-# What `whop_chat.sync_queue` takes for one.
-_SUB = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NOT_ACTIVE = {
     Standing.GONE: "The user is deleted, which no command takes back.",
     Standing.DISABLED: "The user is disabled: enable them in the pool, then `sync` them.",
@@ -52,7 +49,7 @@ def find(site: Site, text: str) -> Person:
     A ``sub`` goes first, also that of a user who is gone: whoever has it for a user name now is somebody else. Raises
     `Refused` for nobody, for more than one, and for a record that cannot be understood.
     """
-    if _SUB.fullmatch(text):
+    if is_sub(text):
         listed = _one(site, "sub", text)
         # Of one who is gone nobody knows the user name any more. Cognito takes a sub for one.
         user = listed.user if listed else UserRef(pool_id=site.pool_id, sub=text, username=text)

@@ -34,20 +34,13 @@ class Share(Enum):
     """Nobody does: a third is left to those for whom somebody waits, and more if they were first."""
 
 
-def ceiling(
-    share: Share,
-    *,
-    calls: int = CALLS,
-    window: int = WINDOW_SECONDS,
-    slot: int = SLOT_SECONDS,
-    delay: int = DELAY_SECONDS,
-) -> int:
+def ceiling(share: Share, *, calls: int = CALLS, window: int = WINDOW_SECONDS) -> int:
     """The places of one slot, such that a vendor who allows ``calls`` in any ``window`` seconds never sees more.
 
-    What it counts within the window took its places within that and the ``delay`` before it. So long a time, wherever
-    it begins, touches ``(window + delay) / slot`` slots and one more: 15 of 40 places each, for 600 calls in 60 s.
+    What it counts within the window took its places within that and the `DELAY_SECONDS` before it. So long a time,
+    wherever it begins, touches as many slots as it is long, and one more: 15 of 40 places each, for 600 calls in 60 s.
     """
-    touched = -(-(window + delay) // slot) + 1
+    touched = -(-(window + DELAY_SECONDS) // SLOT_SECONDS) + 1
     return int(calls // touched * share.value)
 
 
@@ -115,20 +108,18 @@ class Budget:
         places: int,
         observer: Observer,
         *,
-        slot_seconds: int = SLOT_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._slots = slots
         self._places = places
         self._observer = observer
-        self._slot_seconds = slot_seconds
         self._clock = clock
         self._alone = LocalSlots()
 
     def take(self, operation: str, *, deadline: Deadline) -> float | None:
         """None if the call may be made, and then at once; else the seconds until the next slot."""
         now = self._clock()
-        slot = int(now // self._slot_seconds)
+        slot = int(now // SLOT_SECONDS)
         try:
             taken = self._slots.take(operation, slot, self._places, deadline=deadline.at_most(_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
@@ -137,4 +128,4 @@ class Budget:
         if taken:
             return None
         self._observer.counted("BudgetUsedUp", "budget used up", operation=operation)
-        return (slot + 1) * self._slot_seconds - now
+        return (slot + 1) * SLOT_SECONDS - now

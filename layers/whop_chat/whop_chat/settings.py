@@ -134,4 +134,4 @@ class SyncSettings(EnrolmentSettings):
 class ReconcileSettings(PoolSettings):
     """What comparing the whole pool with the records needs on top."""
 
-    reconcile_per_minute: int = setting("RECONCILE_PER_MINUTE", _number(10, 540))
+    reconcile_per_minute: int = setting("RECONCILE_PER_MINUTE", _number(10, 300))
