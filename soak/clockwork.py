@@ -28,7 +28,14 @@ for _module in pkgutil.iter_modules(whop_chat.__path__, "whop_chat."):
 @contextmanager
 def time_of(world: World) -> Iterator[None]:
     """Inside, all of the package lives in ``world``."""
-    clock = SimpleNamespace(time=world.time, monotonic=world.time, perf_counter=world.time, sleep=world.sleep)
+    clock = SimpleNamespace(
+        time=world.time,
+        monotonic=world.time,
+        perf_counter=world.time,
+        sleep=world.sleep,
+        gmtime=time.gmtime,
+        strftime=time.strftime,
+    )
     stand_ins = {
         id(time.time): world.time,
         id(time.monotonic): world.time,

@@ -211,6 +211,20 @@ class Gone(MemoryWaits):
         raise AwsError("ServiceUnavailable")
 
 
+def test_a_call_from_before_that_is_not_answered_does_not_shorten_a_told_wait() -> None:
+    fleet = Fleet(3)
+    silent, told, _ = fleet.instances
+    for _ in range(2):
+        silent.unanswered(CREATE, deadline=AN_HOUR)
+    told.limited(CREATE, 300, deadline=AN_HOUR)
+    fleet.clock.advance(2)
+    assert silent.obstacle(MINT, deadline=AN_HOUR) is None  # which reads the waits of all operations
+    silent.unanswered(CREATE, deadline=AN_HOUR)
+    fleet.clock.advance(290)
+
+    assert fleet.callers() == []
+
+
 def test_without_the_table_an_instance_has_a_circuit_of_its_own() -> None:
     fleet = Fleet(0)
     circuit = Circuit(Waits(Gone(), clock=fleet.clock), Told(), clock=fleet.clock, jitter=lambda: 0.0)

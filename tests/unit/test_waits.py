@@ -100,6 +100,16 @@ def test_the_item_expires_a_day_after_it_was_written_last(dynamodb: "DynamoDBCli
 
 
 @pytest.mark.usefixtures("dynamodb")
+def test_what_has_expired_and_is_not_deleted_yet_stands_in_nobodys_way() -> None:
+    item().prolong("mint_token", LIMITED, deadline=AN_HOUR)
+    later = item(NOW + 86400)
+
+    assert later.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
+    assert later.load(deadline=AN_HOUR) == {"mint_token": OPENED}
+    assert not later.replace("mint_token", TRYING, seen=None, deadline=AN_HOUR)
+
+
+@pytest.mark.usefixtures("dynamodb")
 def test_another_failure_is_told_as_it_is() -> None:
     nowhere = WaitItem(aws_at_moto(), "no-such-table", "biz_Company")
     with pytest.raises(AwsError, match="ResourceNotFoundException"):

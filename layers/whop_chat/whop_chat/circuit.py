@@ -80,11 +80,15 @@ class Circuit:
         """A call, with its repetition, had no answer."""
         self._failures[operation] += 1
         wait = self._waits.known(operation)
-        if self._failures[operation] < _FAILURES or (wait is not None and wait.why is Why.UNAVAILABLE):
+        if self._failures[operation] < _FAILURES or (wait is not None and self._holds(wait)):
             return
         opened = self._opened(1)
         if self._waits.replace(operation, opened, seen=wait, deadline=deadline):
             self._observer.counted("CircuitOpened", "circuit opened", operation=operation)
+
+    def _holds(self, wait: Wait) -> bool:
+        """Whether ``wait`` stays: the circuit is open already, or the vendor has told a time, which is not over."""
+        return wait.why is Why.UNAVAILABLE or wait.until > self._clock()
 
     def _opened(self, openings: int) -> Wait:
         seconds = min(_FIRST_SECONDS * 2 ** min(openings - 1, 10), _LONGEST_SECONDS)

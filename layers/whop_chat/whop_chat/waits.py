@@ -83,8 +83,9 @@ class WaitItem:
 
     def replace(self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline) -> bool:
         """See `WaitStore.replace`."""
-        condition = "#operation.#until = :until" if seen else "attribute_not_exists(#operation)"
-        return self._write(operation, wait, condition, seen, deadline)
+        # What `load` does not read any more is nothing, whether or not DynamoDB has deleted it.
+        nothing = "attribute_not_exists(#operation) OR #ttl <= :now"
+        return self._write(operation, wait, "#operation.#until = :until" if seen else nothing, seen, deadline)
 
     def _write(
         self, operation: str, wait: Wait | None, condition: str, compared: Wait | None, deadline: Deadline
@@ -96,7 +97,9 @@ class WaitItem:
         if wait is not None:
             update = "SET #ttl = :ttl, #operation = :wait"
             values[":wait"] = {"M": _attributes(wait)}
-        if compared is not None:
+        if compared is None:
+            values[":now"] = {"N": str(self._clock())}
+        else:
             names["#until"] = "until"
             values[":until"] = _until(compared)
         asked = {
