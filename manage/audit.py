@@ -1,10 +1,10 @@
 """Who did what to whom by a command: kept in the users table, beside the records that it is about.
 
-``AUDIT#<pool>#<sub>`` has what was done to a user, ``AUDIT#<pool>#<year>-<month>`` what was done to all: an item has
-room for some 1,800 acts, which a command that runs every hour would fill. The table outlives the stack and its logs,
-has backups, and is what the commands can write anyway. Each act is one attribute of the item, so that a write that is
-repeated leaves one entry. It is written before the act, without an outcome, and again after it: an act that was
-interrupted is known, too.
+``AUDIT#<pool>#<sub>#<year>-<month>`` has what was done to a user in a month, ``AUDIT#<pool>#<year>-<month>`` what was
+done to all: an item has room for some 1,800 acts, which a command that runs every hour would fill in time. The table
+outlives the stack and its logs, has backups, and is what the commands can write anyway. Each act is one attribute of
+the item, so that a write that is repeated leaves one entry. It is written before the act, without an outcome, and again
+after it: an act that was interrupted is known, too.
 """
 
 import contextlib
@@ -19,8 +19,10 @@ from typing import Any
 from manage.aws import ERRORS
 from whop_chat.aws import DYNAMODB, Aws
 from whop_chat.deadline import Deadline
+from whop_chat.dynamodb import read_many
 
 _SECONDS = 10.0
+_MONTHS = 12
 
 
 @dataclass(slots=True)
@@ -67,30 +69,28 @@ class Audit:
         self._write(act, sub)
 
     def acts(self, sub: str | None = None) -> list[dict[str, Any]]:
-        """What was done to the user ``sub``, or to all in this month and the last one; the newest last."""
-        if sub is not None:
-            return self._read(sub)
-        this = self._now()
-        last = this.replace(day=1) - timedelta(days=1)
-        return [*self._read(f"{last:%Y-%m}"), *self._read(f"{this:%Y-%m}")]
-
-    def _read(self, what: str) -> list[dict[str, Any]]:
-        asked = {"TableName": self._table, "Key": self._key(what), "ConsistentRead": True}
-        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=Deadline(_SECONDS)).get("Item", {})
-        return [json.loads(value["S"]) for name, value in sorted(item.items()) if name != "pk"]
+        """What was done to the user ``sub``, or to all, in this month and the eleven before; the newest last."""
+        months, month = list[str](), self._now()
+        while len(months) < _MONTHS:
+            months.append(f"{month:%Y-%m}")
+            month = month.replace(day=1) - timedelta(days=1)
+        keys = [self._key(month, sub) for month in months]
+        items = read_many(self._aws, self._table, keys, deadline=Deadline(_SECONDS))
+        acts = {name: value for item in items for name, value in item.items() if name != "pk"}
+        return [json.loads(acts[name]["S"]) for name in sorted(acts)]
 
     def _write(self, act: Act, sub: str | None) -> None:
         asked = {
             "TableName": self._table,
-            "Key": self._key(sub or act.at[: len("2026-01")]),
+            "Key": {"pk": {"S": self._key(act.at[: len("2026-01")], sub)}},
             "UpdateExpression": "SET #act = :act",
             "ExpressionAttributeNames": {"#act": f"{act.at} {act.id}"},
             "ExpressionAttributeValues": {":act": {"S": json.dumps(act.as_data())}},
         }
         self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=Deadline(_SECONDS))
 
-    def _key(self, what: str) -> dict[str, Any]:
-        return {"pk": {"S": f"AUDIT#{self._pool_id}#{what}"}}
+    def _key(self, month: str, sub: str | None) -> str:
+        return "#".join(["AUDIT", self._pool_id, *([sub] if sub else []), month])
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

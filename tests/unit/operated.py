@@ -127,7 +127,7 @@ class Operated:
 
     def acts(self, user: UserRef | None = None) -> list[tuple[str, str, str | None]]:
         """Who did what to a user, or to all, with what outcome."""
-        key = re.compile(f"AUDIT#{self.cloud.pool_id}#" + (re.escape(user.sub) if user else r"\d{4}-\d{2}"))
+        key = re.compile(f"AUDIT#{self.cloud.pool_id}#" + (f"{re.escape(user.sub)}#" if user else "") + r"\d{4}-\d{2}")
         items = [item for name, item in sorted(self.items().items()) if key.fullmatch(name)]
         told = [json.loads(value["S"]) for item in items for name, value in sorted(item.items()) if name != "pk"]
         return [(act["by"], act["action"], act["outcome"]) for act in told]

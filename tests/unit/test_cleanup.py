@@ -15,7 +15,7 @@ from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.profile import NEUTRAL_NAME
 from whop_chat.users import Lost, Record, Status
-from whop_chat.whop import Whop, WhopError, WhopRateLimited, WhopUnauthorized, WhopUnavailable
+from whop_chat.whop import Whop, WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"
@@ -190,12 +190,26 @@ def test_a_name_that_whop_refuses_does_not_keep_the_account(town: Town) -> None:
     assert town.accounts == []
 
 
-def test_a_user_whom_whop_does_not_know_any_more_is_done_with(town: Town) -> None:
+def test_a_user_whom_whop_does_not_know_after_the_clean_up_is_done_with(town: Town) -> None:
     town.buried()
     town.simulator.set_readings(Readings(profile_of_stranger="not_found"))
     town.clean("delete-account")
 
     assert (town.clean("delete-account").cleaned_at, town.record.reason) == (NOW, None)
+    assert town.told.failures == []
+
+
+@pytest.mark.parametrize("policy", ["keep-account", "delete-account"])
+def test_a_wrong_company_does_not_pass_for_a_clean_up_however_often(town: Town, policy: DeletePolicy) -> None:
+    buried = town.buried()
+    town.whop.company_id = "biz_Typo"
+    for _ in range(2):
+        assert "update_user: 404" in str(town.clean(policy).reason)
+    assert {metric for _, metric in town.told.failures} == {"CleanUpRefused"}
+
+    town.whop.company_id = COMPANY
+    assert town.clean(policy).reason is None
+    assert town.names == {buried.whop_user_id: NEUTRAL_NAME}
 
 
 @pytest.mark.parametrize(
@@ -203,6 +217,7 @@ def test_a_user_whom_whop_does_not_know_any_more_is_done_with(town: Town) -> Non
     [
         (Fault("accounts.list", "status", status=429), WhopRateLimited),
         (Fault("users.update", "status", status=401), WhopUnauthorized),
+        (Fault("users.update", "status", status=403), WhopForbidden),
         (Fault("users.update", "status", status=503, count=2), WhopUnavailable),
         (Fault("accounts.delete", "status", status=401), WhopUnauthorized),
         (Fault("accounts.delete", "drop_before", count=2), WhopUnavailable),

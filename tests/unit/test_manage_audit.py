@@ -7,6 +7,7 @@ import pytest
 from moto import mock_aws
 
 from manage.audit import Audit
+from tests.unit import moto_aws
 from tests.unit.fakes import Clock
 from tests.unit.moto_aws import aws_at_moto, made_table
 
@@ -32,7 +33,7 @@ def told(audit: Audit, sub: str | None = None) -> list[str]:
     return [act["action"] for act in audit.acts(sub)]
 
 
-def test_what_is_done_to_all_is_told_for_this_month_and_the_last_in_order(audit: Audit, clock: Clock) -> None:
+def test_what_is_done_is_told_in_order_over_the_turn_of_a_month(audit: Audit, clock: Clock) -> None:
     acted(audit, "first")
     clock.advance(2 * 3600)  # February
     acted(audit, "second")
@@ -40,11 +41,23 @@ def test_what_is_done_to_all_is_told_for_this_month_and_the_last_in_order(audit:
     assert told(audit) == ["first", "second"]
 
 
-def test_each_month_has_an_item_of_its_own_so_that_none_fills_up(audit: Audit, clock: Clock) -> None:
-    acted(audit, "first")
-    clock.advance(40 * 86400)  # March
+@pytest.mark.parametrize("sub", [None, "sub-1"])
+def test_each_month_has_an_item_of_its_own_so_that_none_fills_up(audit: Audit, clock: Clock, sub: str | None) -> None:
+    acted(audit, "first", sub)
+    clock.advance(86400)
+    acted(audit, "second", sub)
 
-    assert told(audit) == []
+    assert [len(item) - 1 for item in moto_aws.client("dynamodb").scan(TableName="users")["Items"]] == [1, 1]
+
+
+@pytest.mark.parametrize("sub", [None, "sub-1"])
+def test_what_is_done_is_told_for_a_year(audit: Audit, clock: Clock, sub: str | None) -> None:
+    acted(audit, "first", sub)
+    clock.advance(330 * 86400)  # December
+    assert told(audit, sub) == ["first"]
+
+    clock.advance(10 * 86400)
+    assert told(audit, sub) == []
 
 
 def test_what_is_done_to_one_user_is_kept_together_and_apart(audit: Audit, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from whop_chat.identity import UserRef
 from whop_chat.observability import Observer
 from whop_chat.profile import NEUTRAL_NAME
 from whop_chat.users import Directory, Record
-from whop_chat.whop import Account, Whop, WhopNotFound, WhopRefused, WhopUnauthorized
+from whop_chat.whop import Account, Whop, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 DeletePolicy = Literal["keep-account", "delete-account"]
 
@@ -50,10 +50,13 @@ class CleanUp:
     def clean(self, user: UserRef, tombstone: Record, *, deadline: Deadline) -> None:
         """Give the user's Whop user a neutral name in the company and, if that is the policy, delete their accounts.
 
-        What Whop refuses is recorded on the tombstone as its reason, and told; it is not tried again by itself.
+        What Whop refuses is recorded on the tombstone as its reason, and told; it is not tried again by itself. So is a
+        404 for the name, which can mean that the company id is wrong; not after a clean-up that left nothing, with
+        which the Whop user may have gone.
 
         Raises `Unsettled`, `whop_chat.users.Lost`, and the errors of Whop and AWS that may pass.
         """
+        done_before = tombstone.cleaned_at is not None and tombstone.reason is None
         if tombstone.cleaned_at is not None:
             # Until it is set again, nobody can take over the Whop user.
             reopened = dataclasses.replace(tombstone, cleaned_at=None)
@@ -65,6 +68,8 @@ class CleanUp:
         now = int(self._clock())
         if tombstone.retry_at is not None and tombstone.retry_at > now:
             raise Unsettled(tombstone.retry_at - now)
+        if done_before:
+            refusals = [refusal for refusal in refusals if not isinstance(refusal, WhopNotFound)]
         for refusal in refusals:
             self._observer.failed("clean-up refused", refusal, metric="CleanUpRefused")
         reason = "; ".join(map(str, refusals)) or None
@@ -89,10 +94,8 @@ class CleanUp:
                 continue
             try:
                 self._whop.set_profile(owner, name=NEUTRAL_NAME, deadline=deadline)
-            except WhopUnauthorized:
-                raise
-            except WhopNotFound:
-                pass
+            except (WhopUnauthorized, WhopForbidden):
+                raise  # A wrong key, which an operator puts right.
             except WhopRefused as refusal:
                 yield refusal
 
