@@ -427,7 +427,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "What does PATCH /accounts/{id} with external_id null do?",
         "not found any more",
-        "whop.py, clear_external_id; reading external_id_ignored",
+        "nothing: an id is never taken from an account; reading external_id_ignored",
         _clear_external_id,
     ),
     Question(

@@ -53,7 +53,6 @@ CREATE_ACCOUNT: Differences = {
     "header idempotency-key": "ours belongs to one enrolment; the SDK has one for a whole client, or extra headers",
 }
 FIND_ACCOUNTS: Differences = {"query external_id": _NOT_IN_THE_SDK}
-CLEAR_EXTERNAL_ID: Differences = {"body external_id": _NOT_IN_THE_SDK}
 
 
 class _Key:
@@ -166,15 +165,6 @@ def find_by_us(ours: Whop) -> object:
     return ours.find_accounts("pool:1/ü &", deadline=deadline())
 
 
-def clear_by_sdk(sdk: Sdk, options: object = None) -> object:
-    return as_far_as_known(sdk.accounts.update, "biz_Child", external_id=None, request_options=options)
-
-
-def clear_by_us(ours: Whop) -> object:
-    ours.clear_external_id("biz_Child", deadline=deadline())
-    return None
-
-
 def delete_by_sdk(sdk: Sdk) -> object:
     return as_far_as_known(sdk.accounts.delete, "biz_Child")
 
@@ -199,7 +189,6 @@ def name_by_us(ours: Whop) -> object:
         pytest.param(mint_by_sdk, mint_by_us, MINT_TOKEN, id="mint_token"),
         pytest.param(create_by_sdk, create_by_us, CREATE_ACCOUNT, id="create_account"),
         pytest.param(find_by_sdk, find_by_us, FIND_ACCOUNTS, id="find_accounts"),
-        pytest.param(clear_by_sdk, clear_by_us, CLEAR_EXTERNAL_ID, id="clear_external_id"),
         pytest.param(delete_by_sdk, delete_by_us, {}, id="delete_account"),
         pytest.param(name_by_sdk, name_by_us, {}, id="set_profile"),
     ],
@@ -227,9 +216,6 @@ def test_our_request_is_the_sdk_s_but_for_what_is_listed(
             find_by_us,
             {"additional_query_parameters": {"external_id": "pool:1/ü &"}},
             id="find_accounts",
-        ),
-        pytest.param(
-            clear_by_sdk, clear_by_us, {"additional_body_parameters": {"external_id": None}}, id="clear_external_id"
         ),
     ],
 )
@@ -315,15 +301,6 @@ class Pair:
 
         return self.asks(by_sdk, lambda ours: ours.mint_token(user_id, CHAT, expires_at, deadline=deadline()))
 
-    def clear(self, account_id: str) -> tuple[object, object]:
-        options: Any = {"additional_body_parameters": {"external_id": None}}
-
-        def by_sdk(sdk: Sdk) -> object:
-            sdk.accounts.update(account_id, request_options=options)
-            return None
-
-        return self.asks(by_sdk, lambda ours: ours.clear_external_id(account_id, deadline=deadline()))
-
     def delete(self, account_id: str) -> tuple[object, object]:
         def by_sdk(sdk: Sdk) -> object:
             sdk.accounts.delete(account_id)
@@ -377,9 +354,6 @@ def test_both_read_the_same_from_the_same_answers(reading: str, value: object) -
         pair.mint("user_Nobody", seconds=600),
         pair.rename(account.user_id),
         pair.rename("user_Nobody"),
-        pair.clear(account.id),
-        pair.find("pool:1"),
-        pair.clear("biz_Nobody"),
     ]
     assert [theirs for theirs, _ in conversation] == [ours for _, ours in conversation]
 

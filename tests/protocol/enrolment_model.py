@@ -65,8 +65,6 @@ class Worker(NamedTuple):
     """What the next write makes of it, as it was made up when the call before had ended."""
     new_key: bool = False
     repeated: bool = False
-    earlier: bool = False
-    """Whether a create with a key from before may still take effect."""
     calls: int = 0
     """Creates that are left, or look-ups."""
     note: str = ""
@@ -80,8 +78,6 @@ class State(NamedTuple):
     holders: tuple[int | None, ...]
     """Of each person, the user who holds the reservation."""
     accounts: frozenset[Body] = frozenset()
-    forgotten: frozenset[Body] = frozenset()
-    """Accounts from which the external id was taken."""
     uses: frozenset[Use] = frozenset()
     told_to_wait: bool = False
     gone: frozenset[int] = frozenset()
@@ -115,7 +111,7 @@ Steps = Iterator[tuple[Step, State]]
 
 @dataclass(frozen=True)
 class Model:
-    """The protocol under one reading of Whop's documents; the last six are its conditions, to be dropped by tests."""
+    """The protocol under one reading of Whop's documents; the last five are its conditions, to be dropped by tests."""
 
     addresses: tuple[int, ...]
     """Of each user."""
@@ -129,7 +125,6 @@ class Model:
     leases_end: bool = True
     a_generation_has_its_own_key: bool = True
     a_clean_up_waits_for_late_requests: bool = True
-    an_id_stays_while_requests_may_be_late: bool = True
 
     def initial(self, *tasks: Task, disturbances: int) -> State:
         """A worker for each of ``tasks``, and nothing done yet."""
@@ -193,7 +188,7 @@ class Model:
         if record.status != "deleted" or not record.cleaned:
             return "a deleted user is not cleaned up after"
         theirs = state.holders[self.addresses[user]] in (None, user)
-        if theirs and accounts - state.forgotten and self.addresses[user] not in state.neutral:
+        if theirs and accounts and self.addresses[user] not in state.neutral:
             return "a deleted user's name stands at Whop"
         return None
 
@@ -210,9 +205,6 @@ class Model:
         )
 
     def _landed(self, state: State, use: Use) -> State:
-        # Whop tells by the external id that there is an account already.
-        if use.body in state.forgotten:
-            return state._replace(fault="a late request made a second account")
         state, _ = self._made(state, use.body)
         return _tidied(state._replace(uses=state.uses - {use} | {use._replace(answer="account", late=False)}))
 
@@ -239,8 +231,7 @@ class Model:
         plan = record._replace(status="claimed", held=True, reason="")
         if not record.key:
             plan = plan._replace(key=_new_key(state), young=True)
-        worker = worker._replace(at="claim", fresh=True, mine=record, plan=plan, calls=CREATES)
-        worker = worker._replace(new_key=not record.key, earlier=bool(record.key))
+        worker = worker._replace(at="claim", fresh=True, mine=record, plan=plan, new_key=not record.key, calls=CREATES)
         yield "starts", AS_IT_SHOULD, _put(state, number, worker)
 
     def _claims(self, state: State, number: int, worker: Worker) -> "Moves":
@@ -309,15 +300,14 @@ class Model:
         return _blocking(worker, "identity_mismatch")
 
     def _looks_up(self, state: State, number: int, worker: Worker) -> "Moves":
-        if Body(worker.user, worker.mine.generation) in state.accounts - state.forgotten:
+        if Body(worker.user, worker.mine.generation) in state.accounts:
             after = _linking(worker)
         elif worker.note != "old answer" and worker.new_key and not worker.repeated:
             after = self._rekeying(state, worker, generation=worker.mine.generation + 1)
         elif worker.note != "old answer" and worker.mine.young:
             after = _releasing(worker, held=True)
         else:
-            replaced = worker.note != "old answer"
-            after = self._rekeying(state, worker._replace(earlier=worker.earlier or replaced))
+            after = self._rekeying(state, worker)
         yield "looks up", AS_IT_SHOULD, _put(state, number, after)
 
     def _rekeying(self, state: State, worker: Worker, generation: int = 0) -> Worker:
@@ -350,18 +340,7 @@ class Model:
         yield from self._writes(state, number, _over_with(number), _released_by(number), holders)
 
     def _blocks(self, state: State, number: int, worker: Worker) -> "Moves":
-        def go_on(state: State, worker: Worker) -> State:
-            late = worker.earlier and self.an_id_stays_while_requests_may_be_late
-            forgets = worker.mine.reason == "identity_conflict" and not late
-            return _put(state, number, worker._replace(at="forget")) if forgets else _over(state, number)
-
-        yield from self._writes(state, number, go_on, _released_by(number))
-
-    def _forgets(self, state: State, number: int, worker: Worker) -> "Moves":
-        given_up = Body(worker.user, worker.mine.generation - 1)
-        if not self.external_id_ignored:
-            state = state._replace(forgotten=state.forgotten | {given_up})
-        yield "forgets", AS_IT_SHOULD, _over(state, number)
+        yield from self._writes(state, number, _over_with(number), _released_by(number))
 
     def _ends(self, state: State, number: int, worker: Worker) -> "Moves":
         yield from self._writes(state, number, _over_with(number), _over_with(number))
@@ -396,7 +375,7 @@ class Model:
 
     def _lists(self, state: State, number: int, worker: Worker) -> "Moves":
         body = Body(worker.user, worker.mine.generation - worker.calls + 1)
-        found = body in state.accounts - state.forgotten
+        found = body in state.accounts
         worker = worker._replace(calls=worker.calls - 1, note="owner" if found else worker.note)
         if not worker.calls:
             theirs = state.holders[self.addresses[worker.user]] in (None, worker.user)
@@ -455,7 +434,6 @@ _MOVES: dict[str, Callable[[Model, State, int, Worker], Moves]] = {
     "rekey": Model._rekeys,
     "link": Model._links,
     "block": Model._blocks,
-    "forget": Model._forgets,
     "release": Model._ends,
     "delete": Model._deletes,
     "clean": Model._looks_at_the_gone,

@@ -16,7 +16,6 @@ from whop_chat.users import Status
 _CALLS = {
     "accounts.create": "creates",
     "accounts.list": "looks up",
-    "accounts.update": "forgets",
     "users.update": "overwrites the name",
 }
 

@@ -92,11 +92,6 @@ def test_nor_with_one_more_beside_two_workers(third: Task) -> None:
             "a deletion beside a worker",
             "a deleted user's name stands at Whop",
         ),
-        (
-            "an_id_stays_while_requests_may_be_late",
-            "two users with one address",
-            "a late request made a second account",
-        ),
     ],
 )
 def test_without_any_of_its_conditions_the_protocol_is_broken(condition: str, cast: str, broken: str) -> None:

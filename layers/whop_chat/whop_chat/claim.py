@@ -10,7 +10,6 @@ import hmac
 import uuid
 from collections.abc import Callable, Iterator
 
-from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
@@ -49,8 +48,6 @@ class Claim:
         self._now = now
         self.deadline = deadline
         self._key_is_new = True
-        # Whether a create with a key from before may still take effect at Whop.
-        self._earlier_may_land = False
         self.record = Record(status=Status.CLAIMED)
 
     @property
@@ -98,7 +95,6 @@ class Claim:
         claimed = dataclasses.replace(
             start, status=Status.CLAIMED, lease_until=self._now() + LEASE_SECONDS, reason=None, retry_at=None
         )
-        self._earlier_may_land = start.idempotency_key is not None
         if start.idempotency_key is None:
             claimed = self._with_new_key(claimed)
         elif start.email_digest == _digest(start.idempotency_key, self._address):
@@ -160,18 +156,6 @@ class Claim:
             deadline=self.deadline,
         )
 
-    def forget(self, account: Account) -> None:
-        """Take our external id from an account given up; nothing depends on it, as the next generation has another.
-
-        Not while an earlier create may still take effect: by this id Whop then finds the account that there is.
-        """
-        if self._earlier_may_land:
-            return
-        try:
-            self._whop.clear_external_id(account.id, deadline=self.deadline)
-        except (WhopError, AwsError, NotConfigured, DeadlineExceeded):
-            pass
-
     @property
     def _external_id(self) -> str:
         return external_id(self._user, self.record.generation)
@@ -199,7 +183,6 @@ class Claim:
         if ours:
             # Our external id is bound to another address.
             self._write(self._with_new_key(next_generation(self.record)), self.record)
-            self.forget(ours[0])
         elif conflict.replayed:
             self._write(self._with_new_key(self.record), self.record)
         elif self._key_is_new and not conflict.repeated:
@@ -209,7 +192,6 @@ class Claim:
             # The first request with this key may still be running.
             raise EnrolmentInProgress(at_whop=True)
         else:
-            self._earlier_may_land = True
             self._write(self._with_new_key(self.record), self.record)
         return None
 

@@ -224,9 +224,7 @@ class Enrolment:
     def _take(self, user: UserRef, claim: Claim, account: Account, *, by_order: bool) -> None:
         """Take the Whop user from who has it, if that may be; raises `Blocked`."""
         if self._reuse == "refuse" and not by_order:
-            blocked = self._end(user, claim, "identity_conflict", next_generation(claim.settled))
-            claim.forget(account)
-            raise blocked from None
+            raise self._end(user, claim, "identity_conflict", next_generation(claim.settled)) from None
         holder = self._users.holder(account.user_id, deadline=claim.deadline)
         held = self._users.get(holder, deadline=claim.deadline) if holder else None
         try:

@@ -223,11 +223,6 @@ class Whop:
         query = {"external_id": external_id}
         return self._call("find_accounts", "GET", "/accounts", bearing, query=query, deadline=deadline)
 
-    def clear_external_id(self, account_id: str, *, deadline: Deadline) -> None:
-        """Take its external_id from an account, so that it is found no more (Whop, "Update account")."""
-        path = f"/accounts/{quote(account_id, safe='')}"
-        self._call("update_account", "PATCH", path, _nothing, body={"external_id": None}, deadline=deadline)
-
     def delete_account(self, account_id: str, *, deadline: Deadline) -> None:
         """Delete a connected account of ours, for good (Whop, "Delete a connected account").
 
