@@ -20,7 +20,7 @@ from whop_chat.claim import LEASE_SECONDS
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import EmailReuse, Enrolment
 from whop_chat.identity import UserRef
-from whop_chat.lifecycle import tombstone
+from whop_chat.lifecycle import SETTLING_SECONDS, tombstone
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Record, Status
@@ -769,6 +769,72 @@ def test_a_repair_that_whop_refuses_counts(town: Town) -> None:
     with pytest.raises(WhopForbidden):
         repair(town, link.whop_user_id)
     assert repair(town, link.whop_user_id) is None
+
+
+def test_a_look_up_that_whop_refuses_counts_too(town: Town) -> None:
+    link = town.enrol()
+    town.simulator.add_fault(Fault("accounts.list", "status", status=403))
+    with pytest.raises(WhopForbidden):
+        repair(town, link.whop_user_id)
+
+    repaired = repair(town, link.whop_user_id)
+    assert repaired is not None
+    assert repaired.created
+
+
+def _whop_hears_a_repair_late(town: Town, user: UserRef, link: Link) -> None:
+    """The second of two repairs, which asks for a new account; its answer does not come in time."""
+    town.enrolment.repair(user, link.whop_user_id, deadline=Deadline(3))
+    for _ in range(2):
+        town.simulator.add_fault(Fault("accounts.create", "delay", seconds=60))
+    with pytest.raises(WhopUnavailable):
+        town.enrolment.repair(user, link.whop_user_id, deadline=Deadline(3))
+    town.now += LEASE_SECONDS + 1
+
+
+def test_a_repair_goes_on_with_the_create_of_the_last_one(town: Town) -> None:
+    link = town.enrol()
+    _whop_hears_a_repair_late(town, ANN, link)
+    town.now += 60
+    town.simulator.advance(0)
+    repaired = repair(town, link.whop_user_id)
+
+    assert repaired is not None
+    assert len(set(town.creates())) == 2  # the keys of the enrolment and of both repairs
+    assert (town.record().generation, town.record().tried, town.record().idempotency_key) == (2, 0, None)
+    assert len(town.accounts()) == 2
+
+
+def test_a_repair_with_another_address_asks_for_another_generation_than_the_last_one(town: Town) -> None:
+    link = town.enrol()
+    _whop_hears_a_repair_late(town, ANN, link)
+    town.people[ANN.sub] = person(ANN.sub, email="new@home.test")
+
+    assert repair(town, link.whop_user_id) is not None
+    assert town.record().generation == 3
+
+
+def test_a_tombstone_knows_of_a_repair_that_may_still_land(town: Town) -> None:
+    link = town.enrol()
+    _whop_hears_a_repair_late(town, ANN, link)
+    buried = tombstone(town.record(), int(town.now))
+
+    assert (buried.generation, buried.retry_at) == (2, town.now + SETTLING_SECONDS)
+
+
+def test_a_repair_that_was_given_up_is_not_begun_again_under_the_same_id(town: Town) -> None:
+    town.enrol(ANN)
+    link = town.enrol(BEN)
+    town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3))
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    assert town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3)) is None  # the address is Ann's
+    assert town.record(BEN).generation == 1
+
+    town.now += DAY
+    town.people[BEN.sub] = person(BEN.sub)
+    for _ in range(2):
+        town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3))
+    assert town.record(BEN).generation > 2
 
 
 def test_a_link_follows_the_users_account_to_another_owner(town: Town) -> None:

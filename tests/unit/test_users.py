@@ -60,6 +60,7 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
     full = Record(
         status=Status.BLOCKED,
         generation=3,
+        tried=12,
         lease_until=4,
         idempotency_key="key",
         key_since=5,

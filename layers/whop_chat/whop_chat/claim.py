@@ -79,7 +79,7 @@ class Claim:
         except EnrolmentInProgress:
             # Asking Whop sooner would only add calls.
             waiting = dataclasses.replace(self.record, lease_until=self.record.key_since + LEASE_SECONDS)
-            self._release(self._uncounted or waiting)
+            self._release(kept(self._uncounted, waiting) if self._uncounted else waiting)
             raise
         except Exception as error:
             record = self.record
@@ -87,7 +87,8 @@ class Claim:
                 record = self.refused(error)
             open_again = dataclasses.replace(record, lease_until=0)
             answered = isinstance(error, WhopRefused | WhopInvalidResponse)
-            self._release((self.fallback if answered else self._uncounted) or open_again)
+            fallback = self.fallback if answered else self._uncounted
+            self._release(kept(fallback, record) if fallback else open_again)
             raise
 
     def _claim(self, start: Record, seen: Record | None) -> None:
@@ -214,8 +215,26 @@ class Claim:
 
 
 def next_generation(record: Record) -> Record:
-    """``record`` with another external id at Whop."""
-    return dataclasses.replace(record, generation=record.generation + 1)
+    """``record`` with another external id at Whop than any before."""
+    return dataclasses.replace(record, generation=max(record.generation, record.tried) + 1, tried=0)
+
+
+def kept(link: Record, attempt: Record) -> Record:
+    """``link``, which an ``attempt`` has not replaced, with what may still come of that at Whop."""
+    return dataclasses.replace(
+        link,
+        tried=attempt.generation,
+        idempotency_key=attempt.idempotency_key,
+        key_since=attempt.key_since,
+        email_digest=attempt.email_digest,
+    )
+
+
+def replaced(link: Record) -> Record:
+    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known."""
+    if link.idempotency_key is None:
+        return next_generation(link)
+    return dataclasses.replace(link, generation=link.tried, tried=0)
 
 
 def external_id(user: UserRef, generation: int) -> str:

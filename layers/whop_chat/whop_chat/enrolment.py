@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from whop_chat.addresses import Addresses
-from whop_chat.claim import Claim, external_id, is_address_of, next_generation
+from whop_chat.claim import Claim, external_id, is_address_of, kept, next_generation, replaced
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
@@ -120,8 +120,7 @@ class Enrolment:
         try:
             if not repairs:
                 return self._look_up_again(user, record, suspect, person, deadline)
-            following = next_generation(suspect)
-            return self._enrol(user, record, person, deadline, start=following, fallback=suspect)
+            return self._enrol(user, record, person, deadline, start=replaced(suspect), fallback=suspect)
         except Blocked:
             return None
 
@@ -130,7 +129,12 @@ class Enrolment:
     ) -> Link:
         """The link to whoever owns the user's account now; the one there was if the account is not found, or taken."""
         address = self._addresses.address(person or self._pool.read(user, deadline=deadline))
-        found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
+        try:
+            found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
+        except (WhopRefused, WhopInvalidResponse):
+            with contextlib.suppress(Lost):
+                self._users.put(user, suspect, seen=record, deadline=deadline)
+            raise
         owners = [
             account.user_id
             for account in found
@@ -242,11 +246,7 @@ class Enrolment:
         if held.status is not Status.LINKED:
             return left
         return dataclasses.replace(
-            left,
-            status=Status.BLOCKED,
-            reason="identity_conflict",
-            email_mode=self._addresses.mode,
-            generation=left.generation + 1,
+            replaced(left), status=Status.BLOCKED, reason="identity_conflict", email_mode=self._addresses.mode
         )
 
     def _end(self, user: UserRef, claim: Claim, reason: str, record: Record, *, retry_in: int | None = None) -> Blocked:
@@ -281,7 +281,7 @@ class Enrolment:
             retry_at=None if retry_in is None else self._now() + retry_in,
             lease_until=0,
         )
-        self._users.put(user, fallback or blocked, seen=seen, deadline=deadline)
+        self._users.put(user, kept(fallback, blocked) if fallback else blocked, seen=seen, deadline=deadline)
         return Blocked(reason)
 
     def _after_loss(self, user: UserRef, deadline: Deadline) -> Link:

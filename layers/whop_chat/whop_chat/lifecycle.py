@@ -68,7 +68,7 @@ def tombstone(record: Record, now: int) -> Record:
     unsettled = record.idempotency_key is not None
     return Record(
         status=Status.DELETED,
-        generation=record.generation,
+        generation=max(record.generation, record.tried),
         whop_user_id=record.whop_user_id,
         whop_account_id=record.whop_account_id,
         retry_at=now + SETTLING_SECONDS if unsettled else None,
