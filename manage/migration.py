@@ -8,7 +8,7 @@ between two runs: who is linked already is passed by, so that it can be interrup
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from manage.aws import ERRORS, reason
@@ -41,6 +41,8 @@ class Survey:
 
     counts: Counter[str] = field(default_factory=Counter)
     wanted: list[UserRef] = field(default_factory=list)
+    linked: set[str] = field(default_factory=set)
+    """By ``sub``, who is active in the pool and has a Whop user: it stays theirs, whatever their address is now."""
 
 
 class GaveUp(Exception):
@@ -61,6 +63,8 @@ def survey(site: Site, console: Console, *, backfill: bool) -> Survey:
             address = _proved(listed, addresses.address(listed.person))
             if address:
                 shared[address] += 1
+            if listed.standing is Standing.ACTIVE and record and record.linked_to:
+                found.linked.add(listed.user.sub)
             if address and _is_wanted(finding.drift, record, backfill=backfill):
                 candidates[listed.user] = address
             else:
@@ -71,14 +75,14 @@ def survey(site: Site, console: Console, *, backfill: bool) -> Survey:
     return found
 
 
-def relink_all(site: Site, console: Console, users: Iterable[UserRef], per_minute: int, counts: Counter[str]) -> None:
-    """Relink ``users``, and count what came of each in ``counts``. Raises `GaveUp`."""
-    users, pace, in_a_row = list(users), Pace(per_minute), 0
-    with console.progress("relinking", len(users)) as progress:
-        for number, user in enumerate(users, start=1):
+def relink_all(site: Site, console: Console, found: Survey, per_minute: int, counts: Counter[str]) -> None:
+    """Relink those who are wanted, and count what came of each in ``counts``. Raises `GaveUp`."""
+    pace, in_a_row = Pace(per_minute), 0
+    with console.progress("relinking", len(found.wanted)) as progress:
+        for number, user in enumerate(found.wanted, start=1):
             pace.wait()
             try:
-                counts[relink(site, user)] += 1
+                counts[relink(site, user, sparing=found.linked)] += 1
                 in_a_row = 0
             except _LEFT_ALONE:
                 counts["left"] += 1
@@ -92,9 +96,10 @@ def relink_all(site: Site, console: Console, users: Iterable[UserRef], per_minut
             progress.show(number)
 
 
-def relink(site: Site, user: UserRef) -> str:
+def relink(site: Site, user: UserRef, *, sparing: Container[str] = ()) -> str:
     """Give ``user`` the Whop user of their address, and have the queue set their name: ``relinked``.
 
+    It is not taken from a ``sub`` in ``sparing``: `whop_chat.outcomes.Blocked` is raised then.
     ``already_linked`` if they have one. Raises what `whop_chat.enrolment.Enrolment.relink` raises.
     """
     with site.audit.act("relink", user.sub) as act:
@@ -103,7 +108,7 @@ def relink(site: Site, user: UserRef) -> str:
         person = parts.pool.find(user, deadline=deadline)
         while True:
             try:
-                link = parts.enrolment.relink(user, person, deadline=deadline)
+                link = parts.enrolment.relink(user, person, sparing=sparing, deadline=deadline)
             except WhopRateLimited as error:
                 time.sleep(error.retry_after)
                 deadline = Deadline(_SECONDS_PER_USER)

@@ -83,7 +83,7 @@ def _everybody(arguments: argparse.Namespace, site: Site, console: Console) -> i
     done: Counter[str] = Counter()
     outcome, status, text = "completed", 0, "Done."
     try:
-        migration.relink_all(site, console, found.wanted, arguments.per_minute, done)
+        migration.relink_all(site, console, found, arguments.per_minute, done)
         if done["failed"]:
             outcome, status, text = "incomplete", 1, "Some could not be relinked: run it again."
     except migration.GaveUp as error:

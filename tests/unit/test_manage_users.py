@@ -281,13 +281,17 @@ def bob(run: Operated, ann: UserRef) -> UserRef:
 def moved(run: Operated, name: str, record: Record | None = CONFLICT) -> UserRef:
     """A user of the pool whose Whop user was linked in another pool."""
     before = UserRef(pool_id="eu-west-1_Before", sub=f"sub-of-{name}-before", username=name)
-    claimed = run.users.put(before, Record(status=Status.CLAIMED), seen=None, deadline=AN_HOUR)
-    linked = Record(status=Status.LINKED, whop_user_id=f"user_{name}", whop_account_id="biz_Child")
-    run.users.link(before, linked, seen=claimed, deadline=AN_HOUR)
+    link(run, before, f"user_{name}")
     user = run.cloud.sign_up(name)
     if record:
         run.write(user, record)
     return user
+
+
+def link(run: Operated, user: UserRef, whop_user_id: str) -> None:
+    claimed = run.users.put(user, Record(status=Status.CLAIMED), seen=None, deadline=AN_HOUR)
+    linked = Record(status=Status.LINKED, whop_user_id=whop_user_id, whop_account_id="biz_Child")
+    run.users.link(user, linked, seen=claimed, deadline=AN_HOUR)
 
 
 def linked_to(run: Operated, user: UserRef) -> str | None:
@@ -348,6 +352,21 @@ def test_everybody_of_a_migrated_pool_is_relinked_and_nobody_else(run: Operated,
 
     run("relink", "--by-verified-email", "--backfill", "--yes")
     assert [linked_to(run, user) for user in (ann, fresh)] == ["user_ann", "user_cy"]
+
+
+def test_relinking_everybody_takes_nothing_from_an_active_user_who_had_the_address_before(
+    run: Operated, ann: UserRef
+) -> None:
+    link(run, ann, "user_bob")
+    bob = run.cloud.sign_up("bob")
+    run.write(bob, CONFLICT)
+    done = run("--json", "relink", "--by-verified-email", "--yes")
+
+    assert (done.status, done.json["done"]) == (0, {"left": 1})
+    assert (linked_to(run, ann), linked_to(run, bob)) == ("user_bob", None)
+
+    run("relink", "bob", "--yes")
+    assert (linked_to(run, ann), linked_to(run, bob)) == (None, "user_bob")
 
 
 def test_an_address_that_two_users_have_proved_says_of_neither_who_they_are(run: Operated, bob: UserRef) -> None:

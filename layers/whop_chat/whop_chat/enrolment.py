@@ -14,7 +14,7 @@ and ``external_id`` the same account, and the link needs the claim that the work
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Literal, Protocol
 
 from whop_chat.addresses import Addresses
@@ -34,6 +34,7 @@ _REPAIR_SECONDS = 24 * 3600
 _REPAIRS = 2
 
 EmailReuse = Literal["refuse", "inherit"]
+MayTake = Callable[[UserRef], bool]
 
 
 class PoolReader(Protocol):
@@ -87,17 +88,18 @@ class Enrolment:
         self._require_open(record)
         return self._enrol(user, record, person, deadline)
 
-    def relink(self, user: UserRef, person: PoolUser, *, deadline: Deadline) -> Link:
+    def relink(self, user: UserRef, person: PoolUser, *, sparing: Container[str] = (), deadline: Deadline) -> Link:
         """The link of ``user`` to the Whop user of their address, whoever has it: by the order of an operator only.
 
-        Who had it is blocked for ``identity_conflict``, or keeps their own status without it. Raises what `enrol` does.
+        It is not taken from a ``sub`` in ``sparing``. Who had it is blocked for ``identity_conflict``, or keeps their
+        own status without it. Raises what `enrol` does.
         """
         record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         if record is None or record.status is not Status.BLOCKED:
             self._require_open(record)
-        return self._enrol(user, record, person, deadline, by_order=True)
+        return self._enrol(user, record, person, deadline, may_take=lambda holder: holder.sub not in sparing)
 
     def repair(self, user: UserRef, unknown: str, person: PoolUser | None = None, *, deadline: Deadline) -> Link | None:
         """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
@@ -180,12 +182,12 @@ class Enrolment:
         *,
         start: Record | None = None,
         fallback: Record | None = None,
-        by_order: bool = False,
+        may_take: MayTake | None = None,
     ) -> Link:
         """Claim, create, link, from the record ``seen``.
 
         ``start`` is what the claim builds on if not that; ``fallback`` is what is written when nothing comes of it.
-        ``by_order`` takes the Whop user from whoever has it.
+        ``may_take`` says from whom the Whop user may be taken by an operator's order; None if there is no such order.
         """
         address = self._addresses.address(person or self._pool.read(user, deadline=deadline))
         start = start or seen or Record(status=Status.CLAIMED)
@@ -202,11 +204,11 @@ class Enrolment:
                 )
             claim = Claim(self._users, self._whop, user, address, self._now, deadline, fallback)
             with claim.held(start, seen):
-                return self._link(user, claim, by_order=by_order)
+                return self._link(user, claim, may_take)
         except Lost:
             return self._after_loss(user, deadline)
 
-    def _link(self, user: UserRef, claim: Claim, *, by_order: bool) -> Link:
+    def _link(self, user: UserRef, claim: Claim, may_take: MayTake | None) -> Link:
         try:
             account = claim.account()
         except WhopRefused as error:
@@ -222,17 +224,17 @@ class Enrolment:
         try:
             claim.link(account)
         except Reserved:
-            self._take(user, claim, account, by_order=by_order)
+            self._take(user, claim, account, may_take)
         return Link(account.user_id, created=True)
 
-    def _take(self, user: UserRef, claim: Claim, account: Account, *, by_order: bool) -> None:
+    def _take(self, user: UserRef, claim: Claim, account: Account, may_take: MayTake | None) -> None:
         """Take the Whop user from who has it, if that may be; raises `Blocked`."""
-        if self._reuse == "refuse" and not by_order:
+        if self._reuse == "refuse" and may_take is None:
             raise self._end(user, claim, "identity_conflict", next_generation(claim.settled)) from None
         holder = self._users.holder(account.user_id, deadline=claim.deadline)
         held = self._users.get(holder, deadline=claim.deadline) if holder else None
         try:
-            if holder is None or not _may_be_taken(held, by_order=by_order):
+            if holder is None or not _may_be_taken(held, by_order=may_take is not None and may_take(holder)):
                 raise Reserved
             claim.take(account, holder, held, held and self._without_identity(held))
         except Reserved:
