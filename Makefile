@@ -41,7 +41,7 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 	@$(OFFLINE) $(DEV) -m local.demo
 
 .PHONY: test
-test: environments lint template ## everything: lint, template checks, all tests
+test: environments lint template ## lint, template checks and all tests
 	@$(OFFLINE) $(DEV) -m pytest
 
 .PHONY: unit
@@ -60,17 +60,17 @@ template: .venv/sam/.ready ## sam validate and cfn-lint
 	@$(OFFLINE) .venv/sam/bin/python .venv/sam/bin/cfn-lint template.yaml
 
 .PHONY: build
-build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=arm64 or x86_64)
+build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=x86_64 or arm64)
 	@$(OFFLINE) $(SAM) build --parameter-overrides Architecture=$(ARCH)
 
 .PHONY: bench
-bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as ratios to peers in the same run
+bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as ratios to peers in the same run (ARGS="--help")
 	@$(if $(NODE),$(MAKE) --no-print-directory bench/node/node_modules/.ready,echo 'no node and npm here: Node does not take part')
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.verification
 	@$(OFFLINE) $(DEV) -m bench $(ARGS)
 
 .PHONY: memory
-memory: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what each function takes and costs by its memory size
+memory: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what each function takes and costs by its memory size (ARGS="--help")
 	@$(OFFLINE) $(DEV) -m bench.memory $(ARGS)
 
 NODE = $(and $(shell command -v node),$(shell command -v npm))
@@ -88,12 +88,13 @@ scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in
 .PHONY: reuse
 reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, on a clock of its own (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.reuse $(ARGS)
+
 .PHONY: model
 model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.protocol.model_search $(ARGS)
 
 .PHONY: fuzz
-fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 100000 --seed 1")
+fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --seed 1")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)
 
 .PHONY: soak
@@ -105,11 +106,11 @@ whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open
 	@$(OFFLINE) $(DEV) -m local.whop_check $(ARGS)
 
 .PHONY: manage
-manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials: ARGS="--stack NAME COMMAND ..."
+manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials (ARGS="--stack NAME COMMAND ...")
 	@env -u AWS_EC2_METADATA_DISABLED PYTHONPATH=layers/whop_chat $(DEV) -m manage $(ARGS)
 
 .PHONY: delete
-delete: .venv/sam/.ready ## delete a deployed stack: STACK=name; the user pool, if it made one, stays
+delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made and the users table stay (STACK=NAME)
 	@.venv/sam/bin/python tools/delete_stack.py "$(STACK)"
 
 .PHONY: clean

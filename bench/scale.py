@@ -1,18 +1,18 @@
 """A backfill of 100,000 users with first tokens in between, event by event on a clock of its own: `make scale`.
 
-Real are the code that decides and writes: `Reconcile`, `Batch`, `Syncing`, `Enrolment`, `CleanUp`. The users table, the
+Real is the code that decides and writes: `Reconcile`, `Batch`, `Syncing`, `Enrolment`, `CleanUp`. The users table, the
 ledger and the pool are the ones in memory that pass the tests of the real ones. Modelled are
 
 - time: a heap of events; each call to AWS or Whop takes a fixed time, and nothing else takes any;
 - Whop: 600 calls of an operation in any 60 s, the next one is a 429; accounts by external id, profiles by user; before
   each call `Budget` is asked, as it is deployed, on a count in memory;
-- SQS and its worker: delays, visibility, deletion; two workers at a time (MaximumConcurrency), which take one message
+- SQS and its worker: delays, visibility, deletion; two workers at a time (SyncConcurrency), which take one message
   after the other, so that what Lambda makes of batches of five is left out;
 - EventBridge: a tick every 60 s; an invocation of reconcile works for a minute at most, so that two of its minutes are
   never more than that apart from the rest of the world;
 - first tokens: they arrive at random, every second one of a user who has just signed up, the others of users who have
-  just been handed to the queue. What costs a user time there
-  is the enrolment, so verification and the token itself are left out.
+  just been handed to the queue. What costs a user time there is the enrolment, so verification and the token itself
+  are left out.
 
 One user is one event. Calls of two workers may therefore be written down up to a second in the wrong order, and are
 sorted before the limit is checked; and nobody meets another's claim here, which is what tests/protocol is for. The run
@@ -52,7 +52,7 @@ from whop_chat.whop import Account, Whop, WhopRateLimited
 
 POOL, COMPANY = "eu-west-1_Scale", "biz_Scale"
 LIMIT, WINDOW = 600, 60.0  # Whop, "Rate limits"
-WORKERS = 2  # template.yaml, MaximumConcurrency
+WORKERS = 2  # template.yaml, SyncConcurrency
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
 TICK, WORKING = 60.0, 60.0
 SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "create_account": 0.3, "update_user": 0.15, "other": 0.15}
