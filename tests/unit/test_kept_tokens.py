@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client, table
-from whop_chat.data_key import DataKeySecret, UnusableDataKey
+from whop_chat.data_key import UnusableDataKey, data_key
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import KeptToken, KeptTokens, Purpose
 
@@ -49,7 +49,7 @@ def secret(region: None) -> Iterator[str]:
 def kept_tokens(secret: str, company: str = COMPANY) -> KeptTokens:
     """As in a function that has just started."""
     aws = aws_at_moto()
-    return KeptTokens(aws, TABLE, DataKeySecret(aws, secret), company)
+    return KeptTokens(aws, TABLE, data_key(aws, secret), company)
 
 
 def keep(secret: str, token: KeptToken = TOKEN, purpose: Purpose = CHAT) -> None:
@@ -178,11 +178,11 @@ def test_the_same_text_in_a_new_version_is_a_new_key(dynamodb: "DynamoDBClient",
 def test_a_text_too_short_for_a_key_is_none_and_is_in_no_message(secret: str, text: str) -> None:
     client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
     with pytest.raises(UnusableDataKey) as refusal:
-        DataKeySecret(aws_at_moto(), secret).current(deadline=AN_HOUR)
+        data_key(aws_at_moto(), secret).current(deadline=AN_HOUR)
     assert text not in repr(refusal.value)
 
 
 def test_a_key_is_in_no_description_of_it(secret: str) -> None:
-    key = DataKeySecret(aws_at_moto(), secret).current(deadline=AN_HOUR)
+    key = data_key(aws_at_moto(), secret).current(deadline=AN_HOUR)
     assert len(key.value) == 32
     assert repr(key) == f"DataKey(id={key.id!r})"

@@ -17,9 +17,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whop_chat.aws import DYNAMODB, Aws
-from whop_chat.data_key import DataKey, DataKeySecret
+from whop_chat.data_key import DataKey
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
+from whop_chat.secret import CachedSecret
 
 _NONCE_BYTES = 12
 
@@ -48,7 +49,7 @@ class KeptTokens:
     `whop_chat.data_key.UnusableDataKey`.
     """
 
-    def __init__(self, aws: Aws, table: str, secret: DataKeySecret, company_id: str) -> None:
+    def __init__(self, aws: Aws, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:
         self._aws = aws
         self._table = table
         self._secret = secret
