@@ -12,12 +12,13 @@ from tests.protocol.memory_users import MemoryUsers
 from tests.unit.fakes import Clock, Enrolling, Queue, Told
 from whop_chat import minting
 from whop_chat.aws import AwsError
+from whop_chat.chat_token import ChatToken
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import KeptToken, Purpose
 from whop_chat.mint_limit import MintLimit, TooManyRequests
-from whop_chat.minting import ChatToken, Minting
+from whop_chat.minting import Minting
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
@@ -412,9 +413,9 @@ def keeping(
 ) -> Case:
     """A linked user, for whom a token of an hour is kept that is so many minutes old."""
     case = Case(enrolment or Enrolling(Link("user_Ada")), Tokens("user_Ada", error=error), always=always)
-    minted_at = int((NOW - age * MINUTE).timestamp())
+    minted_at = NOW - age * MINUTE
     for scopes in (CHANNELS, ALL):
-        token = KeptToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 3600)
+        token = KeptToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 60 * MINUTE)
         case.kept.kept[Purpose(ADA, scopes)] = "user_Ada", token
     return case
 
@@ -484,7 +485,7 @@ def test_after_whop_did_not_know_the_user_the_last_token_is_not_answered() -> No
 
     case = keeping(enrolment=Enrolling(Link("user_Ada"), repairs=[Link("user_Ada2")]))
     case.minting._whop = Failing()
-    case.kept.kept[Purpose(ADA, ALL)] = "user_Ada2", KeptToken("kept", int(NOW.timestamp()), 1_900_000_000)
+    case.kept.kept[Purpose(ADA, ALL)] = "user_Ada2", KeptToken("kept", NOW, NOW + 60 * MINUTE)
     with pytest.raises(WhopUnavailable):
         case.mint()
 

@@ -3,11 +3,11 @@
 import contextlib
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from whop_chat.aws import AwsError
+from whop_chat.chat_token import ChatToken, usual_refresh
 from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Enrolment
@@ -28,31 +28,15 @@ from whop_chat.whop import (
 )
 
 if TYPE_CHECKING:
-    from whop_chat.token_reuse import LastToken, Reused, TokenReuse
+    from whop_chat.token_reuse import LastToken, TokenReuse
 
 # Whop gives three hours at most (Whop, "Create access token"), by a clock that need not be ours.
 _LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
 _CLAIM_PATIENCE_SECONDS = 1.5
 _CLAIM_POLL_SECONDS = 0.1
-_REFRESH_AFTER = 0.8
 # On top of the caller's deadline, at the first token only; more would cost them the token they wait for.
 _ENQUEUE_SECONDS = 0.3
 _MINTS = 3  # the first, one after the account was resolved again, one after it was made anew
-
-
-@dataclass(frozen=True, slots=True)
-class ChatToken:
-    """What a client gets. ``refresh_after`` is at four fifths of the life that Whop granted; all times are UTC."""
-
-    token: str
-    expires_at: datetime
-    refresh_after: datetime
-    scopes: tuple[str, ...]
-    reused: str | None = None
-    """Why it is the last token again: it is ``young``, or Whop is ``rate_limited`` or ``unavailable``."""
-
-    def __repr__(self) -> str:
-        return f"ChatToken(expires_at={self.expires_at.isoformat()}, scopes={self.scopes})"
 
 
 class Minting:
@@ -148,7 +132,7 @@ class Minting:
         A user whom Whop does not know any more is enrolled again; the link that came of it joins ``links``.
         """
         if last is not None and (young := last.young(links[0].whop_user_id)):
-            return _again(young, scopes, "young")
+            return young
         for attempt in range(_MINTS):
             linked_to = links[-1].whop_user_id
             now = datetime.fromtimestamp(int(self._clock()), UTC)
@@ -163,23 +147,25 @@ class Minting:
                 # After a 404 or a 401 the last token may be good for nobody any more.
                 if last is None or attempt or isinstance(error.__context__, WhopUnauthorized):
                     raise
-                return self._last_instead(last, linked_to, scopes, error)
+                return self._last_instead(last, linked_to, error)
             else:
                 if not now < token.expires_at <= now + self._ttl:
                     raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
+                refresh_after = usual_refresh(now, token.expires_at)
+                new = ChatToken(token.token, token.expires_at, refresh_after, scopes)
                 if last is not None:
-                    last.replace(linked_to, token.token, now, token.expires_at)
-                refresh_after = now + (token.expires_at - now) * _REFRESH_AFTER
-                return ChatToken(token.token, token.expires_at, refresh_after, scopes)
+                    last.replace(linked_to, new, now)
+                return new
         raise AssertionError("unreachable")
 
-    def _last_instead(self, last: "LastToken", linked_to: str, scopes: tuple[str, ...], error: Exception) -> ChatToken:
+    def _last_instead(self, last: "LastToken", linked_to: str, error: Exception) -> ChatToken:
         """The last token in place of one that Whop does not give; raises ``error`` if there is none that would do."""
-        token = last.instead(linked_to, wait=getattr(error, "retry_after", 0))
+        why = "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable"
+        token = last.instead(linked_to, wait=getattr(error, "retry_after", 0), why=why)
         if token is None:
             raise error
         self._observer.failed("no new token", error)
-        return _again(token, scopes, "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable")
+        return token
 
     def _ask_for_sync(self, user: UserRef) -> None:
         """A new user's name, or the clean-up after a deleted one: it can wait, and must not cost the caller's time."""
@@ -187,7 +173,3 @@ class Minting:
             self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
             self._observer.failed("sync not enqueued", error)
-
-
-def _again(token: "Reused", scopes: tuple[str, ...], why: str) -> ChatToken:
-    return ChatToken(token.token, token.expires_at, token.refresh_after, scopes, reused=why)
