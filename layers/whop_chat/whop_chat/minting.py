@@ -19,11 +19,11 @@ from whop_chat.scopes import ScopePolicy
 from whop_chat.sync_queue import Source, SyncQueue
 from whop_chat.users import Directory
 from whop_chat.whop import (
+    NoTimeForAnotherKey,
     Whop,
     WhopInvalidResponse,
     WhopNotFound,
     WhopRateLimited,
-    WhopUnauthorized,
     WhopUnavailable,
 )
 
@@ -143,9 +143,11 @@ class Minting:
                 if repaired is None:
                     raise
                 links.append(repaired)
+            except NoTimeForAnotherKey:
+                raise
             except (WhopRateLimited, WhopUnavailable, DeadlineExceeded) as error:
-                # After a 404 or a 401 the last token may be good for nobody any more.
-                if last is None or attempt or isinstance(error.__context__, WhopUnauthorized):
+                # After a 404 the last token may be good for nobody any more.
+                if last is None or attempt:
                     raise
                 return self._last_instead(last, linked_to, error)
             else:
