@@ -405,6 +405,15 @@ def test_a_user_who_was_made_anew_gets_their_name_too() -> None:
     assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
 
 
+@pytest.mark.parametrize("created", [False, True])
+def test_a_user_who_was_enrolled_just_now_and_repaired_at_once_gets_their_name_once(created: bool) -> None:
+    repaired = Link("user_Ada2", created=created)
+    case = Case(Enrolling(Link("user_Ada", created=True), repairs=[repaired]), Tokens("user_Ada2"))
+    case.mint()
+
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
+
+
 def test_any_other_refusal_is_told_as_it_is() -> None:
     error = WhopRateLimited("mint_token", 10)
     case = linked(error=error)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,23 @@ _CLAIM_PATIENCE_SECONDS = 1.5
 _CLAIM_POLL_SECONDS = 0.1
 # On top of the caller's deadline, at the first token only; more would cost them the token they wait for.
 _ENQUEUE_SECONDS = 0.3
-_MINTS = 3  # the first, one after the account was resolved again, one after it was made anew
+_REPAIRS = 2  # the account is resolved again, and if that does not help, made anew
+
+
+@dataclass(slots=True)
+class _Request:
+    """What one user asks for; ``to_sync`` says that a sync will have something to do."""
+
+    user: UserRef
+    scopes: tuple[str, ...]
+    last: "LastToken | None"
+    deadline: Deadline
+    to_sync: bool = False
+
+    def linked(self, link: Link) -> str:
+        """The user's id at Whop by this link; a link that was made just now is to be synced."""
+        self.to_sync = self.to_sync or link.created
+        return link.whop_user_id
 
 
 class Minting:
@@ -84,15 +101,14 @@ class Minting:
         scopes = self._policy.scopes(features, groups=caller.groups)
         self._limit.require_not_refused(user)
         with self._last_token(user, scopes, deadline) as last:
-            links: list[Link] = []
+            request = _Request(user, scopes, last, deadline)
             try:
-                links.append(self._linked(user, deadline))
-                return self._token(user, links, scopes, last, deadline)
+                return self._token(request, self._linked(request))
             except LostToDeletion:
-                self._ask_for_sync(user)
+                request.to_sync = True
                 raise
             finally:
-                if any(link.created for link in links):
+                if request.to_sync:
                     self._ask_for_sync(user)
 
     def _last_token(
@@ -103,71 +119,65 @@ class Minting:
             return contextlib.nullcontext()
         return self._reuse.looking(user, scopes, deadline=deadline)
 
-    def _linked(self, user: UserRef, deadline: Deadline) -> Link:
-        """The user's link, by the record that the mint is counted on.
+    def _linked(self, request: _Request) -> str:
+        """The user's id at Whop, by the record that the mint is counted on.
 
         A claim that another worker holds is waited for, but not long.
         """
+        user, deadline = request.user, request.deadline
         record = self._limit.counted(user, deadline=deadline)
         patience = Deadline(_CLAIM_PATIENCE_SECONDS)
         while True:
             try:
-                return self._enrolment.enrol(user, record, deadline=deadline)
+                return request.linked(self._enrolment.enrol(user, record, deadline=deadline))
             except EnrolmentInProgress as progress:
                 if progress.at_whop or min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
             self._sleep(_CLAIM_POLL_SECONDS)
             record = self._users.get(user, deadline=deadline)
 
-    def _token(
-        self,
-        user: UserRef,
-        links: list[Link],
-        scopes: tuple[str, ...],
-        last: "LastToken | None",
-        deadline: Deadline,
-    ) -> ChatToken:
-        """A new token, or the last one.
-
-        A user whom Whop does not know any more is enrolled again; the link that came of it joins ``links``.
-        """
-        if last is not None and (young := last.young(links[0].whop_user_id)):
+    def _token(self, request: _Request, whop_user_id: str) -> ChatToken:
+        """The last token if it is young or Whop fails, else a new one."""
+        last = request.last
+        if last is not None and (young := last.young(whop_user_id)):
             return young
-        for attempt in range(_MINTS):
-            linked_to = links[-1].whop_user_id
-            now = datetime.fromtimestamp(int(self._clock()), UTC)
-            try:
-                token = self._whop.mint_token(linked_to, scopes, now + self._ttl, deadline=deadline)
-            except WhopNotFound:
-                repaired = self._enrolment.repair(user, linked_to, deadline=deadline) if attempt < _MINTS - 1 else None
-                if repaired is None:
-                    raise
-                links.append(repaired)
-            except NoTimeForAnotherKey:
+        try:
+            return self._minted(request, whop_user_id)
+        except WhopNotFound as refusal:
+            # From here on, the last token may be good for nobody any more.
+            return self._minted_after_repair(request, whop_user_id, refusal)
+        except NoTimeForAnotherKey:
+            raise
+        except (WhopRateLimited, WhopUnavailable, DeadlineExceeded) as error:
+            why = "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable"
+            wait = getattr(error, "retry_after", 0)
+            if last is None or (token := last.instead(whop_user_id, wait=wait, why=why)) is None:
                 raise
-            except (WhopRateLimited, WhopUnavailable, DeadlineExceeded) as error:
-                # After a 404 the last token may be good for nobody any more.
-                if last is None or attempt:
-                    raise
-                return self._last_instead(last, linked_to, error)
-            else:
-                if not now < token.expires_at <= now + self._ttl:
-                    raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
-                refresh_after = usual_refresh(now, token.expires_at)
-                new = ChatToken(token.token, token.expires_at, refresh_after, scopes)
-                if last is not None:
-                    last.replace(linked_to, new, now)
-                return new
-        raise AssertionError("unreachable")
+            self._observer.failed("no new token", error)
+            return token
 
-    def _last_instead(self, last: "LastToken", linked_to: str, error: Exception) -> ChatToken:
-        """The last token in place of one that Whop does not give; raises ``error`` if there is none that would do."""
-        why = "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable"
-        token = last.instead(linked_to, wait=getattr(error, "retry_after", 0), why=why)
-        if token is None:
-            raise error
-        self._observer.failed("no new token", error)
+    def _minted(self, request: _Request, whop_user_id: str) -> ChatToken:
+        now = datetime.fromtimestamp(int(self._clock()), UTC)
+        minted = self._whop.mint_token(whop_user_id, request.scopes, now + self._ttl, deadline=request.deadline)
+        if not now < minted.expires_at <= now + self._ttl:
+            raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
+        token = ChatToken(minted.token, minted.expires_at, usual_refresh(now, minted.expires_at), request.scopes)
+        if request.last is not None:
+            request.last.replace(whop_user_id, token, now)
         return token
+
+    def _minted_after_repair(self, request: _Request, unknown: str, refusal: WhopNotFound) -> ChatToken:
+        """A token for the user whom Whop does not know under the id ``unknown``, once they are enrolled again."""
+        for _ in range(_REPAIRS):
+            repaired = self._enrolment.repair(request.user, unknown, deadline=request.deadline)
+            if repaired is None:
+                break
+            unknown = request.linked(repaired)
+            try:
+                return self._minted(request, unknown)
+            except WhopNotFound as again:
+                refusal = again
+        raise refusal
 
     def _ask_for_sync(self, user: UserRef) -> None:
         """A new user's name, or the clean-up after a deleted one: it can wait, and must not cost the caller's time."""
