@@ -5,7 +5,7 @@ import os
 from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
 from whop_chat.base_settings import AwsSettings
-from whop_chat.data_key import DataKeySecret
+from whop_chat.data_key import data_key
 from whop_chat.deadline import Deadline
 from whop_chat.head_start import HeadStart
 from whop_chat.key_set import KeySet, http_fetch
@@ -19,7 +19,7 @@ _aws_settings = AwsSettings.from_env(os.environ)
 _http = HttpClient()
 _aws = Aws(_http, _aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
-_data_key = DataKeySecret(_aws, _settings.data_key_secret_arn) if _settings.data_key_secret_arn else None
+_data_key = data_key(_aws, _settings.data_key_secret_arn) if _settings.data_key_secret_arn else None
 _secrets = (_api_key, _data_key) if _data_key else (_api_key,)
 _waits = Waits(WaitItem(_aws, _settings.users_table, _settings.whop_company_id))
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))

@@ -18,11 +18,12 @@ from tests.unit.fakes import ROOT, Told, event
 from whop_chat.api_key import NotConfigured
 from whop_chat.aws import AwsError
 from whop_chat.chat_request import MAX_BODY_BYTES, AmbiguousToken
+from whop_chat.chat_token import ChatToken
 from whop_chat.cognito import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.http_api import HttpApi
 from whop_chat.mint_limit import TooManyRequests
-from whop_chat.minting import ChatToken, Minting
+from whop_chat.minting import Minting
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone
 from whop_chat.problems import KINDS

@@ -5,7 +5,10 @@ from unittest.mock import patch
 import pytest
 
 from soak import flood, outage
-from whop_chat import kept_tokens, mint_limit
+from whop_chat import kept_tokens
+from whop_chat.deadline import Deadline
+from whop_chat.identity import UserRef
+from whop_chat.users import Record, Users
 
 pytestmark = pytest.mark.thorough
 
@@ -25,10 +28,10 @@ def test_one_user_who_floods_is_refused_and_nobody_else() -> None:
 
 
 def test_a_flood_without_a_limit_is_noticed() -> None:
-    def unlimited(self: mint_limit.MintLimit, user: object, **_: object) -> object:
-        return self._users.get(user, **_)  # type: ignore[attr-defined]
+    def uncounted(self: Users, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
+        return self.get(user, deadline=deadline)
 
-    with patch.object(mint_limit.MintLimit, "counted", unlimited):
+    with patch.object(Users, "count_mint", uncounted):
         unmet = flood.run(1, users=5, clients=12, minutes=1).unmet
 
     assert "tokens of the flooder that Whop minted" in unmet

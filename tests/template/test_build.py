@@ -138,6 +138,12 @@ def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: s
     assert HEAVY.isdisjoint(_imported(built, logical_id, module))
 
 
+def test_where_no_token_is_kept_minting_does_not_import_what_keeps_them(built: Path) -> None:
+    keeping = {"whop_chat.token_reuse", "whop_chat.kept_tokens", "cryptography.hazmat.primitives.ciphers.aead"}
+
+    assert keeping.isdisjoint(_imported(built, "MintTokenFunction", "mint_token"))
+
+
 def test_the_sign_up_trigger_imports_its_logger_when_the_message_is_on_its_way(built: Path) -> None:
     later = {"aws_lambda_powertools", "pathlib", "random", "urllib.parse"}
 

@@ -27,7 +27,7 @@ from whop_chat.pool_users import PoolUser
 from whop_chat.sync_queue import SyncQueue
 from whop_chat.users import Record
 from whop_chat.waits import Waits, WaitStore
-from whop_chat.whop import Whop
+from whop_chat.whop import KeySource, Whop
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "unit-test-api-key"
@@ -229,7 +229,7 @@ def budget(clock: Callable[[], float] = time.time, *, places: int | None = None)
 def whop_over(
     server: Callable[[httpx.Request], httpx.Response],
     *,
-    keys: Keys | None = None,
+    keys: KeySource | None = None,
     clock: Clock | None = None,
     company_field: Literal["account_id", "company_id"] = "account_id",
     store: WaitStore | None = None,

@@ -10,10 +10,11 @@ import pytest
 
 from tests.unit.fakes import Told, event
 from whop_chat.chat_request import MAX_BODY_BYTES
+from whop_chat.chat_token import ChatToken
 from whop_chat.cognito import Reason, TokenRefused
 from whop_chat.deadline import Deadline
 from whop_chat.http_api import BUDGET_SECONDS, HttpApi
-from whop_chat.minting import ChatToken, Minting
+from whop_chat.minting import Minting
 from whop_chat.outcomes import Blocked
 from whop_chat.whop import WhopRateLimited
 

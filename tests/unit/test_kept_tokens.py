@@ -3,13 +3,14 @@
 import dataclasses
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from moto import mock_aws
 
 from tests.unit.moto_aws import AN_HOUR, aws_at_moto, client, table
-from whop_chat.data_key import DataKeySecret, UnusableDataKey
+from whop_chat.data_key import UnusableDataKey, data_key
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import KeptToken, KeptTokens, Purpose
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 TABLE = "users"
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 CHAT = Purpose(ADA, ("chat:message:create", "chat:read"))
-TOKEN = KeptToken("whop-token-of-ada", minted_at=1_800_000_000, expires_at=1_800_003_600)
+MINTED_AT = datetime.fromtimestamp(1_800_000_000, UTC)
+TOKEN = KeptToken("whop-token-of-ada", MINTED_AT, expires_at=MINTED_AT + timedelta(hours=1))
 COMPANY = "biz_Company"
 
 
@@ -49,7 +51,7 @@ def secret(region: None) -> Iterator[str]:
 def kept_tokens(secret: str, company: str = COMPANY) -> KeptTokens:
     """As in a function that has just started."""
     aws = aws_at_moto()
-    return KeptTokens(aws, TABLE, DataKeySecret(aws, secret), company)
+    return KeptTokens(aws, TABLE, data_key(aws, secret), company)
 
 
 def keep(secret: str, token: KeptToken = TOKEN, purpose: Purpose = CHAT) -> None:
@@ -72,10 +74,15 @@ def test_a_token_comes_back_as_it_was_kept(dynamodb: "DynamoDBClient", secret: s
 
 
 def test_the_last_token_takes_the_place_of_the_one_before(dynamodb: "DynamoDBClient", secret: str) -> None:
-    newer = dataclasses.replace(TOKEN, token="another", expires_at=TOKEN.expires_at + 1)
+    newer = dataclasses.replace(TOKEN, token="another", expires_at=TOKEN.expires_at + timedelta(seconds=1))
     keep(secret)
     keep(secret, newer)
     assert opened(secret) == newer
+
+
+def test_the_times_of_a_token_are_kept_to_the_second(dynamodb: "DynamoDBClient", secret: str) -> None:
+    keep(secret, dataclasses.replace(TOKEN, expires_at=TOKEN.expires_at + timedelta(seconds=0.9)))
+    assert opened(secret) == TOKEN
 
 
 def test_other_scopes_are_another_token(dynamodb: "DynamoDBClient", secret: str) -> None:
@@ -154,7 +161,7 @@ def test_two_items_of_one_token_have_nothing_in_common(dynamodb: "DynamoDBClient
 
 def test_an_item_vanishes_when_its_token_ends(dynamodb: "DynamoDBClient", secret: str) -> None:
     keep(secret)
-    assert item(dynamodb)["ttl"] == {"N": str(TOKEN.expires_at)}
+    assert item(dynamodb)["ttl"] == {"N": "1800003600"}
 
 
 def test_a_new_data_key_makes_what_is_kept_unreadable_and_what_comes_readable(
@@ -178,11 +185,11 @@ def test_the_same_text_in_a_new_version_is_a_new_key(dynamodb: "DynamoDBClient",
 def test_a_text_too_short_for_a_key_is_none_and_is_in_no_message(secret: str, text: str) -> None:
     client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
     with pytest.raises(UnusableDataKey) as refusal:
-        DataKeySecret(aws_at_moto(), secret).current(deadline=AN_HOUR)
+        data_key(aws_at_moto(), secret).current(deadline=AN_HOUR)
     assert text not in repr(refusal.value)
 
 
 def test_a_key_is_in_no_description_of_it(secret: str) -> None:
-    key = DataKeySecret(aws_at_moto(), secret).current(deadline=AN_HOUR)
+    key = data_key(aws_at_moto(), secret).current(deadline=AN_HOUR)
     assert len(key.value) == 32
     assert repr(key) == f"DataKey(id={key.id!r})"

@@ -40,6 +40,7 @@ class Case:
         self.limit = MintLimit(self.table, 2, clock=self.clock)
 
     def count(self, user: UserRef = ADA) -> Record | None:
+        self.limit.require_not_refused(user)
         return self.limit.counted(user, deadline=AN_HOUR)
 
     def refuse(self, user: UserRef = ADA) -> int:

@@ -103,19 +103,18 @@ def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(clo
     assert cloud.internet.bodies("/access_tokens") == []
 
 
-def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud) -> None:
+def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever verifies and reads the user needs no answer about waits; it is there before Whop is called."""
     fresh = load_function("mint_token")
-    fresh._waits._read_at = None
+    fresh._waits.forget()
     names: list[str] = []
-    load = fresh._waits._store.load
+    load = WaitItem.load
 
-    def noted(*, deadline: Deadline) -> dict[str, Wait]:
+    def noted(self: WaitItem, *, deadline: Deadline) -> dict[str, Wait]:
         names.append(threading.current_thread().name)
-        loaded: dict[str, Wait] = load(deadline=deadline)
-        return loaded
+        return load(self, deadline=deadline)
 
-    fresh._waits._store.load = noted
+    monkeypatch.setattr(WaitItem, "load", noted)
 
     assert ask(fresh, "mint_token", token_of(cloud.sign_up("yan")))[0] == 200
     assert len(names) == 1

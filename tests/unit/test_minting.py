@@ -3,28 +3,36 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
+from tests.over_httpx import OverHttpx
 from tests.protocol.memory_tokens import MemoryTokens
 from tests.protocol.memory_users import MemoryUsers
-from tests.unit.fakes import Clock, Enrolling, Queue, Told
+from tests.unit.fakes import Clock, Enrolling, Queue, Told, whop_over
+from tests.unit.moto_aws import SETTINGS
 from whop_chat import minting
-from whop_chat.aws import AwsError
+from whop_chat.api_key import ApiKey, NotConfigured
+from whop_chat.aws import Aws, AwsError
+from whop_chat.chat_token import ChatToken
 from whop_chat.cognito import Caller, Reason, TokenRefused, TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import KeptToken, Purpose
 from whop_chat.mint_limit import MintLimit, TooManyRequests
-from whop_chat.minting import ChatToken, Minting
+from whop_chat.minting import Minting
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import UserDisabled, UserGone
+from whop_chat.problems import problem_of
 from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.sync_queue import Source, SyncMessage, decode
 from whop_chat.token_reuse import TokenReuse
 from whop_chat.users import Record, Status
 from whop_chat.whop import (
+    NoTimeForAnotherKey,
     UserToken,
     Whop,
     WhopConflict,
@@ -83,7 +91,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Case:
-    """One minting with everything around it."""
+    """One minting with everything around it; with ``client``, it is that which is asked in place of ``whop``."""
 
     def __init__(
         self,
@@ -93,12 +101,14 @@ class Case:
         queue: Queue | None = None,
         groups: Collection[str] = (),
         always: bool | None = None,
+        client: Whop | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.enrolment = enrolment
         self.whop = whop
         self.queue = queue or Queue()
         self.told = Told()
-        self.clock = Clock(NOW.timestamp() + 0.9)
+        self.clock = clock or Clock(NOW.timestamp() + 0.9)
         self.users = MemoryUsers()
         self.kept = MemoryTokens()
         reuse = TokenReuse(self.kept, self.told, always=bool(always), clock=self.clock, jitter=lambda: 0.0)
@@ -107,7 +117,7 @@ class Case:
             MintLimit(self.users, PER_MINUTE, clock=self.clock),
             self.users,
             enrolment,
-            whop,
+            client or whop,
             ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}),
             self.queue,
             self.told,
@@ -395,6 +405,15 @@ def test_a_user_who_was_made_anew_gets_their_name_too() -> None:
     assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
 
 
+@pytest.mark.parametrize("created", [False, True])
+def test_a_user_who_was_enrolled_just_now_and_repaired_at_once_gets_their_name_once(created: bool) -> None:
+    repaired = Link("user_Ada2", created=created)
+    case = Case(Enrolling(Link("user_Ada", created=True), repairs=[repaired]), Tokens("user_Ada2"))
+    case.mint()
+
+    assert [decode(body) for body in case.queue.sent] == [SyncMessage(ADA, Source.FIRST_TOKEN)]
+
+
 def test_any_other_refusal_is_told_as_it_is() -> None:
     error = WhopRateLimited("mint_token", 10)
     case = linked(error=error)
@@ -408,30 +427,26 @@ def test_any_other_refusal_is_told_as_it_is() -> None:
 
 
 def keeping(
-    *, always: bool = False, error: Exception | None = None, enrolment: Enrolling | None = None, age: int = 5
+    *,
+    always: bool = False,
+    error: Exception | None = None,
+    enrolment: Enrolling | None = None,
+    age: int = 5,
+    client: Whop | None = None,
+    clock: Clock | None = None,
 ) -> Case:
     """A linked user, for whom a token of an hour is kept that is so many minutes old."""
-    case = Case(enrolment or Enrolling(Link("user_Ada")), Tokens("user_Ada", error=error), always=always)
-    minted_at = int((NOW - age * MINUTE).timestamp())
+    enrolment = enrolment or Enrolling(Link("user_Ada"))
+    case = Case(enrolment, Tokens("user_Ada", error=error), always=always, client=client, clock=clock)
+    minted_at = NOW - age * MINUTE
     for scopes in (CHANNELS, ALL):
-        token = KeptToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 3600)
+        token = KeptToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 60 * MINUTE)
         case.kept.kept[Purpose(ADA, scopes)] = "user_Ada", token
     return case
 
 
 ALL = (*CHANNELS, "support_chat:message:create", "support_chat:read")
 UNAVAILABLE = WhopUnavailable("mint_token", status=500)
-
-
-def after_a_refusal() -> Exception:
-    """The time ran out while the secret was read again, because Whop had answered 401."""
-    try:
-        try:
-            raise WhopUnauthorized("mint_token", status=401)
-        except WhopUnauthorized:
-            raise DeadlineExceeded  # noqa: B904 - as it happens
-    except DeadlineExceeded as error:
-        return error
 
 
 @pytest.mark.parametrize("always", [False, True])
@@ -464,7 +479,6 @@ def test_the_last_token_is_answered_while_whop_limits_or_fails(error: Exception,
         WhopRefused("mint_token", status=422),
         WhopInvalidResponse("mint_token", status=200),
         AwsError("ThrottlingException"),
-        after_a_refusal(),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -472,6 +486,66 @@ def test_no_refusal_of_whop_is_answered_with_the_last_token(error: Exception) ->
     case = keeping(error=error, enrolment=Enrolling(Link("user_Ada"), repairs=[None]), age=40)
     with pytest.raises(type(error)):
         case.mint()
+
+
+@dataclass
+class Rotated:
+    """Whop, which refuses the old key after ``slowness`` seconds and fails with the new one, and the secret since."""
+
+    clock: Clock
+    secret: httpx.Response
+    slowness: float = 0.0
+    secrets_asked: int = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host.startswith("secretsmanager"):
+            self.secrets_asked += 1
+            return OLD_KEY if self.secrets_asked == 1 else self.secret
+        if request.headers["Authorization"] == "Bearer new-key":
+            return httpx.Response(500)
+        self.clock.advance(self.slowness)
+        return httpx.Response(401)
+
+
+def secret_value(text: str) -> httpx.Response:
+    return httpx.Response(200, json={"SecretString": text, "VersionId": "1"})
+
+
+OLD_KEY = secret_value("old-key")
+
+
+def after_a_401(secret: httpx.Response, *, slowness: float = 0.0) -> ChatToken:
+    """What the user of a kept token gets, by the real client and the real key, when Whop refuses the key."""
+    clock = Clock(NOW.timestamp())
+    neighbours = Rotated(clock, secret, slowness)
+    aws = Aws(OverHttpx(httpx.MockTransport(neighbours)), SETTINGS, sleep=clock.advance)
+    with whop_over(neighbours, keys=ApiKey(aws, "arn", clock=clock), clock=clock) as client:
+        return keeping(age=40, client=client, clock=clock).mint()
+
+
+@pytest.mark.parametrize(
+    ("secret", "slowness", "error", "code"),
+    [
+        (OLD_KEY, 0.0, WhopUnauthorized, "whop_unauthorized"),
+        (secret_value("new-key"), 3.0, NoTimeForAnotherKey, "temporarily_unavailable"),
+        (httpx.Response(500), 0.0, AwsError, "temporarily_unavailable"),
+        (secret_value("{}"), 0.0, NotConfigured, "not_configured"),
+    ],
+    ids=["no other key", "no time to read it", "the secret cannot be read", "no key at all"],
+)
+def test_a_refused_key_is_not_answered_with_the_last_token_whatever_becomes_of_the_next(
+    secret: httpx.Response, slowness: float, error: type[Exception], code: str
+) -> None:
+    with pytest.raises(error) as caught:
+        after_a_401(secret, slowness=slowness)
+
+    problem = problem_of(caught.value)
+    assert problem is not None
+    assert problem.code == code
+
+
+def test_a_failure_of_whop_under_a_newer_key_is_answered_with_the_last_token() -> None:
+    assert after_a_401(secret_value("new-key")).reused == "unavailable"
 
 
 def test_after_whop_did_not_know_the_user_the_last_token_is_not_answered() -> None:
@@ -482,9 +556,8 @@ def test_after_whop_did_not_know_the_user_the_last_token_is_not_answered() -> No
             self.error = None if user_id == "user_Ada" else UNAVAILABLE
             return super().mint_token(user_id, scopes, expires_at, deadline=deadline)
 
-    case = keeping(enrolment=Enrolling(Link("user_Ada"), repairs=[Link("user_Ada2")]))
-    case.minting._whop = Failing()
-    case.kept.kept[Purpose(ADA, ALL)] = "user_Ada2", KeptToken("kept", int(NOW.timestamp()), 1_900_000_000)
+    case = keeping(enrolment=Enrolling(Link("user_Ada"), repairs=[Link("user_Ada2")]), client=Failing())
+    case.kept.kept[Purpose(ADA, ALL)] = "user_Ada2", KeptToken("kept", NOW, NOW + 60 * MINUTE)
     with pytest.raises(WhopUnavailable):
         case.mint()
 

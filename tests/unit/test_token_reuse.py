@@ -9,11 +9,12 @@ from tests.protocol.memory_tokens import MemoryTokens
 from tests.unit.fakes import Clock, Told
 from tests.unit.moto_aws import AN_HOUR
 from whop_chat.aws import AwsError
+from whop_chat.chat_token import ChatToken
 from whop_chat.data_key import UnusableDataKey
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import Found, KeptToken, Purpose
-from whop_chat.token_reuse import MARGIN_SECONDS, Reused, TokenReuse
+from whop_chat.token_reuse import MARGIN_SECONDS, TokenReuse
 
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 SCOPES = ("chat:read",)
@@ -28,23 +29,23 @@ class Case:
     def __init__(self, age: int | None, *, always: bool = False, jitter: float = 0.0, life: int = HOUR) -> None:
         self.tokens = MemoryTokens()
         if age is not None:
-            self.tokens.kept[CHAT] = "user_Ada", KeptToken("kept", NOW - age, NOW - age + life)
+            self.tokens.kept[CHAT] = "user_Ada", KeptToken("kept", at(-age), at(life - age))
         self.told = Told()
         self.reuse = TokenReuse(self.tokens, self.told, always=always, clock=Clock(NOW), jitter=lambda: jitter)
 
-    def young(self, whop_user: str = "user_Ada") -> Reused | None:
+    def young(self, whop_user: str = "user_Ada") -> ChatToken | None:
         with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
             return last.young(whop_user)
 
-    def instead(self, whop_user: str = "user_Ada", wait: int = 0) -> Reused | None:
+    def instead(self, whop_user: str = "user_Ada", wait: int = 0) -> ChatToken | None:
         with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
-            return last.instead(whop_user, wait=wait)
+            return last.instead(whop_user, wait=wait, why="unavailable")
 
     def replace(self, whop_user: str = "user_Ada") -> bool:
         """Whether a new token for this Whop user is the one that is kept now."""
         with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
-            last.replace(whop_user, "new", at(0), at(HOUR))
-        return self.tokens.kept.get(CHAT) == (whop_user, KeptToken("new", NOW, NOW + HOUR))
+            last.replace(whop_user, ChatToken("new", at(HOUR), at(HOUR), SCOPES), minted_at=at(0))
+        return self.tokens.kept.get(CHAT) == (whop_user, KeptToken("new", at(0), at(HOUR)))
 
 
 def at(seconds: float) -> datetime:
@@ -57,7 +58,9 @@ def test_always_answers_in_the_first_half_of_a_life(age: int, answered: bool) ->
 
 
 def test_a_reused_token_ends_and_is_refreshed_when_it_would_have_been() -> None:
-    assert Case(600, always=True).young() == Reused("kept", expires_at=at(3000), refresh_after=at(2280))
+    again = ChatToken("kept", expires_at=at(3000), refresh_after=at(2280), scopes=SCOPES, reused="young")
+
+    assert Case(600, always=True).young() == again
 
 
 def test_a_token_that_lives_for_moments_is_never_young() -> None:
@@ -93,7 +96,7 @@ def test_a_token_in_place_of_a_new_one_is_refreshed_soon_but_not_at_once(
     token = Case(age, jitter=jitter).instead(wait=wait)
 
     assert token is not None
-    assert (token.expires_at, token.refresh_after) == (at(HOUR - age), at(refresh_after))
+    assert token == ChatToken("kept", at(HOUR - age), at(refresh_after), SCOPES, reused="unavailable")
 
 
 def test_a_token_of_another_whop_user_is_nobody_s() -> None:
@@ -117,6 +120,16 @@ def test_what_cannot_be_read_is_not_there_and_is_left_alone(error: Exception) ->
 
     assert (case.young(), case.instead(), case.replace()) == (None, None, False)
     assert case.told.failures == [(error, "KeptTokenNotRead")] * 3
+
+
+def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
+    case = Case(0)
+    case.tokens.reading = AwsError("ThrottlingException")
+    with case.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
+        assert last.young("user_Ada") is None
+        assert last.instead("user_Ada", wait=0, why="unavailable") is None
+
+    assert len(case.told.failures) == 1
 
 
 @pytest.mark.parametrize("error", [AwsError("ThrottlingException"), UnusableDataKey()])
@@ -145,7 +158,7 @@ def test_the_token_is_looked_for_while_the_caller_does_something_else() -> None:
             return super().find(purpose, deadline=deadline)
 
     tokens = Slow()
-    tokens.kept[CHAT] = "user_Ada", KeptToken("kept", NOW, NOW + HOUR)
+    tokens.kept[CHAT] = "user_Ada", KeptToken("kept", at(0), at(HOUR))
     reuse = TokenReuse(tokens, Told(), always=True, clock=Clock(NOW))
     with reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
         assert started.wait(5)

@@ -1,8 +1,7 @@
 """The key that kept tokens are sealed with: a secret of its own, so that the API key's fate is not theirs."""
 
 import hashlib
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,14 +24,12 @@ class DataKey:
     value: bytes = field(repr=False)
 
 
-class DataKeySecret(CachedSecret[DataKey]):
-    """The key made of the secret under ``secret_arn``, a random text; `current` raises `UnusableDataKey`."""
-
-    def __init__(self, aws: Aws, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(aws, secret_arn, _data_key, clock=clock)
+def data_key(aws: Aws, secret_arn: str) -> CachedSecret[DataKey]:
+    """The key made of the secret under ``secret_arn``, a random text; its `current` raises `UnusableDataKey`."""
+    return CachedSecret(aws, secret_arn, _made_of)
 
 
-def _data_key(answer: Mapping[str, Any]) -> DataKey:
+def _made_of(answer: Mapping[str, Any]) -> DataKey:
     secret, version = answer.get("SecretString"), answer.get("VersionId")
     if not isinstance(secret, str) or not isinstance(version, str) or len(secret) < MIN_CHARACTERS:
         raise UnusableDataKey("the secret is too short for a data key")

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from whop_chat.chat_request import bearer_token, requested_features
+from whop_chat.chat_token import ChatToken
 from whop_chat.deadline import Deadline
-from whop_chat.minting import ChatToken, Minting
+from whop_chat.minting import Minting
 from whop_chat.observability import Observer
 from whop_chat.problems import Problem, problem_of
 

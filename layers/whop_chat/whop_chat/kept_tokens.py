@@ -11,15 +11,17 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whop_chat.aws import DYNAMODB, Aws
-from whop_chat.data_key import DataKey, DataKeySecret
+from whop_chat.data_key import DataKey
 from whop_chat.deadline import Deadline
 from whop_chat.identity import UserRef
+from whop_chat.secret import CachedSecret
 
 _NONCE_BYTES = 12
 
@@ -34,11 +36,11 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class KeptToken:
-    """A token that was given to the user before; times in epoch seconds."""
+    """A token that was given to the user before; its times are kept to the second."""
 
     token: str = field(repr=False)
-    minted_at: int
-    expires_at: int
+    minted_at: datetime
+    expires_at: datetime
 
 
 class KeptTokens:
@@ -48,7 +50,7 @@ class KeptTokens:
     `whop_chat.data_key.UnusableDataKey`.
     """
 
-    def __init__(self, aws: Aws, table: str, secret: DataKeySecret, company_id: str) -> None:
+    def __init__(self, aws: Aws, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:
         self._aws = aws
         self._table = table
         self._secret = secret
@@ -64,16 +66,17 @@ class KeptTokens:
     def keep(self, purpose: Purpose, whop_user_id: str, kept: KeptToken, *, deadline: Deadline) -> None:
         """Keep a token, in place of the one that is kept for this purpose."""
         key = self._secret.current(deadline=deadline)
-        about = _about(purpose, self._company_id, whop_user_id, kept.minted_at, kept.expires_at)
+        minted_at, expires_at = int(kept.minted_at.timestamp()), int(kept.expires_at.timestamp())
+        about = _about(purpose, self._company_id, whop_user_id, minted_at, expires_at)
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + AESGCM(key.value).encrypt(nonce, kept.token.encode(), about)
         item = {
             "pk": {"S": _place(purpose)},
             "key_id": {"S": key.id},
             "sealed": {"B": base64.b64encode(sealed).decode()},
-            "minted_at": {"N": str(kept.minted_at)},
-            "expires_at": {"N": str(kept.expires_at)},
-            "ttl": {"N": str(kept.expires_at)},
+            "minted_at": {"N": str(minted_at)},
+            "expires_at": {"N": str(expires_at)},
+            "ttl": {"N": str(expires_at)},
         }
         self._aws.call(DYNAMODB, "PutItem", {"TableName": self._table, "Item": item}, deadline=deadline)
 
@@ -98,7 +101,7 @@ class Found:
             token = AESGCM(self.key.value).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
         except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
             return None
-        return KeptToken(token.decode(), minted_at, expires_at)
+        return KeptToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
 
 
 def _place(purpose: Purpose) -> str:

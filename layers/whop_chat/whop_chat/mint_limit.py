@@ -49,9 +49,9 @@ class MintLimit:
     def counted(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """The user's record, read and counted in one; None for one who has none, whom nothing is counted for.
 
-        Raises `TooManyRequests`, `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`.
+        For one whom `require_not_refused` lets pass. Raises `TooManyRequests`, `whop_chat.aws.AwsError` and
+        `whop_chat.deadline.DeadlineExceeded`.
         """
-        self.require_not_refused(user)
         now = self._clock()
         try:
             return self._users.count_mint(user, limit=self._per_minute, now=int(now), deadline=deadline)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from whop_chat.aws import AwsError
+from whop_chat.chat_token import ChatToken, usual_refresh
 from whop_chat.cognito import TokenVerifier
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import Enrolment
@@ -19,40 +20,40 @@ from whop_chat.scopes import ScopePolicy
 from whop_chat.sync_queue import Source, SyncQueue
 from whop_chat.users import Directory
 from whop_chat.whop import (
+    NoTimeForAnotherKey,
     Whop,
     WhopInvalidResponse,
     WhopNotFound,
     WhopRateLimited,
-    WhopUnauthorized,
     WhopUnavailable,
 )
 
 if TYPE_CHECKING:
-    from whop_chat.token_reuse import LastToken, Reused, TokenReuse
+    from whop_chat.token_reuse import LastToken, TokenReuse
 
 # Whop gives three hours at most (Whop, "Create access token"), by a clock that need not be ours.
 _LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
 _CLAIM_PATIENCE_SECONDS = 1.5
 _CLAIM_POLL_SECONDS = 0.1
-_REFRESH_AFTER = 0.8
 # On top of the caller's deadline, at the first token only; more would cost them the token they wait for.
 _ENQUEUE_SECONDS = 0.3
-_MINTS = 3  # the first, one after the account was resolved again, one after it was made anew
+_REPAIRS = 2  # the account is resolved again, and if that does not help, made anew
 
 
-@dataclass(frozen=True, slots=True)
-class ChatToken:
-    """What a client gets. ``refresh_after`` is at four fifths of the life that Whop granted; all times are UTC."""
+@dataclass(slots=True)
+class _Request:
+    """What one user asks for; ``to_sync`` says that a sync will have something to do."""
 
-    token: str
-    expires_at: datetime
-    refresh_after: datetime
+    user: UserRef
     scopes: tuple[str, ...]
-    reused: str | None = None
-    """Why it is the last token again: it is ``young``, or Whop is ``rate_limited`` or ``unavailable``."""
+    last: "LastToken | None"
+    deadline: Deadline
+    to_sync: bool = False
 
-    def __repr__(self) -> str:
-        return f"ChatToken(expires_at={self.expires_at.isoformat()}, scopes={self.scopes})"
+    def linked(self, link: Link) -> str:
+        """The user's id at Whop by this link; a link that was made just now is to be synced."""
+        self.to_sync = self.to_sync or link.created
+        return link.whop_user_id
 
 
 class Minting:
@@ -100,15 +101,14 @@ class Minting:
         scopes = self._policy.scopes(features, groups=caller.groups)
         self._limit.require_not_refused(user)
         with self._last_token(user, scopes, deadline) as last:
-            links: list[Link] = []
+            request = _Request(user, scopes, last, deadline)
             try:
-                links.append(self._linked(user, deadline))
-                return self._token(user, links, scopes, last, deadline)
+                return self._token(request, self._linked(request))
             except LostToDeletion:
-                self._ask_for_sync(user)
+                request.to_sync = True
                 raise
             finally:
-                if any(link.created for link in links):
+                if request.to_sync:
                     self._ask_for_sync(user)
 
     def _last_token(
@@ -119,67 +119,65 @@ class Minting:
             return contextlib.nullcontext()
         return self._reuse.looking(user, scopes, deadline=deadline)
 
-    def _linked(self, user: UserRef, deadline: Deadline) -> Link:
-        """The user's link, by the record that the mint is counted on.
+    def _linked(self, request: _Request) -> str:
+        """The user's id at Whop, by the record that the mint is counted on.
 
         A claim that another worker holds is waited for, but not long.
         """
+        user, deadline = request.user, request.deadline
         record = self._limit.counted(user, deadline=deadline)
         patience = Deadline(_CLAIM_PATIENCE_SECONDS)
         while True:
             try:
-                return self._enrolment.enrol(user, record, deadline=deadline)
+                return request.linked(self._enrolment.enrol(user, record, deadline=deadline))
             except EnrolmentInProgress as progress:
                 if progress.at_whop or min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
             self._sleep(_CLAIM_POLL_SECONDS)
             record = self._users.get(user, deadline=deadline)
 
-    def _token(
-        self,
-        user: UserRef,
-        links: list[Link],
-        scopes: tuple[str, ...],
-        last: "LastToken | None",
-        deadline: Deadline,
-    ) -> ChatToken:
-        """A new token, or the last one.
+    def _token(self, request: _Request, whop_user_id: str) -> ChatToken:
+        """The last token if it is young or Whop fails, else a new one."""
+        last = request.last
+        if last is not None and (young := last.young(whop_user_id)):
+            return young
+        try:
+            return self._minted(request, whop_user_id)
+        except WhopNotFound as refusal:
+            # From here on, the last token may be good for nobody any more.
+            return self._minted_after_repair(request, whop_user_id, refusal)
+        except NoTimeForAnotherKey:
+            raise
+        except (WhopRateLimited, WhopUnavailable, DeadlineExceeded) as error:
+            why = "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable"
+            wait = getattr(error, "retry_after", 0)
+            if last is None or (token := last.instead(whop_user_id, wait=wait, why=why)) is None:
+                raise
+            self._observer.failed("no new token", error)
+            return token
 
-        A user whom Whop does not know any more is enrolled again; the link that came of it joins ``links``.
-        """
-        if last is not None and (young := last.young(links[0].whop_user_id)):
-            return _again(young, scopes, "young")
-        for attempt in range(_MINTS):
-            linked_to = links[-1].whop_user_id
-            now = datetime.fromtimestamp(int(self._clock()), UTC)
+    def _minted(self, request: _Request, whop_user_id: str) -> ChatToken:
+        now = datetime.fromtimestamp(int(self._clock()), UTC)
+        minted = self._whop.mint_token(whop_user_id, request.scopes, now + self._ttl, deadline=request.deadline)
+        if not now < minted.expires_at <= now + self._ttl:
+            raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
+        token = ChatToken(minted.token, minted.expires_at, usual_refresh(now, minted.expires_at), request.scopes)
+        if request.last is not None:
+            request.last.replace(whop_user_id, token, now)
+        return token
+
+    def _minted_after_repair(self, request: _Request, unknown: str, refusal: WhopNotFound) -> ChatToken:
+        """A token for the user whom Whop does not know under the id ``unknown``, once they are enrolled again."""
+        for _ in range(_REPAIRS):
+            repaired = self._enrolment.repair(request.user, unknown, deadline=request.deadline)
+            if repaired is None:
+                break
+            unknown = request.linked(repaired)
             try:
-                token = self._whop.mint_token(linked_to, scopes, now + self._ttl, deadline=deadline)
-            except WhopNotFound:
-                repaired = self._enrolment.repair(user, linked_to, deadline=deadline) if attempt < _MINTS - 1 else None
-                if repaired is None:
-                    raise
-                links.append(repaired)
-            except (WhopRateLimited, WhopUnavailable, DeadlineExceeded) as error:
-                # After a 404 or a 401 the last token may be good for nobody any more.
-                if last is None or attempt or isinstance(error.__context__, WhopUnauthorized):
-                    raise
-                return self._last_instead(last, linked_to, scopes, error)
-            else:
-                if not now < token.expires_at <= now + self._ttl:
-                    raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
-                if last is not None:
-                    last.replace(linked_to, token.token, now, token.expires_at)
-                refresh_after = now + (token.expires_at - now) * _REFRESH_AFTER
-                return ChatToken(token.token, token.expires_at, refresh_after, scopes)
-        raise AssertionError("unreachable")
-
-    def _last_instead(self, last: "LastToken", linked_to: str, scopes: tuple[str, ...], error: Exception) -> ChatToken:
-        """The last token in place of one that Whop does not give; raises ``error`` if there is none that would do."""
-        token = last.instead(linked_to, wait=getattr(error, "retry_after", 0))
-        if token is None:
-            raise error
-        self._observer.failed("no new token", error)
-        return _again(token, scopes, "rate_limited" if isinstance(error, WhopRateLimited) else "unavailable")
+                return self._minted(request, unknown)
+            except WhopNotFound as again:
+                refusal = again
+        raise refusal
 
     def _ask_for_sync(self, user: UserRef) -> None:
         """A new user's name, or the clean-up after a deleted one: it can wait, and must not cost the caller's time."""
@@ -187,7 +185,3 @@ class Minting:
             self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
             self._observer.failed("sync not enqueued", error)
-
-
-def _again(token: "Reused", scopes: tuple[str, ...], why: str) -> ChatToken:
-    return ChatToken(token.token, token.expires_at, token.refresh_after, scopes, reused=why)

@@ -10,18 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import KW_ONLY, dataclass
+from datetime import UTC, datetime, timedelta
 
 from whop_chat.aws import AwsError
+from whop_chat.chat_token import ChatToken, usual_refresh
 from whop_chat.data_key import UnusableDataKey
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
 from whop_chat.kept_tokens import Found, KeptToken, KeptTokens, Purpose
 from whop_chat.observability import Observer
 
-# As after a mint: four fifths of a token's life.
-_REFRESH_AFTER = 0.8
 # A token that ends sooner helps nobody: it has to get to the client and be used.
 MARGIN_SECONDS = 60
 # Whoever got a token because Whop failed comes back after this at the earliest, and up to as much later by chance.
@@ -32,140 +31,103 @@ _FAILURES = (AwsError, DeadlineExceeded, UnusableDataKey)
 
 
 @dataclass(frozen=True, slots=True)
-class Reused:
-    """A token from before; all times are UTC."""
-
-    token: str = field(repr=False)
-    expires_at: datetime
-    refresh_after: datetime
-
-
 class TokenReuse:
-    """Keeps tokens, and answers with them if Whop fails; ``always`` also while half of their life is left."""
+    """Where tokens are kept and when they are answered: if Whop fails, ``always`` also in the first half of a life."""
 
-    def __init__(
-        self,
-        kept: KeptTokens,
-        observer: Observer,
-        *,
-        always: bool,
-        clock: Callable[[], float] = time.time,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self._kept = kept
-        self._always = always
-        self._observer = observer
-        self._clock = clock
-        self._jitter = jitter
+    kept: KeptTokens
+    observer: Observer
+    _: KW_ONLY
+    always: bool
+    clock: Callable[[], float] = time.time
+    jitter: Callable[[], float] = random.random
 
     @contextmanager
     def looking(self, user: UserRef, scopes: tuple[str, ...], *, deadline: Deadline) -> Iterator["LastToken"]:
         """Look for the user's last token meanwhile; at the end of the block nothing is under way any more."""
-        lookup = _Lookup(self._kept, Purpose(user, scopes), deadline.at_most(_READ_SECONDS))
+        last = LastToken(self, Purpose(user, scopes), deadline.at_most(_READ_SECONDS))
         try:
-            yield LastToken(self, lookup)
+            yield last
         finally:
-            lookup.wait()
-
-    def young(self, token: KeptToken | None) -> Reused | None:
-        """``token``, if it will do without asking Whop."""
-        if not self._always or token is None or self._is_old(token):
-            return None
-        return _reused(token, _own_refresh(token))
-
-    def instead(self, token: KeptToken | None, wait: int) -> Reused | None:
-        """``token``, if it will do while Whop fails, which is not to be called for ``wait`` seconds.
-
-        Whoever gets it refreshes it when it would be refreshed in any case; if that is past, in one to two minutes and
-        not within the wait, but before half of what is left is over.
-        """
-        now = self._clock()
-        if token is None or token.expires_at - now < MARGIN_SECONDS:
-            return None
-        soon = max(_AGAIN_SECONDS, wait) + self._jitter() * _AGAIN_SECONDS
-        return _reused(token, max(_own_refresh(token), now + min(soon, (token.expires_at - now) / 2)))
-
-    def replace(self, found: Found, whop_user_id: str, token: KeptToken) -> None:
-        """Keep ``token`` unless what was found is in the first half of its life; a failure costs its time only."""
-        before = found.opened(whop_user_id)
-        if before is not None and not self._is_old(before):
-            return
-        try:
-            self._kept.keep(found.purpose, whop_user_id, token, deadline=Deadline(_KEEP_SECONDS))
-        except _FAILURES as error:
-            self._observer.failed("token not kept", error, metric="TokenNotKept")
-
-    def not_found(self, error: Exception) -> None:
-        """Say that nobody knows what is kept."""
-        self._observer.failed("kept token not read", error, metric="KeptTokenNotRead")
-
-    def _is_old(self, token: KeptToken) -> bool:
-        left = token.expires_at - self._clock()
-        return left < max(MARGIN_SECONDS, (token.expires_at - token.minted_at) / 2)
+            last.wait()
 
 
 class LastToken:
-    """The last token that a user was given for one purpose, as far as it is found in time."""
+    """The last token that a user was given for one purpose, as far as it is found in time, by a thread of its own."""
 
-    def __init__(self, reuse: TokenReuse, lookup: "_Lookup") -> None:
-        self._reuse = reuse
-        self._lookup = lookup
-        self._told = False
-
-    def young(self, whop_user_id: str) -> Reused | None:
-        """See `TokenReuse.young`."""
-        return self._reuse.young(self._opened(whop_user_id))
-
-    def instead(self, whop_user_id: str, *, wait: int) -> Reused | None:
-        """See `TokenReuse.instead`."""
-        return self._reuse.instead(self._opened(whop_user_id), wait)
-
-    def replace(self, whop_user_id: str, token: str, minted_at: datetime, expires_at: datetime) -> None:
-        """See `TokenReuse.replace`; as long as nobody knows what is kept, it stays."""
-        found = self._found()
-        if found is not None:
-            kept = KeptToken(token, int(minted_at.timestamp()), int(expires_at.timestamp()))
-            self._reuse.replace(found, whop_user_id, kept)
-
-    def _opened(self, whop_user_id: str) -> KeptToken | None:
-        found = self._found()
-        return found.opened(whop_user_id) if found else None
-
-    def _found(self) -> Found | None:
-        self._lookup.wait()
-        if self._lookup.error is not None and not self._told:
-            self._told = True
-            self._reuse.not_found(self._lookup.error)
-        return self._lookup.found
-
-
-class _Lookup:
-    """One read in a thread of its own, over soon after its deadline at the latest."""
-
-    def __init__(self, kept: KeptTokens, purpose: Purpose, deadline: Deadline) -> None:
-        self.found: Found | None = None
-        self.error: Exception | None = None
-        self._kept, self._purpose, self._deadline = kept, purpose, deadline
+    def __init__(self, reuse: TokenReuse, purpose: Purpose, deadline: Deadline) -> None:
+        self._reuse, self._purpose, self._deadline = reuse, purpose, deadline
+        self._found: Found | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
+        """Until the look is over, which is soon after its deadline at the latest."""
         self._thread.join(self._deadline.remaining() + _READ_SECONDS)
+
+    def young(self, whop_user_id: str) -> ChatToken | None:
+        """The token, if it will do without asking Whop."""
+        token = self._opened(whop_user_id)
+        if token is None or not self._reuse.always or self._is_old(token):
+            return None
+        return self._again(token, usual_refresh(token.minted_at, token.expires_at), "young")
+
+    def instead(self, whop_user_id: str, *, wait: int, why: str) -> ChatToken | None:
+        """The token, if it will do while Whop fails, which is not to be called for ``wait`` seconds.
+
+        Whoever gets it refreshes it when it would be refreshed in any case; if that is past, in one to two minutes and
+        not within the wait, but before half of what is left is over.
+        """
+        token = self._opened(whop_user_id)
+        if token is None or self._left(token) < timedelta(seconds=MARGIN_SECONDS):
+            return None
+        soon = timedelta(seconds=max(_AGAIN_SECONDS, wait) + self._reuse.jitter() * _AGAIN_SECONDS)
+        refresh_after = self._now() + min(soon, self._left(token) / 2)
+        return self._again(token, max(usual_refresh(token.minted_at, token.expires_at), refresh_after), why)
+
+    def replace(self, whop_user_id: str, new: ChatToken, minted_at: datetime) -> None:
+        """Keep ``new`` unless what was found is in the first half of its life; a failure costs its time only.
+
+        As long as nobody knows what is kept, it stays.
+        """
+        found = self._looked_up()
+        if found is None:
+            return
+        before = found.opened(whop_user_id)
+        if before is not None and not self._is_old(before):
+            return
+        token = KeptToken(new.token, minted_at, new.expires_at)
+        try:
+            self._reuse.kept.keep(self._purpose, whop_user_id, token, deadline=Deadline(_KEEP_SECONDS))
+        except _FAILURES as error:
+            self._reuse.observer.failed("token not kept", error, metric="TokenNotKept")
 
     def _look(self) -> None:
         try:
-            self.found = self._kept.find(self._purpose, deadline=self._deadline)
+            self._found = self._reuse.kept.find(self._purpose, deadline=self._deadline)
         except Exception as error:
-            self.error = error
+            self._error = error
 
+    def _looked_up(self) -> Found | None:
+        """What was found; that it could not be read is told once."""
+        self.wait()
+        error, self._error = self._error, None
+        if error is not None:
+            self._reuse.observer.failed("kept token not read", error, metric="KeptTokenNotRead")
+        return self._found
 
-def _own_refresh(token: KeptToken) -> float:
-    return token.minted_at + (token.expires_at - token.minted_at) * _REFRESH_AFTER
+    def _opened(self, whop_user_id: str) -> KeptToken | None:
+        found = self._looked_up()
+        return found.opened(whop_user_id) if found else None
 
+    def _is_old(self, token: KeptToken) -> bool:
+        return self._left(token) < max(timedelta(seconds=MARGIN_SECONDS), (token.expires_at - token.minted_at) / 2)
 
-def _reused(token: KeptToken, refresh_after: float) -> Reused:
-    return Reused(
-        token.token,
-        expires_at=datetime.fromtimestamp(token.expires_at, UTC),
-        refresh_after=datetime.fromtimestamp(int(refresh_after), UTC),
-    )
+    def _left(self, token: KeptToken) -> timedelta:
+        return token.expires_at - self._now()
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._reuse.clock(), UTC)
+
+    def _again(self, token: KeptToken, refresh_after: datetime, why: str) -> ChatToken:
+        return ChatToken(token.token, token.expires_at, refresh_after, self._purpose.scopes, reused=why)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from whop_chat.budget import Budget
 from whop_chat.circuit import Circuit
-from whop_chat.deadline import Deadline
+from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 from whop_chat.waits import Why
 
@@ -69,6 +69,10 @@ class WhopRefused(WhopError):
 
 class WhopUnauthorized(WhopRefused):
     """401: the API key is not accepted, and the secret holds no newer one."""
+
+
+class NoTimeForAnotherKey(DeadlineExceeded):
+    """Whop did not accept the API key, and no time was left to read whether the secret holds a newer one."""
 
 
 class WhopForbidden(WhopRefused):
@@ -148,8 +152,9 @@ class Whop:
 
     ``base_url`` is the host without a path. ``company_field`` is the name of the company in a token request, on which
     Whop's guides and its SDK disagree (``account_id`` or ``company_id``). Every method takes the request's deadline and
-    raises `WhopError` or `whop_chat.deadline.DeadlineExceeded`. Each request takes its place in the ``budget``, but for
-    `mint_token`, which nothing is to delay.
+    raises `WhopError`, what reading the key raises, or `whop_chat.deadline.DeadlineExceeded`, as `NoTimeForAnotherKey`
+    if Whop had refused the key. Each request takes its place in the ``budget``, but for `mint_token`, which nothing is
+    to delay.
     """
 
     def __init__(
@@ -273,7 +278,10 @@ class Whop:
         try:
             return attempt(key)
         except WhopUnauthorized as refusal:
-            newer = self._api_key.after_refusal(key, deadline=deadline)
+            try:
+                newer = self._api_key.after_refusal(key, deadline=deadline)
+            except DeadlineExceeded:
+                raise NoTimeForAnotherKey from None
             if newer is None:
                 raise
             repeated = refusal.repeated
