@@ -6,7 +6,6 @@ from whop_chat.api_key import ApiKey
 from whop_chat.aws import Aws
 from whop_chat.base_settings import AwsSettings
 from whop_chat.data_key import data_key
-from whop_chat.deadline import Deadline
 from whop_chat.head_start import HeadStart
 from whop_chat.key_set import KeySet, http_fetch
 from whop_chat.settings import MintSettings
@@ -25,15 +24,11 @@ _waits = Waits(WaitItem(_aws, _settings.users_table, _settings.whop_company_id))
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
 
 
-def _read_waits(deadline: Deadline) -> None:
-    _waits.refresh(deadline=deadline)
-
-
 def _get_ahead() -> HeadStart:
     return HeadStart(
         lambda deadline: _key_set.prefetch(deadline=deadline),
         *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in _secrets),
-        _read_waits,
+        lambda deadline: _waits.refresh(deadline=deadline),
     )
 
 
@@ -64,7 +59,8 @@ def _token_reuse(settings: MintSettings) -> "TokenReuse | None":
     from whop_chat.token_reuse import TokenReuse
 
     kept = KeptTokens(_aws, settings.users_table, _data_key, settings.whop_company_id)
-    return TokenReuse(kept, _observer, always=settings.token_reuse == "always")  # noqa: S105 - the mode
+    ttl = timedelta(minutes=settings.token_ttl_minutes)
+    return TokenReuse(kept, _observer, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105 - the mode
 
 
 def _compose(settings: MintSettings) -> HttpApi:
@@ -82,6 +78,7 @@ def _compose(settings: MintSettings) -> HttpApi:
         parts.users,
         parts.enrolment,
         parts.whop,
+        _waits,
         ScopePolicy(
             settings.chat_features,
             denied_groups=settings.denied_groups,
@@ -116,10 +113,7 @@ if _aws_settings.snap_start:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
     _observer.started(context)
-    # Beside the verification and the read of the user's record; over before the environment is frozen.
-    waits = HeadStart(*([_read_waits] if _waits.stale else []))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:
-        waits.wait()
         _observer.finished()

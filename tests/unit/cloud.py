@@ -21,9 +21,13 @@ class Internet:
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
+        self.aws: list[str] = []
+        """What was asked of AWS: operation, and which item if it is about one."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if "X-Amz-Target" in request.headers:
+            item = json.loads(request.content).get("Key", {}).get("pk", {}).get("S", "")
+            self.aws.append(f"{request.headers['X-Amz-Target'].rpartition('.')[2]} {item.partition('#')[0]}".strip())
             return moto_aws.answer(request)
         self.requests.append(request)
         match request.url.host, request.method, request.url.path:

@@ -15,6 +15,7 @@ import pytest
 from aws_lambda_powertools import Metrics
 
 from tests.protocol.memory_users import MemoryUsers
+from tests.protocol.memory_waits import MemoryWaits
 from tests.unit.attack_corpus import Attack, attack_corpus, attack_target
 from tests.unit.fakes import Context, Enrolling, Queue, event
 from tests.unit.tokens import (
@@ -39,6 +40,7 @@ from whop_chat.minting import Minting
 from whop_chat.observability import observer
 from whop_chat.outcomes import Link
 from whop_chat.scopes import ScopePolicy
+from whop_chat.waits import Waits
 from whop_chat.whop import UserToken, Whop
 
 TARGET = attack_target()
@@ -121,6 +123,7 @@ class Function:
             users,
             self.enrolment,
             self.whop,
+            Waits(MemoryWaits()),
             policy,
             self.queue,
             self._observer,

@@ -79,6 +79,17 @@ def test_keys_and_api_key_are_there_before_the_first_request(cloud: Cloud) -> No
     assert not [request for request in cloud.internet.requests if request.url.path.endswith("jwks.json")]
 
 
+def test_whoever_shows_no_good_token_costs_no_call_to_aws(cloud: Cloud) -> None:
+    fay, fresh = cloud.sign_up("fay"), load_function("mint_token")
+    fresh._waits.forget()  # as when a second has passed
+    cloud.internet.aws.clear()
+    codes = [ask(fresh, name, token)[0] for name, token in (("health", None), ("mint_token", token_of(fay)[:-8]))]
+
+    assert (codes, cloud.internet.aws) == ([200, 401], [])
+    assert ask(fresh, "mint_token", token_of(fay))[0] == 200
+    assert {"GetItem WAIT", "UpdateItem USER"} <= set(cloud.internet.aws)
+
+
 def test_a_function_whose_head_start_fails_starts_all_the_same(
     cloud: Cloud, function: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

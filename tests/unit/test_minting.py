@@ -12,6 +12,7 @@ import pytest
 from tests.over_httpx import OverHttpx
 from tests.protocol.memory_tokens import MemoryTokens
 from tests.protocol.memory_users import MemoryUsers
+from tests.protocol.memory_waits import MemoryWaits
 from tests.unit.fakes import Clock, Enrolling, Queue, Told, whop_over
 from tests.unit.moto_aws import SETTINGS
 from whop_chat import minting
@@ -31,6 +32,7 @@ from whop_chat.scopes import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.sync_queue import Source, SyncMessage, decode
 from whop_chat.token_reuse import TokenReuse
 from whop_chat.users import Record, Status
+from whop_chat.waits import Waits
 from whop_chat.whop import (
     NoTimeForAnotherKey,
     UserToken,
@@ -111,13 +113,16 @@ class Case:
         self.clock = clock or Clock(NOW.timestamp() + 0.9)
         self.users = MemoryUsers()
         self.kept = MemoryTokens()
-        reuse = TokenReuse(self.kept, self.told, always=bool(always), clock=self.clock, jitter=lambda: 0.0)
+        reuse = TokenReuse(
+            self.kept, self.told, always=bool(always), ttl=timedelta(hours=3), clock=self.clock, jitter=lambda: 0.0
+        )
         self.minting = Minting(
             Verifier(*groups),
             MintLimit(self.users, PER_MINUTE, clock=self.clock),
             self.users,
             enrolment,
             client or whop,
+            Waits(MemoryWaits(), clock=self.clock),
             ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}),
             self.queue,
             self.told,

@@ -9,6 +9,7 @@ from bench.report import as_markdown
 from bench.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
 from tests.protocol.memory_tokens import MemoryTokens
 from tests.protocol.memory_users import MemoryUsers
+from tests.protocol.memory_waits import MemoryWaits
 from tests.unit.fakes import ROOT, Clock, Enrolling, Queue, Told
 from whop_chat.cognito import Caller, TokenVerifier
 from whop_chat.deadline import Deadline
@@ -20,6 +21,7 @@ from whop_chat.pool_users import PoolUser
 from whop_chat.scopes import ScopePolicy
 from whop_chat.token_reuse import TokenReuse
 from whop_chat.users import Record, Status
+from whop_chat.waits import Waits
 from whop_chat.whop import UserToken, Whop, WhopRateLimited
 
 POOL = "eu-west-1_Pool"
@@ -80,13 +82,14 @@ class Real:
         for user in range(users):
             directory.put(UserRef(POOL, f"sub-{user}", str(user)), Record(status=Status.LINKED), seen=None)
         told, enrolment = Told(), Linked()
-        reuse = TokenReuse(MemoryTokens(), told, always=mode == "always", clock=self.clock)
+        reuse = TokenReuse(MemoryTokens(), told, always=mode == "always", ttl=timedelta(hours=1), clock=self.clock)
         self.minting = Minting(
             Verifier(),
             MintLimit(directory, PER_MINUTE, clock=self.clock),
             directory,
             enrolment,
             self.whop,
+            Waits(MemoryWaits(), clock=self.clock),
             ScopePolicy(["channels"]),
             Queue(),
             told,

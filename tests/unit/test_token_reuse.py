@@ -1,7 +1,7 @@
 """When the last token is answered, when it is kept, and what it costs if the table fails."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -21,6 +21,7 @@ SCOPES = ("chat:read",)
 CHAT = Purpose(ADA, SCOPES)
 NOW = 1_800_000_000
 HOUR = 3600
+TTL = timedelta(hours=1)
 
 
 class Case:
@@ -31,7 +32,7 @@ class Case:
         if age is not None:
             self.tokens.kept[CHAT] = "user_Ada", KeptToken("kept", at(-age), at(life - age))
         self.told = Told()
-        self.reuse = TokenReuse(self.tokens, self.told, always=always, clock=Clock(NOW), jitter=lambda: jitter)
+        self.reuse = TokenReuse(self.tokens, self.told, always=always, ttl=TTL, clock=Clock(NOW), jitter=lambda: jitter)
 
     def young(self, whop_user: str = "user_Ada") -> ChatToken | None:
         with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
@@ -65,6 +66,13 @@ def test_a_reused_token_ends_and_is_refreshed_when_it_would_have_been() -> None:
 
 def test_a_token_that_lives_for_moments_is_never_young() -> None:
     assert Case(0, always=True, life=MARGIN_SECONDS - 1).young() is None
+
+
+def test_a_token_from_when_they_lived_longer_is_not_answered_and_is_replaced() -> None:
+    case = Case(0, always=True, life=HOUR + 1)
+
+    assert (case.young(), case.instead()) == (None, None)
+    assert case.replace()
 
 
 def test_on_error_does_not_answer_while_nothing_fails() -> None:
@@ -159,7 +167,7 @@ def test_the_token_is_looked_for_while_the_caller_does_something_else() -> None:
 
     tokens = Slow()
     tokens.kept[CHAT] = "user_Ada", KeptToken("kept", at(0), at(HOUR))
-    reuse = TokenReuse(tokens, Told(), always=True, clock=Clock(NOW))
+    reuse = TokenReuse(tokens, Told(), always=True, ttl=TTL, clock=Clock(NOW))
     with reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
         assert started.wait(5)
         go_on.set()
@@ -181,7 +189,8 @@ def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch:
 
     tokens = Slow()
     monkeypatch.setattr(threading, "Thread", Joined)
-    with pytest.raises(KeyError), TokenReuse(tokens, Told(), always=True).looking(ADA, SCOPES, deadline=AN_HOUR):
+    reuse = TokenReuse(tokens, Told(), always=True, ttl=TTL)
+    with pytest.raises(KeyError), reuse.looking(ADA, SCOPES, deadline=AN_HOUR):
         raise KeyError
 
     assert len(tokens.seconds) == 1

@@ -318,6 +318,12 @@ def test_a_success_that_lacks_what_matters_is_an_invalid_answer(call: Call, answ
         call(whop)
 
 
+def test_half_a_surrogate_pair_is_an_invalid_answer() -> None:
+    body = json.dumps({**TOKEN, "token": "half-\ud800"}).encode()
+    with whop_over(Server(httpx.Response(200, content=body))) as whop, refused(WhopInvalidResponse):
+        mint(whop)
+
+
 @every_call
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": [', b"\xff\xfe", b"[" * 100_000, b"1" * 5000], ids=len)
 def test_a_success_that_is_not_json_is_an_invalid_answer(call: Call, good: Any, body: bytes) -> None:

@@ -19,6 +19,7 @@ from whop_chat.outcomes import EnrolmentInProgress, Link, LostToDeletion
 from whop_chat.scopes import ScopePolicy
 from whop_chat.sync_queue import Source, SyncQueue
 from whop_chat.users import Directory
+from whop_chat.waits import Waits
 from whop_chat.whop import (
     NoTimeForAnotherKey,
     Whop,
@@ -66,6 +67,7 @@ class Minting:
         users: Directory,
         enrolment: Enrolment,
         whop: Whop,
+        waits: Waits,
         policy: ScopePolicy,
         queue: SyncQueue,
         observer: Observer,
@@ -81,6 +83,7 @@ class Minting:
         self._users = users
         self._enrolment = enrolment
         self._whop = whop
+        self._waits = waits
         self._policy = policy
         self._queue = queue
         self._observer = observer
@@ -100,7 +103,7 @@ class Minting:
         self._observer.concerns(user)
         scopes = self._policy.scopes(features, groups=caller.groups)
         self._limit.require_not_refused(user)
-        with self._last_token(user, scopes, deadline) as last:
+        with self._waits.read_meanwhile(), self._last_token(user, scopes, deadline) as last:
             request = _Request(user, scopes, last, deadline)
             try:
                 return self._token(request, self._linked(request))

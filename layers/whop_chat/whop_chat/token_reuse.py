@@ -38,6 +38,8 @@ class TokenReuse:
     observer: Observer
     _: KW_ONLY
     always: bool
+    ttl: timedelta
+    """The longest life by the settings of now; a token that has more of it left is from other settings, and is none."""
     clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random.random
 
@@ -90,10 +92,9 @@ class LastToken:
 
         As long as nobody knows what is kept, it stays.
         """
-        found = self._looked_up()
-        if found is None:
+        if self._looked_up() is None:
             return
-        before = found.opened(whop_user_id)
+        before = self._opened(whop_user_id)
         if before is not None and not self._is_old(before):
             return
         token = KeptToken(new.token, minted_at, new.expires_at)
@@ -118,7 +119,8 @@ class LastToken:
 
     def _opened(self, whop_user_id: str) -> KeptToken | None:
         found = self._looked_up()
-        return found.opened(whop_user_id) if found else None
+        token = found.opened(whop_user_id) if found else None
+        return token if token and self._left(token) <= self._reuse.ttl else None
 
     def _is_old(self, token: KeptToken) -> bool:
         return self._left(token) < max(timedelta(seconds=MARGIN_SECONDS), (token.expires_at - token.minted_at) / 2)

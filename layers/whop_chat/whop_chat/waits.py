@@ -8,7 +8,7 @@ the table does not answer: a wait that cannot be shared is better than no call a
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from whop_chat.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.dynamodb import update_if
+from whop_chat.head_start import HeadStart
 
 _FRESH_SECONDS = 1.0
 _READ_SECONDS = 0.5
@@ -138,21 +139,33 @@ class Waits:
         self._read_at: float | None = None
 
     @property
-    def stale(self) -> bool:
+    def _stale(self) -> bool:
         """Whether they were not read within the last second."""
         return self._read_at is None or not 0 <= self._clock() - self._read_at < _FRESH_SECONDS
 
     def refresh(self, *, deadline: Deadline) -> None:
         """Read the waits if they are stale; whoever asks meanwhile waits for the answer."""
+        self._refresh(deadline)
+
+    def _refresh(self, deadline: Deadline) -> None:
         deadline = deadline.at_most(_READ_SECONDS)
         if not self._lock.acquire(timeout=deadline.remaining()):
             return
         try:
-            if self.stale:
+            if self._stale:
                 self._read_at = self._clock()
                 self._load(deadline)
         finally:
             self._lock.release()
+
+    @contextlib.contextmanager
+    def read_meanwhile(self) -> Iterator[None]:
+        """Have them read beside what is done in the block, if they are stale; then nothing is under way any more."""
+        read = HeadStart(*([self._refresh] if self._stale else []), seconds=_READ_SECONDS)
+        try:
+            yield
+        finally:
+            read.wait()
 
     def forget(self) -> None:
         """Read the waits anew when they are next asked for."""

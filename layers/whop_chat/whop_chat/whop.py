@@ -435,6 +435,7 @@ def _rows(answer: Any) -> list[Any]:
 def _nonempty(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("not a text")
+    value.encode()  # Half a surrogate pair, which JSON can name, could not be passed on.
     return value
 
 
