@@ -326,6 +326,18 @@ def test_the_next_address_is_tried_when_one_refuses(client: HttpClient, monkeypa
         assert get(client, f"http://host.test:{port}/").status == 200
 
 
+def test_a_resolver_that_does_not_answer_is_left_at_the_deadline(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: answer.wait(60) and [])
+    try:
+        with failing("ReadTimeout"):
+            get(client, "http://host.test/", Deadline(0.05))
+    finally:
+        answer.set()
+
+
 def test_a_host_that_is_not_known_is_a_failure(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_args: object, **_kwargs: object) -> None:
         raise socket.gaierror("not known")

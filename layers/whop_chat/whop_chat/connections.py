@@ -1,9 +1,10 @@
 """Connections to servers, kept between two uses, and bounded in time.
 
 A timeout counts for each read, so a peer that sends a byte a second holds a caller for ever. Here the clock of one
-deadline stands behind each operation on a socket. Only the resolver has a time-out of its own.
+deadline stands behind each operation on a socket, and behind the resolver, which knows only its own time-out.
 """
 
+import contextlib
 import os
 import re
 import socket
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from whop_chat.deadline import Deadline
 
@@ -149,9 +150,9 @@ class Connections:
 
 
 def _reached(origin: Origin, deadline: Deadline) -> socket.socket:
-    """A connection to the first address that takes one, within the deadline, which bounds all but the resolver."""
+    """A connection to the first address that takes one, within the deadline."""
     failure = OSError("no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in _resolved(origin, deadline):
         left = _left(deadline)
         wire = socket.socket(family, kind, protocol)
         try:
@@ -164,6 +165,22 @@ def _reached(origin: Origin, deadline: Deadline) -> socket.socket:
         else:
             return wire
     raise failure
+
+
+def _resolved(origin: Origin, deadline: Deadline) -> list[Any]:
+    """The addresses, as `socket.getaddrinfo` gives them; by a thread, because nothing else can leave the resolver."""
+    found: list[Any] = []
+
+    def resolve() -> None:
+        with contextlib.suppress(OSError):
+            found.extend(socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM))
+
+    resolver = threading.Thread(target=resolve, daemon=True)
+    resolver.start()
+    resolver.join(_left(deadline))
+    if resolver.is_alive():
+        raise TimeoutError
+    return found
 
 
 def _left(deadline: Deadline) -> float:
