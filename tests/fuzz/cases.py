@@ -16,11 +16,11 @@ from unittest import mock
 from urllib.parse import quote
 
 from tests.fuzz.mutations import copied, mutated, mutated_json, twisted_text
-from tests.fuzz.neighbours import CANARIES, POOL_ID, TABLE, USERNAME, Neighbours
+from tests.fuzz.neighbours import CANARIES, DATA_KEY_ARN, KEPT_TOKEN, POOL_ID, TABLE, USERNAME, Neighbours
 from tests.fuzz.virtual_time import NOW, TIME
 from tests.unit import tokens
 from tests.unit.fakes import ROOT, SETTINGS, event, load_function
-from whop_chat import head_start, transport
+from whop_chat import head_start, token_reuse, transport
 from whop_chat.identity import UserRef
 from whop_chat.problems import KINDS
 from whop_chat.sync_queue import Source, encode
@@ -40,6 +40,7 @@ ENVIRONMENT = {
     **SETTINGS,
     "EMAIL_REUSE": "inherit",
     "DELETE_POLICY": "delete-account",
+    "DATA_KEY_SECRET_ARN": DATA_KEY_ARN,
 }
 USER = UserRef(pool_id=POOL_ID, sub=tokens.SUB, username=USERNAME)
 SOON = int(NOW) + 600
@@ -129,11 +130,14 @@ class Case:
         changes = [Change(f"{self.seed}/{self.number}/{place}", function.sites) for place in kept]
         made = Changes(changes)
         request = copied(function.event(chance, made))
-        neighbours = Neighbours(
-            chance.choice(RECORDS), made.wrong_answers(), chance.choice(CHECKPOINTS) if name == "reconcile" else None
-        )
+        neighbours = Neighbours(chance.choice(RECORDS), made.wrong_answers())
+        if name == "reconcile":
+            neighbours.checkpoint = chance.choice(CHECKPOINTS)
+        if name == "mint_token":
+            neighbours.kept_for = chance.choice((None, 60, 2400))
         sent = copied(request)
-        output, answer, failure = _called(name, request, neighbours)
+        with mock.patch.dict(os.environ, TOKEN_REUSE=chance.choice(("never", "on-error", "always"))):
+            output, answer, failure = _called(name, request, neighbours)
         wrong = [f"an exception left the handler: {failure}"] if failure else function.wrong(sent, answer)
         answered = "an exception" if failure else function.label(answer)
         story = "\n".join(
@@ -236,7 +240,8 @@ def _mint_wrong(_event: Any, answer: Any) -> list[str]:
 
 def _mint_label(answer: Any) -> str:
     body = json.loads(answer["body"])
-    return f"{answer['statusCode']} {body.get('code', 'health' if 'status' in body else 'token')}"
+    token = "last token" if body.get("token") == KEPT_TOKEN else "token"
+    return f"{answer['statusCode']} {body.get('code', 'health' if 'status' in body else token)}"
 
 
 def _sync_event(chance: random.Random, changes: Changes) -> Any:
@@ -315,7 +320,8 @@ def _called(name: str, request: Any, neighbours: Neighbours) -> tuple[str, Any, 
     """What the function wrote, answered, and raised if it did."""
     answer, failure = None, ""
     outside = mock.patch.object(transport, "HttpClient", return_value=neighbours)
-    with _captured() as output, outside, mock.patch.object(head_start, "threading", _OneThread):
+    ahead, beside = (mock.patch.object(module, "threading", _OneThread) for module in (head_start, token_reuse))
+    with _captured() as output, outside, ahead, beside:
         try:
             answer = load_function(name).handler(request, _Context())
         except Exception as error:
@@ -325,12 +331,12 @@ def _called(name: str, request: Any, neighbours: Neighbours) -> tuple[str, Any, 
 
 
 class _OneThread:
-    """What a cold start fetches side by side is fetched in order, so that a case is the same each time."""
+    """What is fetched side by side is fetched in order, so that a case is the same each time."""
 
     class Thread:
         """Has run when it is started."""
 
-        def __init__(self, *, target: Callable[..., None], args: tuple[Any, ...], daemon: bool) -> None:
+        def __init__(self, *, target: Callable[..., None], args: tuple[Any, ...] = (), daemon: bool) -> None:
             self._run = functools.partial(target, *args)
 
         def start(self) -> None:

@@ -1,17 +1,26 @@
 """AWS, Whop and Cognito's keys, all at the end of one HTTP client: right answers, unless one of them is to be wrong."""
 
+import functools
+import hashlib
 import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fuzz.mutations import ODD_TEXTS, mutated_json
 from tests.fuzz.virtual_time import NOW, TIME
 from tests.unit import tokens
 from tests.unit.fakes import COMPANY_ID
+from whop_chat.aws import Aws, Service
+from whop_chat.data_key import DataKey
 from whop_chat.deadline import Deadline
+from whop_chat.identity import UserRef
+from whop_chat.kept_tokens import KeptToken, KeptTokens, Purpose
+from whop_chat.scopes import ScopePolicy
+from whop_chat.secret import CachedSecret
 from whop_chat.transport import HttpClient, Request, Response, TransportError
 
 POOL_ID = tokens.POOL_ID
@@ -22,7 +31,10 @@ WHOP_TOKEN = "whop.Kanarie2Kanarie2Kanarie2"
 EMAIL = "kanarie3@kanarie3.example"
 USERNAME = "Kanarie4-Kanarie4"
 NAME = "Kanarie5 Kanarie5"
-CANARIES = (API_KEY, WHOP_TOKEN, EMAIL, USERNAME, NAME)
+KEPT_TOKEN = "whop.Kanarie7Kanarie7Kanarie7"
+DATA_KEY = "Kanarie8Kanarie8Kanarie8Kanarie8Kanarie8Kanarie8"
+CANARIES = (API_KEY, WHOP_TOKEN, EMAIL, USERNAME, NAME, KEPT_TOKEN, DATA_KEY)
+DATA_KEY_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data-key"
 
 STATUSES: tuple[int, ...] = (
     100,
@@ -65,6 +77,7 @@ _AWS_ERRORS = (
     "UserNotFoundException",
     "ValidationException",
 )
+_VERSION = "v1"
 _WHOP_ERRORS = ("idempotency_key_mismatch", "parameter_invalid", "rate_limited", "a code\r\nwith a line", "x" * 500)
 
 
@@ -75,6 +88,8 @@ class Neighbours(HttpClient):
     record: Mapping[str, Any] | None
     wrong: Mapping[tuple[str, int], random.Random] = field(default_factory=dict)
     checkpoint: Mapping[str, Any] | None = None
+    kept_for: int | None = None
+    """For how many seconds the user's last token has been kept; None if there is none."""
     seen: Counter[str] = field(default_factory=Counter)
 
     def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
@@ -107,7 +122,10 @@ class Neighbours(HttpClient):
         if operation == "UpdateItem":
             return self._updated(asked["Key"]["pk"]["S"])
         answers: dict[str, Callable[[], dict[str, Any]]] = {
-            "GetSecretValue": lambda: {"SecretString": API_KEY, "VersionId": "v1"},
+            "GetSecretValue": lambda: {
+                "SecretString": DATA_KEY if asked["SecretId"] == DATA_KEY_ARN else API_KEY,
+                "VersionId": _VERSION,
+            },
             "AdminGetUser": lambda: {**_row("UserAttributes"), "MFAOptions": []},
             "ListUsers": lambda: {"Users": [_row("Attributes")]},
             "GetItem": lambda: self._item(asked["Key"]["pk"]["S"]),
@@ -144,6 +162,8 @@ class Neighbours(HttpClient):
         if kind == "WAIT":
             wait = {"until": {"N": "1000000000.5"}, "why": {"S": "limited"}, "openings": {"N": "0"}}
             return {"Item": {"pk": {"S": key}, "ttl": {"N": "4000000000"}, "mint_token": {"M": wait}}}
+        if kind == "TOKEN" and self.kept_for is not None:
+            return {"Item": item} if (item := _kept(self.kept_for).get(key)) else {}
         if kind == "LISTED":
             return {"Item": {"pk": {"S": key}, "prints": {"B": "AAAAAAAAAAA="}}}
         return {}
@@ -166,6 +186,37 @@ class Neighbours(HttpClient):
             case "POST", "/access_tokens":
                 return _json(200, {"token": WHOP_TOKEN, "expires_at": asked["expires_at"]})
         return _json(200, account)
+
+
+class _Caught(Aws):
+    """Takes what is written for an item of `_kept`."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+
+    def call(self, service: Service, operation: str, parameters: Any, *, deadline: Deadline) -> dict[str, Any]:
+        self.items[parameters["Item"]["pk"]["S"]] = parameters["Item"]
+        return {}
+
+
+class _DataKey(CachedSecret[DataKey]):
+    def __init__(self) -> None:
+        """There is nothing to read."""
+
+    def current(self, *, deadline: Deadline) -> DataKey:
+        return DataKey(_VERSION, hashlib.sha256(DATA_KEY.encode()).digest())
+
+
+@functools.cache
+def _kept(seconds: int) -> dict[str, Any]:
+    """The items of the tokens that were minted so long ago, of an hour each, by their keys."""
+    caught, minted_at = _Caught(), datetime.fromtimestamp(NOW - seconds, UTC)
+    kept = KeptTokens(caught, TABLE, _DataKey(), COMPANY_ID)
+    token = KeptToken(KEPT_TOKEN, minted_at, minted_at + timedelta(hours=1))
+    for features in (["channels", "dms"], ["channels"]):
+        purpose = Purpose(UserRef(POOL_ID, tokens.SUB, USERNAME), ScopePolicy(features).scopes(None, groups=()))
+        kept.keep(purpose, "user_Ada", token, deadline=Deadline(60))
+    return caught.items
 
 
 def _spoilt(name: str, answer: Response, chance: random.Random) -> Response:
