@@ -25,7 +25,7 @@ class Log:
     wrong: list[str] = field(default_factory=list)
     """Tokens for somebody else than who asked."""
     late: list[str] = field(default_factory=list)
-    """Tokens for somebody of whom the table said before that they are shut out."""
+    """Tokens for somebody of whom the table said, before and after, that they are shut out."""
     unhelpful: list[str] = field(default_factory=list)
     """Answers 503 that do not say when to come back."""
     without: list[str] = field(default_factory=list)
@@ -95,7 +95,8 @@ class App:
         user_id = str(whose.json().get("id")) if whose.status == 200 else f"nobody ({whose.status})"
         if self._stack.holder(user_id) != self._sub:
             self._log.wrong.append(f"{self._sub} got a token of {user_id}")
-        if before in _SHUT_OUT:
+        # Who was let in meanwhile may have one.
+        if before in _SHUT_OUT and self._stack.record(self._sub).get("status") in _SHUT_OUT:
             self._log.late.append(f"{self._sub} got a token while {before}")
 
 
