@@ -23,6 +23,8 @@ from whop_chat.sync_queue import Source, SyncMessage, UnreadableMessage, decode,
 from whop_chat.syncing import Batch, Syncing
 from whop_chat.users import Lost, Record, Status
 from whop_chat.whop import (
+    BudgetUsedUp,
+    CircuitOpen,
     WhopForbidden,
     WhopInvalidResponse,
     WhopNotFound,
@@ -620,7 +622,7 @@ def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment
 
 def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:
     """Else it would go through the whole queue within each five seconds, and ask the pool about everybody in it."""
-    delivery = Delivery({"ada": WhopRateLimited("create_account", 4, code="budget_used_up")})
+    delivery = Delivery({"ada": BudgetUsedUp("create_account", 4)})
     delivery.handle("sync_user_batch")
 
     assert delivery.slept == [4]
@@ -631,7 +633,7 @@ def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_som
     ("error", "remaining"),
     [
         (WhopRateLimited("create_account", 4), 60.0),
-        (WhopRateLimited("create_account", 4, code="budget_used_up"), 13.9),
+        (BudgetUsedUp("create_account", 4), 13.9),
     ],
     ids=["told by Whop", "too little time"],
 )
@@ -643,9 +645,7 @@ def test_and_does_not_wait_for_anything_else_or_beyond_its_own_time(error: WhopR
 
 
 def test_a_whop_that_is_left_alone_is_waited_for() -> None:
-    left_alone = WhopUnavailable("create_account", code="circuit_open")
-    left_alone.retry_after = 20
-    delivery = Delivery({"ada": left_alone})
+    delivery = Delivery({"ada": CircuitOpen("create_account", 20)})
     delivery.handle("sync_user_batch")
 
     assert list(delivery.queue.postponed.values()) == [20]

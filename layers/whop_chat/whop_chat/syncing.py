@@ -26,12 +26,11 @@ from whop_chat.profile import profile_digest
 from whop_chat.sync_queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode
 from whop_chat.users import Directory, Lost, Record, Status
 from whop_chat.whop import (
-    BUDGET_USED_UP,
+    BudgetUsedUp,
     Whop,
     WhopError,
     WhopForbidden,
     WhopNotFound,
-    WhopRateLimited,
     WhopRefused,
     WhopUnauthorized,
 )
@@ -223,7 +222,7 @@ class Batch:
 
     def _wait_for_places(self, error: BaseException, remaining: float) -> None:
         """Another message would find none either, and ask the pool and the table for nothing."""
-        if not isinstance(error, WhopRateLimited) or error.code != BUDGET_USED_UP:
+        if not isinstance(error, BudgetUsedUp):
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)

@@ -30,19 +30,16 @@ _MIN_SECONDS_FOR_RETRY = 0.3
 # A call that had less than this when it began says nothing about Whop if it had no answer.
 _FAIR_SECONDS = 1.0
 
-# Why `WhopRateLimited` was raised when Whop was not called.
-BUDGET_USED_UP = "budget_used_up"
-
-Operation = Literal["mint_token", "create_account", "find_accounts", "update_account", "delete_account", "update_user"]
+Operation = Literal["mint_token", "create_account", "find_accounts", "delete_account", "update_user"]
 
 
 class WhopError(Exception):
     """A call to Whop that did not succeed.
 
-    ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type, ``param``
-    the field it is about, if it says. ``replayed`` says that
-    the answer is an old one, repeated for its Idempotency-Key (Whop, "Idempotency"); ``repeated`` that the request had
-    been sent before without an answer, so that a refusal may be about that first one.
+    ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type, ``param`` the field it
+    is about, if it says. ``replayed`` says that the answer is an old one, repeated for its Idempotency-Key (Whop,
+    "Idempotency"); ``repeated`` that the request had been sent before without an answer, so that a refusal may be about
+    that first one.
     """
 
     def __init__(
@@ -88,7 +85,7 @@ class WhopConflict(WhopRefused):
 
 
 class WhopRateLimited(WhopError):
-    """429, or what saves one: ``retry_after`` is the wait in whole seconds."""
+    """429, or a wait from before that is not over: ``retry_after`` is the wait in whole seconds."""
 
     def __init__(
         self, operation: Operation, retry_after: int, *, code: str | None = None, replayed: bool = False
@@ -97,18 +94,28 @@ class WhopRateLimited(WhopError):
         self.retry_after = retry_after
 
 
+class BudgetUsedUp(WhopRateLimited):
+    """Not called: the calls that are allowed are made."""
+
+    def __init__(self, operation: Operation, retry_after: int) -> None:
+        super().__init__(operation, retry_after, code="budget_used_up")
+
+
 class WhopUnavailable(WhopError):
-    """No answer, a 5xx, or a 4xx that says the request was not processed: what the call did is unknown.
-
-    Or no call, while the circuit is open; only then ``retry_after``, in whole seconds, is not 0.
-    """
-
-    retry_after = 0
+    """No answer, a 5xx, or a 4xx that says the request was not processed: what the call did is unknown."""
 
     @property
     def is_silence(self) -> bool:
         """Whether Whop itself did not answer: a 4xx is an answer, and one repeated for its key says nothing."""
         return not self.replayed and (self.status is None or self.status >= 500)
+
+
+class CircuitOpen(WhopUnavailable):
+    """Not called, because Whop has not answered of late; ``retry_after`` is the wait in whole seconds."""
+
+    def __init__(self, operation: Operation, retry_after: int) -> None:
+        super().__init__(operation, code="circuit_open")
+        self.retry_after = retry_after
 
 
 class WhopInvalidResponse(WhopError):
@@ -298,16 +305,14 @@ class Whop:
         seconds = _whole_seconds(obstacle.seconds)
         if obstacle.why is Why.LIMITED:
             raise WhopRateLimited(operation, seconds)
-        error = WhopUnavailable(operation, code="circuit_open")
-        error.retry_after = seconds
-        raise error
+        raise CircuitOpen(operation, seconds)
 
     def _require_budget(self, operation: Operation, deadline: Deadline) -> None:
         if operation == "mint_token":
             return
         wait = self._budget.take(operation, deadline=deadline)
         if wait is not None:
-            raise WhopRateLimited(operation, _whole_seconds(wait), code=BUDGET_USED_UP)
+            raise BudgetUsedUp(operation, _whole_seconds(wait))
 
     def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         """The answer, or an error after which the circuit knows of the silence."""
