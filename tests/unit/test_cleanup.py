@@ -182,6 +182,15 @@ def test_a_key_without_the_permission_is_a_refusal_too(town: Town) -> None:
     assert str(town.clean("delete-account").reason).startswith("delete_account: 403")
 
 
+def test_a_key_that_may_not_set_names_does_not_keep_the_account(town: Town) -> None:
+    town.buried()
+    town.simulator.add_fault(Fault("users.update", "status", status=403))
+    with pytest.raises(WhopForbidden):
+        town.clean("delete-account")
+
+    assert (town.accounts, town.record.cleaned_at) == ([], None)
+
+
 def test_a_name_that_whop_refuses_does_not_keep_the_account(town: Town) -> None:
     town.buried()
     town.simulator.add_fault(Fault("users.update", "status", status=400))
@@ -190,12 +199,22 @@ def test_a_name_that_whop_refuses_does_not_keep_the_account(town: Town) -> None:
     assert town.accounts == []
 
 
-def test_a_user_whom_whop_does_not_know_after_the_clean_up_is_done_with(town: Town) -> None:
+def test_a_user_who_is_gone_from_whop_with_the_account_is_done_with(town: Town) -> None:
     town.buried()
     town.simulator.set_readings(Readings(profile_of_stranger="not_found"))
     town.clean("delete-account")
 
     assert (town.clean("delete-account").cleaned_at, town.record.reason) == (NOW, None)
+    assert town.told.failures == []
+
+
+def test_nor_is_a_clean_up_that_was_interrupted_after_it_had_deleted_the_account(town: Town) -> None:
+    town.buried(retry_at=NOW + 60)
+    town.simulator.set_readings(Readings(profile_of_stranger="not_found"))
+    with pytest.raises(Unsettled):
+        town.clean("delete-account")
+
+    assert town.clean("delete-account", now=NOW + 60).reason is None
     assert town.told.failures == []
 
 
@@ -217,7 +236,6 @@ def test_a_wrong_company_does_not_pass_for_a_clean_up_however_often(town: Town, 
     [
         (Fault("accounts.list", "status", status=429), WhopRateLimited),
         (Fault("users.update", "status", status=401), WhopUnauthorized),
-        (Fault("users.update", "status", status=403), WhopForbidden),
         (Fault("users.update", "status", status=503, count=2), WhopUnavailable),
         (Fault("accounts.delete", "status", status=401), WhopUnauthorized),
         (Fault("accounts.delete", "drop_before", count=2), WhopUnavailable),

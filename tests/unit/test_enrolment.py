@@ -20,11 +20,12 @@ from whop_chat.claim import LEASE_SECONDS
 from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.enrolment import EmailReuse, Enrolment
 from whop_chat.identity import UserRef
-from whop_chat.lifecycle import SETTLING_SECONDS, tombstone
+from whop_chat.lifecycle import SETTLING_SECONDS, restored, shut, tombstone
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
 from whop_chat.users import Record, Status
 from whop_chat.whop import (
+    Account,
     Whop,
     WhopForbidden,
     WhopInvalidResponse,
@@ -801,7 +802,7 @@ def test_a_repair_goes_on_with_the_create_of_the_last_one(town: Town) -> None:
 
     assert repaired is not None
     assert len(set(town.creates())) == 2  # the keys of the enrolment and of both repairs
-    assert (town.record().generation, town.record().tried, town.record().idempotency_key) == (2, 0, None)
+    assert (town.record().generation, town.record().idempotency_key) == (2, None)
     assert len(town.accounts()) == 2
 
 
@@ -822,19 +823,44 @@ def test_a_tombstone_knows_of_a_repair_that_may_still_land(town: Town) -> None:
     assert (buried.generation, buried.retry_at) == (2, town.now + SETTLING_SECONDS)
 
 
-def test_a_repair_that_was_given_up_is_not_begun_again_under_the_same_id(town: Town) -> None:
+@pytest.mark.parametrize("obstacle", ["the address is Ann's", "no address"])
+def test_repairs_that_lead_nowhere_day_after_day_use_up_no_more_than_the_first(town: Town, obstacle: str) -> None:
     town.enrol(ANN)
     link = town.enrol(BEN)
-    town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3))
-    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
-    assert town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3)) is None  # the address is Ann's
-    assert town.record(BEN).generation == 1
+    proved = obstacle == "the address is Ann's"
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test", email_verified=proved)
+    for _day in range(5):
+        for _ in range(2):
+            town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3))
+        town.now += DAY
 
+    assert len(town.accounts()) == (3 if proved else 2)
+    assert tombstone(town.record(BEN), 0).generation <= 3
+
+
+@pytest.mark.parametrize("status", [Status.DISABLED, Status.DENIED])
+def test_a_repair_under_way_when_the_user_is_shut_out_is_gone_on_with_when_they_are_back(
+    town: Town, monkeypatch: pytest.MonkeyPatch, status: Status
+) -> None:
+    link = town.enrol()
+    repair(town, link.whop_user_id)
+    create = Whop.create_account
+
+    def meanwhile(whop: Whop, **asked: Any) -> Account:
+        town.write(shut(town.record(), status))
+        return create(whop, **asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Whop, "create_account", meanwhile)
+        with pytest.raises((UserDisabled, UserDenied)):
+            repair(town, link.whop_user_id)
+    town.write(restored(town.record()))
     town.now += DAY
-    town.people[BEN.sub] = person(BEN.sub)
     for _ in range(2):
-        town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3))
-    assert town.record(BEN).generation > 2
+        repair(town, link.whop_user_id)
+
+    assert len(town.accounts()) == 2
+    assert tombstone(town.record(), 0).generation == 2
 
 
 def test_a_link_follows_the_users_account_to_another_owner(town: Town) -> None:

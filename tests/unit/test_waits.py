@@ -95,17 +95,18 @@ def test_the_item_expires_a_day_after_it_was_written_last(dynamodb: "DynamoDBCli
 
     (written,) = dynamodb.scan(TableName=TABLE)["Items"]
     assert (written["pk"]["S"], written["ttl"]["N"]) == ("WAIT#biz_Company", str(int(NOW) + 86400))
-    assert item(NOW + 86399).load(deadline=AN_HOUR) == {"mint_token": LIMITED}
-    assert item(NOW + 86400).load(deadline=AN_HOUR) == {}
+    assert item(LIMITED.until + 86399).load(deadline=AN_HOUR) == {"mint_token": LIMITED}
+    assert item(LIMITED.until + 86400).load(deadline=AN_HOUR) == {}
 
 
 @pytest.mark.usefixtures("dynamodb")
 def test_what_has_expired_and_is_not_deleted_yet_stands_in_nobodys_way() -> None:
     item().prolong("mint_token", LIMITED, deadline=AN_HOUR)
-    later = item(NOW + 86400)
+    item().prolong("create_account", LIMITED, deadline=AN_HOUR)
+    later, opened = item(NOW + 2 * 86400), dataclasses.replace(OPENED, until=NOW + 2 * 86400 + 5)
 
-    assert later.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
-    assert later.load(deadline=AN_HOUR) == {"mint_token": OPENED}
+    assert later.replace("mint_token", opened, seen=None, deadline=AN_HOUR)
+    assert later.load(deadline=AN_HOUR) == {"mint_token": opened}
     assert not later.replace("mint_token", TRYING, seen=None, deadline=AN_HOUR)
 
 

@@ -215,15 +215,15 @@ class Claim:
 
 
 def next_generation(record: Record) -> Record:
-    """``record`` with another external id at Whop than any before."""
-    return dataclasses.replace(record, generation=max(record.generation, record.tried) + 1, tried=0)
+    """``record`` with another external id at Whop."""
+    return dataclasses.replace(record, generation=record.generation + 1)
 
 
 def kept(link: Record, attempt: Record) -> Record:
     """``link``, which an ``attempt`` has not replaced, with what may still come of that at Whop."""
     return dataclasses.replace(
         link,
-        tried=attempt.generation,
+        tried=max(link.tried, attempt.generation),
         idempotency_key=attempt.idempotency_key,
         key_since=attempt.key_since,
         email_digest=attempt.email_digest,
@@ -231,10 +231,13 @@ def kept(link: Record, attempt: Record) -> Record:
 
 
 def replaced(link: Record) -> Record:
-    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known."""
+    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known.
+
+    Else with the next generation, whatever was tried before: each day another one would be an account each day.
+    """
     if link.idempotency_key is None:
         return next_generation(link)
-    return dataclasses.replace(link, generation=link.tried, tried=0)
+    return dataclasses.replace(link, generation=max(link.generation, link.tried))
 
 
 def external_id(user: UserRef, generation: int) -> str:

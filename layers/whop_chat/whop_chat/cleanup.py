@@ -51,31 +51,38 @@ class CleanUp:
         """Give the user's Whop user a neutral name in the company and, if that is the policy, delete their accounts.
 
         What Whop refuses is recorded on the tombstone as its reason, and told; it is not tried again by itself. So is a
-        404 for the name, which can mean that the company id is wrong; not after a clean-up that left nothing, with
-        which the Whop user may have gone.
+        404 for the name, which can mean that the company id is wrong; not where the account is gone already, with which
+        the Whop user may have gone.
 
         Raises `Unsettled`, `whop_chat.users.Lost`, and the errors of Whop and AWS that may pass.
         """
-        done_before = tombstone.cleaned_at is not None and tombstone.reason is None
         if tombstone.cleaned_at is not None:
             # Until it is set again, nobody can take over the Whop user.
             reopened = dataclasses.replace(tombstone, cleaned_at=None)
             tombstone = self._users.put(user, reopened, seen=tombstone, deadline=deadline)
-        accounts = self._accounts(user, tombstone, deadline)
-        refusals = [*self._neutralised(user, tombstone, accounts, deadline)]
-        if self._policy == "delete-account":
-            refusals += self._deleted(tombstone, accounts, deadline)
+        refusals = self._refusals(user, tombstone, deadline)
         now = int(self._clock())
         if tombstone.retry_at is not None and tombstone.retry_at > now:
             raise Unsettled(tombstone.retry_at - now)
-        if done_before:
-            refusals = [refusal for refusal in refusals if not isinstance(refusal, WhopNotFound)]
         for refusal in refusals:
             self._observer.failed("clean-up refused", refusal, metric="CleanUpRefused")
         reason = "; ".join(map(str, refusals)) or None
         done = dataclasses.replace(tombstone, cleaned_at=now, retry_at=None, reason=reason)
         self._users.put(user, done, seen=tombstone, deadline=deadline)
         self._observer.counted("UserCleanedUp", "user cleaned up")
+
+    def _refusals(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[WhopRefused]:
+        """Do what there is to do, and say what of it Whop refused."""
+        accounts = self._accounts(user, tombstone, deadline)
+        named = [*self._neutralised(user, tombstone, accounts, deadline)]
+        deleted = [*self._deleted(tombstone, accounts, deadline)] if self._policy == "delete-account" else []
+        for refusal in named:
+            if isinstance(refusal, WhopForbidden):
+                raise refusal  # A wrong key, which an operator puts right.
+        gone = [each for each in deleted if isinstance(each, WhopNotFound)]
+        if gone and tombstone.reason is None:
+            named = [each for each in named if not isinstance(each, WhopNotFound)]
+        return [*named, *(each for each in deleted if each not in gone)]
 
     def _accounts(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
         """What was made for the user, also by a worker that could not record it any more."""
@@ -94,8 +101,8 @@ class CleanUp:
                 continue
             try:
                 self._whop.set_profile(owner, name=NEUTRAL_NAME, deadline=deadline)
-            except (WhopUnauthorized, WhopForbidden):
-                raise  # A wrong key, which an operator puts right.
+            except WhopUnauthorized:
+                raise
             except WhopRefused as refusal:
                 yield refusal
 
@@ -107,7 +114,5 @@ class CleanUp:
                 self._whop.delete_account(account_id, deadline=deadline)
             except WhopUnauthorized:
                 raise
-            except WhopNotFound:
-                pass
             except WhopRefused as refusal:
                 yield refusal

@@ -168,16 +168,19 @@ def _reached(origin: Origin, deadline: Deadline) -> socket.socket:
 
 
 def _resolved(origin: Origin, deadline: Deadline) -> list[Any]:
-    """The addresses, as `socket.getaddrinfo` gives them; by a thread, because nothing else can leave the resolver."""
-    found: list[Any] = []
+    """The addresses, as `socket.getaddrinfo` gives them.
+
+    By a thread, because nothing else can leave the resolver; one that is left ends with the resolver's own time-out.
+    """
+    left, found = _left(deadline), list[Any]()
 
     def resolve() -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UnicodeError):
             found.extend(socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM))
 
     resolver = threading.Thread(target=resolve, daemon=True)
     resolver.start()
-    resolver.join(_left(deadline))
+    resolver.join(left)
     if resolver.is_alive():
         raise TimeoutError
     return found

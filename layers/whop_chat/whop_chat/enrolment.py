@@ -18,8 +18,9 @@ from collections.abc import Callable, Container
 from typing import Literal, Protocol
 
 from whop_chat.addresses import Addresses
+from whop_chat.aws import AwsError
 from whop_chat.claim import Claim, external_id, is_address_of, kept, next_generation, replaced
-from whop_chat.deadline import Deadline
+from whop_chat.deadline import Deadline, DeadlineExceeded
 from whop_chat.identity import UserRef
 from whop_chat.outcomes import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.pool_users import PoolUser, UserDisabled, UserGone
@@ -134,7 +135,7 @@ class Enrolment:
         try:
             found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
         except (WhopRefused, WhopInvalidResponse):
-            with contextlib.suppress(Lost):
+            with contextlib.suppress(Lost, AwsError, DeadlineExceeded):
                 self._users.put(user, suspect, seen=record, deadline=deadline)
             raise
         owners = [
@@ -245,10 +246,13 @@ class Enrolment:
     def _without_identity(self, held: Record) -> Record:
         """The record of one whose Whop user is another's now."""
         left = dataclasses.replace(held, whop_user_id=None, whop_account_id=None, profile_digest=None)
+        if held.status is Status.DELETED:
+            return left
+        left = replaced(left)
         if held.status is not Status.LINKED:
             return left
         return dataclasses.replace(
-            replaced(left), status=Status.BLOCKED, reason="identity_conflict", email_mode=self._addresses.mode
+            left, status=Status.BLOCKED, reason="identity_conflict", email_mode=self._addresses.mode
         )
 
     def _end(self, user: UserRef, claim: Claim, reason: str, record: Record, *, retry_in: int | None = None) -> Blocked:

@@ -51,8 +51,8 @@ class _Request:
     deadline: Deadline
     to_sync: bool = False
 
-    def linked(self, link: Link) -> str:
-        """The user's id at Whop by this link; a link that was made just now is to be synced."""
+    def note(self, link: Link) -> str:
+        """Have a link that was made just now synced; the user's id at Whop by it."""
         self.to_sync = self.to_sync or link.created
         return link.whop_user_id
 
@@ -132,7 +132,7 @@ class Minting:
         patience = Deadline(_CLAIM_PATIENCE_SECONDS)
         while True:
             try:
-                return request.linked(self._enrolment.enrol(user, record, deadline=deadline))
+                return request.note(self._enrolment.enrol(user, record, deadline=deadline))
             except EnrolmentInProgress as progress:
                 if progress.at_whop or min(patience.remaining(), deadline.remaining()) <= _CLAIM_POLL_SECONDS:
                     raise
@@ -175,7 +175,7 @@ class Minting:
             repaired = self._enrolment.repair(request.user, unknown, deadline=request.deadline)
             if repaired is None:
                 break
-            unknown = request.linked(repaired)
+            unknown = request.note(repaired)
             try:
                 return self._minted(request, unknown)
             except WhopNotFound as again:

@@ -61,7 +61,7 @@ class Record:
     generation: int = 1
     """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
     tried: int = 0
-    """The last generation used up by repairs that did not replace the link; the key, if any, is of that one."""
+    """The last generation that a repair has asked Whop for, whether or not it replaced the link."""
     lease_until: int = 0
     """A claim is held until then."""
     idempotency_key: str | None = field(default=None, repr=False)

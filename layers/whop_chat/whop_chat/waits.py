@@ -69,13 +69,12 @@ class WaitItem:
         self._clock = clock
 
     def load(self, *, deadline: Deadline) -> dict[str, Wait]:
-        """See `WaitStore.load`. DynamoDB may take days to delete what has expired (AWS, "Time to Live")."""
+        """See `WaitStore.load`. What is a day old is nothing: DynamoDB deletes the item then, or some days later."""
         asked = {"TableName": self._table, "Key": self._key, "ConsistentRead": True}
         item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item", {})
         with understood("GetItem"):
-            if float(item.get("ttl", {"N": "0"})["N"]) <= self._clock():
-                return {}
-            return {name: _wait(typed["M"]) for name, typed in item.items() if "M" in typed}
+            waits = {name: _wait(typed["M"]) for name, typed in item.items() if "M" in typed}
+        return {name: wait for name, wait in waits.items() if wait.until > self._past()}
 
     def prolong(self, operation: str, wait: Wait, *, deadline: Deadline) -> None:
         """See `WaitStore.prolong`."""
@@ -84,24 +83,22 @@ class WaitItem:
 
     def replace(self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline) -> bool:
         """See `WaitStore.replace`."""
-        # What `load` does not read any more is nothing, whether or not DynamoDB has deleted it.
-        nothing = "attribute_not_exists(#operation) OR #ttl <= :now"
+        nothing = "attribute_not_exists(#operation) OR #operation.#until <= :past"
         return self._write(operation, wait, "#operation.#until = :until" if seen else nothing, seen, deadline)
 
     def _write(
         self, operation: str, wait: Wait | None, condition: str, compared: Wait | None, deadline: Deadline
     ) -> bool:
         """Whether ``condition`` held, in which ``:until`` is that of ``compared``."""
-        names = {"#operation": operation, "#ttl": "ttl"}
+        names = {"#operation": operation, "#until": "until", "#ttl": "ttl"}
         values: dict[str, Any] = {":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)}}
         update = "SET #ttl = :ttl REMOVE #operation"
         if wait is not None:
             update = "SET #ttl = :ttl, #operation = :wait"
             values[":wait"] = {"M": _attributes(wait)}
         if compared is None:
-            values[":now"] = {"N": str(self._clock())}
+            values[":past"] = {"N": str(self._past())}
         else:
-            names["#until"] = "until"
             values[":until"] = _until(compared)
         asked = {
             "TableName": self._table,
@@ -112,6 +109,9 @@ class WaitItem:
             "ExpressionAttributeValues": values,
         }
         return update_if(self._aws, asked, deadline=deadline)
+
+    def _past(self) -> float:
+        return self._clock() - _KEPT_SECONDS
 
 
 def _until(wait: Wait) -> dict[str, str]:
@@ -145,9 +145,6 @@ class Waits:
 
     def refresh(self, *, deadline: Deadline) -> None:
         """Read the waits if they are stale; whoever asks meanwhile waits for the answer."""
-        self._refresh(deadline)
-
-    def _refresh(self, deadline: Deadline) -> None:
         deadline = deadline.at_most(_READ_SECONDS)
         if not self._lock.acquire(timeout=deadline.remaining()):
             return
@@ -161,7 +158,8 @@ class Waits:
     @contextlib.contextmanager
     def read_meanwhile(self) -> Iterator[None]:
         """Have them read beside what is done in the block, if they are stale; then nothing is under way any more."""
-        read = HeadStart(*([self._refresh] if self._stale else []), seconds=_READ_SECONDS)
+        reads = [lambda deadline: self.refresh(deadline=deadline)] if self._stale else []
+        read = HeadStart(*reads, seconds=_READ_SECONDS)
         try:
             yield
         finally:
