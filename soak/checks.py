@@ -19,7 +19,7 @@ def at_rest(stack: Stack) -> list[Figure]:
     whop = _Whop(stack)
     return [
         Figure.none("users lost", [*_lost(stack, whop)]),
-        Figure.none("duplicate accounts", [*_duplicates(whop)]),
+        Figure.none("duplicate accounts", [*_duplicates(stack, whop)]),
         Figure.none("shared identities", [*_shared(stack)]),
         Figure.none("messages unaccounted for", [*_unaccounted(stack)]),
         Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
@@ -140,10 +140,18 @@ def _taken(stack: Stack, whop: _Whop, sub: str) -> bool:
     return holder is not None and holder != sub
 
 
-def _duplicates(whop: _Whop) -> Iterator[str]:
+def _duplicates(stack: Stack, whop: _Whop) -> Iterator[str]:
+    """A user has one account, and another one only if Whop did not know them; never two under one id."""
     for sub, accounts in whop.accounts.items():
-        if len(accounts) > 1:
-            yield f"{sub} has {len(accounts)} accounts"
+        ids = {account["metadata"]["external_id"] for account in accounts}  # type: ignore[index]
+        repaired = any(account["owner_id"] in stack.network.forgotten for account in accounts)
+        if len(accounts) > len(ids) or (len(ids) > 1 and not repaired):
+            yield f"{sub} has {len(accounts)} accounts under {len(ids)} ids"
+
+
+def repaired(stack: Stack) -> int:
+    """Users who have another account than their first."""
+    return sum(len(accounts) > 1 for accounts in _Whop(stack).accounts.values())
 
 
 def _shared(stack: Stack) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import functools
 
 from local.whop_simulator import Readings
-from soak.checks import answers, at_rest, left_out, put_back
+from soak.checks import answers, at_rest, left_out, put_back, repaired
 from soak.lambdas import Function
 from soak.people import App, Life, Log
 from soak.report import Figure, Found
@@ -29,7 +29,7 @@ _SETTLE_SECONDS = 6 * 3600.0
 def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
     """One run with ``users`` users, an average of one every second; in a ``storm`` everything fails so much oftener."""
     world = World(seed)
-    troubles = Troubles(world.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm)
+    troubles = Troubles(world.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm, forget=0.01 * storm)
     readings, settings = _VARIANTS[seed % len(_VARIANTS)]
     stack = Stack(world, troubles, readings=readings, settings=settings, twice=0.05, changes_lost=0.05)
     with stack.deployed():
@@ -125,6 +125,8 @@ def _context(stack: Stack, log: Log) -> list[Figure]:
         Figure.known("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
         Figure.known("calls to Whop", sum(count for name, count in calls.items() if name.startswith("whop"))),
         Figure.known("of them with a fault", faults),
+        Figure.known("users whom Whop did not know for some seconds", len(stack.network.forgotten)),
+        Figure.known("of them with a new account", repaired(stack)),
         Figure.known("invocations", sum(each.invocations for each in _functions(stack))),
         Figure.known("of them killed or out of time", sum(each.failures for each in _functions(stack))),
         Figure.known("cold starts", sum(each.cold_starts for each in _functions(stack))),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from local.whop_simulator import Exchange, Fate, Simulator
+from local.whop_simulator import Exchange, Fate, Fault, Simulator
 from local.whop_simulator import Request as WhopRequest
 from local.whop_simulator.operations import route
 from soak.cognito import ISSUER, Pool
@@ -40,6 +40,8 @@ class Network(HttpClient):
         self._story = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
+        self.forgotten: dict[str, float] = {}
+        """Whop users whom Whop has not known for some time, and until when."""
 
     @property
     def story(self) -> str:
@@ -129,6 +131,8 @@ class Network(HttpClient):
             self.whop_calls.append((self._world.now, name))
             self._find_nobody(deadline)
         fault = self._troubles.of_whop()
+        if fault is None and name == "access_tokens.create":
+            fault = self._unknown(json.loads(request.body)["user_id"])
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
         half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._world.chance.uniform(0.3, 0.9)
@@ -144,6 +148,15 @@ class Network(HttpClient):
             )
         )
         return self._answered(exchange, half, deadline)
+
+    def _unknown(self, user_id: str) -> Fault | None:
+        """A 404 as long as Whop does not know the user, which may begin now."""
+        if self.forgotten.get(user_id, 0) <= self._world.now:
+            seconds = self._troubles.seconds_unknown()
+            if not seconds:
+                return None
+            self.forgotten[user_id] = self._world.now + seconds
+        return Fault("access_tokens.create", "status", status=404)
 
     def _find_nobody(self, deadline: Deadline) -> None:
         if self._world.chance.random() < 0.5:

@@ -63,6 +63,8 @@ class Troubles:
     whop: float = 0.0
     aws: float = 0.0
     kill: float = 0.0
+    forget: float = 0.0
+    """How likely it is at a mint that Whop does not know the user, for some seconds."""
     of_whop_kinds: Kinds = ALL_OF_WHOP
     whop_is_dead: bool = False
     """Then no connection to it is made, or no answer ever comes."""
@@ -85,6 +87,10 @@ class Troubles:
         chosen: Fault = self.chance.choices(faults, weights)[0]
         return chosen
 
+    def seconds_unknown(self) -> float:
+        """For how long Whop does not know the user of this mint."""
+        return self.chance.uniform(0, 60) if self.chance.random() < self.forget else 0.0
+
     def of_caller(self) -> Literal["before", "after"] | None:
         """Whether the process that makes the call is killed, before it has its effect or after."""
         if self.chance.random() >= self.kill:
@@ -93,4 +99,4 @@ class Troubles:
 
     def end(self) -> None:
         """From now on all goes well."""
-        self.whop = self.aws = self.kill = 0.0
+        self.whop = self.aws = self.kill = self.forget = 0.0
