@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -150,9 +151,27 @@ def test_the_sign_up_trigger_imports_its_logger_when_the_message_is_on_its_way(b
     assert later.isdisjoint(_imported(built, "OnSignupFunction", "on_signup"))
 
 
+WAITED_FOR = [("MintTokenFunction", "mint_token"), ("OnSignupFunction", "on_signup")]
+
+
+@pytest.mark.parametrize(("logical_id", "service"), WAITED_FOR)
+def test_garbage_is_looked_for_when_a_start_is_over_and_not_in_what_it_has_imported(
+    built: Path, logical_id: str, service: str
+) -> None:
+    look = "import gc; found = gc.isenabled(), gc.get_freeze_count()"
+    enabled, frozen = _after_import(built, logical_id, service, look)
+
+    assert enabled
+    assert frozen > 10_000
+
+
 def _imported(built: Path, logical_id: str, service: str) -> set[str]:
+    return set(_after_import(built, logical_id, service, "import sys; found = list(sys.modules)"))
+
+
+def _after_import(built: Path, logical_id: str, service: str, look: str) -> list[Any]:
     """By the handler, in the interpreter that stands for Lambda's, which has boto3, in the template's environment."""
-    script = "import sys, json; import app; print(json.dumps(list(sys.modules)))"
+    script = f"import json; import app; {look}; print(json.dumps(found))"
     path = os.pathsep.join([str(built / logical_id), str(built / "WhopChatLayer" / "python")])
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
@@ -161,7 +180,8 @@ def _imported(built: Path, logical_id: str, service: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(json.loads(done.stdout))
+    found: list[Any] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.parametrize("logical_id", FUNCTIONS)

@@ -1,5 +1,6 @@
 """Stand-ins that several tests share: what is around the module under test, with answers that the test decides."""
 
+import gc
 import importlib.util
 import json
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
+from unittest import mock
 
 import httpx
 
@@ -64,13 +66,14 @@ def event(name: str) -> dict[str, Any]:
 
 
 def load_function(name: str) -> ModuleType:
-    """`functions/<name>/app.py`, loaded anew as Lambda does at a cold start."""
+    """`functions/<name>/app.py`, loaded anew as Lambda does at a cold start; what was loaded before stays garbage."""
     path = ROOT / "functions" / name / "app.py"
     spec = importlib.util.spec_from_file_location(f"{name}_{uuid.uuid4().hex}", path)
     if spec is None or spec.loader is None:
         raise AssertionError(path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with mock.patch.object(gc, "freeze"):
+        spec.loader.exec_module(module)
     return module
 
 
