@@ -40,8 +40,9 @@ class Network(HttpClient):
         self._story = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
-        self.forgotten: dict[str, float] = {}
-        """Whop users whom Whop has not known for some time, and until when."""
+        self.forgotten: Counter[str] = Counter()
+        """How often Whop has begun not to know a Whop user."""
+        self._unknown_until: dict[str, float] = {}
 
     @property
     def story(self) -> str:
@@ -151,11 +152,12 @@ class Network(HttpClient):
 
     def _unknown(self, user_id: str) -> Fault | None:
         """A 404 as long as Whop does not know the user, which may begin now."""
-        if self.forgotten.get(user_id, 0) <= self._world.now:
+        if self._unknown_until.get(user_id, 0) <= self._world.now:
             seconds = self._troubles.seconds_unknown()
             if not seconds:
                 return None
-            self.forgotten[user_id] = self._world.now + seconds
+            self._unknown_until[user_id] = self._world.now + seconds
+            self.forgotten[user_id] += 1
         return Fault("access_tokens.create", "status", status=404)
 
     def _find_nobody(self, deadline: Deadline) -> None:

@@ -1,5 +1,6 @@
 """Cleaning up after a deleted user, on the simulator."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -216,6 +217,25 @@ def test_nor_is_a_clean_up_that_was_interrupted_after_it_had_deleted_the_account
 
     assert town.clean("delete-account", now=NOW + 60).reason is None
     assert town.told.failures == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("accounts.delete", "drop_after"), Fault("accounts.delete", "crash_after"), None],
+    ids=["answer lost", "crash", "unsettled"],
+)
+def test_a_wrong_company_shows_also_when_the_clean_up_is_interrupted_after_the_deletion(
+    town: Town, fault: Fault | None
+) -> None:
+    town.buried(retry_at=None if fault else NOW + 60)
+    town.whop.company_id = "biz_Typo"
+    if fault:
+        town.simulator.add_fault(fault)
+    with contextlib.suppress(Unsettled, WhopUnavailable):
+        town.clean("delete-account")
+
+    assert "update_user: 404" in str(town.clean("delete-account", now=NOW + 60).reason)
+    assert town.accounts == []
 
 
 @pytest.mark.parametrize("policy", ["keep-account", "delete-account"])

@@ -838,6 +838,20 @@ def test_repairs_that_lead_nowhere_day_after_day_use_up_no_more_than_the_first(t
     assert tombstone(town.record(BEN), 0).generation <= 3
 
 
+def test_repairs_without_an_outcome_use_up_no_more_either_day_after_day(town: Town) -> None:
+    town.enrol(ANN)
+    link = town.enrol(BEN)
+    town.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    for _day in range(4):
+        _whop_hears_a_repair_late(town, BEN, link)
+        town.now += 60
+        town.simulator.advance(0)
+        town.enrolment.repair(BEN, link.whop_user_id, deadline=Deadline(3))
+        town.now += DAY
+
+    assert sorted(account["metadata"]["external_id"][-1] for account in town.accounts()) == ["1", "1", "2"]
+
+
 @pytest.mark.parametrize("status", [Status.DISABLED, Status.DENIED])
 def test_a_repair_under_way_when_the_user_is_shut_out_is_gone_on_with_when_they_are_back(
     town: Town, monkeypatch: pytest.MonkeyPatch, status: Status

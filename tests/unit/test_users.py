@@ -64,6 +64,7 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
         lease_until=4,
         idempotency_key="key",
         key_since=5,
+        key_generation=13,
         email_digest="digest",
         reason="identity_conflict",
         email_mode="verified",

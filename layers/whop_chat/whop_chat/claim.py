@@ -200,7 +200,11 @@ class Claim:
         self._key_is_new = True
         key = str(uuid.uuid4())
         return dataclasses.replace(
-            record, idempotency_key=key, key_since=self._now(), email_digest=_digest(key, self._address)
+            record,
+            idempotency_key=key,
+            key_since=self._now(),
+            key_generation=record.generation,
+            email_digest=_digest(key, self._address),
         )
 
     def _release(self, record: Record) -> None:
@@ -226,6 +230,7 @@ def kept(link: Record, attempt: Record) -> Record:
         tried=max(link.tried, attempt.generation),
         idempotency_key=attempt.idempotency_key,
         key_since=attempt.key_since,
+        key_generation=attempt.key_generation,
         email_digest=attempt.email_digest,
     )
 
@@ -237,7 +242,7 @@ def replaced(link: Record) -> Record:
     """
     if link.idempotency_key is None:
         return next_generation(link)
-    return dataclasses.replace(link, generation=max(link.generation, link.tried))
+    return dataclasses.replace(link, generation=link.key_generation)
 
 
 def external_id(user: UserRef, generation: int) -> str:

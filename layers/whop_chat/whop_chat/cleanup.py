@@ -60,7 +60,7 @@ class CleanUp:
             # Until it is set again, nobody can take over the Whop user.
             reopened = dataclasses.replace(tombstone, cleaned_at=None)
             tombstone = self._users.put(user, reopened, seen=tombstone, deadline=deadline)
-        refusals = self._refusals(user, tombstone, deadline)
+        tombstone, refusals = self._tidied(user, tombstone, deadline)
         now = int(self._clock())
         if tombstone.retry_at is not None and tombstone.retry_at > now:
             raise Unsettled(tombstone.retry_at - now)
@@ -71,24 +71,29 @@ class CleanUp:
         self._users.put(user, done, seen=tombstone, deadline=deadline)
         self._observer.counted("UserCleanedUp", "user cleaned up")
 
-    def _refusals(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[WhopRefused]:
-        """Do what there is to do, and say what of it Whop refused."""
-        accounts = self._accounts(user, tombstone, deadline)
+    def _tidied(self, user: UserRef, tombstone: Record, deadline: Deadline) -> tuple[Record, list[WhopRefused]]:
+        """Do what there is to do; the tombstone after it, and what Whop refused."""
+        found = self._found(user, tombstone, deadline)
+        accounts = [account for account in found if account.parent_id == self._whop.company_id]
         named = [*self._neutralised(user, tombstone, accounts, deadline)]
+        unknown = [each for each in named if isinstance(each, WhopNotFound)]
+        if unknown and found:
+            # Written while the account is there: once it is deleted, that would explain the 404.
+            told = dataclasses.replace(tombstone, reason="; ".join(map(str, unknown)))
+            tombstone = self._users.put(user, told, seen=tombstone, deadline=deadline)
         deleted = [*self._deleted(tombstone, accounts, deadline)] if self._policy == "delete-account" else []
         for refusal in named:
             if isinstance(refusal, WhopForbidden):
                 raise refusal  # A wrong key, which an operator puts right.
         gone = [each for each in deleted if isinstance(each, WhopNotFound)]
-        if gone and tombstone.reason is None:
-            named = [each for each in named if not isinstance(each, WhopNotFound)]
-        return [*named, *(each for each in deleted if each not in gone)]
+        if tombstone.reason is None and any(not each.repeated for each in gone):
+            named = [each for each in named if each not in unknown]
+        return tombstone, [*named, *(each for each in deleted if each not in gone)]
 
-    def _accounts(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
-        """What was made for the user, also by a worker that could not record it any more."""
+    def _found(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
+        """What bears an id of the user, also what was made by a worker that could not record it any more."""
         ids = [external_id(user, generation + 1) for generation in range(tombstone.generation)]
-        found = [account for each in ids for account in self._whop.find_accounts(each, deadline=deadline)]
-        return [account for account in found if account.parent_id == self._whop.company_id]
+        return [account for each in ids for account in self._whop.find_accounts(each, deadline=deadline)]
 
     def _neutralised(
         self, user: UserRef, tombstone: Record, accounts: list[Account], deadline: Deadline

@@ -67,6 +67,8 @@ class Record:
     idempotency_key: str | None = field(default=None, repr=False)
     """Of a create whose outcome is unknown; None after any definitive answer."""
     key_since: int = 0
+    key_generation: int = 0
+    """The one whose external id was sent with ``idempotency_key``."""
     email_digest: str | None = field(default=None, repr=False)
     """HMAC of the address that was sent with ``idempotency_key``."""
     reason: str | None = None
