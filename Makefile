@@ -91,7 +91,7 @@ reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, on a cl
 
 .PHONY: model
 model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
-	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.protocol.model_search $(ARGS)
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
 
 .PHONY: fuzz
 fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --seed 1")

@@ -82,7 +82,7 @@ def _secret(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _item(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The user's record, read; of `whop_chat.waits` there is nothing."""
+    """The user's record, read; of `whop_chat.whop.circuit_state` there is nothing."""
     _require(body.get("ConsistentRead") is True, "not strongly consistent")
     if body["Key"] == {"pk": {"S": f"WAIT#{job.COMPANY}"}}:
         return {}  # No operation waits.
@@ -97,7 +97,7 @@ def _counted(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _record(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The user's record as `whop_chat.users` writes it."""
+    """The user's record as `whop_chat.users.repository` writes it."""
     key = f"USER#{job.POOL}#{job.SUB}"
     _require(body["TableName"] == job.TABLE and body["Key"] == {"pk": {"S": key}}, "not the user")
     texts = {

@@ -6,7 +6,7 @@ Modelled are
   page load asks for a token, as in the sample of Whop's guide, and whoever gets none does not ask again;
 - Whop: 600 mints in any 60 s, the next one is a 429 that says how long to wait (Whop, "Rate limits");
 - this service: the limit of one user, the last token, and the wait that all instances keep. It is a small copy of
-  `Minting`, because a day has two million page loads; tests/unit/test_reuse.py holds it to the real one.
+  `Minting`, because a day has two million page loads; tests/tools/soak/test_reuse.py holds it to the real one.
 
 ``the guide's sample`` is a backend without any of it: each page load is a call.
 """
@@ -32,7 +32,7 @@ USERS = (10_000, 100_000)
 DAY = 86_400
 LIMIT, WINDOW = 600, 60  # Whop, "Rate limits"
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
-MARGIN_SECONDS = 60  # whop_chat.token_reuse
+MARGIN_SECONDS = 60  # whop_chat.minting.fallback
 VISITS, PAGES, SECONDS_ON_A_PAGE = 3, 6, 60
 """On average. Guesses, of a community that people come back to; nobody has measured them."""
 PEAKS = ((0.35, 9, 1.5), (0.45, 20, 2.0))

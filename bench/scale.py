@@ -31,24 +31,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
-from tests.protocol.memory_ledger import MemoryLedger
-from tests.protocol.memory_pool import PAGE, MemoryPool
-from tests.protocol.memory_users import MemoryUsers
-from whop_chat.addresses import VerifiedAddress
-from whop_chat.budget import Budget, LocalSlots, Share, Slots, ceiling
-from whop_chat.cleanup import CleanUp
-from whop_chat.deadline import Deadline
-from whop_chat.enrolment import Enrolment
-from whop_chat.identity import UserRef
-from whop_chat.mint_limit import MintLimit
-from whop_chat.observability import Observer
-from whop_chat.pool_users import Standing
-from whop_chat.profile import profile_digest
-from whop_chat.reconcile import Order, Reconcile
-from whop_chat.sync_queue import Source, SyncQueue, encode
-from whop_chat.syncing import Batch, Syncing
-from whop_chat.users import Record, Status
-from whop_chat.whop import Account, Whop, WhopRateLimited
+from tests.fakes.memory_checkpoints import MemoryLedger
+from tests.fakes.memory_pool import PAGE, MemoryPool
+from tests.fakes.memory_users import MemoryUsers
+from whop_chat.cognito.display_name import profile_digest
+from whop_chat.cognito.pool import Standing
+from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.cleanup import CleanUp
+from whop_chat.enrolment.email_policy import VerifiedAddress
+from whop_chat.enrolment.enrol import Enrolment
+from whop_chat.minting.user_quota import MintLimit
+from whop_chat.reconcile.run import Order, Reconcile
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.telemetry import Observer
+from whop_chat.sync.queue import Source, SyncQueue, encode
+from whop_chat.sync.worker import Batch, Syncing
+from whop_chat.users.repository import Record, Status
+from whop_chat.whop.client import Account, Whop, WhopRateLimited
+from whop_chat.whop.rate_limit import Budget, LocalSlots, Share, Slots, ceiling
 
 POOL, COMPANY = "eu-west-1_Scale", "biz_Scale"
 LIMIT, WINDOW = 600, 60.0  # Whop, "Rate limits"
@@ -223,7 +223,7 @@ class Counts(Observer):
     def __init__(self) -> None:
         self.metrics: Counter[str] = Counter()
 
-    def concerns(self, user: UserRef | None) -> None:
+    def concerns(self, sub: str | None) -> None:
         """Nobody reads it."""
 
     def counted(self, metric: str, message: str, **fields: Any) -> None:

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from whop_chat.cognito import MAX_TOKEN_BYTES, TokenRefused, TokenVerifier
-from whop_chat.deadline import Deadline
-from whop_chat.key_set import KeySet
-from whop_chat.user_pool import issuer
+from whop_chat.cognito.issuer import issuer
+from whop_chat.cognito.jwks import KeySet
+from whop_chat.cognito.verifier import MAX_TOKEN_BYTES, TokenRefused, TokenVerifier
+from whop_chat.runtime.deadline import Deadline
 
 POOL, CLIENT = "eu-west-1_Benchmark", "client"
 TURNS, CALLS = 41, 50

@@ -6,9 +6,9 @@ from manage import people
 from manage.console import Console
 from manage.site import Site
 from manage.stack import Stack
-from whop_chat import directory_admin
-from whop_chat.sync_queue import Source
-from whop_chat.users import Status
+from whop_chat.sync.queue import Source
+from whop_chat.users import admin as directory_admin
+from whop_chat.users.repository import Status
 
 NAME = "allow"
 HELP = "undo deny"

@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from manage.aws import ERRORS
-from whop_chat.aws import DYNAMODB, Aws
-from whop_chat.deadline import Deadline
-from whop_chat.dynamodb import read_many
+from whop_chat.runtime.aws import DYNAMODB, Aws
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.dynamodb import read_many
 
 _SECONDS = 10.0
 _MONTHS = 12
@@ -42,7 +42,7 @@ class Act:
 
 
 class Audit:
-    """The acts on one pool. Every method raises `whop_chat.aws.AwsError` and `whop_chat.deadline.DeadlineExceeded`."""
+    """The acts on one pool. Every method raises `AwsError` and `DeadlineExceeded`."""
 
     def __init__(
         self, aws: Aws, table: str, pool_id: str, operator: str, *, clock: Callable[[], float] = time.time

@@ -3,8 +3,8 @@
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from whop_chat.aws import AwsError
-from whop_chat.deadline import DeadlineExceeded
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import DeadlineExceeded
 
 # An operator would rather wait than start anew.
 PATIENT = Config(retries={"total_max_attempts": 5, "mode": "standard"})

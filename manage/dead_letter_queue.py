@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from manage.aws import PATIENT
 from manage.console import Refused
 from manage.site import Site
-from whop_chat.sync_queue import MAX_BATCH, SyncMessage, UnreadableMessage, decode
+from whop_chat.sync.queue import MAX_BATCH, SyncMessage, UnreadableMessage, decode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

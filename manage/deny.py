@@ -6,8 +6,8 @@ from manage import people
 from manage.console import Console
 from manage.site import Site
 from manage.stack import Stack
-from whop_chat import directory_admin
-from whop_chat.users import Status
+from whop_chat.users import admin as directory_admin
+from whop_chat.users.repository import Status
 
 NAME = "deny"
 HELP = "shut a user out, until allow"

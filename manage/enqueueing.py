@@ -4,7 +4,7 @@ import json
 
 from manage.stack import Stack
 
-# The message is the one of whop_chat.sync_queue. Cognito waits five seconds for all of the function, and shows the user
+# The message is the one of whop_chat.sync.queue. Cognito waits five seconds for all of the function, and shows the user
 # any error: hence the short timeouts, and hence nothing is raised.
 _LINES = '''\
 import json

@@ -15,15 +15,15 @@ from manage.aws import ERRORS, reason
 from manage.console import Console
 from manage.pace import Pace
 from manage.site import Site
-from whop_chat.api_key import NotConfigured
-from whop_chat.deadline import Deadline
-from whop_chat.drift import Drift, drift
-from whop_chat.identity import UserRef
-from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
-from whop_chat.pool_users import Listed, NotActive, Standing
-from whop_chat.sync_queue import Source
-from whop_chat.users import Record, Status
-from whop_chat.whop import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
+from whop_chat.cognito.pool import Listed, NotActive, Standing
+from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.reconcile.drift import Drift, drift
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.sync.queue import Source
+from whop_chat.users.repository import Record, Status
+from whop_chat.whop.api_key import NotConfigured
+from whop_chat.whop.client import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
 
 # Of the 30 calls a second that the account has for listing users (Cognito, "Quotas"), as many as reconcile takes.
 _LISTINGS_A_MINUTE = 300
@@ -99,8 +99,8 @@ def relink_all(site: Site, console: Console, found: Survey, per_minute: int, cou
 def relink(site: Site, user: UserRef, *, sparing: Container[str] = ()) -> str:
     """Give ``user`` the Whop user of their address, and have the queue set their name: ``relinked``.
 
-    It is not taken from a ``sub`` in ``sparing``: `whop_chat.outcomes.Blocked` is raised then.
-    ``already_linked`` if they have one. Raises what `whop_chat.enrolment.Enrolment.relink` raises.
+    It is not taken from a ``sub`` in ``sparing``: `whop_chat.enrolment.errors.Blocked` is raised then.
+    ``already_linked`` if they have one. Raises what `whop_chat.enrolment.enrol.Enrolment.relink` raises.
     """
     with site.audit.act("relink", user.sub) as act:
         parts = site.enrolment

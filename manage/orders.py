@@ -11,8 +11,8 @@ from botocore.exceptions import ReadTimeoutError
 from manage.console import Refused
 from manage.site import Site
 from manage.stack import LIVE
-from whop_chat.ledger import Phase
-from whop_chat.reconcile_report import standing
+from whop_chat.reconcile.checkpoint import Phase
+from whop_chat.reconcile.report import standing
 
 # The function works on for up to 15 minutes, also when nobody listens any more. Whether it takes an order it says at
 # once. An order that is sent twice would be refused the second time.

@@ -8,12 +8,13 @@ from typing import Literal
 
 from manage.console import Refused
 from manage.site import Site
-from whop_chat.api_key import NotConfigured
-from whop_chat.identity import UserRef, is_sub
-from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
-from whop_chat.pool_users import Listed, NotActive, Standing
-from whop_chat.users import Record
-from whop_chat.whop import WhopError
+from whop_chat.cognito.pool import Listed, NotActive, Standing
+from whop_chat.cognito.user import UserRef, is_sub
+from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.users.admin import Contended
+from whop_chat.users.repository import Record
+from whop_chat.whop.api_key import NotConfigured
+from whop_chat.whop.client import WhopError
 
 _NOT_ACTIVE = {
     Standing.GONE: "The user is deleted, which no command takes back.",
@@ -105,7 +106,7 @@ def understood() -> Iterator[None]:
         yield
     except NotActive as error:
         raise not_active(error.standing) from None
-    except EnrolmentInProgress:
+    except (EnrolmentInProgress, Contended):
         raise Refused("Somebody else is writing the user's record: run it again in ten seconds.") from None
     except UserDenied:
         raise Refused("An operator has shut this user out: `allow` them first.", outcome="denied") from None

@@ -7,8 +7,8 @@ from typing import Any
 from manage.console import Console, Refused
 from manage.site import Site
 from manage.stack import Stack
-from whop_chat.ledger import Phase
-from whop_chat.reconcile_report import standing
+from whop_chat.reconcile.checkpoint import Phase
+from whop_chat.reconcile.report import standing
 
 NAME = "report"
 HELP = "what came of the last reconcile, and how the one under way stands"

@@ -7,21 +7,21 @@ from typing import Any
 from manage.audit import Audit
 from manage.console import Refused
 from manage.stack import Stack
-from whop_chat import transport
-from whop_chat.addresses import Addresses
-from whop_chat.api_key import ApiKey
-from whop_chat.aws import Aws
-from whop_chat.base_settings import AwsSettings, SettingsError
-from whop_chat.budget import Share
-from whop_chat.deadline import Deadline
-from whop_chat.ledger import Ledger
-from whop_chat.observability import Observer
-from whop_chat.pool_users import PoolUsers
+from whop_chat.bootstrap import EnrolmentParts, addresses, enrolment_parts
+from whop_chat.cognito.pool import PoolUsers
+from whop_chat.enrolment.email_policy import Addresses
+from whop_chat.reconcile.checkpoint import Ledger
+from whop_chat.runtime import http as transport
+from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.base_settings import AwsSettings, SettingsError
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.telemetry import Observer
 from whop_chat.settings import EnrolmentSettings
-from whop_chat.sync_queue import SyncQueue
-from whop_chat.users import Users
-from whop_chat.waits import WaitItem, Waits
-from whop_chat.wiring import EnrolmentParts, addresses, enrolment_parts
+from whop_chat.sync.queue import SyncQueue
+from whop_chat.users.repository import Users
+from whop_chat.whop.api_key import ApiKey
+from whop_chat.whop.circuit_state import WaitItem, Waits
+from whop_chat.whop.rate_limit import Share
 
 # As for reconcile: nobody waits for an answer in a hurry, and a page of users can be large.
 _ATTEMPT_SECONDS = 4.0

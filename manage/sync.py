@@ -7,9 +7,9 @@ from manage import people
 from manage.console import Console
 from manage.site import Site
 from manage.stack import Stack
-from whop_chat import directory_admin
-from whop_chat.pool_users import UserGone
-from whop_chat.sync_queue import Source
+from whop_chat.cognito.pool import UserGone
+from whop_chat.sync.queue import Source
+from whop_chat.users import admin as directory_admin
 
 NAME = "sync"
 HELP = "have a user follow the pool: enrolled, renamed, disabled, enabled or cleaned up after; looks again at a block"

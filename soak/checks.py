@@ -8,7 +8,7 @@ from soak.cognito import POOL_ID
 from soak.people import Log
 from soak.report import Figure
 from soak.stack import COMPANY, Stack
-from whop_chat.profile import NEUTRAL_NAME, profile_digest
+from whop_chat.cognito.display_name import NEUTRAL_NAME, profile_digest
 
 # How a user is told that the Whop user of their address is another's.
 _TAKEN = ("identity_conflict", "identity_mismatch")

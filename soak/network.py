@@ -14,8 +14,8 @@ from soak.cognito import ISSUER, Pool
 from soak.errors import Refused
 from soak.troubles import Troubles
 from soak.world import Killed, World
-from whop_chat.deadline import Deadline
-from whop_chat.transport import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
 
 type Service = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 

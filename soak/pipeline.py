@@ -10,7 +10,7 @@ from soak.report import Figure, Found
 from soak.stack import Stack
 from soak.troubles import ONLY_429_AND_500, Troubles
 from soak.world import World
-from whop_chat import budget
+from whop_chat.whop import rate_limit as budget
 
 _LONGEST_SECONDS = 12 * 3600.0
 

@@ -21,10 +21,11 @@ from soak.secrets_manager import Secrets
 from soak.sqs import Queue
 from soak.troubles import Troubles
 from soak.world import World
-from whop_chat import observability, transport
-from whop_chat.identity import UserRef
-from whop_chat.observability import Observer
-from whop_chat.sync_queue import Source, encode
+from whop_chat.cognito.user import UserRef
+from whop_chat.runtime import http as transport
+from whop_chat.runtime import telemetry as observability
+from whop_chat.runtime.telemetry import Observer
+from whop_chat.sync.queue import Source, encode
 
 COMPANY = "biz_Soak"
 WHOP_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:whop"
@@ -81,7 +82,7 @@ class Told(Observer):
     def finished(self) -> None:
         """Nothing to write."""
 
-    def concerns(self, user: UserRef | None) -> None:
+    def concerns(self, sub: str | None) -> None:
         """Nobody reads it."""
 
     def counted(self, metric: str, message: str, **fields: Any) -> None:

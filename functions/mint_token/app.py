@@ -7,16 +7,16 @@ gc.disable()
 
 import os
 
-from whop_chat.api_key import ApiKey
-from whop_chat.aws import Aws
-from whop_chat.base_settings import AwsSettings
-from whop_chat.data_key import data_key
-from whop_chat.head_start import HeadStart
-from whop_chat.key_set import KeySet, http_fetch
+from whop_chat.cognito.issuer import jwks_url
+from whop_chat.cognito.jwks import KeySet, http_fetch
+from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.base_settings import AwsSettings
+from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.prefetch import HeadStart
+from whop_chat.runtime.sealed import data_key
 from whop_chat.settings import MintSettings
-from whop_chat.transport import HttpClient
-from whop_chat.user_pool import jwks_url
-from whop_chat.waits import WaitItem, Waits
+from whop_chat.whop.api_key import ApiKey
+from whop_chat.whop.circuit_state import WaitItem, Waits
 
 _settings = MintSettings.from_env(os.environ)
 _aws_settings = AwsSettings.from_env(os.environ)
@@ -43,25 +43,25 @@ _head_start = _get_ahead()
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from whop_chat.budget import Share
-from whop_chat.cognito import TokenVerifier
-from whop_chat.http_api import HttpApi
-from whop_chat.mint_limit import MintLimit
-from whop_chat.minting import Minting
-from whop_chat.observability import observer
-from whop_chat.scopes import ScopePolicy
-from whop_chat.wiring import enrolment_parts
+from whop_chat.api.routes import HttpApi
+from whop_chat.bootstrap import enrolment_parts
+from whop_chat.cognito.verifier import TokenVerifier
+from whop_chat.minting.features import ScopePolicy
+from whop_chat.minting.mint import Minting
+from whop_chat.minting.user_quota import MintLimit
+from whop_chat.runtime.telemetry import observer
+from whop_chat.whop.rate_limit import Share
 
 if TYPE_CHECKING:
-    from whop_chat.token_reuse import TokenReuse
+    from whop_chat.minting.fallback import TokenReuse
 
 
 def _token_reuse(settings: MintSettings) -> "TokenReuse | None":
     """Imported only where tokens are kept: sealing them costs a start some milliseconds."""
     if _data_key is None:
         return None
-    from whop_chat.kept_tokens import KeptTokens
-    from whop_chat.token_reuse import TokenReuse
+    from whop_chat.minting.fallback import TokenReuse
+    from whop_chat.minting.token_cache import KeptTokens
 
     kept = KeptTokens(_aws, settings.users_table, _data_key, settings.whop_company_id)
     ttl = timedelta(minutes=settings.token_ttl_minutes)
@@ -105,7 +105,7 @@ gc.freeze()  # From now on it is only looked for in what comes on top.
 gc.enable()
 
 if _aws_settings.snap_start:
-    from whop_chat.snap_start import around_snapshots
+    from whop_chat.runtime.snap_start import around_snapshots
 
     around_snapshots(
         _http.hang_up,

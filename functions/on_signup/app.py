@@ -10,13 +10,13 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any
 
-from whop_chat.base_settings import AwsSettings, SignUpSettings
-from whop_chat.connections import Connections
-from whop_chat.deadline import Deadline
-from whop_chat.head_start import HeadStart
+from whop_chat.runtime.base_settings import AwsSettings, SignUpSettings
+from whop_chat.runtime.connections import Connections
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.prefetch import HeadStart
 
 if TYPE_CHECKING:
-    from whop_chat.observability import Observer
+    from whop_chat.runtime.telemetry import Observer
 
 # A sign-up waits for it, and goes on without it.
 _CONNECT_SECONDS = 0.5
@@ -34,16 +34,16 @@ def _connect(deadline: Deadline) -> None:
 _head_start = HeadStart(_connect, seconds=_CONNECT_SECONDS)
 
 # Imported while the connection is being made.
-from whop_chat.aws import Aws
-from whop_chat.sign_up import announce
-from whop_chat.sync_queue import SyncQueue
-from whop_chat.transport import HttpClient
+from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.http import HttpClient
+from whop_chat.sync.queue import SyncQueue
+from whop_chat.sync.trigger import announce
 
 
 @functools.cache
 def _observer() -> "Observer":
     """Made, with all that it imports, while the first message is on its way: nearly each call is a start."""
-    from whop_chat.observability import observer
+    from whop_chat.runtime.telemetry import observer
 
     return observer()
 

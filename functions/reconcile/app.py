@@ -3,17 +3,17 @@
 import os
 from typing import Any
 
-from whop_chat.aws import Aws
-from whop_chat.base_settings import AwsSettings
-from whop_chat.ledger import Ledger
-from whop_chat.observability import observer
-from whop_chat.pool_users import PoolUsers
-from whop_chat.reconcile import NotAnOrder, Order, Reconcile
+from whop_chat.bootstrap import addresses
+from whop_chat.cognito.pool import PoolUsers
+from whop_chat.reconcile.checkpoint import Ledger
+from whop_chat.reconcile.run import NotAnOrder, Order, Reconcile
+from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.base_settings import AwsSettings
+from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.telemetry import observer
 from whop_chat.settings import ReconcileSettings
-from whop_chat.sync_queue import SyncQueue
-from whop_chat.transport import HttpClient
-from whop_chat.users import Users
-from whop_chat.wiring import addresses
+from whop_chat.sync.queue import SyncQueue
+from whop_chat.users.repository import Users
 
 # Nobody waits for it, and pages of a pool or a table take longer than single items and are larger: a user may have 50
 # custom attributes of 2 KB (Cognito, "Quotas"), and the pool lists them with all.

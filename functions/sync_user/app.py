@@ -3,18 +3,18 @@
 import os
 from typing import Any
 
-from whop_chat.api_key import ApiKey
-from whop_chat.aws import Aws
-from whop_chat.base_settings import AwsSettings
-from whop_chat.budget import Share
-from whop_chat.cleanup import CleanUp
-from whop_chat.observability import observer
+from whop_chat.bootstrap import enrolment_parts
+from whop_chat.enrolment.cleanup import CleanUp
+from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.base_settings import AwsSettings
+from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.telemetry import observer
 from whop_chat.settings import SyncSettings
-from whop_chat.sync_queue import SyncQueue
-from whop_chat.syncing import Batch, Syncing
-from whop_chat.transport import HttpClient
-from whop_chat.waits import WaitItem, Waits
-from whop_chat.wiring import enrolment_parts
+from whop_chat.sync.queue import SyncQueue
+from whop_chat.sync.worker import Batch, Syncing
+from whop_chat.whop.api_key import ApiKey
+from whop_chat.whop.circuit_state import WaitItem, Waits
+from whop_chat.whop.rate_limit import Share
 
 
 def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:

@@ -18,11 +18,11 @@ from whop_sdk.environment import WhopEnvironment
 from local.whop_simulator import Fault, Readings, Simulator, as_httpx_transport
 from local.whop_simulator.readings import choices
 from local.whop_simulator.versions import SDK_PIN
-from tests.over_httpx import OverHttpx
+from tests.fakes.over_httpx import OverHttpx
+from tests.fakes.shared import budget, circuit
 from tests.template.translation import template
-from tests.unit.fakes import budget, circuit
-from whop_chat.deadline import Deadline
-from whop_chat.whop import Account, UserToken, Whop, WhopError
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.whop.client import Account, UserToken, Whop, WhopError
 
 HOST = "https://whop.test"
 COMPANY = "biz_Platform"

@@ -13,22 +13,22 @@ import openapi_spec_validator
 import pytest
 import yaml
 
+from tests.fakes.shared import ROOT, Told, event
 from tests.template.translation import template
-from tests.unit.fakes import ROOT, Told, event
-from whop_chat.api_key import NotConfigured
-from whop_chat.aws import AwsError
-from whop_chat.chat_request import MAX_BODY_BYTES, AmbiguousToken
-from whop_chat.chat_token import ChatToken
-from whop_chat.cognito import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
-from whop_chat.deadline import Deadline, DeadlineExceeded
-from whop_chat.http_api import HttpApi
-from whop_chat.mint_limit import TooManyRequests
-from whop_chat.minting import Minting
-from whop_chat.outcomes import Blocked, EnrolmentInProgress, UserDenied
-from whop_chat.pool_users import UserDisabled, UserGone
-from whop_chat.problems import KINDS
-from whop_chat.scopes import FEATURE_SCOPES, FeatureNotAllowed, GroupDenied, ScopePolicy
-from whop_chat.whop import (
+from whop_chat.api.problems import KINDS
+from whop_chat.api.request import MAX_BODY_BYTES, AmbiguousToken
+from whop_chat.api.routes import HttpApi
+from whop_chat.cognito.pool import UserDisabled, UserGone
+from whop_chat.cognito.verifier import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
+from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.minting.chat_token import ChatToken
+from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, GroupDenied, ScopePolicy
+from whop_chat.minting.mint import Minting
+from whop_chat.minting.user_quota import TooManyRequests
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.whop.api_key import NotConfigured
+from whop_chat.whop.client import (
     WhopForbidden,
     WhopInvalidResponse,
     WhopRateLimited,

@@ -1,7 +1,7 @@
 """The attack corpus sent through the gateway, as far as a header can carry it, and good tokens with one bit changed.
 
 The attacker knows the pool, its client, a user of it and the ids of its keys: all but the private key. What only that
-key could sign goes straight to the function instead, in tests/unit/test_attacks_by_event.py.
+key could sign goes straight to the function instead, in tests/unit/cognito/test_attacks_by_event.py.
 """
 
 import base64
@@ -15,9 +15,9 @@ import pytest
 from local.chat_app import Tokens
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import TeamApp, assert_problem
-from tests.unit.attack_corpus import Attack, Target, attack_corpus
-from tests.unit.tokens import SigningKey, base64url, signing_key
-from whop_chat.cognito import Reason
+from tests.fakes.tokens import SigningKey, base64url, signing_key
+from tests.unit.cognito.attack_corpus import Attack, Target, attack_corpus
+from whop_chat.cognito.verifier import Reason
 
 # AWS, "Quotas for configuring and running an HTTP API": of request line and headers together, most is for the token.
 _ROOM = 10_240 - 1024

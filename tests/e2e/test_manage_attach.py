@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from local.stack import Deployment, LocalStack
-from tests import whole_pool
 from tests.e2e.harness import OwnPool, deploy_again, manage
+from tests.fakes import whole_pool
 
 # What changes by itself.
 _MOVING = ("LastModifiedDate", "EstimatedNumberOfUsers")

@@ -20,7 +20,7 @@ from local.chat_app import ChatApp
 from local.sam import ROOT
 from local.stack import Deployment, LocalStack
 from tests.e2e.harness import record_with_status
-from whop_chat.chat_request import MAX_BODY_BYTES
+from whop_chat.api.request import MAX_BODY_BYTES
 
 PROBLEM = "application/problem+json"
 

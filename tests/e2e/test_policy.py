@@ -15,13 +15,13 @@ from local.stack import Deployment, LocalStack
 from local.whop_simulator import Fault
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in_parallel, message
-from whop_chat import directory_admin
-from whop_chat.aws import Aws
-from whop_chat.base_settings import AwsSettings
-from whop_chat.deadline import Deadline
-from whop_chat.identity import UserRef
-from whop_chat.transport import HttpClient
-from whop_chat.users import Users
+from whop_chat.cognito.user import UserRef
+from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.base_settings import AwsSettings
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient
+from whop_chat.users import admin as directory_admin
+from whop_chat.users.repository import Users
 
 _CHANNELS = ["chat:message:create", "chat:read"]
 

@@ -15,15 +15,17 @@ from typing import Any
 from unittest import mock
 from urllib.parse import quote
 
+from tests.fakes import tokens
+from tests.fakes.shared import ROOT, SETTINGS, event, load_function
 from tests.fuzz.mutations import copied, mutated, mutated_json, twisted_text
 from tests.fuzz.neighbours import CANARIES, DATA_KEY_ARN, KEPT_TOKEN, POOL_ID, TABLE, USERNAME, Neighbours
 from tests.fuzz.virtual_time import NOW, TIME
-from tests.unit import tokens
-from tests.unit.fakes import ROOT, SETTINGS, event, load_function
-from whop_chat import head_start, token_reuse, transport
-from whop_chat.identity import UserRef
-from whop_chat.problems import KINDS
-from whop_chat.sync_queue import Source, encode
+from whop_chat.api.problems import KINDS
+from whop_chat.cognito.user import UserRef
+from whop_chat.minting import fallback as token_reuse
+from whop_chat.runtime import http as transport
+from whop_chat.runtime import prefetch as head_start
+from whop_chat.sync.queue import Source, encode
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",

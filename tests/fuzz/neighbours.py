@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.fakes import tokens
+from tests.fakes.shared import COMPANY_ID
 from tests.fuzz.mutations import ODD_TEXTS, mutated_json
 from tests.fuzz.virtual_time import NOW, TIME
-from tests.unit import tokens
-from tests.unit.fakes import COMPANY_ID
-from whop_chat.aws import Aws, Service
-from whop_chat.data_key import DataKey
-from whop_chat.deadline import Deadline
-from whop_chat.identity import UserRef
-from whop_chat.kept_tokens import KeptToken, KeptTokens, Purpose
-from whop_chat.scopes import ScopePolicy
-from whop_chat.secret import CachedSecret
-from whop_chat.transport import HttpClient, Request, Response, TransportError
+from whop_chat.cognito.user import UserRef
+from whop_chat.minting.features import ScopePolicy
+from whop_chat.minting.token_cache import KeptToken, KeptTokens, Purpose
+from whop_chat.runtime.aws import Aws, Service
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.sealed import DataKey
+from whop_chat.runtime.secrets import CachedSecret
 
 POOL_ID = tokens.POOL_ID
 TABLE = "users"

@@ -140,7 +140,11 @@ def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: s
 
 
 def test_where_no_token_is_kept_minting_does_not_import_what_keeps_them(built: Path) -> None:
-    keeping = {"whop_chat.token_reuse", "whop_chat.kept_tokens", "cryptography.hazmat.primitives.ciphers.aead"}
+    keeping = {
+        "whop_chat.minting.fallback",
+        "whop_chat.minting.token_cache",
+        "cryptography.hazmat.primitives.ciphers.aead",
+    }
 
     assert keeping.isdisjoint(_imported(built, "MintTokenFunction", "mint_token"))
 
@@ -196,7 +200,9 @@ def test_layer_and_function_are_small(built: Path, logical_id: str) -> None:
 def test_the_package_finds_the_directory_of_roots_beside_it(built: Path) -> None:
     """With the bundle, every root would have been read by now."""
     layer = built / "WhopChatLayer"
-    script = "from whop_chat.connections import _CA_DIRECTORY, _tls; print(_CA_DIRECTORY, _tls().cert_store_stats())"
+    script = (
+        "from whop_chat.runtime.connections import _CA_DIRECTORY, _tls; print(_CA_DIRECTORY, _tls().cert_store_stats())"
+    )
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
         env={"PYTHONPATH": str(layer / "python")},

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.template.translation import Resources, deployed, of_type, template, translated
-from whop_chat.identity import UserRef
-from whop_chat.reconcile import Order
-from whop_chat.sync_queue import Source, SyncMessage, decode
+from whop_chat.cognito.user import UserRef
+from whop_chat.reconcile.run import Order
+from whop_chat.sync.queue import Source, SyncMessage, decode
 
 ON_BOTH = {
     "POWERTOOLS_LOG_LEVEL",

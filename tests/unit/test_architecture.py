@@ -1,50 +1,80 @@
-"""docs/architecture.md lists the modules of the package from the bottom up; here their imports are held to it."""
+"""The packages of `whop_chat` are floors: each imports only what stands below it, and no other package's underscore."""
 
 import ast
-import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.unit.fakes import ROOT
+from tests.fakes.shared import ROOT
 
 PACKAGE = ROOT / "layers" / "whop_chat" / "whop_chat"
-MODULES = {path.stem: ast.parse(path.read_text()) for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
-
-
-def modules_in_the_table() -> list[str]:
-    """As they stand there, row by row and from left to right."""
-    table = (ROOT / "docs" / "architecture.md").read_text().partition("| module | its one idea |\n")[2]
-    rows = table.partition("\n\n")[0].splitlines()[1:]
-    return [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+FLOORS = (
+    ("runtime",),
+    ("cognito", "whop"),
+    ("users",),
+    ("enrolment",),
+    ("sync",),
+    ("minting", "reconcile"),
+    ("settings", "api"),
+    ("bootstrap",),
+)
+"""From the bottom up. Packages of one floor do not know each other."""
+HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text())
+    for path in PACKAGE.rglob("*.py")
+}
+CALLERS = [
+    path
+    for folder in ("functions", "manage", "local", "soak", "bench", "tools")
+    for path in (ROOT / folder).rglob("*.py")
+]
 
 
 def imports(module: ast.Module) -> Iterator[str]:
-    """What a module imports of the package, wherever in it: also in a function, and for types only."""
+    """What a module imports of the package, below `whop_chat`; also in a function, and for types only."""
     for node in ast.walk(module):
         match node:
             case ast.Import(names=names):
                 full = [each.name for each in names]
-            case ast.ImportFrom(module="whop_chat", names=names):
-                full = [f"whop_chat.{each.name}" for each in names]
-            case ast.ImportFrom(module=str(origin), level=0):
-                full = [origin]
+            case ast.ImportFrom(module=str(origin), level=0, names=names):
+                full = [f"{origin}.{each.name}" for each in names]
             case ast.ImportFrom():
                 raise AssertionError("a relative import")
             case _:
                 continue
-        yield from (name.split(".")[1] for name in full if name.startswith("whop_chat."))
+        yield from (name.removeprefix("whop_chat.") for name in full if name.startswith("whop_chat."))
 
 
-def test_every_module_has_one_place_in_the_table() -> None:
-    assert sorted(modules_in_the_table()) == sorted(MODULES)
+def package(name: str) -> str:
+    return name.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_module_imports_only_what_stands_before_it(name: str) -> None:
-    table = modules_in_the_table()
+def private(name: str) -> bool:
+    return any(part.startswith("_") for part in name.split("."))
 
-    assert set(imports(MODULES[name])) <= set(table[: table.index(name)])
+
+def test_every_package_has_its_floor() -> None:
+    assert {package(name) for name in MODULES} - {"__init__"} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"__init__"}))
+def test_a_module_imports_only_lower_floors(name: str) -> None:
+    others = {each for each in imports(MODULES[name]) if package(each) != package(name)}
+
+    assert [each for each in others if HEIGHT[package(each)] >= HEIGHT[package(name)]] == []
+    assert [each for each in others if private(each)] == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.endswith("__init__")))
+def test_a_face_is_a_docstring(name: str) -> None:
+    assert [type(node) for node in MODULES[name].body[1:]] == []
+
+
+@pytest.mark.parametrize("path", CALLERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nobody_outside_imports_what_is_private(path: Path) -> None:
+    assert [each for each in imports(ast.parse(path.read_text())) if private(each)] == []
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

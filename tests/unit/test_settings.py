@@ -6,7 +6,13 @@ from types import SimpleNamespace
 import pytest
 from botocore.utils import ContainerMetadataFetcher
 
-from whop_chat.base_settings import AwsCredentials, AwsSettings, CredentialsEndpoint, SettingsError, SignUpSettings
+from whop_chat.runtime.base_settings import (
+    AwsCredentials,
+    AwsSettings,
+    CredentialsEndpoint,
+    SettingsError,
+    SignUpSettings,
+)
 from whop_chat.settings import EnrolmentSettings, MintSettings, ReconcileSettings, SyncSettings
 
 ENV = {

@@ -38,7 +38,7 @@ NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 def build_layer(artifacts: Path, architecture: str) -> None:
     """Writes `python/` (the locked wheels and the package) into `artifacts`, as Lambda unpacks it to /opt.
 
-    Beside it `ca-certificates/`, where `whop_chat.connections` looks for the roots.
+    Beside it `ca-certificates/`, where `whop_chat.runtime.connections` looks for the roots.
     """
     python = artifacts / "python"
     shutil.copytree(dependencies(architecture), python)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from whop_chat.base_settings import SettingsError, SignUpSettings, matching, optional_text, setting, text
-from whop_chat.profile import name_rule
-from whop_chat.scopes import FEATURE_SCOPES
+from whop_chat.cognito.display_name import name_rule
+from whop_chat.minting.features import FEATURE_SCOPES
+from whop_chat.runtime.base_settings import SettingsError, SignUpSettings, matching, optional_text, setting, text
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"

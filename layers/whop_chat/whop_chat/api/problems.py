@@ -1,0 +1,168 @@
+"""Errors as a client sees them: RFC 9457 problem details with a stable ``code``.
+
+The status tells a client what to do: 401 sign in again, 403 not allowed, 429 and 503 wait as long as ``Retry-After``
+says, anything else broken. Details are fixed texts; what really happened is in the log.
+"""
+
+import http
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from whop_chat.api.request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
+from whop_chat.cognito.pool import UserDisabled, UserGone, UserInactive
+from whop_chat.cognito.verifier import KeysUnavailable, TokenNotAllowed, TokenRefused
+from whop_chat.enrolment.errors import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, UnknownFeature
+from whop_chat.minting.user_quota import TooManyRequests
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import DeadlineExceeded
+from whop_chat.whop.api_key import NotConfigured
+from whop_chat.whop.client import (
+    WhopForbidden,
+    WhopInvalidResponse,
+    WhopRateLimited,
+    WhopRefused,
+    WhopUnauthorized,
+    WhopUnavailable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One ``code``: its HTTP status, what it says, and the usual wait in seconds where waiting helps."""
+
+    status: int
+    detail: str
+    retry_after: int | None = None
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "invalid_request": Kind(400, "The request is not one this endpoint takes."),
+        "missing_token": Kind(401, "Send the user's Cognito token as a bearer token."),
+        "invalid_token": Kind(401, "The token is not accepted. Sign in again."),
+        "insufficient_scope": Kind(403, "The token lacks a scope that this endpoint asks for."),
+        "feature_not_allowed": Kind(403, "A chat feature was asked for that is not enabled here."),
+        "user_gone": Kind(403, "This user does not exist any more, or cannot sign in."),
+        "user_disabled": Kind(403, "This user is disabled."),
+        "group_denied": Kind(403, "This user's group may not use the chat."),
+        "user_denied": Kind(403, "This user may not use the chat."),
+        "no_verified_email": Kind(403, "The user has to verify their e-mail address first."),
+        "identity_conflict": Kind(403, "The user's e-mail address belongs to another chat user."),
+        "identity_mismatch": Kind(403, "The chat account found for this user is not theirs."),
+        "enrolment_rejected": Kind(403, "The chat service does not accept this user's e-mail address."),
+        "enrolment_blocked": Kind(403, "The user cannot be given a chat account."),
+        "not_found": Kind(404, "There is nothing here."),
+        "method_not_allowed": Kind(405, "A token is asked for with POST."),
+        "request_too_large": Kind(413, "The body is too large."),
+        "unsupported_media_type": Kind(415, "A body is JSON, with Content-Type application/json."),
+        "too_many_requests": Kind(429, "This user asks for tokens too often.", retry_after=60),
+        "internal_error": Kind(500, "Something went wrong here."),
+        "whop_unauthorized": Kind(502, "The chat service does not accept this server's key."),
+        "whop_forbidden": Kind(502, "This server's key lacks a permission at the chat service."),
+        "whop_rejected": Kind(502, "The chat service refused the request of this server."),
+        "whop_invalid_response": Kind(502, "The chat service gave an answer that cannot be used."),
+        "enrolment_in_progress": Kind(503, "The user's chat account is being prepared.", retry_after=1),
+        "whop_rate_limited": Kind(503, "The chat service is limiting requests.", retry_after=10),
+        "whop_unavailable": Kind(503, "The chat service cannot be reached.", retry_after=2),
+        "keys_unavailable": Kind(503, "The token's keys cannot be fetched.", retry_after=2),
+        "temporarily_unavailable": Kind(503, "A part of this service does not answer.", retry_after=2),
+        "not_configured": Kind(503, "This service has no key for the chat service yet.", retry_after=60),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error answer; ``headers`` come on top of the usual ones.
+
+    What a client is told to wait is up to a half longer by chance than it has to be, so that not all return at once.
+    """
+
+    code: str
+    detail: str | None = None
+    retry_after: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return KINDS[self.code].status
+
+    def response(self) -> dict[str, Any]:
+        """The answer in the form HTTP APIs take (payload format 2.0)."""
+        kind = KINDS[self.code]
+        wait = _spread(self.retry_after or kind.retry_after)
+        body: dict[str, Any] = {
+            "type": f"urn:whop-chat-auth:problem:{self.code}",
+            "title": http.HTTPStatus(kind.status).phrase,
+            "status": kind.status,
+            "code": self.code,
+            "detail": self.detail or kind.detail,
+        }
+        headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **self.headers}
+        if wait is not None:
+            body["retry_after"] = wait
+            headers["Retry-After"] = str(wait)
+        return {"statusCode": kind.status, "headers": headers, "body": json.dumps(body)}
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that ``error`` is to a client; None if it is not an expected one."""
+    for kind, problem in _PROBLEMS:
+        if isinstance(error, kind):
+            return problem(error)
+    return None
+
+
+def _spread(seconds: int | None) -> int | None:
+    return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311 - jitter, not a secret
+
+
+def _plain(code: str) -> Callable[[Any], Problem]:
+    return lambda error: Problem(code, retry_after=getattr(error, "retry_after", None))
+
+
+def _with_detail(code: str) -> Callable[[Any], Problem]:
+    return lambda error: Problem(code, detail=str(error))
+
+
+def _challenge(code: str, challenge: str) -> Callable[[Any], Problem]:
+    """RFC 6750, section 3: a 401 or 403 about the token says so in ``WWW-Authenticate``."""
+    return lambda _error: Problem(code, headers={"WWW-Authenticate": challenge})
+
+
+# From the particular to the general: the first that matches is it.
+_PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
+    (BadRequest, _with_detail("invalid_request")),
+    (UnknownFeature, _with_detail("invalid_request")),
+    (BodyTooLarge, _plain("request_too_large")),
+    (UnsupportedMediaType, _plain("unsupported_media_type")),
+    (MissingToken, _challenge("missing_token", "Bearer")),
+    (AmbiguousToken, _challenge("invalid_token", 'Bearer error="invalid_token"')),
+    (TokenRefused, _challenge("invalid_token", 'Bearer error="invalid_token"')),
+    (TokenNotAllowed, _challenge("insufficient_scope", 'Bearer error="insufficient_scope"')),
+    (KeysUnavailable, _plain("keys_unavailable")),
+    (FeatureNotAllowed, _plain("feature_not_allowed")),
+    (GroupDenied, _plain("group_denied")),
+    (TooManyRequests, _plain("too_many_requests")),
+    (UserGone, _plain("user_gone")),
+    (UserInactive, _plain("user_gone")),
+    (UserDisabled, _plain("user_disabled")),
+    (UserDenied, _plain("user_denied")),
+    (Blocked, lambda error: Problem(error.reason if error.reason in BLOCK_REASONS else "enrolment_blocked")),
+    (EnrolmentInProgress, _plain("enrolment_in_progress")),
+    (NotConfigured, _plain("not_configured")),
+    (WhopUnauthorized, _plain("whop_unauthorized")),
+    (WhopForbidden, _plain("whop_forbidden")),
+    (WhopRateLimited, _plain("whop_rate_limited")),
+    (WhopUnavailable, _plain("whop_unavailable")),
+    (WhopInvalidResponse, _plain("whop_invalid_response")),
+    (WhopRefused, _plain("whop_rejected")),
+    (AwsError, _plain("temporarily_unavailable")),
+    (DeadlineExceeded, _plain("temporarily_unavailable")),
+)

@@ -1,0 +1,103 @@
+"""Reading a request for a chat token from an HTTP API event (payload format 2.0)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from whop_chat.runtime.encoding import Malformed, read_json
+
+MAX_BODY_BYTES = 4096
+_ONLY_MEMBER = "features"
+_WHITE_SPACE = " \t"  # what may surround a field value (RFC 9110, section 5.5)
+
+
+class BadRequest(Exception):
+    """The body is not what the endpoint takes; the message says what it takes and repeats nothing of it."""
+
+
+class BodyTooLarge(Exception):
+    """The body is longer than `MAX_BODY_BYTES`."""
+
+
+class UnsupportedMediaType(Exception):
+    """The body says that it is something else than JSON."""
+
+
+class MissingToken(Exception):
+    """There is no bearer token in the request (RFC 6750, section 2.1)."""
+
+
+class AmbiguousToken(Exception):
+    """There is more than one Authorization header, or it is not one bearer token."""
+
+
+def bearer_token(event: Mapping[str, Any]) -> str:
+    """The token of the one Authorization header; raises `MissingToken` or `AmbiguousToken`.
+
+    API Gateway joins repeated headers with a comma, which no token contains (AWS, "HTTP API payload format").
+    """
+    values = [value for name, value in _headers(event) if name == "authorization"]
+    if not values:
+        raise MissingToken
+    scheme, _, token = values[0].strip(_WHITE_SPACE).partition(" ")
+    token = token.strip(_WHITE_SPACE)
+    if scheme.lower() != "bearer" or not token:
+        raise MissingToken
+    if len(values) > 1 or "," in token or " " in token:
+        raise AmbiguousToken
+    return token
+
+
+def requested_features(event: Mapping[str, Any]) -> list[str] | None:
+    """The features a body asks to be narrowed to, None for an empty body or object.
+
+    Raises `BodyTooLarge`, `UnsupportedMediaType`, and `BadRequest` for anything but ``{"features": ["…"]}``.
+    """
+    body = _body(event)
+    if not body.strip():
+        return None
+    _require_json(event)
+    try:
+        document = read_json(body)
+    except Malformed:
+        raise BadRequest("the body is not JSON") from None
+    if not isinstance(document, dict) or document.keys() - {_ONLY_MEMBER}:
+        raise BadRequest('the body may hold "features" and nothing else')
+    if _ONLY_MEMBER not in document:
+        return None
+    features = document[_ONLY_MEMBER]
+    if not isinstance(features, list) or not features or not all(isinstance(item, str) for item in features):
+        raise BadRequest('"features" is a list of at least one feature name')
+    return features
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise BadRequest("the body is not text")
+    if len(body) > 2 * MAX_BODY_BYTES:
+        raise BodyTooLarge
+    try:
+        # Gateways base64-encode what they take for binary, whatever the client meant.
+        data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+    except (binascii.Error, ValueError):
+        raise BadRequest("the body is not text") from None
+    if len(data) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    return data
+
+
+def _require_json(event: Mapping[str, Any]) -> None:
+    """Raise `UnsupportedMediaType` for a Content-Type that is not JSON's; none at all is taken for JSON."""
+    for name, value in _headers(event):
+        if name == "content-type" and value.partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedMediaType
+
+
+def _headers(event: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The headers, their names in lower case; what API Gateway would never send is none."""
+    headers = event.get("headers")
+    if not isinstance(headers, dict):
+        return []
+    return [(name.lower(), value) for name, value in headers.items() if isinstance(value, str)]

@@ -1,0 +1,73 @@
+"""The HTTP surface: events of the HTTP API in (payload format 2.0), answers out."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from whop_chat.api.problems import Problem, problem_of
+from whop_chat.api.request import bearer_token, requested_features
+from whop_chat.minting.chat_token import ChatToken
+from whop_chat.minting.mint import Minting
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.telemetry import Observer
+
+# What a client waits for, and what the platform needs to end an invocation in order.
+BUDGET_SECONDS = 3.0
+_RESERVE_SECONDS = 0.5
+
+
+class HttpApi:
+    """Answers every event; nothing that fails becomes an exception of the function."""
+
+    def __init__(self, minting: Minting, observer: Observer) -> None:
+        self._minting = minting
+        self._observer = observer
+
+    def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
+        """The answer to ``event``, within what is left of the invocation."""
+        deadline = Deadline(min(BUDGET_SECONDS, remaining_seconds - _RESERVE_SECONDS))
+        try:
+            return self._route(event, deadline)
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                self._observer.broke("unexpected error")
+                problem = Problem("internal_error")
+            else:
+                self._observer.failed("no token", error, metric=f"Problem.{problem.code}")
+            return problem.response()
+
+    def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        match event:
+            case {"routeKey": "GET /health"}:
+                return _answer({"status": "ok"})
+            case {"routeKey": "POST /chat/token"}:
+                token = self._minting.mint(bearer_token(event), requested_features(event), deadline=deadline)
+                if token.reused is None:
+                    self._observer.counted("TokenMinted", "token minted", scopes=token.scopes)
+                else:
+                    self._observer.counted(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
+                return _answer(_token_body(token))
+            case {"routeKey": str(route)} if route.endswith(" /chat/token"):
+                return Problem("method_not_allowed", headers={"Allow": "POST"}).response()
+            case _:
+                return Problem("not_found").response()
+
+
+def _token_body(token: ChatToken) -> dict[str, Any]:
+    return {
+        "token": token.token,
+        "expires_at": _timestamp(token.expires_at),
+        "refresh_after": _timestamp(token.refresh_after),
+        "scopes": list(token.scopes),
+    }
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}

@@ -1,0 +1,36 @@
+"""What follows from the id of a Cognito user pool: who issues its tokens, and where its keys are."""
+
+import re
+
+from whop_chat.runtime.partitions import LOOPBACK_URL, dns_suffix
+
+# `<region>_<id>` (UserPoolIdType in the Cognito API reference), with the region in the form all partitions use.
+_POOL_ID = r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}"
+
+
+def issuer(pool_id: str) -> str:
+    """The exact `iss` of the tokens of this pool (Cognito developer guide, "Verifying JSON web tokens").
+
+    Raises `ValueError` unless ``pool_id`` has the form `<region>_<id>`.
+    """
+    match = re.fullmatch(_POOL_ID, pool_id)
+    if match is None:
+        raise ValueError("the user pool id does not have the form <region>_<id>")
+    region = match["region"]
+    return f"https://cognito-idp.{region}.{dns_suffix(region)}/{pool_id}"
+
+
+def jwks_url(pool_id: str, endpoint: str | None) -> str:
+    """Where the public keys of this pool are.
+
+    Under the issuer, over https; or, to work against a local AWS, under ``endpoint``. Whoever serves the keys decides
+    who is signed in, so the host of an endpoint must be the literal 127.0.0.1 or [::1].
+
+    Raises `ValueError` for any other endpoint, and for a malformed ``pool_id``.
+    """
+    home = issuer(pool_id)
+    if endpoint is not None:
+        if not re.fullmatch(LOOPBACK_URL, endpoint):
+            raise ValueError("keys are taken from Cognito or from a loopback address, from nowhere else")
+        home = f"{endpoint.removesuffix('/')}/{pool_id}"
+    return f"{home}/.well-known/jwks.json"

@@ -1,0 +1,202 @@
+"""What Cognito says of a user right now."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from whop_chat.cognito.display_name import NameRule, display_name
+from whop_chat.cognito.user import UserRef, is_sub
+from whop_chat.runtime.aws import COGNITO, Aws, AwsError, understood
+from whop_chat.runtime.deadline import Deadline
+
+# AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
+_ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
+_PAGE = 60  # AWS, ListUsers: the most it gives at once
+
+
+class Standing(StrEnum):
+    """How a user stands in the pool."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    INACTIVE = "inactive"
+    """There, but not able to sign in as they are: unconfirmed, a password to change or to reset."""
+    GONE = "gone"
+
+
+class NotActive(Exception):
+    """The pool has no active user of this ``sub``; ``standing`` says what it has."""
+
+    standing: Standing
+
+
+class UserGone(NotActive):
+    """The pool has no such user any more. Only this says so, never an error of Cognito's."""
+
+    standing = Standing.GONE
+
+
+class UserDisabled(NotActive):
+    """An administrator has disabled the user."""
+
+    standing = Standing.DISABLED
+
+
+class UserInactive(NotActive):
+    """The user exists and cannot sign in as they are."""
+
+    standing = Standing.INACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUser:
+    """The attributes that enrolment and profiles need.
+
+    ``providers`` names the identity providers that write the user's attributes: of a federated user, and of a native
+    one to whom an external identity was linked. It is empty for other native users.
+    """
+
+    sub: str
+    email: str | None = field(repr=False)
+    email_verified: bool
+    name: str | None = field(repr=False)
+    providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A user on a page; ``person`` is what the pool says of them, whatever their ``standing``."""
+
+    user: UserRef
+    standing: Standing
+    person: PoolUser
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some users, in the pool's order. ``next_token`` gets the following page; None after the last."""
+
+    users: tuple[Listed, ...]
+    next_token: str | None
+
+
+class PoolUsers:
+    """Reads the users of one pool.
+
+    Every method raises `AwsError` and `DeadlineExceeded`.
+    """
+
+    def __init__(self, aws: Aws, pool_id: str, names: NameRule) -> None:
+        self._aws = aws
+        self._pool_id = pool_id
+        self._names = names
+
+    def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+        """The user as the pool has them now.
+
+        The answer counts only if it is about the same ``sub``: user names are re-used, subs are not. AdminGetUser makes
+        a user count as active for billing (AWS, Cognito pricing), so this is for users who just signed up or in.
+
+        Raises `NotActive`.
+        """
+        return _active(self._by_name(user, deadline))
+
+    def find(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+        """The user as ListUsers shows them, which has no effect on billing; found by ``sub``, whatever their name.
+
+        ListUsers is not strongly consistent. A change can be missing from it for some seconds, so a later look, such
+        as the next reconcile, has the last word. A user who is missing from it is gone only if AdminGetUser, which is
+        consistent, does not know them either: to ask it about nobody bills nobody.
+
+        Raises `NotActive`.
+        """
+        return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
+
+    def page(self, token: str | None, *, deadline: Deadline) -> Page:
+        """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
+        asked = {"UserPoolId": self._pool_id, "Limit": _PAGE, **({"PaginationToken": token} if token else {})}
+        answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
+        with understood("ListUsers"):
+            return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
+
+    def shows(self, sub: str, *, deadline: Deadline) -> bool:
+        """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
+        return self._by_sub(sub, deadline) is not None
+
+    def having(
+        self, attribute: Literal["sub", "username", "email"], value: str, *, deadline: Deadline
+    ) -> tuple[Listed, ...]:
+        """Whoever ListUsers shows with this value, at most 60; as stale as `find`. An address can be several users'."""
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        limit = 1 if attribute == "sub" else _PAGE
+        asked = {"UserPoolId": self._pool_id, "Filter": f'{attribute} = "{quoted}"', "Limit": limit}
+        answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
+        with understood("ListUsers"):
+            return tuple(map(self._listed, answer.get("Users", [])))
+
+    def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
+        if not is_sub(sub):
+            raise ValueError("not a sub of Cognito's")
+        return next((listed for listed in self.having("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
+
+    def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
+        """Raises `UserGone` also if the user name is somebody else's now."""
+        try:
+            asked = {"UserPoolId": self._pool_id, "Username": user.username}
+            answer = self._aws.call(COGNITO, "AdminGetUser", asked, deadline=deadline)
+        except AwsError as error:
+            if error.code == "UserNotFoundException":
+                raise UserGone from None
+            raise
+        with understood("AdminGetUser"):
+            listed = self._listed({**answer, "Attributes": answer.get("UserAttributes", [])})
+        if listed.user.sub != user.sub:
+            raise UserGone
+        return listed
+
+    def _listed(self, row: Mapping[str, Any]) -> Listed:
+        """What a UserType of the API says."""
+        attributes = {item["Name"]: item.get("Value", "") for item in row.get("Attributes", [])}
+        status = row.get("UserStatus")
+        username = row.get("Username", "")
+        if not all(isinstance(text, str) for text in (username, *attributes.values())):
+            raise TypeError("an attribute that is no text")
+        person = PoolUser(
+            sub=_encodable(attributes.get("sub", "")),
+            email=_encodable(attributes.get("email", "")) or None,
+            email_verified=attributes.get("email_verified") == "true",
+            name=display_name(attributes, self._names),
+            providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
+        )
+        user = UserRef(pool_id=self._pool_id, sub=person.sub, username=username)
+        return Listed(user, _standing(row.get("Enabled"), status), person)
+
+
+def _encodable(text: str) -> str:
+    """``text``, or nothing if it holds half of a surrogate pair: such a text can be sent nowhere."""
+    return text if text.encode(errors="ignore").decode() == text else ""
+
+
+def _standing(enabled: object, status: object) -> Standing:
+    if enabled is not True:
+        return Standing.DISABLED
+    return Standing.ACTIVE if status in _ACTIVE_STATUSES else Standing.INACTIVE
+
+
+def _active(listed: Listed) -> PoolUser:
+    match listed.standing:
+        case Standing.DISABLED:
+            raise UserDisabled
+        case Standing.INACTIVE:
+            raise UserInactive
+    return listed.person
+
+
+def _providers(attributes: Mapping[str, str]) -> tuple[str, ...]:
+    """The names in the ``identities`` attribute, a JSON array; an unreadable one gives a name nobody trusts."""
+    try:
+        return tuple(str(identity["providerName"]) for identity in json.loads(attributes["identities"])) or ("",)
+    except (KeyError, TypeError, ValueError):
+        return ("",)

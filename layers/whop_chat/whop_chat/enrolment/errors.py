@@ -1,0 +1,48 @@
+"""How an enrolment ends: with a link, or why there is none."""
+
+from dataclasses import dataclass
+
+from whop_chat.cognito.pool import UserGone
+
+BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An enrolled user; ``created`` says that this call made the link."""
+
+    whop_user_id: str
+    created: bool = False
+
+
+class EnrolmentInProgress(Exception):
+    """An attempt for the same user is under way; ask again in ``retry_after`` seconds.
+
+    ``at_whop`` says that it is a request of ours at Whop, and no worker whose claim may end any moment.
+    """
+
+    retry_after = 1
+
+    def __init__(self, *, at_whop: bool = False) -> None:
+        super().__init__()
+        self.at_whop = at_whop
+
+
+class UserDenied(Exception):
+    """An operator has shut this user out."""
+
+
+class LostToDeletion(UserGone):
+    """The user was deleted while they were enrolled: what was made at Whop has to be cleaned up."""
+
+
+class Blocked(Exception):
+    """The user cannot be enrolled as things stand; ``reason`` is recorded on the user, one of `BLOCK_REASONS`:
+
+    ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``
+    (Whop answered with an account that is not the one asked for), ``enrolment_rejected`` (Whop refused the address).
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,117 @@
+"""The last token of each user, sealed, in the users table, where it expires by itself.
+
+``TOKEN#<pool>#<sub>#<scope hash>`` holds one token: AES-256-GCM (NIST SP 800-38D) under the data key, with a random
+nonce. What the token is for and how long it is good is the associated data, so an item that was moved or changed, that
+is of another Whop user or company, or was sealed with another key, cannot be opened and counts as not there.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from whop_chat.cognito.user import UserRef
+from whop_chat.runtime.aws import DYNAMODB, Aws
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.sealed import DataKey
+from whop_chat.runtime.secrets import CachedSecret
+
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """Who and what a token is for, but for the Whop user: that is known when the user's record is."""
+
+    user: UserRef
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptToken:
+    """A token that was given to the user before; its times are kept to the second."""
+
+    token: str = field(repr=False)
+    minted_at: datetime
+    expires_at: datetime
+
+
+class KeptTokens:
+    """The tokens for the users of one company.
+
+    Methods raise `whop_chat.runtime.aws.AwsError`, `whop_chat.runtime.deadline.DeadlineExceeded` and
+    `whop_chat.runtime.sealed.UnusableDataKey`.
+    """
+
+    def __init__(self, aws: Aws, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:
+        self._aws = aws
+        self._table = table
+        self._secret = secret
+        self._company_id = company_id
+
+    def find(self, purpose: Purpose, *, deadline: Deadline) -> "Found":
+        """What is kept for ``purpose``, still sealed. An older token than the last may be found: none is worse."""
+        key = self._secret.current(deadline=deadline)
+        asked = {"TableName": self._table, "Key": {"pk": {"S": _place(purpose)}}}
+        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item", {})
+        return Found(purpose, self._company_id, key, item)
+
+    def keep(self, purpose: Purpose, whop_user_id: str, kept: KeptToken, *, deadline: Deadline) -> None:
+        """Keep a token, in place of the one that is kept for this purpose."""
+        key = self._secret.current(deadline=deadline)
+        minted_at, expires_at = int(kept.minted_at.timestamp()), int(kept.expires_at.timestamp())
+        about = _about(purpose, self._company_id, whop_user_id, minted_at, expires_at)
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + AESGCM(key.value).encrypt(nonce, kept.token.encode(), about)
+        item = {
+            "pk": {"S": _place(purpose)},
+            "key_id": {"S": key.id},
+            "sealed": {"B": base64.b64encode(sealed).decode()},
+            "minted_at": {"N": str(minted_at)},
+            "expires_at": {"N": str(expires_at)},
+            "ttl": {"N": str(expires_at)},
+        }
+        self._aws.call(DYNAMODB, "PutItem", {"TableName": self._table, "Item": item}, deadline=deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found, perhaps nothing."""
+
+    purpose: Purpose
+    company_id: str
+    key: DataKey
+    item: Mapping[str, Any] = field(repr=False)
+
+    def opened(self, whop_user_id: str) -> KeptToken | None:
+        """The token, if there is one that was minted for this Whop user and this purpose; None for anything else."""
+        try:
+            if self.item["key_id"]["S"] != self.key.id:
+                return None
+            minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
+            sealed = base64.b64decode(self.item["sealed"]["B"])
+            about = _about(self.purpose, self.company_id, whop_user_id, minted_at, expires_at)
+            token = AESGCM(self.key.value).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
+        except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
+            return None
+        return KeptToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
+
+
+def _place(purpose: Purpose) -> str:
+    scopes = hashlib.sha256(" ".join(sorted(purpose.scopes)).encode()).hexdigest()[:16]
+    return f"TOKEN#{purpose.user.pool_id}#{purpose.user.sub}#{scopes}"
+
+
+def _about(purpose: Purpose, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
+    """JSON, in which no two different lists look alike."""
+    user = purpose.user
+    return json.dumps(
+        [user.pool_id, user.sub, company_id, whop_user_id, sorted(purpose.scopes), minted_at, expires_at]
+    ).encode()

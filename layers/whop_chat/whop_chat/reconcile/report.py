@@ -1,0 +1,59 @@
+"""What a reconcile run tells its operators."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from whop_chat.reconcile.checkpoint import Checkpoint
+from whop_chat.reconcile.drift import Drift
+
+# For what a user is handed to the queue.
+CREATED, UPDATED, ORPHANED = "enqueued_create", "enqueued_update", "enqueued_orphan"
+
+
+def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a run has come to.
+
+    ``counts`` has every user of the pool once: `Drift` under its own name, their sum as ``seen``.
+    Besides, ``enqueued_…`` says how many were handed to the queue, for what; what becomes of them is counted when they
+    are handled. ``checked`` are records whose user the listing did not show, ``orphaned`` those whose user is gone.
+    """
+    plain = dict.fromkeys((*Drift, "checked", "orphaned", CREATED, UPDATED, ORPHANED), 0)
+    counts = plain | {name: count for name, count in checkpoint.counts.items() if "." not in name}
+    reasons = {name.partition(".")[2]: count for name, count in checkpoint.counts.items() if "." in name}
+    return {
+        "run": checkpoint.run,
+        "backfill": checkpoint.backfill,
+        "dry_run": checkpoint.dry_run,
+        "outcome": checkpoint.outcome,
+        "started_at": _timestamp(checkpoint.started_at),
+        "finished_at": _timestamp(checkpoint.finished_at),
+        "pages": checkpoint.page,
+        "relisted": checkpoint.relisted,
+        "counts": {"seen": sum(counts[name] for name in Drift), **counts},
+        "blocked_by_reason": reasons,
+    }
+
+
+def standing(checkpoint: Checkpoint) -> dict[str, Any]:
+    """How a run stands, ended or not."""
+    return {**report_of(checkpoint), "phase": checkpoint.phase}
+
+
+def metrics_of(checkpoint: Checkpoint) -> dict[str, int]:
+    """The figures of a run that has ended, by the name of the metric."""
+    counts = report_of(checkpoint)["counts"]
+    enqueued = sum(counts[name] for name in (CREATED, UPDATED, ORPHANED))
+    return {
+        "ReconcileFinished": 1,
+        "ReconcileSeen": counts["seen"],
+        "ReconcileInStep": counts[Drift.IN_STEP],
+        "ReconcileMissing": counts[Drift.MISSING],
+        "ReconcileBlocked": counts[Drift.BLOCKED],
+        "ReconcileOrphaned": counts["orphaned"],
+        "ReconcileUnreadable": counts[Drift.UNREADABLE],
+        "ReconcileEnqueued": enqueued,
+    }
+
+
+def _timestamp(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,20 @@
+"""Where things may be: the domains of AWS's partitions, and the addresses of this machine."""
+
+# By the start of the region names, as in the partition data of AWS's SDKs.
+_SUFFIXES = {
+    "cn-": "amazonaws.com.cn",
+    "eusc-": "amazonaws.eu",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+    "eu-isoe-": "cloud.adc-e.uk",
+}
+_DEFAULT_SUFFIX = "amazonaws.com"
+
+# Literals only: a name such as localhost means what a resolver says it means.
+LOOPBACK_URL = r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?"
+
+
+def dns_suffix(region: str) -> str:
+    """The domain under which ``region`` has its endpoints."""
+    return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), _DEFAULT_SUFFIX)

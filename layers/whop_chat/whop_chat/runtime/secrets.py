@@ -1,0 +1,76 @@
+"""A secret from Secrets Manager: read, understood, and cached while it is young."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from whop_chat.runtime.aws import SECRETS_MANAGER, Aws, AwsError
+from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+
+MAX_AGE_SECONDS = 300.0
+# With a key that Whop refuses, or with an old key while Secrets Manager fails, not every request asks for the secret.
+ASK_COOLDOWN_SECONDS = 10.0
+# A caller who could go on with the value there is does not wait longer for a newer one.
+_REFRESH_SECONDS = 0.5
+
+
+class CachedSecret[T]:
+    """What ``parse`` makes of the secret under ``secret_arn``.
+
+    ``parse`` gets the answer of GetSecretValue, without ``SecretString`` if the secret has no value yet, and may raise.
+    The value lives in memory only and is in no message of this class.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        secret_arn: str,
+        parse: Callable[[Mapping[str, Any]], T],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._aws = aws
+        self._secret_arn = secret_arn
+        self._parse = parse
+        self._clock = clock
+        self._value: T | None = None
+        self._read_at = self._asked_in_vain_at = -math.inf
+
+    def current(self, *, deadline: Deadline) -> T:
+        """The cached value, at most `MAX_AGE_SECONDS` old; an older one only while Secrets Manager fails.
+
+        Raises what ``parse`` raises, and `AwsError` or `DeadlineExceeded` if there is
+        no value to fall back on.
+        """
+        if self._value is None:
+            return self._read(deadline)
+        if self._clock() - self._read_at >= MAX_AGE_SECONDS and self._may_ask_again():
+            try:
+                return self._read(deadline.at_most(_REFRESH_SECONDS))
+            except (AwsError, DeadlineExceeded):
+                self._asked_in_vain_at = self._clock()
+        return self._value
+
+    def forget(self) -> None:
+        """Read the secret anew when it is next asked for."""
+        self._value = None
+        self._read_at = self._asked_in_vain_at = -math.inf
+
+    def _may_ask_again(self) -> bool:
+        return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
+
+    def _read(self, deadline: Deadline) -> T:
+        try:
+            answer = self._aws.call(
+                SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_arn}, deadline=deadline
+            )
+        except AwsError as error:
+            # AWS answers a secret that exists but has no value with this code (GetSecretValue).
+            if error.code != "ResourceNotFoundException":
+                raise
+            answer = {}
+        self._value = None  # A secret that has become unusable is told each time, not only the first.
+        self._value = self._parse(answer)
+        self._read_at = self._clock()
+        return self._value

@@ -1,0 +1,106 @@
+"""The messages between the functions: "bring this user up to date at Whop"."""
+
+import json
+from collections.abc import Collection
+from enum import StrEnum
+from typing import NamedTuple
+
+from whop_chat.cognito.user import UserRef, is_sub
+from whop_chat.runtime.aws import SQS, Aws, AwsError, understood
+from whop_chat.runtime.deadline import Deadline
+
+MAX_BATCH = 10  # AWS, SendMessageBatch
+
+_VERSION = 1
+
+
+class UnreadableMessage(Exception):
+    """Not a message of ours; no number of attempts will change that."""
+
+
+class Source(StrEnum):
+    """What a message is about: why somebody thinks that the user has to be brought up to date."""
+
+    SIGN_UP = "sign_up"
+    SIGN_IN = "sign_in"
+    FIRST_TOKEN = "first_token"  # noqa: S105 - not a password
+    CHANGE = "change"
+    """An event of CloudTrail: attributes, disabled, enabled, deleted."""
+    RECONCILE = "reconcile"
+    COMMAND = "command"
+
+
+class SyncMessage(NamedTuple):
+    """One message: who, and why."""
+
+    user: UserRef
+    source: Source
+
+
+def encode(user: UserRef, source: Source) -> str:
+    """A message names the user and carries nothing about them: what is true is read when it is handled."""
+    names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
+    return json.dumps({"version": _VERSION, **names, "source": source})
+
+
+def decode(body: str) -> SyncMessage:
+    """What a message says; raises `UnreadableMessage`."""
+    try:
+        message = json.loads(body)
+        version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
+        source = Source(message.get("source", Source.SIGN_UP))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableMessage("not a sync message") from None
+    if type(version) is not int or version != _VERSION:
+        raise UnreadableMessage("an unknown version")
+    if not all(isinstance(value, str) and value for value in (pool, username, sub)):
+        raise UnreadableMessage("a member is not a text")
+    if not is_sub(sub):
+        raise UnreadableMessage("the sub is not one of Cognito's")
+    return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source)
+
+
+class SyncQueue:
+    """Sends messages; every method raises `AwsError` and `DeadlineExceeded`."""
+
+    def __init__(self, aws: Aws, url: str) -> None:
+        self._aws = aws
+        self._url = url
+
+    def send(self, user: UserRef, source: Source, *, deadline: Deadline) -> None:
+        """Ask for ``user`` to be brought up to date."""
+        self.send_raw(encode(user, source), deadline=deadline)
+
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+    ) -> None:
+        """Ask for at most `MAX_BATCH` users at once, at least one, after ``delay_seconds`` (SQS: 0 to 900).
+
+        After an error some may have been asked for.
+        """
+        entries = [
+            {"Id": str(number), "MessageBody": encode(user, source), "DelaySeconds": delay_seconds}
+            for number, user in enumerate(users)
+        ]
+        answer = self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._url, "Entries": entries}, deadline=deadline)
+        # Each message succeeds or fails by itself (AWS, SendMessageBatch).
+        with understood("SendMessageBatch"):
+            for failure in answer.get("Failed", []):
+                raise AwsError(str(failure.get("Code")), operation="SendMessageBatch")
+
+    def send_raw(self, body: str, *, deadline: Deadline) -> None:
+        """Put ``body`` on the queue as it is."""
+        self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
+
+    def waiting(self, *, deadline: Deadline) -> int:
+        """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        asked = {"QueueUrl": self._url, "AttributeNames": names}
+        counts = self._aws.call(SQS, "GetQueueAttributes", asked, deadline=deadline).get("Attributes", {})
+        with understood("GetQueueAttributes"):
+            return sum(int(count) for count in counts.values())
+
+    def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
+        """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""
+        parameters = {"QueueUrl": self._url, "ReceiptHandle": receipt_handle, "VisibilityTimeout": seconds}
+        self._aws.call(SQS, "ChangeMessageVisibility", parameters, deadline=deadline)

@@ -1,0 +1,250 @@
+"""Bringing users up to date at Whop, from messages: enrol them, then give them their name in the company.
+
+A message that can succeed later is delivered again after a wait. What cannot succeed is recorded on the user and done
+with; what is not a message of ours goes to the dead-letter queue at once.
+"""
+
+import contextlib
+import dataclasses
+import random
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from whop_chat.cognito.display_name import profile_digest
+from whop_chat.cognito.pool import NotActive, PoolUser, Standing, UserGone
+from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.cleanup import CleanUp, Unsettled
+from whop_chat.enrolment.enrol import Enrolment, PoolReader
+from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.telemetry import Observer
+from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode
+from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
+from whop_chat.users.repository import Directory, Lost, Record, Status
+from whop_chat.whop.api_key import NotConfigured
+from whop_chat.whop.client import (
+    BudgetUsedUp,
+    Whop,
+    WhopError,
+    WhopForbidden,
+    WhopNotFound,
+    WhopRefused,
+    WhopUnauthorized,
+)
+
+_SECONDS_PER_USER = 8.0
+# For giving a claim back and telling the queue, after the time of a user is up.
+_SECONDS_TO_SETTLE = 2.0
+_QUEUE_SECONDS = 1.0
+_MAX_BACKOFF_SECONDS = 900
+# Who has just acted counts as active for billing in any case, so they are read consistently.
+_JUST_ACTED = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+# What time, an operator or the other side puts right.
+_PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, Unsettled, NotConfigured)
+
+
+class Syncing:
+    """Handles the messages of one pool."""
+
+    def __init__(
+        self,
+        users: Directory,
+        pool: PoolReader,
+        enrolment: Enrolment,
+        whop: Whop,
+        clean_up: CleanUp,
+        observer: Observer,
+        *,
+        pool_id: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._users = users
+        self._pool = pool
+        self._enrolment = enrolment
+        self._whop = whop
+        self._clean_up = clean_up
+        self._observer = observer
+        self._pool_id = pool_id
+        self._clock = clock
+
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        """Bring a user up to date; returns also when nothing can be done for them, which is then on record.
+
+        Raises what may pass: `whop_chat.whop.client.WhopError`, `whop_chat.runtime.aws.AwsError` and the rest that
+        `whop_chat.enrolment.enrol.Enrolment.enrol` and `whop_chat.enrolment.cleanup.CleanUp.clean` raise.
+        """
+        user = message.user
+        if user.pool_id != self._pool_id:
+            raise UnreadableMessage("of another pool")
+        self._observer.concerns(user.sub)
+        try:
+            self._sync(user, message.source, deadline)
+        except (Blocked, UserDenied, NotActive) as error:
+            self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
+        except Lost:
+            raise EnrolmentInProgress from None  # Somebody else wrote the record: look at it again.
+
+    def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
+        # The pool first: who is gone stays gone, and a claim that falls between the two is seen.
+        person, standing = self._person(user, source, deadline)
+        record = self._users.get(user, deadline=deadline)
+        match step(record.status if record else None, standing), record, person:
+            case Step.ENROL, _, PoolUser():
+                self._bring_up_to_date(user, record, person, deadline)
+            case Step.RESTORE, Record(), PoolUser():
+                back = self._write(user, restored(record), record, deadline)
+                self._observer.counted("UserEnabled", "user enabled")
+                self._bring_up_to_date(user, back, person, deadline)
+            case Step.DISABLE, Record(), _:
+                self._write(user, shut(record, Status.DISABLED), record, deadline)
+                self._observer.counted("UserDisabled", "user disabled")
+            case Step.BURY, Record(), _:
+                buried = self._write(user, tombstone(record, int(self._clock())), record, deadline)
+                self._observer.counted("UserDeleted", "user deleted")
+                self._clean_up.clean(user, buried, deadline=deadline)
+            case Step.CLEAN, Record(), _:
+                self._clean_up.clean(user, record, deadline=deadline)
+            case _:
+                self._observer.counted("UserLeft", "user left as they are", standing=standing.value)
+
+    def _person(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, Standing]:
+        try:
+            if source in _JUST_ACTED:
+                # Nobody of that name and sub does not mean nobody of that sub: a message can name somebody wrongly.
+                with contextlib.suppress(UserGone):
+                    return self._pool.read(user, deadline=deadline), Standing.ACTIVE
+            return self._pool.find(user, deadline=deadline), Standing.ACTIVE
+        except NotActive as error:
+            return None, error.standing
+
+    def _write(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> Record:
+        return self._users.put(user, record, seen=seen, deadline=deadline)
+
+    def _bring_up_to_date(self, user: UserRef, record: Record | None, person: PoolUser, deadline: Deadline) -> None:
+        try:
+            self._enrolment.enrol(user, record, person, deadline=deadline)
+        except UserGone:
+            # Deleted meanwhile; the next delivery cleans up what was made.
+            raise EnrolmentInProgress from None
+        self._set_profile(user, person, deadline)
+        self._observer.counted("UserSynced", "user synced")
+
+    def _set_profile(self, user: UserRef, person: PoolUser, deadline: Deadline) -> None:
+        """Set the name in the company, unless it is the one that was set last. Raises `Lost`."""
+        record = self._users.get(user, deadline=deadline)
+        name = person.name
+        if record is None or record.linked_to is None or name is None:
+            return
+        digest = profile_digest(user.sub, name)
+        if record.profile_digest == digest:
+            return
+        try:
+            self._whop.set_profile(record.linked_to, name=name, deadline=deadline)
+        except (WhopUnauthorized, WhopForbidden):
+            raise  # A wrong key, which an operator puts right.
+        except WhopNotFound as error:
+            if self._enrolment.repair(user, record.linked_to, person, deadline=deadline) is not None:
+                raise  # The next delivery finds the repaired link.
+            self._observer.failed("profile refused", error, metric="ProfileRefused")
+            return
+        except WhopRefused as error:
+            # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
+            self._observer.failed("profile refused", error, metric="ProfileRefused")
+        # If it is lost, the user may be deleted by now, and the name that was just set has to go again.
+        synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
+        self._write(user, synced, record, deadline)
+
+
+class Batch:
+    """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
+
+    def __init__(
+        self,
+        syncing: Syncing,
+        queue: SyncQueue,
+        dead_letters: SyncQueue,
+        observer: Observer,
+        *,
+        jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._syncing = syncing
+        self._queue = queue
+        self._dead_letters = dead_letters
+        self._observer = observer
+        self._jitter = jitter
+        self._sleep = sleep
+
+    def handle(self, records: Iterable[Mapping[str, Any]], remaining_seconds: Callable[[], float]) -> dict[str, Any]:
+        """Each message by itself; the answer names those to be delivered again."""
+        failed = [record["messageId"] for record in records if not self._done(record, remaining_seconds())]
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+    def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
+        self._observer.concerns(None)
+        # A user who is begun is finished; the rest is left to the next delivery.
+        if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
+            return self._postponed(record, 1)
+        try:
+            self._syncing.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
+        except UnreadableMessage as error:
+            return self._set_aside(record, error)
+        except _PASSING as error:
+            self._observer.failed("sync postponed", error, metric="SyncPostponed")
+            self._postponed(record, max(self._told(error), self._backoff(record)))
+            self._wait_for_places(error, remaining)
+            return False
+        except Exception:
+            self._observer.broke("unexpected error")
+            return self._postponed(record, self._backoff(record))
+        return True
+
+    def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
+        """Waiting would not make it readable; a person has to look at it."""
+        try:
+            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as failure:
+            self._observer.failed("unreadable message not set aside", failure)
+            return self._postponed(record, self._backoff(record))
+        self._observer.failed("unreadable message set aside", error, metric="MessageUnreadable")
+        return True
+
+    def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
+        try:
+            self._queue.postpone(_text(record, "receiptHandle"), seconds, deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
+            # Then the queue's own visibility timeout is the wait.
+            self._observer.failed("message not postponed", error)
+        return False
+
+    def _wait_for_places(self, error: BaseException, remaining: float) -> None:
+        """Another message would find none either, and ask the pool and the table for nothing."""
+        if not isinstance(error, BudgetUsedUp):
+            return
+        if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
+            self._sleep(error.retry_after)
+
+    def _told(self, error: BaseException) -> int:
+        """The wait that the error names, and up to a half more by chance: not all who were told it return at once."""
+        return round(getattr(error, "retry_after", 0) * (1 + self._jitter() / 2))
+
+    def _backoff(self, record: Mapping[str, Any]) -> int:
+        """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""
+        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(_deliveries(record), 10))
+        return max(1, round(ceiling * (1 - self._jitter() / 2)))
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    """A member of what SQS delivered; one that is missing is empty, and so as unreadable as one that says nothing."""
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _deliveries(record: Mapping[str, Any]) -> int:
+    match record.get("attributes"):
+        case {"ApproximateReceiveCount": str(count)} if re.fullmatch(r"[0-9]{1,9}", count):
+            return int(count)
+    return 1

@@ -1,0 +1,453 @@
+"""The directory: which Whop user belongs to which Cognito user, in one DynamoDB table.
+
+``USER#<pool>#<sub>`` is a user's record, ``WHOP#<user id>`` the reservation of a Whop user for one ``sub``. Every read
+is strongly consistent. Every write replaces the record that was read: its ``attempt``, an id that each write renews,
+must still be there, so of two writers one loses and knows it. Counting a mint is no such write: it leaves the
+``attempt`` and disturbs nobody.
+"""
+
+import dataclasses
+import uuid
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from whop_chat.cognito.user import UserRef, is_sub
+from whop_chat.runtime.aws import DYNAMODB, Aws, AwsError, understood
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.dynamodb import read_many
+
+_LINK_ATTEMPTS = 3
+_COUNT_ATTEMPTS = 3
+MINT_WINDOW_SECONDS = 60
+# Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
+SCANNED_AT_ONCE = 500
+
+
+class Status(StrEnum):
+    """Where a user stands."""
+
+    CLAIMED = "claimed"
+    LINKED = "linked"
+    BLOCKED = "blocked"
+    DENIED = "denied"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
+class Lost(Exception):
+    """The record is no longer the one that was read: somebody else wrote it."""
+
+
+class Reserved(Exception):
+    """The Whop user belongs to another Cognito user."""
+
+
+class MintsUsedUp(Exception):
+    """The user has minted as often as they may; ``until`` is when they may again, in epoch seconds."""
+
+    def __init__(self, until: int) -> None:
+        super().__init__()
+        self.until = until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One user's record. All times are epoch seconds."""
+
+    status: Status
+    attempt: str = ""
+    generation: int = 1
+    """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
+    tried: int = 0
+    """The last generation that a repair has asked Whop for, whether or not it replaced the link."""
+    lease_until: int = 0
+    """A claim is held until then."""
+    idempotency_key: str | None = field(default=None, repr=False)
+    """Of a create whose outcome is unknown; None after any definitive answer."""
+    key_since: int = 0
+    key_generation: int = 0
+    """The one whose external id was sent with ``idempotency_key``."""
+    email_digest: str | None = field(default=None, repr=False)
+    """HMAC of the address that was sent with ``idempotency_key``."""
+    reason: str | None = None
+    """Why the user is blocked; on a tombstone, what Whop refused at the clean-up."""
+    email_mode: str | None = None
+    """The address policy under which the user was blocked."""
+    retry_at: int | None = None
+    """When a block is looked at again; None for one that an operator has to lift. Of a tombstone: not done before."""
+    whop_user_id: str | None = None
+    whop_account_id: str | None = None
+    profile_digest: str | None = None
+    synced_at: int | None = None
+    repairs: int = 0
+    """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
+    repaired_at: int = 0
+    cleaned_at: int | None = None
+    """When the clean-up at Whop after a deleted user was done."""
+    mints_since: int = 0
+    """When the window began in which the user's mints are counted."""
+    mints: int = 0
+    """How many they were."""
+
+    @property
+    def linked_to(self) -> str | None:
+        """The Whop user of a linked user, None for any other."""
+        return self.whop_user_id if self.status is Status.LINKED else None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Some of the users who have a record: each ``sub``, with the place in the table to go on behind it.
+
+    ``next_place`` is where the following ones are, None after the last. There may be none here and more later.
+    """
+
+    places: Mapping[str, str]
+    next_place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Updated:
+    record: Record | None
+    written: bool
+
+
+def new_attempt() -> str:
+    """A fresh attempt id."""
+    return uuid.uuid4().hex
+
+
+class Directory(Protocol):
+    """The users table: `whop_chat.users.repository.Users`, or one in memory where many runs are tried out."""
+
+    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+        """See `whop_chat.users.repository.Users.get`."""
+
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
+        """See `whop_chat.users.repository.Users.put`."""
+
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
+        """See `whop_chat.users.repository.Users.link`."""
+
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        """See `whop_chat.users.repository.Users.holder`."""
+
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        """See `whop_chat.users.repository.Users.take`."""
+
+
+class Users:
+    """The directory in DynamoDB.
+
+    Every method raises `AwsError` and `DeadlineExceeded`; after either, a write may
+    have landed.
+    """
+
+    def __init__(self, aws: Aws, table: str) -> None:
+        self._aws = aws
+        self._table = table
+
+    def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+        """The user's record."""
+        item = self._item(_user_key(user), deadline)
+        with understood("GetItem"):
+            return _record(item) if item else None
+
+    def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
+        """The user's record, with one mint more in the window of a minute; None if there is no record.
+
+        One call for the first mint of a window, two for the others. A window begins with a mint, so a user can have
+        twice ``limit`` in a minute that two windows share. A call that had no answer may have counted, and is repeated
+        all the same. A window more than a minute in the future is the work of a wrong clock, and is not waited for.
+
+        Raises `MintsUsedUp`.
+        """
+        counted = self._updated(
+            user,
+            "SET mints_since = :now, mints = :one",
+            "attribute_exists(pk) AND "
+            "(attribute_not_exists(mints_since) OR mints_since <= :past OR mints_since > :future)",
+            {":now": now, ":one": 1, ":past": now - MINT_WINDOW_SECONDS, ":future": now + MINT_WINDOW_SECONDS},
+            deadline,
+        )
+        for attempts_left in reversed(range(_COUNT_ATTEMPTS)):
+            record = counted.record
+            if counted.written or record is None:
+                return record
+            if record.mints >= limit:
+                raise MintsUsedUp(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
+            if not attempts_left:
+                return record
+            # Another mint may begin a window or take the last place in between; then its record decides.
+            counted = self._updated(
+                user,
+                "ADD mints :one",
+                "mints_since = :seen AND mints < :limit",
+                {":one": 1, ":seen": record.mints_since, ":limit": limit},
+                deadline,
+            )
+        raise AssertionError("unreachable")
+
+    def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
+        """The records of at most `whop_chat.runtime.dynamodb.MAX_READ` users.
+
+        Who has no record is not among the answer's keys; None stands for a record that cannot be understood.
+        """
+        by_key = {_user_key(user)["pk"]: user for user in users}
+        items = read_many(self._aws, self._table, list(by_key), deadline=deadline)
+        with understood("BatchGetItem"):
+            return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
+
+    def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
+        """Some of the users of a pool who have a record; ``after`` is the place to go on from.
+
+        Left out are tombstones after which all is cleaned up, and what no user can be, written by hand. The order is
+        the table's own, and a record that is written meanwhile may be missing.
+        """
+        prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
+        asked: dict[str, Any] = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "Limit": SCANNED_AT_ONCE,
+            "Select": "SPECIFIC_ATTRIBUTES",
+            "ProjectionExpression": "pk",
+            "FilterExpression": "begins_with(pk, :prefix) AND (#status <> :deleted OR attribute_not_exists(#done))",
+            "ExpressionAttributeNames": {"#status": "status", "#done": "cleaned_at"},
+            "ExpressionAttributeValues": _serialized({":prefix": prefix, ":deleted": Status.DELETED.value}),
+        }
+        if after is not None:
+            asked["ExclusiveStartKey"] = _serialized({"pk": after})
+        answer = self._aws.call(DYNAMODB, "Scan", asked, deadline=deadline)
+        with understood("Scan"):
+            last = answer.get("LastEvaluatedKey")
+            places = {item["pk"]["S"].removeprefix(prefix): item["pk"]["S"] for item in answer.get("Items", [])}
+            return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
+
+    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
+        """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
+        record = dataclasses.replace(record, attempt=new_attempt())
+        try:
+            self._aws.call(DYNAMODB, "PutItem", self._put(_item(user, record), _still(seen)), deadline=deadline)
+        except AwsError as error:
+            # The answer may be about a repetition, or be missing: if the write arrived, it is ours that stands there.
+            current = self.get(user, deadline=deadline)
+            if current is None or current.attempt != record.attempt:
+                if error.code != "ConditionalCheckFailedException":
+                    raise
+                raise Lost from None
+        return record
+
+    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
+        """Replace ``seen`` by the linked ``record`` and reserve its Whop user, both or neither.
+
+        A Whop user that ``seen`` held before is released. Raises `Lost`, and `Reserved` if another ``sub`` holds the
+        Whop user. A cancelled transaction says little about why, so the items are read again and decide.
+        """
+        return self._link(user, record, seen, user, None, [], deadline)
+
+    def take(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        left: Record | None,
+        deadline: Deadline,
+    ) -> Record:
+        """As `link`, for a Whop user that ``holder`` has, whose record ``held`` becomes ``left``: all or nothing.
+
+        Without a record of the holder both are None. Raises `Lost`, and `Reserved` if the reservation or the record of
+        the holder is not what it was.
+        """
+        theirs = []
+        if left is not None:
+            renewed = dataclasses.replace(left, attempt=new_attempt())
+            theirs.append({"Put": self._put(_item(holder, renewed), _still(held))})
+        return self._link(user, record, seen, holder, held, theirs, deadline)
+
+    def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
+        """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
+        item = self._item(_whop_key(whop_user_id), deadline)
+        with understood("GetItem"):
+            return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
+
+    def _link(
+        self,
+        user: UserRef,
+        record: Record,
+        seen: Record,
+        holder: UserRef,
+        held: Record | None,
+        more: list[dict[str, Any]],
+        deadline: Deadline,
+    ) -> Record:
+        """Link in one transaction with ``more``; the Whop user is ``holder``'s or, if that is the user, nobody's."""
+        if record.whop_user_id is None:
+            raise ValueError("a linked record names its Whop user")
+        record = dataclasses.replace(record, attempt=new_attempt())
+        items = [*self._link_items(user, record, seen, holder), *more]
+        transaction = {"TransactItems": items, "ClientRequestToken": record.attempt}
+        for attempts_left in reversed(range(_LINK_ATTEMPTS)):
+            try:
+                self._aws.call(DYNAMODB, "TransactWriteItems", transaction, deadline=deadline)
+            except AwsError as error:
+                if error.code != "TransactionCanceledException":
+                    raise
+                if self._has_landed(user, record, seen, deadline):
+                    return record
+                self._require_held(str(record.whop_user_id), user, holder, held, deadline)
+                if not attempts_left:
+                    raise
+            else:
+                return record
+        raise AssertionError("unreachable")
+
+    def _link_items(self, user: UserRef, record: Record, seen: Record, holder: UserRef) -> list[dict[str, Any]]:
+        reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
+        items: list[dict[str, Any]] = [
+            {"Put": self._put(_item(user, record), _still(seen))},
+            {"Put": self._put(reservation, _held_by(holder, or_nobody=holder == user))},
+        ]
+        if seen.whop_user_id not in (None, record.whop_user_id):
+            released = {"TableName": self._table, "Key": _serialized(_whop_key(seen.whop_user_id))}
+            items.append({"Delete": {**released, **_held_by(user, or_nobody=True)}})
+        return items
+
+    def _has_landed(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> bool:
+        """Whether the cancelled write is there all the same; raises `Lost` if somebody else's is."""
+        current = self.get(user, deadline=deadline)
+        if current is not None and current.attempt == record.attempt:
+            return True
+        if current is None or current.attempt != seen.attempt:
+            raise Lost
+        return False
+
+    def _require_held(
+        self, whop_user_id: str, user: UserRef, holder: UserRef, held: Record | None, deadline: Deadline
+    ) -> None:
+        """Raise `Reserved` unless the cancelled write may be tried again as it is."""
+        current = self.holder(whop_user_id, deadline=deadline)
+        if current is None and holder == user:
+            return
+        if current is None or (current.pool_id, current.sub) != (holder.pool_id, holder.sub):
+            raise Reserved
+        if held is not None:
+            record = self.get(holder, deadline=deadline)
+            if record is None or record.attempt != held.attempt:
+                raise Reserved
+
+    def _updated(
+        self, user: UserRef, update: str, condition: str, values: Mapping[str, int], deadline: Deadline
+    ) -> "_Updated":
+        """The record after ``update``, or as it stands where ``condition`` is not met."""
+        asked = {
+            "TableName": self._table,
+            "Key": _serialized(_user_key(user)),
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": _serialized(values),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        item: Any
+        try:
+            item, written = self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline).get("Attributes"), True
+        except AwsError as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            item, written = error.item, False
+        with understood("UpdateItem"):
+            return _Updated(_record(_values(item)) if item or written else None, written=written)
+
+    def _item(self, key: Mapping[str, str], deadline: Deadline) -> dict[str, Any] | None:
+        asked = {"TableName": self._table, "Key": _serialized(key), "ConsistentRead": True}
+        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item")
+        with understood("GetItem"):
+            return _values(item) if item else None
+
+    def _put(self, item: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
+        return {"TableName": self._table, "Item": _serialized(item), **condition}
+
+
+def _user_key(user: UserRef) -> dict[str, str]:
+    return {"pk": f"USER#{user.pool_id}#{user.sub}"}
+
+
+def _whop_key(whop_user_id: str | None) -> dict[str, str]:
+    return {"pk": f"WHOP#{whop_user_id}"}
+
+
+def _still(seen: Record | None) -> dict[str, Any]:
+    """The condition that the record is the one that was read."""
+    if seen is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {
+        "ConditionExpression": "#attempt = :seen",
+        "ExpressionAttributeNames": {"#attempt": "attempt"},
+        "ExpressionAttributeValues": _serialized({":seen": seen.attempt}),
+    }
+
+
+def _held_by(user: UserRef, *, or_nobody: bool) -> dict[str, Any]:
+    """The condition that a reservation is ``user``'s."""
+    theirs = "(#pool = :pool AND #sub = :sub)"
+    return {
+        "ConditionExpression": f"attribute_not_exists(pk) OR {theirs}" if or_nobody else theirs,
+        "ExpressionAttributeNames": {"#pool": "pool", "#sub": "sub"},
+        "ExpressionAttributeValues": _serialized({":pool": user.pool_id, ":sub": user.sub}),
+    }
+
+
+def _serialized(values: Mapping[str, str | int]) -> dict[str, Any]:
+    """Texts and whole numbers are all that the table holds."""
+    return {name: {"S": value} if isinstance(value, str) else {"N": str(value)} for name, value in values.items()}
+
+
+def _value(typed: Mapping[str, str]) -> str | int | None:
+    """A text or a whole number; None for what an operator's tool may have written instead."""
+    match typed:
+        case {"S": text}:
+            return text
+        case {"N": number}:
+            return int(float(number))
+    return None
+
+
+def _values(item: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    return {name: _value(typed) for name, typed in item.items()}
+
+
+def _item(user: UserRef, record: Record) -> dict[str, Any]:
+    fields = {name: value for name, value in dataclasses.asdict(record).items() if value is not None}
+    return {**_user_key(user), "pool": user.pool_id, "sub": user.sub, **fields, "status": record.status.value}
+
+
+def _record_if_readable(item: Mapping[str, Mapping[str, str]]) -> Record | None:
+    try:
+        return _record(_values(item))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    """Raises `KeyError`, `TypeError` or `ValueError` for what is not a record."""
+    types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Record)}
+    values: dict[str, Any] = {name: value for name, value in item.items() if name in types}
+    values["status"] = Status(item["status"])
+    if not all(isinstance(value, types[name]) for name, value in values.items()):
+        raise TypeError("an attribute of another type")
+    return Record(**values)

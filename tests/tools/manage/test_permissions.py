@@ -1,0 +1,57 @@
+"""docs/operations.md says what an operator must be allowed; here the commands are held to it."""
+
+import re
+
+import pytest
+
+from tests.fakes.shared import ROOT
+from tests.tools.manage.deployment import Operated
+from whop_chat.cognito.user import UserRef
+from whop_chat.sync.queue import Source, encode
+from whop_chat.users.repository import Record, Status
+
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+ROWS = {
+    command: set(re.findall(r"`([a-z-]+:\w+)`", permissions))
+    for command, permissions in re.findall(r"^\| `([a-z -]+)` \| (`[a-z-]+:.*) \|$", DOCUMENT, re.MULTILINE)
+}
+EVERYWHERE = {"sts:GetCallerIdentity", "cloudformation:DescribeStacks"}
+# Of a user whom the list does not show any more, and of one who had another Whop user before.
+RARE = {"cognito-idp:AdminGetUser", "dynamodb:DeleteItem"}
+ARGUMENTS = {
+    "status": ("status", "ann@example.test"),
+    "sync": ("sync", "ann@example.test"),
+    "deny": ("deny", "ann@example.test"),
+    "allow": ("allow", "ann@example.test"),
+    "relink": ("relink", "--by-verified-email", "--yes"),
+    "reconcile": ("reconcile", "--wait"),
+    "report": ("report",),
+    "dead-letters list": ("dead-letters", "list"),
+    "dead-letters redrive": ("dead-letters", "redrive"),
+    "dead-letters discard": ("dead-letters", "discard", "--yes"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _somebody_blocked_and_two_dead_letters(run: Operated) -> None:
+    ann = run.cloud.sign_up("ann")
+    run.write(ann, Record(status=Status.BLOCKED, reason="identity_conflict", email_mode="verified"))
+    for pool_id in (run.cloud.pool_id, "eu-west-1_Other"):
+        body = encode(UserRef(pool_id=pool_id, sub=ann.sub, username="ann"), Source.CHANGE)
+        run.cloud.sqs.send_message(QueueUrl=run.cloud.dead_letter_queue_url, MessageBody=body)
+
+
+def test_every_command_about_users_runs_or_messages_is_in_the_table() -> None:
+    assert ROWS.keys() == ARGUMENTS.keys()
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_a_command_needs_what_the_table_says_and_no_more(run: Operated, command: str) -> None:
+    before = {"allow": ("deny", "ann"), "report": ("reconcile",)}.get(command)
+    if before:
+        run(*before)
+    run.asked.clear()
+    done = run(*ARGUMENTS[command])
+
+    assert done.status == 0, done.err
+    assert run.asked - EVERYWHERE == ROWS[command] - RARE

@@ -1,0 +1,115 @@
+"""The soak in small: nothing is lost, a seed repeats its run, and every check notices what it is there for."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from soak import faults, pipeline
+from whop_chat.enrolment import _attempt as claim
+from whop_chat.sync import worker as syncing
+from whop_chat.users import repository as users
+from whop_chat.users.repository import Users
+from whop_chat.whop import client as whop
+from whop_chat.whop import rate_limit as budget
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_lost_or_doubled_whatever_fails(seed: int) -> None:
+    assert faults.run(seed, users=40).unmet == {}
+
+
+def test_a_pool_that_was_there_before_is_enrolled_each_user_once() -> None:
+    assert pipeline.run(1, users=300, limit=120).unmet == {}
+
+
+def test_calls_that_are_not_counted_exceed_the_limit() -> None:
+    with patch.object(budget.Budget, "take", lambda self, operation, deadline: None):
+        assert "calls above Whop's limit" in pipeline.run(1, users=150, limit=40).unmet
+
+
+def test_a_seed_repeats_its_run_call_by_call() -> None:
+    runs = [faults.run(3, users=10), faults.run(3, users=10), faults.run(4, users=10)]
+
+    assert runs[0] == runs[1]
+    assert runs[0].story != runs[2].story
+
+
+# What breaks the service, and the figures that have to tell. More of them may.
+
+
+@contextlib.contextmanager
+def _unconditional_writes() -> Iterator[None]:
+    with patch.object(users, "_still", lambda seen: {}), patch.object(users, "_held_by", lambda user, or_nobody: {}):
+        yield
+
+
+@contextlib.contextmanager
+def _no_reservation() -> Iterator[None]:
+    both = Users._link_items
+    with patch.object(Users, "_link_items", lambda *args: both(*args)[:1]):
+        yield
+
+
+@contextlib.contextmanager
+def _no_claim_and_no_stable_id() -> Iterator[None]:
+    def external_id(self: Any) -> str:
+        return claim.external_id(self._user, id(self))
+
+    stable = patch.object(claim.Claim, "_external_id", property(external_id))
+    with stable, patch.object(users, "_still", lambda seen: {}):
+        yield
+
+
+@contextlib.contextmanager
+def _a_token_for_whoever_came_last() -> Iterator[None]:
+    mint, last = whop.Whop.mint_token, ["user_nobody"]
+
+    def mixed_up(self: Any, user_id: str, *args: Any, **kwargs: Any) -> Any:
+        asked = mint(self, user_id, *args, **kwargs)
+        last.append(user_id)
+        return asked if last[-2] == "user_nobody" else mint(self, last[-2], *args, **kwargs)
+
+    with patch.object(whop.Whop, "mint_token", mixed_up):
+        yield
+
+
+@contextlib.contextmanager
+def _a_link_whatever_the_status() -> Iterator[None]:
+    with patch.object(users.Record, "linked_to", property(lambda self: self.whop_user_id)):
+        yield
+
+
+@contextlib.contextmanager
+def _messages_are_thrown_away() -> Iterator[None]:
+    with patch.object(syncing.Batch, "handle", lambda *_: {"batchItemFailures": []}):
+        yield
+
+
+@contextlib.contextmanager
+def _a_defect_now_and_then() -> Iterator[None]:
+    with patch.object(whop, "_wait", lambda headers, message: int(message)):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "told"),
+    [
+        (_unconditional_writes, "shared identities"),
+        (_no_reservation, "shared identities"),
+        (_no_claim_and_no_stable_id, "duplicate accounts"),
+        (_a_token_for_whoever_came_last, "tokens for a wrong user"),
+        (_a_link_whatever_the_status, "tokens for a user known to be shut out"),
+        (_messages_are_thrown_away, "users left out although their messages were handled"),
+        (_a_defect_now_and_then, "unexpected errors of the functions"),
+    ],
+)
+def test_a_service_that_is_broken_is_found_out(
+    sabotage: Callable[[], contextlib.AbstractContextManager[None]], told: str
+) -> None:
+    with sabotage():
+        assert any(told in faults.run(seed, users=30).unmet for seed in range(1, 9))

@@ -1,0 +1,38 @@
+"""An outage of Whop and a flood of one user, in small; and what notices that the service does not stand them."""
+
+from unittest.mock import patch
+
+import pytest
+
+from soak import flood, outage
+from whop_chat.cognito.user import UserRef
+from whop_chat.minting import token_cache as kept_tokens
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.users.repository import Record, Users
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.mark.parametrize("mode", ["never", "on-error", "always"])
+def test_an_outage_of_ten_minutes_is_stood(mode: str) -> None:
+    assert outage.run(1, users=5, mode=mode).unmet == {}
+
+
+def test_tokens_that_are_not_found_again_are_missed_in_an_outage() -> None:
+    with patch.object(kept_tokens.Found, "opened", lambda self, whop_user_id: None):
+        assert "openings answered at once, during the outage" in outage.run(1, users=3, mode="on-error").unmet
+
+
+def test_one_user_who_floods_is_refused_and_nobody_else() -> None:
+    assert flood.run(1, users=10, clients=5, minutes=1).unmet == {}
+
+
+def test_a_flood_without_a_limit_is_noticed() -> None:
+    def uncounted(self: Users, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
+        return self.get(user, deadline=deadline)
+
+    with patch.object(Users, "count_mint", uncounted):
+        unmet = flood.run(1, users=5, clients=12, minutes=1).unmet
+
+    assert "tokens of the flooder that Whop minted" in unmet
+    assert "refusals of everybody else" in unmet

@@ -1,0 +1,158 @@
+"""The model behind docs/reliability.md does what the real code does, page load by page load."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bench.report import as_markdown
+from bench.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
+from tests.fakes.memory_circuit_state import MemoryWaits
+from tests.fakes.memory_tokens import MemoryTokens
+from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.shared import ROOT, Clock, Enrolling, Queue, Told
+from whop_chat.cognito.pool import PoolUser
+from whop_chat.cognito.user import UserRef
+from whop_chat.cognito.verifier import Caller, TokenVerifier
+from whop_chat.enrolment.errors import Link
+from whop_chat.minting.fallback import TokenReuse
+from whop_chat.minting.features import ScopePolicy
+from whop_chat.minting.mint import Minting
+from whop_chat.minting.user_quota import MintLimit, TooManyRequests
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.users.repository import Record, Status
+from whop_chat.whop.circuit_state import Waits
+from whop_chat.whop.client import UserToken, Whop, WhopRateLimited
+
+POOL = "eu-west-1_Pool"
+LIMIT, PER_MINUTE = 4, 3
+
+
+class Verifier(TokenVerifier):
+    """A token is a number, and that is who it speaks for."""
+
+    def __init__(self) -> None:
+        pass
+
+    def verify(self, token: str, *, deadline: Deadline) -> Caller:
+        return Caller(f"sub-{token}", token, "client", (), frozenset(), 1_900_000_000)
+
+
+class Linked(Enrolling):
+    """Everybody is linked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def enrol(
+        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
+    ) -> Link:
+        return Link(f"user-{user.sub}")
+
+
+class Limited(Whop):
+    """Has the limit of the model, and keeps the wait that it was told, as all instances together do."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.limit = Limit(LIMIT)
+        self.not_before = 0.0
+        self.calls = 0
+
+    def mint_token(
+        self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
+    ) -> UserToken:
+        if self.clock.now < self.not_before:
+            raise WhopRateLimited("mint_token", int(self.not_before - self.clock.now))
+        self.calls += 1
+        wait = self.limit.wait(int(self.clock.now))
+        if wait:
+            self.not_before = self.clock.now + wait
+            raise WhopRateLimited("mint_token", wait)
+        return UserToken(f"token-of-{user_id}", expires_at)
+
+
+class Real:
+    """The real `Minting` with what is around it in memory."""
+
+    def __init__(self, mode: Mode, users: int) -> None:
+        self.clock = Clock(0)
+        self.whop = Limited(self.clock)
+        directory = MemoryUsers()
+        for user in range(users):
+            directory.put(UserRef(POOL, f"sub-{user}", str(user)), Record(status=Status.LINKED), seen=None)
+        told, enrolment = Told(), Linked()
+        reuse = TokenReuse(MemoryTokens(), told, always=mode == "always", ttl=timedelta(hours=1), clock=self.clock)
+        self.minting = Minting(
+            Verifier(),
+            MintLimit(directory, PER_MINUTE, clock=self.clock),
+            directory,
+            enrolment,
+            self.whop,
+            Waits(MemoryWaits(), clock=self.clock),
+            ScopePolicy(["channels"]),
+            Queue(),
+            told,
+            reuse=None if mode == "never" else reuse,
+            pool_id=POOL,
+            ttl=timedelta(hours=1),
+            clock=self.clock,
+        )
+
+    def load(self, now: int, user: int) -> str:
+        self.clock.now = float(now)
+        try:
+            token = self.minting.mint(str(user), None, deadline=Deadline(3))
+        except (TooManyRequests, WhopRateLimited):
+            return "refused"
+        assert token.expires_at > datetime.fromtimestamp(now, UTC)
+        return "minted" if token.reused is None else "reused"
+
+
+def busy(users: int) -> list[PageLoad]:
+    """Page loads of a day in a third of its time, a day after the epoch."""
+    return [(86_400 + now // 3, user) for now, user in page_loads(users, seed=7)]
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_the_model_answers_each_page_load_as_the_real_code_does(mode: Mode) -> None:
+    users = 60
+    real, model = Real(mode, users), Model(mode, limit=LIMIT, per_minute=PER_MINUTE)
+    seen = set()
+    for now, user in busy(users):
+        before = (model.outcome.minted, model.outcome.reused, model.outcome.refused)
+        model.load(now, user)
+        after = (model.outcome.minted, model.outcome.reused, model.outcome.refused)
+        (modelled,) = (
+            name for name, old, new in zip(("minted", "reused", "refused"), before, after, strict=True) if new > old
+        )
+        assert real.load(now, user) == modelled
+        seen.add(modelled)
+
+    assert real.whop.calls == model.outcome.calls.total()
+    assert seen == ({"minted", "refused"} if mode == "never" else {"minted", "reused", "refused"})
+
+
+def test_the_sample_of_the_guide_calls_at_each_page_load() -> None:
+    model, loads = Model(MODES[0]), page_loads(50)
+    for load in loads:
+        model.load(*load)
+
+    assert (model.outcome.calls.total(), model.outcome.minted) == (len(loads), len(loads))
+
+
+def test_a_day_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    assert page_loads(20, seed=1) == page_loads(20, seed=1) != page_loads(20, seed=2)
+
+
+def test_the_limit_is_one_of_any_minute() -> None:
+    limit = Limit(2)
+
+    assert [limit.wait(now) for now in (0, 30, 30, 59, 60, 61, 90)] == [0, 0, 30, 1, 0, 29, 0]
+
+
+@pytest.mark.thorough
+def test_the_document_has_what_the_model_computes() -> None:
+    users = USERS[0]
+
+    assert as_markdown(table(users, page_loads(users))) in (ROOT / "docs" / "reliability.md").read_text()

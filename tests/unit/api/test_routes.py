@@ -1,0 +1,178 @@
+"""The HTTP surface: routes, answers, and that nothing which fails becomes an exception."""
+
+import json
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.fakes.shared import Told, event
+from whop_chat.api.request import MAX_BODY_BYTES
+from whop_chat.api.routes import BUDGET_SECONDS, HttpApi
+from whop_chat.cognito.verifier import Reason, TokenRefused
+from whop_chat.enrolment.errors import Blocked
+from whop_chat.minting.chat_token import ChatToken
+from whop_chat.minting.mint import Minting
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.whop.client import WhopRateLimited
+
+TOKEN = ChatToken(
+    token="opaque-token",
+    expires_at=datetime(2027, 1, 15, 9, 0, 0, 999_000, tzinfo=UTC),
+    refresh_after=datetime(2027, 1, 15, 8, 48, tzinfo=UTC),
+    scopes=("chat:message:create", "chat:read"),
+)
+
+
+class Mint(Minting):
+    """Answers every request with ``outcome``, and keeps what was asked."""
+
+    def __init__(self, outcome: ChatToken | Exception) -> None:
+        self.outcome = outcome
+        self.asked: list[tuple[str, Collection[str] | None]] = []
+        self.seconds: list[float] = []
+
+    def mint(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> ChatToken:
+        self.asked.append((cognito_token, features))
+        self.seconds.append(deadline.remaining())
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class Api:
+    """The API over a `Mint`, and the last answer taken apart."""
+
+    def __init__(self, outcome: ChatToken | Exception = TOKEN) -> None:
+        self.mint = Mint(outcome)
+        self.told = Told()
+
+    def answer(self, request: dict[str, Any], *, remaining: float = 10.0) -> tuple[int, dict[str, str], dict[str, Any]]:
+        response = HttpApi(self.mint, self.told).handle(request, remaining_seconds=remaining)
+        assert response.keys() == {"statusCode", "headers", "body"}
+        return response["statusCode"], response["headers"], json.loads(response["body"])
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [("mint_token", None), ("mint_token_narrowed", ["channels"]), ("mint_token_base64", ["channels"])],
+)
+def test_a_request_for_a_token_is_answered_with_one(name: str, features: list[str] | None) -> None:
+    api = Api()
+
+    status, headers, body = api.answer(event(name))
+
+    assert status == 200
+    assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    assert body == {
+        "token": "opaque-token",
+        "expires_at": "2027-01-15T09:00:00Z",
+        "refresh_after": "2027-01-15T08:48:00Z",
+        "scopes": ["chat:message:create", "chat:read"],
+    }
+    assert api.mint.asked == [("PLACEHOLDER-put-a-Cognito-access-token-here", features)]
+    assert api.told.counts == [("TokenMinted", {"scopes": TOKEN.scopes})]
+
+
+def test_health_is_answered_without_a_token() -> None:
+    api = Api(RuntimeError())
+
+    status, headers, body = api.answer(event("health"))
+
+    assert (status, body, headers["Cache-Control"]) == (200, {"status": "ok"}, "no-store")
+    assert api.mint.asked == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "ANY"])
+def test_a_token_is_asked_for_with_post_only(method: str) -> None:
+    api = Api()
+
+    status, headers, body = api.answer({**event("mint_token"), "routeKey": f"{method} /chat/token"})
+
+    assert (status, body["code"], headers["Allow"]) == (405, "method_not_allowed", "POST")
+    assert api.mint.asked == []
+
+
+@pytest.mark.parametrize("route", ["$default", "POST /chat/token/", "POST /health", "GET /", "", None, 7])
+def test_any_other_route_is_not_there(route: object) -> None:
+    api = Api()
+
+    status, _, body = api.answer({**event("mint_token"), "routeKey": route})
+
+    assert (status, body["code"]) == (404, "not_found")
+    assert api.mint.asked == []
+
+
+@pytest.mark.parametrize("event", [{}, None, [], "GET /health", 7])
+def test_an_event_that_is_none_of_ours_is_not_there(event: Any) -> None:
+    assert Api().answer(event)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"headers": {}}, 401, "missing_token"),
+        ({"headers": {"authorization": "Bearer one, Bearer two"}}, 401, "invalid_token"),
+        ({"body": "{"}, 400, "invalid_request"),
+        ({"body": '{"user_id": "user_1"}'}, 400, "invalid_request"),
+        ({"body": " " * (MAX_BODY_BYTES + 1)}, 413, "request_too_large"),
+        ({"body": 7}, 400, "invalid_request"),
+    ],
+)
+def test_a_request_that_is_not_in_order_mints_nothing(changes: dict[str, Any], status: int, code: str) -> None:
+    api = Api()
+
+    answered, headers, body = api.answer({**event("mint_token"), **changes})
+
+    assert (answered, body["code"]) == (status, code)
+    assert headers["Content-Type"] == "application/problem+json"
+    assert api.mint.asked == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code", "header"),
+    [
+        (TokenRefused(Reason.EXPIRED), 401, "invalid_token", ("WWW-Authenticate", 'Bearer error="invalid_token"')),
+        (Blocked("no_verified_email"), 403, "no_verified_email", ("Cache-Control", "no-store")),
+        (WhopRateLimited("mint_token", 12), 503, "whop_rate_limited", ("Retry-After", "1[2-8]")),
+    ],
+    ids=["401", "403", "503"],
+)
+def test_an_expected_failure_is_a_problem_that_is_told_and_counted(
+    outcome: Exception, status: int, code: str, header: tuple[str, str]
+) -> None:
+    api = Api(outcome)
+
+    answered, headers, body = api.answer(event("mint_token"))
+
+    assert (answered, body["code"]) == (status, code)
+    assert re.fullmatch(header[1], headers[header[0]])
+    assert api.told.failures == [(outcome, f"Problem.{code}")]
+    assert api.told.defects == 0
+
+
+def test_an_unexpected_failure_is_a_500_that_says_nothing_of_it() -> None:
+    api = Api(RuntimeError("about ada@example.test"))
+
+    status, headers, body = api.answer(event("mint_token"))
+
+    assert (status, body["code"], body["detail"]) == (500, "internal_error", "Something went wrong here.")
+    assert headers["Cache-Control"] == "no-store"
+    assert "RuntimeError" not in json.dumps(body)
+    assert "example.test" not in json.dumps(body)
+    assert (api.told.defects, api.told.failures) == (1, [])
+
+
+def test_a_block_for_a_reason_without_a_code_of_its_own_is_an_answer_and_no_exception() -> None:
+    assert Api(Blocked("blocked")).answer(event("mint_token"))[0] == 403
+
+
+@pytest.mark.parametrize(("remaining", "budget"), [(10.0, BUDGET_SECONDS), (2.0, 1.5), (0.2, 0.0)])
+def test_a_mint_has_the_clients_patience_or_what_is_left_of_the_invocation(remaining: float, budget: float) -> None:
+    api = Api()
+
+    api.answer(event("mint_token"), remaining=remaining)
+
+    assert api.mint.seconds == [pytest.approx(budget, abs=0.1)]

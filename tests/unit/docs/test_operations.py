@@ -1,0 +1,33 @@
+"""docs/operations.md names what is logged and counted; here the code is held to it."""
+
+import ast
+import re
+
+import pytest
+
+from tests.fakes.shared import ROOT
+
+DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
+TELLING = {"counted", "failed", "broke", "measured"}
+
+
+def _literals() -> set[str]:
+    """Every message and metric that stands as a text in a call of the observer."""
+    found = set()
+    for path in (ROOT / "layers" / "whop_chat" / "whop_chat").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in TELLING:
+                given = [*node.args[:2], *(each.value for each in node.keywords if each.arg == "metric")]
+                found |= {
+                    each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                }
+    return found
+
+
+def test_there_is_something_to_look_for() -> None:
+    assert {"token minted", "TokenMinted", "sync not enqueued"} <= _literals()
+
+
+@pytest.mark.parametrize("literal", sorted(_literals()))
+def test_what_is_logged_or_counted_stands_in_the_document(literal: str) -> None:
+    assert re.search(rf"`{re.escape(literal)}`", DOCUMENT)

@@ -1,0 +1,64 @@
+"""Addresses: only one that is proved, or one of the team's own."""
+
+import dataclasses
+
+import pytest
+
+from whop_chat.cognito.pool import PoolUser
+from whop_chat.enrolment.email_policy import AliasAddress, VerifiedAddress
+
+ADA = PoolUser(sub="sub-1", email="ada@example.test", email_verified=True, name="Ada", providers=())
+
+
+@pytest.mark.parametrize(
+    ("providers", "trusted", "address"),
+    [
+        ((), (), ADA.email),
+        (("Google",), ("Google", "Okta"), ADA.email),
+        (("Google", "Okta"), ("Google", "Okta"), ADA.email),
+        (("Google", "Okta"), ("Google",), None),
+        (("Google",), (), None),
+        (("",), ("Google",), None),
+    ],
+)
+def test_a_verified_address_counts_if_every_provider_of_it_is_trusted(
+    providers: tuple[str, ...], trusted: tuple[str, ...], address: str | None
+) -> None:
+    user = dataclasses.replace(ADA, providers=providers)
+
+    assert VerifiedAddress(frozenset(trusted)).address(user) == address
+
+
+@pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}, {"email": None, "providers": ("G",)}])
+def test_an_address_that_is_missing_or_not_verified_does_not_count(changes: dict[str, object]) -> None:
+    user = dataclasses.replace(ADA, **changes)  # type: ignore[arg-type]
+
+    assert VerifiedAddress(frozenset({"G"})).address(user) is None
+
+
+@pytest.mark.parametrize("user", [ADA, dataclasses.replace(ADA, email=None, email_verified=False, providers=("X",))])
+def test_an_alias_is_made_of_the_sub_alone(user: PoolUser) -> None:
+    assert AliasAddress("chat+{sub}@team.example.test").address(user) == "chat+sub-1@team.example.test"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "chat@team.example.test",
+        "chat+{sub}",
+        "chat+{sub}{sub}@team.example.test",
+        "chat@{sub}.example.test",
+        "chat+{sub}@team.example.test@example.test",
+        "chat+{sub}@localhost",
+        "chat+{sub}@{domain}.test",
+    ],
+)
+def test_a_template_that_two_users_could_share_or_that_is_no_address_is_refused(template: str) -> None:
+    with pytest.raises(ValueError, match="alias template"):
+        AliasAddress(template)
+
+
+def test_each_policy_says_which_it_is() -> None:
+    assert VerifiedAddress(frozenset()).mode == "verified"
+    assert AliasAddress("{sub}@team.example.test").mode == "alias"

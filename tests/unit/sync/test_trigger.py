@@ -1,0 +1,267 @@
+"""Sign-up: one message for a new user, and nothing that happens to it reaches the person who signs up."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from aws_lambda_powertools import Metrics
+from moto import mock_aws
+
+from tests.fakes import moto_aws
+from tests.fakes.over_httpx import OverHttpx
+from tests.fakes.shared import Context, Queue, Told, event, load_function
+from whop_chat.cognito.user import UserRef
+from whop_chat.runtime import http as transport
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.connections import ConnectError, Connections
+from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, decode
+from whop_chat.sync.trigger import announce
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+SIGN_UP = event("post_confirmation_sign_up")
+ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="0a1b2c3d-4e5f-6789-abcd-ef0123456789", username="ada")
+OTHER_SOURCES = [
+    "PostConfirmation_ConfirmForgotPassword",
+    "PreSignUp_SignUp",
+    "postconfirmation_confirmsignup",
+    "",
+    None,
+]
+BROKEN: list[dict[str, Any]] = [
+    {},
+    {"triggerSource": SIGN_UP["triggerSource"]},
+    {**SIGN_UP, "request": None},
+    {**SIGN_UP, "request": {"userAttributes": {}}},
+    {name: value for name, value in SIGN_UP.items() if name != "userName"},
+]
+
+
+def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], Told]:
+    """Whom ``announce`` put on the queue, and what it told."""
+    queue, told = queue or Queue(), Told()
+    announce(request, lambda: queue, lambda: told)
+    return [decode(body).user for body in queue.sent], told
+
+
+@pytest.mark.parametrize(
+    ("name", "username"),
+    [("post_confirmation_sign_up", "ada"), ("post_confirmation_federated", "google_109876543210987654321")],
+)
+def test_a_user_who_signed_up_is_put_on_the_queue(name: str, username: str) -> None:
+    users, told = announced(event(name))
+
+    assert users == [UserRef(pool_id=ADA.pool_id, sub=ADA.sub, username=username)]
+    assert told.counts == [("SignUpEnqueued", {})]
+    assert told.users == [ADA.sub]
+
+
+def test_what_the_client_sent_along_is_not_believed() -> None:
+    request = copy.deepcopy(SIGN_UP)
+    request["request"]["clientMetadata"] = {"sub": "another", "userName": "another", "userPoolId": "another"}
+
+    assert announced(request)[0] == [ADA]
+
+
+def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
+    queue, told = Queue(), Told()
+    announce(event("post_authentication"), lambda: queue, lambda: told)
+
+    assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN)]
+    assert told.counts == [("SignInEnqueued", {})]
+
+
+def test_a_sign_in_that_cannot_be_announced_is_counted_as_one() -> None:
+    error = AwsError("ServiceUnavailable")
+
+    assert announced(event("post_authentication"), Queue(error))[1].failures == [(error, "SignInNotEnqueued")]
+
+
+@pytest.mark.parametrize("source", OTHER_SOURCES)
+def test_any_other_trigger_makes_no_queue_and_sends_nothing(source: str | None) -> None:
+    def unwanted() -> SyncQueue:
+        raise AssertionError("a queue was made")
+
+    told = Told()
+    announce({**SIGN_UP, "triggerSource": source}, unwanted, lambda: told)
+
+    assert told.counts == [("TriggerIgnored", {"source": source})]
+    assert told.failures == []
+
+
+@pytest.mark.parametrize("request_", BROKEN, ids=range(len(BROKEN)))
+def test_an_event_that_cannot_be_read_is_told_and_counted(request_: dict[str, Any]) -> None:
+    users, told = announced(request_)
+
+    assert users == []
+    assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
+
+
+def test_a_queue_that_fails_is_told_and_counted() -> None:
+    error = AwsError("ServiceUnavailable")
+
+    assert announced(SIGN_UP, Queue(error))[1].failures == [(error, "SignUpNotEnqueued")]
+
+
+def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
+    def broken() -> SyncQueue:
+        raise RuntimeError
+
+    told = Told()
+    announce(SIGN_UP, broken, lambda: told)
+
+    assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
+
+
+# The function
+
+
+@pytest.fixture(scope="module")
+def sqs() -> "Iterator[SQSClient]":
+    with mock_aws():
+        yield moto_aws.client("sqs")
+
+
+@pytest.fixture
+def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The sync queue, named in the environment."""
+    url = sqs.create_queue(QueueName="sync")["QueueUrl"]
+    monkeypatch.setenv("SYNC_QUEUE_URL", url)
+    yield url
+    sqs.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
+    http = OverHttpx(httpx.MockTransport(moto_aws.answer))
+    monkeypatch.setattr(transport, "HttpClient", lambda *_args, **_named: http)
+    monkeypatch.setattr(Connections, "prepare", lambda *_args, **_named: None)
+    yield lambda: load_function("on_signup")
+    Metrics().clear_metrics()
+
+
+def test_the_function_enqueues_the_user_and_answers_with_the_event(
+    sqs: "SQSClient", url: str, load: Callable[[], ModuleType]
+) -> None:
+    function = load()
+
+    assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert decode(message["Body"]) == SyncMessage(ADA, Source.SIGN_UP)
+
+
+def test_the_function_has_its_connection_ready_before_the_first_event(
+    monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
+) -> None:
+    connected: list[str] = []
+    monkeypatch.setattr(Connections, "prepare", lambda _self, url, **_: connected.append(url))
+    load()
+
+    assert connected == ["https://sqs.eu-west-1.amazonaws.com/"]
+
+
+def test_a_connection_that_cannot_be_made_ahead_fails_no_sign_up(
+    sqs: "SQSClient", url: str, monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
+) -> None:
+    def refuse(*_: object, **_named: object) -> None:
+        raise ConnectError
+
+    monkeypatch.setattr(Connections, "prepare", refuse)
+
+    assert load().handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+
+
+def test_the_function_makes_its_queue_once(url: str, load: Callable[[], ModuleType]) -> None:
+    function = load()
+    for _ in range(3):
+        function.handler(event("post_confirmation_sign_up"), Context())
+
+    assert function._queue.cache_info().misses == 1
+
+
+@pytest.mark.parametrize("source", OTHER_SOURCES)
+def test_the_function_answers_any_other_trigger_with_the_event_and_sends_nothing(
+    sqs: "SQSClient", url: str, load: Callable[[], ModuleType], source: str | None
+) -> None:
+    request = {**SIGN_UP, "triggerSource": source}
+
+    assert load().handler(copy.deepcopy(request), Context()) == request
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def test_a_forgotten_password_sends_nothing(sqs: "SQSClient", url: str, load: Callable[[], ModuleType]) -> None:
+    request = event("post_confirmation_forgot_password")
+
+    assert load().handler(copy.deepcopy(request), Context()) == request
+    assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+@pytest.mark.parametrize("environment", [{}, {"SYNC_QUEUE_URL": ""}, {"SYNC_QUEUE_URL": "not a url"}])
+def test_a_wrong_environment_fails_no_sign_up(
+    url: str, monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType], environment: dict[str, str]
+) -> None:
+    monkeypatch.delenv("SYNC_QUEUE_URL")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert load().handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+
+
+def test_a_queue_that_is_not_there_fails_no_sign_up(
+    sqs: "SQSClient", url: str, monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
+) -> None:
+    monkeypatch.setenv("SYNC_QUEUE_URL", f"{url}-missing")
+
+    assert load().handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+
+
+@pytest.mark.parametrize("request_", BROKEN, ids=range(len(BROKEN)))
+def test_an_event_that_cannot_be_read_comes_back_as_it_was(
+    url: str, load: Callable[[], ModuleType], request_: dict[str, Any]
+) -> None:
+    assert load().handler(copy.deepcopy(request_), Context()) == request_
+
+
+def test_a_log_that_cannot_be_written_neither_fails_nor_loses_a_sign_up(
+    sqs: "SQSClient", url: str, load: Callable[[], ModuleType]
+) -> None:
+    function = load()
+
+    class Mute(Told):
+        def started(self, context: Any) -> None:
+            raise OSError
+
+    function._observer = Mute  # type: ignore[attr-defined]
+
+    assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+
+
+def test_metrics_that_cannot_be_written_fail_no_sign_up(
+    url: str, load: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POWERTOOLS_METRICS_NAMESPACE")
+
+    assert load().handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
+
+
+def test_what_the_function_writes_holds_neither_address_nor_user_name(
+    url: str,
+    load: Callable[[], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup_written")
+    load().handler({**event("post_confirmation_sign_up"), "userName": "user-name-of-ada"}, Context())
+
+    written = capsys.readouterr().out
+    assert {json.loads(line).get("message") for line in written.splitlines()} >= {"sign-up enqueued"}
+    assert "user-name-of-ada" not in written
+    assert "example.test" not in written

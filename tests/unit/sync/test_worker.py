@@ -1,0 +1,665 @@
+"""Syncing: each message by itself, later if that can help, on record or set aside if it cannot."""
+
+import contextlib
+import dataclasses
+import hmac
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.shared import COMPANY_ID, Clock, Enrolling, Queue, Server, Told, event, whop_over
+from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone, UserInactive
+from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.cleanup import CleanUp, Unsettled
+from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
+from whop_chat.sync.worker import Batch, Syncing
+from whop_chat.users.repository import Lost, Record, Status
+from whop_chat.whop.api_key import NotConfigured
+from whop_chat.whop.client import (
+    BudgetUsedUp,
+    CircuitOpen,
+    WhopForbidden,
+    WhopInvalidResponse,
+    WhopNotFound,
+    WhopRateLimited,
+    WhopUnauthorized,
+    WhopUnavailable,
+)
+
+NOW = 1_800_000_000
+ADA, BOB = (decode(record["body"]).user for record in event("sync_user_batch")["Records"])
+LINK = Link("user_Ada")
+RENAMED = httpx.Response(200, json={"id": "user_Ada"})
+
+
+class Pool:
+    """The pool, with one name for everybody; ``asked`` is how it was asked."""
+
+    def __init__(self, name: str | Exception | None = "Ada Lovelace", *, misnamed: bool = False) -> None:
+        self.name = name
+        self.misnamed = misnamed
+        self.asked: list[str] = []
+
+    def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+        self.asked.append("read")
+        if self.misnamed:
+            raise UserGone
+        return self._answer(user)
+
+    def find(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+        self.asked.append("find")
+        return self._answer(user)
+
+    def _answer(self, user: UserRef) -> PoolUser:
+        if isinstance(self.name, Exception):
+            raise self.name
+        return PoolUser(sub=user.sub, email=None, email_verified=False, name=self.name, providers=())
+
+
+class Cleaning(CleanUp):
+    """Keeps what it is asked to clean."""
+
+    def __init__(self) -> None:
+        self.cleaned: list[Record] = []
+
+    def clean(self, user: UserRef, tombstone: Record, *, deadline: Deadline) -> None:
+        self.cleaned.append(tombstone)
+
+
+class Case:
+    """Syncing with everything around it, for a user who is linked."""
+
+    def __init__(
+        self, server: Server, *, pool: Pool | None = None, enrolment: Enrolling | None = None, linked: bool = True
+    ) -> None:
+        self.server = server
+        self.users = MemoryUsers()
+        self.pool = pool or Pool()
+        self.enrolment = enrolment or Enrolling(LINK)
+        self.clean_up = Cleaning()
+        self.told = Told()
+        if linked:
+            self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
+
+    def write(self, record: Record) -> Record:
+        return self.users.put(ADA, record, seen=self.users.get(ADA))
+
+    def sync(self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP) -> None:
+        with self.syncing() as syncing:
+            for _ in range(times):
+                syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
+
+    @contextlib.contextmanager
+    def syncing(self) -> Iterator[Syncing]:
+        with whop_over(self.server) as whop:
+            yield Syncing(
+                self.users,
+                self.pool,
+                self.enrolment,
+                whop,
+                self.clean_up,
+                self.told,
+                pool_id=ADA.pool_id,
+                clock=Clock(NOW + 0.9),
+            )
+
+    @property
+    def record(self) -> Record:
+        record = self.users.get(ADA)
+        assert record is not None
+        return record
+
+    @property
+    def names(self) -> list[str]:
+        return [json.loads(request.content)["name"] for request in self.server.requests]
+
+
+# One user
+
+
+def test_a_user_is_enrolled_and_gets_their_name_in_the_company() -> None:
+    case = Case(Server(RENAMED))
+
+    case.sync()
+
+    (request,) = case.server.requests
+    assert str(request.url) == f"https://api.whop.com/api/v1/users/user_Ada?account_id={COMPANY_ID}"
+    assert case.names == ["Ada Lovelace"]
+    assert case.enrolment.enrolled == [ADA]
+    assert case.told.users == [ADA.sub]
+    assert case.told.counts == [("UserSynced", {})]
+    assert case.record.profile_digest == hmac.new(ADA.sub.encode(), b"Ada Lovelace", "sha256").hexdigest()
+    assert case.record.synced_at == NOW
+
+
+def test_a_name_that_was_set_is_not_set_again() -> None:
+    case = Case(Server(RENAMED))
+
+    case.sync(3)
+
+    assert case.names == ["Ada Lovelace"]
+
+
+def test_a_new_name_is_set() -> None:
+    case = Case(Server(RENAMED, RENAMED))
+    case.sync()
+    case.pool.name = "Ada King"
+    case.sync()
+
+    assert case.names == ["Ada Lovelace", "Ada King"]
+
+
+def test_a_user_without_a_name_keeps_the_one_they_have() -> None:
+    case = Case(Server(), pool=Pool(None))
+
+    case.sync()
+
+    assert case.told.counts == [("UserSynced", {})]
+
+
+def test_a_user_whose_link_is_gone_meanwhile_is_not_named() -> None:
+    case = Case(Server(), linked=False)
+
+    case.sync()
+
+    assert case.server.requests == []
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_name_that_whop_refuses_is_told_and_not_offered_again(status: int) -> None:
+    case = Case(Server(httpx.Response(status, json={})))
+
+    case.sync(2)
+
+    assert case.names == ["Ada Lovelace"]
+    assert [metric for _, metric in case.told.failures] == ["ProfileRefused"]
+    assert case.record.status is Status.LINKED
+
+
+def test_a_user_whom_whop_does_not_find_is_offered_the_name_again() -> None:
+    # A wrong company makes every user's name a 404; recorded as done, it would stay undone when that is put right.
+    case = Case(Server(httpx.Response(404, json={}), RENAMED), enrolment=Enrolling(LINK, repairs=[None]))
+    case.sync(2)
+
+    assert case.enrolment.repaired == [(ADA, "user_Ada")]
+    assert len(case.names) == 2
+
+
+def test_a_user_whose_link_was_repaired_is_brought_up_to_date_by_the_next_delivery() -> None:
+    case = Case(Server(httpx.Response(404, json={})), enrolment=Enrolling(LINK, repairs=[Link("user_Ada2")]))
+    with pytest.raises(WhopNotFound):
+        case.sync()
+
+    assert case.record.profile_digest is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([httpx.Response(401, json={})], WhopUnauthorized),
+        ([httpx.Response(403, json={})], WhopForbidden),
+        ([httpx.Response(429, json={})], WhopRateLimited),
+        ([httpx.Response(500), httpx.Response(500)], WhopUnavailable),
+        ([httpx.Response(200, content=b"<html>")], WhopInvalidResponse),
+    ],
+    ids=["401", "403", "429", "500", "malformed"],
+)
+def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recorded(
+    answers: list[httpx.Response], kind: type[Exception]
+) -> None:
+    case = Case(Server(*answers))
+    with pytest.raises(kind):
+        case.sync()
+
+    assert case.record.profile_digest is None
+    assert case.told.counts == []
+
+
+@pytest.mark.parametrize("error", [Blocked("no_verified_email"), UserDenied(), UserDisabled()], ids=repr)
+def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
+    case = Case(Server(), enrolment=Enrolling(error))
+
+    case.sync()
+
+    assert case.told.failures == [(error, "UserNotEnrolled")]
+    assert case.told.counts == []
+
+
+@pytest.mark.parametrize("source", Source)
+def test_only_who_has_just_acted_is_read_in_the_way_that_counts_for_billing(source: Source) -> None:
+    case = Case(Server(RENAMED))
+
+    case.sync(source=source)
+
+    just_acted = source in (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+    assert case.pool.asked == ["read" if just_acted else "find"]
+
+
+@pytest.mark.parametrize("source", [Source.SIGN_UP, Source.CHANGE])
+@pytest.mark.parametrize("error", [AwsError("TooManyRequestsException"), DeadlineExceeded()], ids=repr)
+def test_a_failure_of_the_pool_changes_nothing(source: Source, error: Exception) -> None:
+    case = Case(Server(), pool=Pool(error))
+    before = case.record
+    with pytest.raises(type(error)):
+        case.sync(source=source)
+
+    assert (case.record, case.clean_up.cleaned) == (before, [])
+
+
+# Disabled, enabled, deleted
+
+
+def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled() -> None:
+    case = Case(Server(RENAMED), pool=Pool(UserDisabled()))
+    full = Record(
+        status=Status.LINKED, generation=3, whop_user_id="user_Ada", whop_account_id="biz_Ada", profile_digest="x"
+    )
+    linked = case.write(full)
+    case.sync(2, source=Source.CHANGE)
+
+    assert case.record == dataclasses.replace(linked, status=Status.DISABLED, attempt=case.record.attempt)
+    assert case.enrolment.enrolled == []
+    assert [metric for metric, _ in case.told.counts] == ["UserDisabled", "UserLeft"]
+
+    case.pool.name = "Ada Lovelace"
+    case.sync(source=Source.CHANGE)
+
+    assert (case.record.status, case.record.generation, case.record.whop_user_id) == (Status.LINKED, 3, "user_Ada")
+    assert case.names == ["Ada Lovelace"]
+
+
+def test_a_user_who_was_disabled_before_they_were_linked_is_enrolled_when_enabled() -> None:
+    case = Case(Server(), pool=Pool(UserDisabled()), linked=False)
+    case.write(Record(status=Status.CLAIMED, lease_until=NOW + 5, idempotency_key="key"))
+    case.sync()
+    assert (case.record.status, case.record.idempotency_key) == (Status.DISABLED, "key")
+
+    case.pool.name = "Ada"
+    case.sync()
+    assert (case.record.status, case.record.lease_until, case.record.idempotency_key) == (Status.CLAIMED, 0, "key")
+    assert case.enrolment.enrolled == [ADA]
+    assert case.enrolment.records == [case.record]
+
+
+@pytest.mark.parametrize("name", [UserDisabled(), UserInactive(), "Ada Lovelace"], ids=repr)
+def test_what_an_operator_said_stands_whatever_the_pool_says(name: str | Exception) -> None:
+    case = Case(Server(), pool=Pool(name))
+    denied = case.write(Record(status=Status.DENIED, whop_user_id="user_Ada"))
+    case.sync(source=Source.CHANGE)
+
+    assert case.record == denied
+    assert (case.enrolment.enrolled, case.clean_up.cleaned) == ([], [])
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.DELETED])
+def test_a_user_who_is_gone_leaves_a_tombstone_which_is_cleaned(status: Status) -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    case.write(
+        Record(
+            status=status,
+            generation=2,
+            whop_user_id="user_Ada",
+            whop_account_id="biz_Ada",
+            email_digest="digest",
+            email_mode="verified",
+            profile_digest="digest",
+            reason="identity_conflict",
+            synced_at=NOW,
+        )
+    )
+    case.sync(source=Source.CHANGE)
+
+    assert case.record == Record(
+        status=Status.DELETED,
+        attempt=case.record.attempt,
+        generation=2,
+        whop_user_id="user_Ada",
+        whop_account_id="biz_Ada",
+    )
+    assert case.clean_up.cleaned == [case.record]
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_message_that_names_a_user_wrongly_deletes_nobody(source: Source) -> None:
+    case = Case(Server(RENAMED), pool=Pool(misnamed=True))
+    case.sync(source=source)
+
+    assert case.record.status is Status.LINKED
+    assert case.names == ["Ada Lovelace"]
+
+
+def test_a_tombstone_whose_create_may_still_land_says_until_when() -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    case.write(Record(status=Status.CLAIMED, idempotency_key="key"))
+    case.sync()
+
+    assert (case.record.retry_at, case.record.idempotency_key) == (NOW + 900, None)
+
+
+def test_a_tombstone_is_cleaned_whenever_a_message_comes() -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    buried = case.write(Record(status=Status.DELETED, cleaned_at=NOW))
+    case.sync(2)
+
+    assert case.clean_up.cleaned == [buried, buried]
+
+
+@pytest.mark.parametrize("error", [UserGone(), UserDisabled(), UserInactive()], ids=repr)
+def test_a_user_who_was_never_here_and_is_not_active_leaves_nothing(error: Exception) -> None:
+    case = Case(Server(), pool=Pool(error), linked=False)
+    case.sync()
+
+    assert case.users.get(ADA) is None
+    assert (case.enrolment.enrolled, case.clean_up.cleaned) == ([], [])
+
+
+def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
+    case = Case(Server(), pool=Pool(UserInactive()))
+    before = case.record
+    case.sync(source=Source.RECONCILE)
+
+    assert case.record == before
+    assert case.told.counts == [("UserLeft", {"standing": "inactive"})]
+
+
+def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:
+    case = Case(Server(), enrolment=Enrolling(LostToDeletion()))
+    with pytest.raises(EnrolmentInProgress):
+        case.sync()
+
+
+@pytest.mark.parametrize("error", [WhopUnavailable("create_account"), AwsError("x"), EnrolmentInProgress()], ids=repr)
+def test_a_failure_of_enrolment_that_may_pass_is_told_to_the_queue(error: Exception) -> None:
+    case = Case(Server(), enrolment=Enrolling(error))
+    with pytest.raises(type(error)):
+        case.sync()
+
+
+def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
+    case = Case(Server(RENAMED))
+    theirs: list[Record] = []
+
+    def write_first(request: httpx.Request) -> httpx.Response:
+        theirs.append(case.users.put(ADA, dataclasses.replace(case.record, status=Status.DENIED), seen=case.record))
+        return RENAMED
+
+    with whop_over(write_first) as whop:
+        syncing = Syncing(case.users, case.pool, case.enrolment, whop, case.clean_up, case.told, pool_id=ADA.pool_id)
+        # The name may have been set after the clean-up of a deletion.
+        with pytest.raises(EnrolmentInProgress):
+            syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
+
+    assert case.record == theirs[0]
+
+
+def test_a_user_of_another_pool_is_nobody_here() -> None:
+    case = Case(Server())
+    with pytest.raises(UnreadableMessage):
+        case.sync(user=dataclasses.replace(ADA, pool_id="eu-west-1_Other"))
+
+    assert case.enrolment.enrolled == []
+
+
+# One delivery
+
+
+class Outcomes(Syncing):
+    """Ends as it is told for each user, well for the others."""
+
+    def __init__(self, outcomes: dict[str, Exception] | None = None) -> None:
+        self.outcomes = outcomes or {}
+        self.synced: list[str] = []
+        self.seconds: list[float] = []
+
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        username = message.user.username
+        self.seconds.append(deadline.remaining())
+        if username in self.outcomes:
+            raise self.outcomes[username]
+        self.synced.append(username)
+
+
+class Delivery:
+    """One delivery of the queue to a `Batch`."""
+
+    def __init__(
+        self,
+        outcomes: dict[str, Exception] | None = None,
+        *,
+        queue: Queue | None = None,
+        dead_letters: Queue | None = None,
+        jitter: float = 0.0,
+    ) -> None:
+        self.syncing = Outcomes(outcomes)
+        self.queue = queue or Queue()
+        self.dead_letters = dead_letters or Queue()
+        self.told = Told()
+        self.slept: list[float] = []
+        self.batch = Batch(
+            self.syncing,
+            self.queue,
+            self.dead_letters,
+            self.told,
+            jitter=lambda: jitter,
+            sleep=self.slept.append,
+        )
+
+    def handle(self, name: str, remaining: Callable[[], float] = lambda: 60.0) -> list[str]:
+        """The message ids that are to be delivered again."""
+        return self.handle_records(event(name)["Records"], remaining)
+
+    def handle_records(self, records: Sequence[dict[str, Any]], remaining: Callable[[], float]) -> list[str]:
+        answer = self.batch.handle(records, remaining)
+        assert answer.keys() == {"batchItemFailures"}
+        return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def record_of(user: UserRef, *, deliveries: int | None = 1) -> dict[str, Any]:
+    (record, *_) = event("sync_user_batch")["Records"]
+    attributes = {} if deliveries is None else {"ApproximateReceiveCount": str(deliveries)}
+    return {**record, "body": encode(user, Source.SIGN_UP), "attributes": attributes}
+
+
+FIRST, SECOND = (record["messageId"] for record in event("sync_user_batch")["Records"])
+
+
+def test_when_every_user_is_synced_nothing_is_delivered_again() -> None:
+    delivery = Delivery()
+
+    assert delivery.handle("sync_user_batch") == []
+    assert delivery.syncing.synced == ["ada", "bob"]
+    assert (delivery.queue.postponed, delivery.dead_letters.sent) == ({}, [])
+
+
+def test_an_empty_delivery_is_done() -> None:
+    assert Delivery().handle_records([], lambda: 60.0) == []
+
+
+PASSING = [
+    WhopUnavailable("create_account"),
+    WhopUnauthorized("create_account", status=401),
+    WhopInvalidResponse("create_account", status=200),
+    AwsError("ThrottlingException"),
+    DeadlineExceeded(),
+    EnrolmentInProgress(),
+    Unsettled(900),
+    NotConfigured("the secret has no value"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+def test_what_may_pass_is_delivered_again_and_its_neighbour_is_done(error: Exception) -> None:
+    delivery = Delivery({"ada": error})
+
+    assert delivery.handle("sync_user_batch") == [FIRST]
+    assert delivery.syncing.synced == ["bob"]
+    assert delivery.queue.postponed.keys() == {"receipt-handle-1"}
+    assert delivery.told.failures == [(error, "SyncPostponed")]
+    assert delivery.told.defects == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), Lost(), KeyError("x")], ids=repr)
+def test_a_defect_is_told_as_one_and_harms_no_neighbour(error: Exception) -> None:
+    delivery = Delivery({"ada": error})
+
+    assert delivery.handle("sync_user_batch") == [FIRST]
+    assert delivery.syncing.synced == ["bob"]
+    assert (delivery.told.defects, delivery.told.failures) == (1, [])
+
+
+def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour() -> None:
+    delivery = Delivery()
+
+    assert delivery.handle("sync_user_poison") == []
+    assert delivery.syncing.synced == ["ada", "bob"]
+    assert delivery.dead_letters.sent == ["not a message of ours"]
+    assert [metric for _, metric in delivery.told.failures] == ["MessageUnreadable"]
+
+
+def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
+    body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
+    queue, dead_letters, told = Queue(), Queue(), Told()
+    with Case(Server()).syncing() as syncing:
+        answer = Batch(syncing, queue, dead_letters, told).handle([{**record_of(ADA), "body": body}], lambda: 60.0)
+
+    assert answer == {"batchItemFailures": []}
+    assert dead_letters.sent == [body]
+
+
+def test_a_message_that_cannot_be_set_aside_is_delivered_again() -> None:
+    delivery = Delivery(dead_letters=Queue(AwsError("ServiceUnavailable")))
+
+    assert len(delivery.handle("sync_user_poison")) == 1
+    assert delivery.queue.postponed.keys() == {"receipt-handle-2"}
+
+
+def test_a_message_that_cannot_be_postponed_is_delivered_again_all_the_same() -> None:
+    delivery = Delivery({"bob": WhopUnavailable("create_account")}, queue=Queue(AwsError("ReceiptHandleIsInvalid")))
+
+    assert delivery.handle("sync_user_batch") == [SECOND]
+
+
+def test_a_wait_that_was_told_is_waited() -> None:
+    delivery = Delivery({"ada": WhopRateLimited("create_account", 120)})
+    delivery.handle("sync_user_batch")
+
+    assert delivery.queue.postponed == {"receipt-handle-1": 120}
+
+
+@pytest.mark.parametrize("changes", [{"body": None}, {"body": 7}, {"body": None, "receiptHandle": None}])
+def test_a_message_without_a_text_is_set_aside_like_any_that_cannot_be_read(changes: dict[str, Any]) -> None:
+    delivery = Delivery()
+
+    assert delivery.handle_records([{**record_of(ADA), **changes}], lambda: 60.0) == []
+    assert delivery.dead_letters.sent == [""]
+
+
+@pytest.mark.parametrize("attributes", [None, [], {"ApproximateReceiveCount": None}, {"ApproximateReceiveCount": "-1"}])
+def test_a_message_that_does_not_say_how_often_it_was_delivered_counts_as_new(attributes: Any) -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")})
+
+    delivery.handle_records([{**record_of(ADA), "attributes": attributes}], lambda: 60.0)
+
+    assert list(delivery.queue.postponed.values()) == [2]
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "jitter", "seconds"),
+    [
+        (1, 0.0, 2),
+        (2, 0.0, 4),
+        (9, 0.0, 512),
+        (10, 0.0, 900),
+        (1000, 0.0, 900),
+        (None, 0.0, 2),
+        (9, 0.5, 384),
+        (9, 1.0, 256),
+        (1000, 1.0, 450),
+        (1, 1.0, 1),
+    ],
+)
+def test_without_one_the_wait_doubles_up_to_a_quarter_of_an_hour_less_up_to_a_half(
+    deliveries: int | None, jitter: float, seconds: int
+) -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")}, jitter=jitter)
+    delivery.handle_records([record_of(ADA, deliveries=deliveries)], lambda: 60.0)
+
+    assert delivery.queue.postponed == {"receipt-handle-1": seconds}
+
+
+def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
+    left = iter([10.0, 9.9])
+    delivery = Delivery()
+
+    assert delivery.handle("sync_user_batch", lambda: next(left)) == [SECOND]
+    assert delivery.syncing.synced == ["ada"]
+    assert delivery.queue.postponed == {"receipt-handle-2": 1}
+
+
+def test_each_user_has_a_deadline_of_their_own() -> None:
+    delivery = Delivery()
+    delivery.handle("sync_user_batch")
+
+    assert delivery.syncing.seconds == [pytest.approx(8.0, abs=0.1)] * 2
+
+
+def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment() -> None:
+    waits: list[int] = []
+    for jitter in (0.0, 0.5, 1.0):
+        delivery = Delivery({"ada": WhopRateLimited("create_account", 30)}, jitter=jitter)
+        delivery.handle("sync_user_batch")
+        waits += delivery.queue.postponed.values()
+
+    assert waits == [30, 38, 45]
+
+
+def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:
+    """Else it would go through the whole queue within each five seconds, and ask the pool about everybody in it."""
+    delivery = Delivery({"ada": BudgetUsedUp("create_account", 4)})
+    delivery.handle("sync_user_batch")
+
+    assert delivery.slept == [4]
+    assert delivery.syncing.synced == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("error", "remaining"),
+    [
+        (WhopRateLimited("create_account", 4), 60.0),
+        (BudgetUsedUp("create_account", 4), 13.9),
+    ],
+    ids=["told by Whop", "too little time"],
+)
+def test_and_does_not_wait_for_anything_else_or_beyond_its_own_time(error: WhopRateLimited, remaining: float) -> None:
+    delivery = Delivery({"ada": error})
+    delivery.handle("sync_user_batch", lambda: remaining)
+
+    assert delivery.slept == []
+
+
+def test_a_whop_that_is_left_alone_is_waited_for() -> None:
+    delivery = Delivery({"ada": CircuitOpen("create_account", 20)})
+    delivery.handle("sync_user_batch")
+
+    assert list(delivery.queue.postponed.values()) == [20]
+
+
+def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
+    server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}))
+    case = Case(server)
+    case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), seen=None)
+    queue = Queue()
+    with case.syncing() as syncing:
+        Batch(syncing, queue, Queue(), case.told, jitter=lambda: 0.0).handle(
+            event("sync_user_batch")["Records"], lambda: 60.0
+        )
+
+    assert len(server.requests) == 1
+    assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}

@@ -1,0 +1,89 @@
+"""The table of a user's life: every status of a record with every standing in the pool."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from whop_chat.cognito.pool import Standing
+from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
+from whop_chat.users.repository import Record, Status
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
+
+#            active        disabled      inactive    gone
+TABLE: dict[Status | None, tuple[Step, ...]] = {
+    None: (Step.ENROL, Step.LEAVE, Step.LEAVE, Step.LEAVE),
+    Status.CLAIMED: (Step.ENROL, Step.DISABLE, Step.LEAVE, Step.BURY),
+    Status.LINKED: (Step.ENROL, Step.DISABLE, Step.LEAVE, Step.BURY),
+    Status.BLOCKED: (Step.ENROL, Step.DISABLE, Step.LEAVE, Step.BURY),
+    Status.DENIED: (Step.LEAVE, Step.LEAVE, Step.LEAVE, Step.BURY),
+    Status.DISABLED: (Step.RESTORE, Step.LEAVE, Step.LEAVE, Step.BURY),
+    Status.DELETED: (Step.CLEAN, Step.CLEAN, Step.CLEAN, Step.CLEAN),
+}
+COLUMNS = (Standing.ACTIVE, Standing.DISABLED, Standing.INACTIVE, Standing.GONE)
+CELLS = [
+    (status, standing, wanted) for status, row in TABLE.items() for standing, wanted in zip(COLUMNS, row, strict=True)
+]
+
+
+@pytest.mark.parametrize(("status", "standing", "wanted"), CELLS)
+def test_each_pair_has_its_step(status: Status | None, standing: Standing, wanted: Step) -> None:
+    assert step(status, standing) is wanted
+
+
+def test_every_pair_is_in_the_table() -> None:
+    assert set(TABLE) == {None, *Status}
+    assert set(COLUMNS) == set(Standing)
+
+
+def test_the_document_has_the_same_table() -> None:
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in DOCUMENT.read_text().splitlines()
+        if line.startswith("|")
+    ]
+    written = {row[0]: tuple(row[1:]) for row in rows if row[0] in {"no record", *Status} and len(row) == 5}
+    assert written == {status or "no record": steps for status, steps in TABLE.items()}
+
+
+FULL = Record(
+    status=Status.LINKED,
+    attempt="attempt",
+    generation=2,
+    lease_until=9,
+    idempotency_key="key",
+    key_since=8,
+    email_digest="digest",
+    whop_user_id="user_Ann",
+    whop_account_id="biz_Ann",
+    profile_digest="digest",
+    synced_at=7,
+)
+UNLINKED = dataclasses.replace(FULL, whop_user_id=None, whop_account_id=None)
+
+
+@pytest.mark.parametrize("status", [Status.DENIED, Status.DISABLED])
+@pytest.mark.parametrize(
+    "before",
+    [
+        FULL,
+        dataclasses.replace(UNLINKED, status=Status.CLAIMED),
+        dataclasses.replace(UNLINKED, status=Status.BLOCKED, reason="identity_conflict", retry_at=5),
+    ],
+    ids=lambda record: record.status,
+)
+def test_who_is_let_in_again_has_what_was_there_before(status: Status, before: Record) -> None:
+    closed = shut(before, status)
+    assert closed.status is status
+    assert restored(closed) == dataclasses.replace(before, lease_until=0)
+
+
+def test_a_tombstone_keeps_the_ids_and_nothing_of_the_attributes() -> None:
+    assert tombstone(dataclasses.replace(FULL, idempotency_key=None, reason="x", email_mode="verified"), 100) == Record(
+        status=Status.DELETED, generation=2, whop_user_id="user_Ann", whop_account_id="biz_Ann"
+    )
+
+
+def test_a_tombstone_of_an_enrolment_under_way_waits_for_its_end() -> None:
+    assert tombstone(FULL, 100).retry_at == 1000

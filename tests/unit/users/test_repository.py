@@ -1,0 +1,575 @@
+"""The directory: what both implementations promise, then what is DynamoDB's own."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import httpx
+import pytest
+from moto import mock_aws
+
+from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
+from tests.fakes.over_httpx import OverHttpx
+from whop_chat.cognito.user import UserRef
+from whop_chat.minting.user_quota import Counter
+from whop_chat.reconcile.run import Records
+from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.users.repository import Directory, Lost, MintsUsedUp, Record, Reserved, Status, Users
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TABLE = "users"
+ANN = UserRef(pool_id="eu-west-1_Pool", sub="sub-ann", username="ann")
+BEN = UserRef(pool_id="eu-west-1_Pool", sub="sub-ben", username="ben")
+CLAIM = Record(status=Status.CLAIMED, lease_until=1_700_000_010, idempotency_key="key", key_since=1_700_000_000)
+
+
+def linked(whop_user_id: str) -> Record:
+    return Record(status=Status.LINKED, whop_user_id=whop_user_id, whop_account_id="biz_child")
+
+
+@pytest.fixture(scope="module")
+def region() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def dynamodb(region: None) -> "Iterator[DynamoDBClient]":
+    with table(TABLE) as made:
+        yield made
+
+
+@pytest.fixture(params=["dynamodb", "memory"])
+def users(request: pytest.FixtureRequest) -> Directory:
+    if request.param == "memory":
+        return MemoryUsers()
+    request.getfixturevalue("dynamodb")
+    return Users(aws_at_moto(), TABLE)
+
+
+def test_a_user_nobody_has_written_has_no_record(users: Directory) -> None:
+    assert users.get(ANN, deadline=AN_HOUR) is None
+
+
+def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
+    full = Record(
+        status=Status.BLOCKED,
+        generation=3,
+        tried=12,
+        lease_until=4,
+        idempotency_key="key",
+        key_since=5,
+        key_generation=13,
+        email_digest="digest",
+        reason="identity_conflict",
+        email_mode="verified",
+        retry_at=6,
+        whop_user_id="user_1",
+        whop_account_id="biz_1",
+        profile_digest="profile",
+        synced_at=7,
+        repairs=1,
+        repaired_at=8,
+        cleaned_at=9,
+        mints_since=10,
+        mints=11,
+    )
+    assert all(
+        getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
+    )
+    written = users.put(ANN, full, seen=None, deadline=AN_HOUR)
+    assert written == dataclasses.replace(full, attempt=written.attempt)
+    assert users.get(ANN, deadline=AN_HOUR) == written
+
+
+def test_every_write_has_an_attempt_of_its_own(users: Directory) -> None:
+    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    second = users.put(ANN, first, seen=first, deadline=AN_HOUR)
+    assert first.attempt
+    assert first.attempt != second.attempt
+
+
+def test_users_of_two_pools_are_two_users(users: Directory) -> None:
+    users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(dataclasses.replace(ANN, pool_id="eu-west-1_Other"), deadline=AN_HOUR) is None
+
+
+def test_the_user_name_is_no_part_of_the_identity(users: Directory) -> None:
+    written = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(dataclasses.replace(ANN, username="renamed"), deadline=AN_HOUR) == written
+
+
+def test_the_second_to_create_a_record_loses(users: Directory) -> None:
+    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(Lost):
+        users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == first
+
+
+def test_a_write_over_a_record_that_has_changed_loses(users: Directory) -> None:
+    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    second = users.put(ANN, CLAIM, seen=first, deadline=AN_HOUR)
+    with pytest.raises(Lost):
+        users.put(ANN, CLAIM, seen=first, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == second
+
+
+def test_a_link_writes_the_record(users: Directory) -> None:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    record = users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == record
+    assert record.status is Status.LINKED
+
+
+def test_a_whop_user_is_reserved_for_one_sub(users: Directory) -> None:
+    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(Reserved):
+        users.link(BEN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+    assert users.get(BEN, deadline=AN_HOUR) == claim
+
+
+def test_who_holds_a_whop_user_is_known(users: Directory) -> None:
+    assert users.holder("user_1", deadline=AN_HOUR) is None
+    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    holder = users.holder("user_1", deadline=AN_HOUR)
+    assert holder is not None
+    assert (holder.pool_id, holder.sub) == (ANN.pool_id, ANN.sub)
+
+
+def ann_linked(users: Directory) -> Record:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    return users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+
+
+def taken_by_ben(users: Directory, claim: Record, held: Record | None, left: Record | None) -> Record:
+    return users.take(BEN, linked("user_1"), seen=claim, holder=ANN, held=held, left=left, deadline=AN_HOUR)
+
+
+def test_a_whop_user_can_be_taken_from_who_has_it(users: Directory) -> None:
+    held = ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    left = Record(status=Status.DELETED)
+    record = taken_by_ben(users, claim, held, left)
+
+    assert users.get(BEN, deadline=AN_HOUR) == record
+    after = users.get(ANN, deadline=AN_HOUR)
+    assert after is not None
+    assert after == dataclasses.replace(left, attempt=after.attempt)
+    assert after.attempt not in ("", held.attempt)
+    holder = users.holder("user_1", deadline=AN_HOUR)
+    assert holder is not None
+    assert holder.sub == BEN.sub
+
+
+def test_a_whop_user_can_be_taken_from_one_who_has_no_record(users: Directory) -> None:
+    ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert taken_by_ben(users, claim, None, None).linked_to == "user_1"
+
+
+def test_who_takes_a_whop_user_releases_their_old_one(users: Directory) -> None:
+    held = ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    before = users.link(BEN, linked("user_2"), seen=claim, deadline=AN_HOUR)
+    taken_by_ben(users, before, held, Record(status=Status.DELETED))
+    assert users.holder("user_2", deadline=AN_HOUR) is None
+
+
+def test_nothing_is_taken_from_one_whose_record_has_changed(users: Directory) -> None:
+    held = ann_linked(users)
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    current = users.put(ANN, held, seen=held, deadline=AN_HOUR)
+    with pytest.raises(Reserved):
+        taken_by_ben(users, claim, held, Record(status=Status.DELETED))
+    assert (users.get(ANN, deadline=AN_HOUR), users.get(BEN, deadline=AN_HOUR)) == (current, claim)
+
+
+def test_nothing_is_taken_from_one_who_does_not_have_it(users: Directory) -> None:
+    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(Reserved):
+        taken_by_ben(users, claim, None, None)
+    assert users.get(BEN, deadline=AN_HOUR) == claim
+
+
+def test_nothing_is_taken_without_the_claim(users: Directory) -> None:
+    held = ann_linked(users)
+    old = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    users.put(BEN, CLAIM, seen=old, deadline=AN_HOUR)
+    with pytest.raises(Lost):
+        taken_by_ben(users, old, held, Record(status=Status.DELETED))
+    assert users.get(ANN, deadline=AN_HOUR) == held
+
+
+def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: Directory) -> None:
+    old = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    users.put(ANN, CLAIM, seen=old, deadline=AN_HOUR)
+    with pytest.raises(Lost):
+        users.link(ANN, linked("user_1"), seen=old, deadline=AN_HOUR)
+    assert (
+        users.link(
+            BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR
+        ).whop_user_id
+        == "user_1"
+    )
+
+
+def test_a_user_can_be_linked_again_to_their_own_whop_user(users: Directory) -> None:
+    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    assert users.link(ANN, linked("user_1"), seen=first, deadline=AN_HOUR).whop_user_id == "user_1"
+
+
+def test_a_new_link_releases_the_whop_user_of_the_old_one(users: Directory) -> None:
+    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    users.link(ANN, linked("user_2"), seen=first, deadline=AN_HOUR)
+    assert (
+        users.link(
+            BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR
+        ).whop_user_id
+        == "user_1"
+    )
+    with pytest.raises(Reserved):
+        users.link(BEN, linked("user_2"), seen=users.get(BEN, deadline=AN_HOUR) or CLAIM, deadline=AN_HOUR)
+
+
+def test_a_link_names_its_whop_user(users: Directory) -> None:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(ValueError, match="names its Whop user"):
+        users.link(ANN, Record(status=Status.LINKED), seen=claim, deadline=AN_HOUR)
+
+
+# Counting mints
+
+NOW = 1_700_000_000
+
+
+def count(users: Directory, *, now: int = NOW, limit: int = 3) -> Record | None:
+    return cast(Counter, users).count_mint(ANN, limit=limit, now=now, deadline=AN_HOUR)
+
+
+def test_a_mint_is_counted_on_the_record_and_nothing_else_of_it_changes(users: Directory) -> None:
+    record = ann_linked(users)
+
+    assert count(users) == dataclasses.replace(record, mints_since=NOW, mints=1)
+    assert count(users, now=NOW + 59) == dataclasses.replace(record, mints_since=NOW, mints=2)
+    assert users.get(ANN, deadline=AN_HOUR) == dataclasses.replace(record, mints_since=NOW, mints=2)
+
+
+def test_nobody_without_a_record_gets_one_by_being_counted(users: Directory) -> None:
+    assert count(users) is None
+    assert users.get(ANN, deadline=AN_HOUR) is None
+
+
+def test_counting_does_not_disturb_a_claim(users: Directory) -> None:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    count(users)
+
+    assert users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR).linked_to == "user_1"
+
+
+def test_who_has_used_up_their_mints_has_new_ones_a_minute_after_the_first(users: Directory) -> None:
+    ann_linked(users)
+    for second in (0, 20, 40):
+        count(users, now=NOW + second)
+    with pytest.raises(MintsUsedUp) as used_up:
+        count(users, now=NOW + 59)
+
+    assert used_up.value.until == NOW + 60
+    record = count(users, now=NOW + 60)
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 60, 1)
+
+
+def test_a_limit_of_one_is_one(users: Directory) -> None:
+    ann_linked(users)
+    count(users, limit=1)
+    with pytest.raises(MintsUsedUp):
+        count(users, limit=1)
+
+
+def test_two_clocks_that_differ_a_little_count_in_one_window(users: Directory) -> None:
+    ann_linked(users)
+    count(users, now=NOW + 5)
+    record = count(users, now=NOW)
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 5, 2)
+    count(users, now=NOW + 5)
+    with pytest.raises(MintsUsedUp) as used_up:
+        count(users, now=NOW)
+    assert used_up.value.until == NOW + 60
+
+
+def test_a_clock_that_was_wrong_by_hours_shuts_nobody_out(users: Directory) -> None:
+    ann_linked(users)
+    for _ in range(3):
+        count(users, now=NOW + 3600)
+    record = count(users)
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW, 1)
+
+
+@pytest.mark.usefixtures("dynamodb")
+@pytest.mark.parametrize(("mints_before", "calls"), [(0, 1), (1, 2), (3, 1)], ids=["first", "next", "used up"])
+def test_the_first_mint_of_a_minute_is_one_call(mints_before: int, calls: int) -> None:
+    asked = []
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return answer(request)
+
+    users = interrupted("UpdateItem", noted)
+    ann_linked(users)
+    for _ in range(mints_before):
+        count(users)
+    asked.clear()
+    with contextlib.suppress(MintsUsedUp):
+        count(users)
+
+    assert len(asked) == calls
+
+
+def overtaken(by: Callable[[Users], object]) -> Users:
+    """A directory in which ``by`` happens once, between the two calls of a count."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        answered = answer(request)
+        if answered.status_code == 400 and not overtaking:
+            overtaking.append(True)
+            by(users)
+        return answered
+
+    overtaking: list[bool] = []
+    users = interrupted("UpdateItem", respond)
+    ann_linked(users)
+    return users
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_window_that_another_mint_begins_meanwhile_is_the_one_that_counts() -> None:
+    users = overtaken(lambda users: count(users, now=NOW + 60))
+    count(users)
+    record = count(users, now=NOW + 59)
+
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 60, 2)
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_the_last_place_in_a_window_goes_to_one_of_two_mints() -> None:
+    users = overtaken(lambda users: count(users, limit=2))
+    count(users, limit=2)
+    with pytest.raises(MintsUsedUp):
+        count(users, limit=2)
+
+
+def test_a_record_from_before_mints_were_counted_is_counted_on(dynamodb: "DynamoDBClient") -> None:
+    key = {"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}}
+    dynamodb.put_item(TableName=TABLE, Item={**key, "status": {"S": "linked"}, "whop_user_id": {"S": "user_1"}})
+
+    record = count(Users(aws_at_moto(), TABLE))
+    assert record == Record(status=Status.LINKED, whop_user_id="user_1", mints_since=NOW, mints=1)
+
+
+# Reading many, as reconcile does.
+
+
+class ReadableDirectory(Directory, Records, Protocol):
+    """What both implementations are."""
+
+
+@pytest.fixture
+def directory(users: Directory) -> ReadableDirectory:
+    return cast(ReadableDirectory, users)
+
+
+def people(count: int) -> list[UserRef]:
+    return [UserRef(pool_id=ANN.pool_id, sub=f"sub-{number}", username=f"name-{number}") for number in range(count)]
+
+
+def test_many_are_read_at_once_and_who_has_no_record_is_left_out(directory: ReadableDirectory) -> None:
+    users = people(60)
+    written = {user: directory.put(user, CLAIM, seen=None, deadline=AN_HOUR) for user in users[::2]}
+
+    assert directory.get_many(users, deadline=AN_HOUR) == written
+    assert directory.get_many([], deadline=AN_HOUR) == {}
+
+
+def everybody(directory: Records) -> list[str]:
+    known = directory.known(ANN.pool_id, None, deadline=AN_HOUR)
+    subs = list(known.places)
+    while known.next_place is not None:
+        known = directory.known(ANN.pool_id, known.next_place, deadline=AN_HOUR)
+        subs += known.places
+    return subs
+
+
+@pytest.mark.thorough
+def test_all_who_have_a_record_are_known_once_but_for_other_pools_and_tombstones_done_with(
+    directory: ReadableDirectory,
+) -> None:
+    users = people(1_100)
+    for user in users:
+        directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
+    directory.link(BEN, linked("user_1"), seen=directory.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    dan, eve = (dataclasses.replace(ANN, sub=sub) for sub in ("sub-dan", "sub-eve"))
+    directory.put(dan, Record(status=Status.DELETED, cleaned_at=1), seen=None, deadline=AN_HOUR)
+    directory.put(eve, Record(status=Status.DELETED), seen=None, deadline=AN_HOUR)
+    directory.put(dataclasses.replace(ANN, pool_id="eu-west-1_PoolTwo"), CLAIM, seen=None, deadline=AN_HOUR)
+
+    assert sorted(everybody(directory)) == sorted([BEN.sub, eve.sub, *(user.sub for user in users)])
+
+
+def test_reading_goes_on_behind_any_of_those_who_are_known(directory: ReadableDirectory) -> None:
+    for user in people(5):
+        directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
+    places = directory.known(ANN.pool_id, None, deadline=AN_HOUR).places
+    subs = list(places)
+
+    assert list(directory.known(ANN.pool_id, places[subs[2]], deadline=AN_HOUR).places) == subs[3:]
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_what_an_answer_had_no_room_for_is_asked_for_again() -> None:
+    consistent = []
+
+    def one_at_a_time(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["RequestItems"][TABLE]
+        consistent.append(asked["ConsistentRead"])
+        first, rest = {**asked, "Keys": asked["Keys"][:1]}, {**asked, "Keys": asked["Keys"][1:]}
+        content = json.dumps({"RequestItems": {TABLE: first}}).encode()
+        arrived = answer(httpx.Request("POST", request.url, headers=request.headers, content=content))
+        unprocessed = {TABLE: rest} if rest["Keys"] else {}
+        return httpx.Response(200, json={**arrived.json(), "UnprocessedKeys": unprocessed})
+
+    users = interrupted("BatchGetItem", one_at_a_time)
+    written = {user: users.put(user, CLAIM, seen=None, deadline=AN_HOUR) for user in people(3)}
+
+    assert users.get_many(people(3), deadline=AN_HOUR) == written
+    assert consistent == [True] * 3
+
+
+def test_a_record_that_cannot_be_understood_does_not_hide_the_others(dynamodb: "DynamoDBClient") -> None:
+    users = Users(aws_at_moto(), TABLE)
+    written = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    dynamodb.put_item(
+        TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, "status": {"S": "on holiday"}}
+    )
+
+    assert users.get_many([ANN, BEN], deadline=AN_HOUR) == {ANN: None, BEN: written}
+
+
+def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response]) -> Users:
+    """A directory whose calls of one operation are answered by ``behave``, which may pass them on."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        return behave(request) if request.headers["X-Amz-Target"].endswith(f".{operation}") else answer(request)
+
+    http = OverHttpx(httpx.MockTransport(respond))
+    return Users(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE)
+
+
+def cancelled() -> httpx.Response:
+    return httpx.Response(400, json={"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"})
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_write_that_was_repeated_after_it_had_arrived_is_not_lost() -> None:
+    def arrives_without_an_answer(request: httpx.Request) -> httpx.Response:
+        arrived = answer(request)
+        if arrived.status_code == 200:
+            raise httpx.ReadTimeout("the answer is lost")
+        return arrived
+
+    users = interrupted("PutItem", arrives_without_an_answer)
+    written = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == written
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_cancelled_link_that_had_landed_is_a_link() -> None:
+    def lands_and_reports_a_conflict(request: httpx.Request) -> httpx.Response:
+        answer(request)
+        return cancelled()
+
+    users = interrupted("TransactWriteItems", lands_and_reports_a_conflict)
+    record = link_ann(users)
+    assert users.get(ANN, deadline=AN_HOUR) == record
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
+    failures = iter([cancelled()])
+    users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
+    record = link_ann(users)
+    assert users.get(ANN, deadline=AN_HOUR) == record
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_that_is_cancelled_again_and_again_is_reported() -> None:
+    users = interrupted("TransactWriteItems", lambda _request: cancelled())
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    with pytest.raises(AwsError):
+        users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+    assert users.get(ANN, deadline=AN_HOUR) == claim
+
+
+def link_ann(users: Users) -> Record:
+    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    return users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_another_failure_of_aws_is_reported_with_its_code() -> None:
+    with pytest.raises(AwsError) as failure:
+        Users(aws_at_moto(), "no-such-table").get(ANN, deadline=AN_HOUR)
+    assert failure.value.code == "ResourceNotFoundException"
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_every_read_is_strongly_consistent() -> None:
+    asked: list[httpx.Request] = []
+
+    def noted(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return answer(request)
+
+    users = interrupted("GetItem", noted)
+    users.get(ANN, deadline=AN_HOUR)
+    assert [json.loads(request.content)["ConsistentRead"] for request in asked] == [True]
+
+
+def test_a_record_holds_no_attribute_that_expires_it(dynamodb: "DynamoDBClient") -> None:
+    Users(aws_at_moto(), TABLE).put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    [item] = dynamodb.scan(TableName=TABLE)["Items"]
+    assert "ttl" not in item
+
+
+def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynamodb: "DynamoDBClient") -> None:
+    item: Any = {"status": {"S": "denied"}, "reason": {"NULL": True}, "generation": {"N": "2"}, "note": {"SS": ["a"]}}
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, **item})
+    record = Users(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
+    assert record == Record(status=Status.DENIED, generation=2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda users: users.get(ANN, deadline=AN_HOUR),
+        lambda users: users.count_mint(ANN, limit=1, now=0, deadline=AN_HOUR),
+        lambda users: users.get_many([ANN], deadline=AN_HOUR),
+        lambda users: users.known(ANN.pool_id, None, deadline=AN_HOUR),
+        lambda users: users.holder("user_1", deadline=AN_HOUR),
+    ],
+)
+def test_a_defect_on_the_way_to_aws_is_not_told_as_an_answer_of_aws(call: "Callable[[Users], object]") -> None:
+    class Broken(Aws):
+        def call(self, *_args: object, **_kwargs: object) -> dict[str, Any]:
+            raise AttributeError("a defect")
+
+    with pytest.raises(AttributeError, match="a defect"):
+        call(Users(Broken(OverHttpx(httpx.MockTransport(answer)), SETTINGS), TABLE))

@@ -1,0 +1,295 @@
+"""The API key: read when it has to be, kept when it can be, and told to nobody."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+
+from tests.fakes.moto_aws import AN_HOUR, SETTINGS, aws_at_moto
+from tests.fakes.moto_aws import client as sdk_client
+from tests.fakes.shared import Clock
+from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.secrets import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS
+from whop_chat.whop.api_key import ApiKey, NotConfigured
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+class Secret:
+    """The secret in Secrets Manager, and how often it was read."""
+
+    def __init__(self, client: "SecretsManagerClient", **value: Any) -> None:
+        self.client = client
+        self.arn = client.create_secret(Name="whop", **value)["ARN"]
+        self.reads = 0
+        client.meta.events.register("before-call.secrets-manager.GetSecretValue", self._count)
+
+    def put(self, value: str) -> None:
+        self.client.put_secret_value(SecretId=self.arn, SecretString=value)
+
+    def fail(self) -> None:
+        """A secret that is scheduled for deletion cannot be read."""
+        self.client.delete_secret(SecretId=self.arn)
+
+    def recover(self) -> None:
+        self.client.restore_secret(SecretId=self.arn)
+
+    def _count(self, **_: Any) -> None:
+        self.reads += 1
+
+
+@pytest.fixture(scope="module")
+def client() -> "Iterator[SecretsManagerClient]":
+    with mock_aws():
+        yield sdk_client("secretsmanager")
+
+
+@pytest.fixture
+def secret(client: "SecretsManagerClient") -> Iterator[Secret]:
+    secret = Secret(client, SecretString="first-key")
+    yield secret
+    client.delete_secret(SecretId=secret.arn, ForceDeleteWithoutRecovery=True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def api_key(secret: Secret, clock: Clock) -> ApiKey:
+    return ApiKey(aws_at_moto(), secret.arn, clock=clock)
+
+
+@pytest.mark.parametrize(
+    "value", ["the-key", " the-key\n", '{"api_key": "the-key"}', ' {"api_key": "the-key", "note": "for production"}\n']
+)
+def test_the_secret_is_the_key_or_an_object_with_it(secret: Secret, api_key: ApiKey, value: str) -> None:
+    secret.put(value)
+
+    assert api_key.current(deadline=AN_HOUR) == "the-key"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " ",
+        "two words",
+        "key\r\nX-Injected: 1",
+        "kéy",
+        "{}",
+        '{"apiKey": "key"}',
+        '{"api_key": ""}',
+        '{"api_key": null}',
+        '{"api_key": ["key"]}',
+        '{"api_key": "a key"}',
+        '{"api_key": "key"',
+    ],
+)
+def test_a_secret_without_a_usable_key_is_not_configured_and_not_repeated(
+    secret: Secret, api_key: ApiKey, value: str
+) -> None:
+    secret.put(value)
+
+    with pytest.raises(NotConfigured) as caught:
+        api_key.current(deadline=AN_HOUR)
+
+    assert value.strip() == "" or value not in str(caught.value)
+
+
+def test_a_secret_that_has_never_had_a_value_is_not_configured(client: "SecretsManagerClient") -> None:
+    empty = Secret(client)
+    try:
+        with pytest.raises(NotConfigured):
+            ApiKey(aws_at_moto(), empty.arn).current(deadline=AN_HOUR)
+    finally:
+        client.delete_secret(SecretId=empty.arn, ForceDeleteWithoutRecovery=True)
+
+
+def test_a_binary_secret_is_not_configured(client: "SecretsManagerClient", secret: Secret, api_key: ApiKey) -> None:
+    client.put_secret_value(SecretId=secret.arn, SecretBinary=b"first-key")
+
+    with pytest.raises(NotConfigured):
+        api_key.current(deadline=AN_HOUR)
+
+
+def test_the_key_is_read_once_until_it_is_too_old(secret: Secret, api_key: ApiKey, clock: Clock) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+    clock.advance(MAX_AGE_SECONDS - 1)
+    young = api_key.current(deadline=AN_HOUR)
+    clock.advance(1)
+
+    assert (young, api_key.current(deadline=AN_HOUR), secret.reads) == ("first-key", "second-key", 2)
+
+
+def test_an_old_key_serves_while_secrets_manager_fails_and_no_longer(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+    secret.fail()
+    clock.advance(MAX_AGE_SECONDS)
+    during = api_key.current(deadline=AN_HOUR)
+    secret.recover()
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert (during, api_key.current(deadline=AN_HOUR)) == ("first-key", "second-key")
+
+
+def test_a_failing_secrets_manager_is_not_asked_for_every_request(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.fail()
+    clock.advance(MAX_AGE_SECONDS)
+    for _ in range(3):
+        for _ in range(5):
+            assert api_key.current(deadline=AN_HOUR) == "first-key"
+        clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert secret.reads == 1 + 3
+
+
+def test_a_secret_that_turns_unusable_is_answered_the_same_way_each_time(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.put("{}")
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert len({outcome(api_key) for _ in range(3)}) == 1
+
+
+def test_a_refused_key_whose_secret_turned_unusable_is_not_used_again(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current(deadline=AN_HOUR)
+    secret.put("{}")
+    clock.advance(ASK_COOLDOWN_SECONDS)
+    with pytest.raises(NotConfigured):
+        api_key.after_refusal(refused, deadline=AN_HOUR)
+
+    assert [outcome(api_key) for _ in range(2)] == ["not configured"] * 2
+
+
+def outcome(api_key: ApiKey) -> str:
+    try:
+        return api_key.current(deadline=AN_HOUR)
+    except NotConfigured:
+        return "not configured"
+
+
+def test_without_a_key_to_fall_back_on_the_failure_is_told(secret: Secret, api_key: ApiKey) -> None:
+    secret.fail()
+
+    with pytest.raises(AwsError) as caught:
+        api_key.current(deadline=AN_HOUR)
+
+    assert caught.value.code == "InvalidRequestException"
+
+
+def test_a_refused_key_is_replaced_by_the_one_that_the_secret_holds_now(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+    clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert api_key.after_refusal(refused, deadline=AN_HOUR) == "second-key"
+    assert api_key.current(deadline=AN_HOUR) == "second-key"
+
+
+def test_there_is_no_other_key_while_the_secret_holds_the_refused_one(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current(deadline=AN_HOUR)
+    clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert api_key.after_refusal(refused, deadline=AN_HOUR) is None
+    assert secret.reads == 2
+
+
+def test_a_key_that_is_refused_again_and_again_is_read_again_only_after_the_cooldown(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    refused = api_key.current(deadline=AN_HOUR)
+    for _ in range(3):
+        clock.advance(ASK_COOLDOWN_SECONDS)
+        for _ in range(5):
+            api_key.after_refusal(refused, deadline=AN_HOUR)
+
+    assert secret.reads == 1 + 3
+
+
+def test_a_refusal_of_a_key_that_has_been_replaced_already_reads_nothing(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    api_key.current(deadline=AN_HOUR)
+    clock.advance(ASK_COOLDOWN_SECONDS)
+
+    assert api_key.after_refusal("an-older-key", deadline=AN_HOUR) == "first-key"
+    assert secret.reads == 1
+
+
+def test_nothing_is_read_before_the_key_is_wanted(secret: Secret, api_key: ApiKey) -> None:
+    assert secret.reads == 0
+
+
+def test_the_key_is_in_no_description_of_the_object(api_key: ApiKey) -> None:
+    key = api_key.current(deadline=AN_HOUR)
+
+    assert key not in repr(api_key)
+
+
+def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) -> None:
+    left: list[float] = []
+
+    class Asked(HttpClient):
+        def __init__(self) -> None:
+            pass
+
+        def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+            left.append(deadline.remaining())
+            if len(left) == 1:
+                return Response(200, {}, b'{"SecretString": "first-key"}')
+            raise TransportError("ReadTimeout")
+
+    api_key = ApiKey(Aws(Asked(), SETTINGS, sleep=lambda _seconds: None), "arn", clock=clock)
+    api_key.current(deadline=Deadline(3))
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert api_key.current(deadline=Deadline(3)) == "first-key"
+    assert max(left[1:]) <= 0.5
+
+
+def test_a_forgotten_key_is_read_anew_however_young_it_is(secret: Secret, api_key: ApiKey) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+
+    api_key.forget()
+
+    assert api_key.current(deadline=AN_HOUR) == "second-key"
+
+
+def test_a_forgotten_refusal_holds_up_no_other(secret: Secret, api_key: ApiKey) -> None:
+    assert api_key.after_refusal(api_key.current(deadline=AN_HOUR), deadline=AN_HOUR) is None
+    api_key.forget()
+    again = api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+
+    assert api_key.after_refusal(again, deadline=AN_HOUR) == "second-key"
+
+
+def test_a_forgotten_key_is_not_used_while_the_secret_cannot_be_read(secret: Secret, api_key: ApiKey) -> None:
+    api_key.current(deadline=AN_HOUR)
+    secret.fail()
+
+    api_key.forget()
+
+    with pytest.raises(AwsError):
+        api_key.current(deadline=AN_HOUR)
