@@ -3,16 +3,13 @@
 import os
 from typing import Any
 
-from whop_chat.bootstrap import addresses
+from whop_chat.bootstrap import addresses, function_clients
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.reconcile.checkpoint import Ledger
 from whop_chat.reconcile.command import NotAnOrder, Order
 from whop_chat.reconcile.run import Reconcile
-from whop_chat.runtime.aws import Aws
-from whop_chat.runtime.base_settings import AwsSettings
-from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import observer
-from whop_chat.settings import ReconcileSettings
+from whop_chat.settings import AwsSettings, ReconcileSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import Users
 
@@ -23,7 +20,7 @@ _PAGE_BYTES = 16 * 1024 * 1024
 
 
 def _compose(settings: ReconcileSettings, aws_settings: AwsSettings) -> Reconcile:
-    aws = Aws(HttpClient(), aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
+    aws = function_clients(aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
     return Reconcile(
         PoolUsers(aws, settings.user_pool_id, settings.profile_name),
         Users(aws, settings.users_table),

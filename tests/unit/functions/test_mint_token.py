@@ -14,8 +14,8 @@ from tests.fakes import moto_aws, tokens
 from tests.fakes.shared import COMPANY_ID, Context, event, load_function
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.base_settings import SettingsError
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, SyncMessage, decode
 from whop_chat.whop.circuit_state import Wait, WaitItem, Why
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from tests.fakes.moto_aws import AN_HOUR, SETTINGS, aws_at_moto
+from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
 from tests.fakes.moto_aws import client as sdk_client
 from tests.fakes.shared import Clock
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsError, carried_clients
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.errors import TransportError
+from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.runtime.secrets import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 
@@ -250,16 +251,14 @@ def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) ->
     left: list[float] = []
 
     class Asked(HttpClient):
-        def __init__(self) -> None:
-            pass
-
-        def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
             left.append(deadline.remaining())
             if len(left) == 1:
-                return Response(200, {}, b'{"SecretString": "first-key"}')
+                return Response(200, content=b'{"SecretString": "first-key"}')
             raise TransportError("ReadTimeout")
 
-    api_key = ApiKey(Aws(Asked(), SETTINGS, sleep=lambda _seconds: None), "arn", clock=clock)
+    aws = carried_clients(Asked(), region=REGION, sleep=lambda _seconds: None)
+    api_key = ApiKey(aws, "arn", clock=clock)
     api_key.current(deadline=Deadline(3))
     clock.advance(MAX_AGE_SECONDS)
 

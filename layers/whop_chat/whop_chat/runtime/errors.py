@@ -12,3 +12,11 @@ class Retryable(Exception):
 
 class Refused(Exception):
     """Trying again does not help this user; somebody has to act first."""
+
+
+class TransportError(Exception):
+    """No usable response: not connected, timed out, dropped, or larger than the cap. ``reason`` is fit for a log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.aws import AwsClients
 from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
@@ -25,7 +25,7 @@ class DataKey:
     value: bytes = field(repr=False)
 
 
-def data_key(aws: Aws, secret_arn: str) -> CachedSecret[DataKey]:
+def data_key(aws: AwsClients, secret_arn: str) -> CachedSecret[DataKey]:
     """The key made of the secret under ``secret_arn``, a random text; its `current` raises `UnusableDataKey`."""
     return CachedSecret(aws, secret_arn, _made_of)
 

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsClients, AwsError, update_if
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.dynamodb import update_if
 from whop_chat.runtime.telemetry import Observer
 
 CALLS, WINDOW_SECONDS = 600, 60  # Whop, "Rate limits": for each operation and key
@@ -57,7 +56,7 @@ class Slots(Protocol):
 class SharedSlots:
     """The slots in DynamoDB."""
 
-    def __init__(self, aws: Aws, table: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, aws: AwsClients, table: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
         self._table = table
         self._clock = clock
@@ -76,7 +75,7 @@ class SharedSlots:
                 ":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)},
             },
         }
-        return update_if(self._aws, asked, deadline=deadline)
+        return update_if(self._aws.dynamodb, asked, deadline=deadline)
 
 
 class LocalSlots:
