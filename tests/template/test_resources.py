@@ -115,9 +115,7 @@ def test_a_parameter_that_reaches_a_function_publishes_a_version_of_it_and_no_ot
     # whatever is told from the value before will do here: no value is checked against its pattern
     published = {name for name in template()["Parameters"] if _version(function, **{name: "another"}) != before}
 
-    assert published == _parameters_in([properties["Environment"], {"Ref": "Architecture"}]) | (
-        {"SnapStart"} & properties.keys()
-    )
+    assert published == _parameters_in([properties["Environment"], {"Ref": "Architecture"}])
 
 
 def _parameters_in(node: Any) -> set[str]:
@@ -133,20 +131,6 @@ def _parameters_in(node: Any) -> set[str]:
 def test_what_carries_the_parameters_into_the_version_is_never_deployed(resources: Resources) -> None:
     for function in of_type(resources, "AWS::Lambda::Function").values():
         assert function["Properties"]["Code"].keys() == {"S3Bucket", "S3Key"}
-
-
-@pytest.mark.parametrize(("given", "applied"), [({}, "None"), ({"SnapStart": "on"}, "PublishedVersions")])
-def test_only_the_function_that_somebody_waits_for_is_copied_and_only_if_asked_for(
-    given: dict[str, str], applied: str
-) -> None:
-    functions = of_type(deployed(**given), "AWS::Lambda::Function")
-
-    assert {name: each["Properties"].get("SnapStart") for name, each in functions.items()} == {
-        "MintTokenFunction": {"ApplyOn": applied},
-        "OnSignupFunction": None,
-        "ReconcileFunction": None,
-        "SyncUserFunction": None,
-    }
 
 
 @pytest.mark.parametrize(
