@@ -10,7 +10,6 @@ from botocore.exceptions import ReadTimeoutError
 
 from manage.console import Refused
 from manage.site import Site
-from manage.stack import LIVE
 from whop_chat.reconcile.checkpoint import Phase
 from whop_chat.reconcile.report import standing
 
@@ -53,9 +52,7 @@ def follow(site: Site, run: str, tell: Callable[[int], None]) -> dict[str, Any]:
 
 def _invoke(site: Site, order: dict[str, Any]) -> dict[str, Any]:
     client = site.stack.session.client("lambda", config=_LISTENING)
-    answer = client.invoke(
-        FunctionName=site.stack.output("ReconcileFunctionName"), Qualifier=LIVE, Payload=json.dumps(order).encode()
-    )
+    answer = client.invoke(FunctionName=site.stack.output("ReconcileFunctionName"), Payload=json.dumps(order).encode())
     told = json.loads(answer["Payload"].read())
     if "FunctionError" in answer or not isinstance(told, dict):
         raise Refused("The function failed; its log says more.", outcome="failed")

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 
-# The alias that each function of the template is called by.
-LIVE = "live"
-
-
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A stack that exists, in the account and region of ``session``.
@@ -60,9 +56,9 @@ class Stack:
             ) from None
 
     def environment(self, output: str) -> Mapping[str, str]:
-        """The environment of the function that ``output`` names, as its callers reach it."""
+        """The environment of the function that ``output`` names."""
         client = self.session.client("lambda", config=PATIENT)
-        answer = client.get_function_configuration(FunctionName=self.output(output), Qualifier=LIVE)
+        answer = client.get_function_configuration(FunctionName=self.output(output))
         variables: Mapping[str, str] = answer.get("Environment", {}).get("Variables", {})
         return variables
 

@@ -27,17 +27,11 @@ _data_key = data_key(_aws, _settings.data_key_secret_arn) if _settings.data_key_
 _secrets = (_api_key, _data_key) if _data_key else (_api_key,)
 _waits = Waits(WaitItem(_aws, _settings.users_table, _settings.whop_company_id))
 _key_set = KeySet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
-
-
-def _get_ahead() -> HeadStart:
-    return HeadStart(
-        lambda deadline: _key_set.prefetch(deadline=deadline),
-        *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in _secrets),
-        lambda deadline: _waits.refresh(deadline=deadline),
-    )
-
-
-_head_start = _get_ahead()
+_head_start = HeadStart(
+    lambda deadline: _key_set.prefetch(deadline=deadline),
+    *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in _secrets),
+    lambda deadline: _waits.refresh(deadline=deadline),
+)
 
 # Imported while the answers are on their way.
 from datetime import timedelta
@@ -103,18 +97,6 @@ _api = _compose(_settings)
 _head_start.wait()
 gc.freeze()  # From now on it is only looked for in what comes on top.
 gc.enable()
-
-if _aws_settings.snap_start:
-    from whop_chat.runtime.snap_start import around_snapshots
-
-    around_snapshots(
-        _http.hang_up,
-        _key_set.forget,
-        *(secret.forget for secret in _secrets),
-        _waits.forget,
-        _aws.forget_credentials,
-        resume=lambda: _get_ahead().wait(),
-    )
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ REGION = "eu-west-1"
 AN_HOUR = Deadline(3600)
 """For calls whose time is not what is tested."""
 CREDENTIALS = AwsCredentials(access_key_id="testing", secret_access_key="testing", session_token=None)
-SETTINGS = AwsSettings(region=REGION, credentials=CREDENTIALS, endpoint=None, snap_start=False)
+SETTINGS = AwsSettings(region=REGION, credentials=CREDENTIALS, endpoint=None)
 
 
 @functools.cache

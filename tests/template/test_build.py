@@ -1,4 +1,4 @@
-"""What `sam build` makes: complete, the same each time, valid on Lambda, and new versions for a change in the layer.
+"""What `sam build` makes: complete, the same each time, valid on Lambda, and in use after a change in the layer.
 
 The SAM CLI runs on a copy of the sources. The wheels come from the cache of earlier builds; only the very first build
 of a lock installs them.
@@ -90,16 +90,18 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def _versions(built: Path) -> dict[str, str]:
-    """The logical id of each function's version, by function, as a deployment of `built` would have them.
+def _deployed(built: Path) -> tuple[dict[str, str], str]:
+    """The layer of each function, and the version that the alias names, as a deployment of `built` would have them.
 
     `sam package` names an object after the content of the folder, here a hash of it does the same.
     """
     contents = {
         name: hashlib.sha256(repr(_files(built / name)).encode()).hexdigest() for name in [*FUNCTIONS, "WhopChatLayer"]
     }
-    versions = of_type(translated(contents)["Resources"], "AWS::Lambda::Version")
-    return {each["Properties"]["FunctionName"]["Ref"]: name for name, each in versions.items()}
+    resources = translated(contents)["Resources"]
+    (alias,) = of_type(resources, "AWS::Lambda::Alias").values()
+    layers = {name: resources[name]["Properties"]["Layers"][0]["Ref"] for name in FUNCTIONS}
+    return layers, alias["Properties"]["FunctionVersion"]["Fn::GetAtt"][0]
 
 
 def test_every_function_of_the_template_is_built(built: Path) -> None:
@@ -259,12 +261,10 @@ def test_an_unchanged_build_is_the_same_to_the_byte_and_publishes_nothing(built:
     again = _build(tree, "again")
 
     assert _files(again) == _files(built)
-    assert _versions(again) == _versions(built)
+    assert _deployed(again) == _deployed(built)
 
 
-def test_another_clone_builds_the_same_bytes_and_one_changed_line_in_the_layer_publishes_every_function(
-    built: Path, tmp_path: Path
-) -> None:
+def test_one_changed_line_in_the_layer_reaches_every_function(built: Path, tmp_path: Path) -> None:
     clone = _copy(tmp_path)
     with (clone / "layers" / "whop_chat" / "whop_chat" / "__init__.py").open("a") as module:
         module.write("\n# one line more\n")
@@ -277,4 +277,6 @@ def test_another_clone_builds_the_same_bytes_and_one_changed_line_in_the_layer_p
         "WhopChatLayer/python/whop_chat/__pycache__/__init__.cpython-313.pyc",
         *(f"{function}/layer.sha256" for function in FUNCTIONS),
     }
-    assert {name for name in FUNCTIONS if _versions(built)[name] != _versions(changed)[name]} == set(FUNCTIONS)
+    (layers, version), (changed_layers, changed_version) = _deployed(built), _deployed(changed)
+    assert {name for name in FUNCTIONS if layers[name] != changed_layers[name]} == set(FUNCTIONS)
+    assert version != changed_version

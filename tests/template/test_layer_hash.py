@@ -1,4 +1,4 @@
-"""Which changes make a new layer hash, and so new versions of all functions."""
+"""Which changes make a new layer hash, and so a new version of the function with an alias."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ from whop_chat.users.repository import Users
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 
 CREDENTIALS = AwsCredentials(access_key_id="AnId", secret_access_key="a-secret", session_token="a-token")
-SETTINGS = AwsSettings(region="eu-west-1", credentials=CREDENTIALS, endpoint=None, snap_start=False)
+SETTINGS = AwsSettings(region="eu-west-1", credentials=CREDENTIALS, endpoint=None)
 OK = httpx.Response(200, json={"Item": {}})
 KEY = {"TableName": "users", "Key": {"pk": {"S": "USER#1"}}}
 

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from whop_chat.runtime.base_settings import AwsCredentials, AwsSettings
-from whop_chat.runtime.credentials import Credentials, CredentialsError
+from whop_chat.runtime.base_settings import AwsSettings
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
 from whop_chat.runtime.signature import signed
@@ -92,7 +91,6 @@ class Aws:
     ) -> None:
         self._http = http
         self._settings = settings
-        self._credentials = Credentials(settings.credentials, http)
         self._attempt_seconds = attempt_seconds
         self._max_bytes = max_bytes
         self._sleep = sleep
@@ -114,20 +112,13 @@ class Aws:
         self._sleep(uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
         return self._attempt(service, operation, parameters, deadline)
 
-    def forget_credentials(self) -> None:
-        """Ask for credentials anew at the next call, where they come from an endpoint."""
-        self._credentials.forget()
-
     def _attempt(
         self, service: Service, operation: str, parameters: Mapping[str, Any], deadline: Deadline
     ) -> dict[str, Any]:
         deadline = deadline.at_most(self._attempt_seconds)
         try:
-            credentials = self._credentials.current(deadline=deadline)
-            request = self._request(service, operation, json.dumps(parameters).encode(), credentials)
+            request = self._request(service, operation, json.dumps(parameters).encode())
             response = self._http.exchange(request, deadline=deadline, max_bytes=self._max_bytes)
-        except CredentialsError as error:
-            raise AwsError(f"Credentials.{error.reason}", operation=operation, passing=True) from None
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None
         answer = _json_object(response.body)
@@ -139,8 +130,8 @@ class Aws:
             raise AwsError("InvalidResponse", operation=operation)
         return answer
 
-    def _request(self, service: Service, operation: str, body: bytes, credentials: AwsCredentials) -> Request:
-        settings = self._settings
+    def _request(self, service: Service, operation: str, body: bytes) -> Request:
+        settings, credentials = self._settings, self._settings.credentials
         url = settings.url(service.name)
         headers = {
             "Host": url.split("/")[2],

@@ -12,14 +12,6 @@ from typing import Any, Self
 
 from whop_chat.runtime.partitions import LOOPBACK_URL, dns_suffix
 
-# The SDKs' rule for the address that credentials come from ("Container credential provider"): https, or this machine,
-# or the link-local hosts of ECS and EKS. Here localhost may stand, because Lambda writes the address.
-_CREDENTIALS_URL = (
-    r"(https://[A-Za-z0-9.-]+|http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\]|169\.254\.170\.(2|23)|\[fd00:ec2::23\]))"
-    r"(:[0-9]{1,5})?([/?][!-~]*)?"
-)
-_HEADER_VALUE = r"[ -~]*"
-
 
 class SettingsError(Exception):
     """The environment is incomplete or wrong; the message names each variable and never repeats a value."""
@@ -97,40 +89,15 @@ class AwsCredentials(Environment):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CredentialsEndpoint(Environment):
-    """Where a function under SnapStart asks for its credentials, and what it shows there.
-
-    Its environment holds none, because they would be those of the snapshot (AWS, "Using SnapStart with AWS SDKs").
-    """
-
-    url: str = setting(
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        matching(_CREDENTIALS_URL, "an address that credentials may come from"),
-    )
-    authorization: str = setting(
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN", matching(_HEADER_VALUE, "fit for a header"), optional=True, secret=True
-    )
-
-
-def _credentials(env: Mapping[str, str]) -> AwsCredentials | CredentialsEndpoint:
-    """What the environment holds itself goes first, as with the SDKs."""
-    if "AWS_ACCESS_KEY_ID" not in env and "AWS_CONTAINER_CREDENTIALS_FULL_URI" in env:
-        return CredentialsEndpoint.from_env(env)
-    return AwsCredentials.from_env(env)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AwsSettings(Environment):
     """What Lambda itself tells a function of where it is and who it is (AWS, "Defined runtime environment variables").
 
-    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS. ``snap_start`` says whether
-    this environment is going to be copied.
+    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS.
     """
 
     region: str = setting("AWS_REGION", text)
-    credentials: AwsCredentials | CredentialsEndpoint = field(metadata={"read": _credentials})
+    credentials: AwsCredentials = field(metadata={"read": AwsCredentials.from_env})
     endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
-    snap_start: bool = setting("AWS_LAMBDA_INITIALIZATION_TYPE", lambda value: value == "snap-start", optional=True)
 
     def url(self, service: str) -> str:
         """Where ``service``, by its name in host names, is called."""
