@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.build.ca_directory import write_ca_directory
+from tools.build.ca_directory import AMAZON_KEYS, write_ca_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers" / "whop_chat"
@@ -38,11 +38,13 @@ NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 def build_layer(artifacts: Path, architecture: str) -> None:
     """Writes `python/` (the locked wheels and the package) into `artifacts`, as Lambda unpacks it to /opt.
 
-    Beside it `ca-certificates/`, where `whop_chat.runtime.connections` looks for the roots.
+    Also `ca-certificates/`: the package trusts `aws` for AWS's own endpoints and `mozilla` for all others.
     """
-    python = artifacts / "python"
+    python, roots = artifacts / "python", artifacts / "ca-certificates"
     shutil.copytree(dependencies(architecture), python)
-    write_ca_directory(python / "certifi" / "cacert.pem", artifacts / "ca-certificates")
+    bundle = python / "certifi" / "cacert.pem"
+    write_ca_directory(bundle, roots / "mozilla")
+    write_ca_directory(bundle, roots / "aws", keys=AMAZON_KEYS)
     shutil.copytree(PACKAGE, python / PACKAGE.name, ignore=NOT_SHIPPED)
     compile_all(python / PACKAGE.name, f"/opt/python/{PACKAGE.name}")
 
