@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.build.ca_directory import AMAZON_KEYS, write_ca_directory
+from tools.build.prune import prune
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers" / "whop_chat"
@@ -61,7 +62,7 @@ def build_function(artifacts: Path, source: Path, architecture: str) -> None:
 
 
 def dependencies(architecture: str) -> Path:
-    """The locked wheels for `architecture`, unpacked and compiled, from the cache if nothing they depend on changed.
+    """The locked wheels for `architecture`, pruned and compiled, from the cache if nothing they depend on changed.
 
     Raises CalledProcessError if pip finds no wheel whose hash is in the lock.
     """
@@ -71,6 +72,7 @@ def dependencies(architecture: str) -> Path:
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             python = Path(scratch) / "python"
             install(python, architecture)
+            prune(python)
             compile_all(python, "/opt/python")
             # another build may have been as fast; whichever comes second has made the same bytes
             if not cached.is_dir():
