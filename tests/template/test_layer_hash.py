@@ -36,6 +36,11 @@ def test_a_changed_source_lock_or_recipe_changes_it(tree: Path, changed: str) ->
     assert build.layer_hash("x86_64") != before
 
 
+def test_the_recipe_is_all_that_decides_what_is_built() -> None:
+    """The list of AWS's services and the pruner among it."""
+    assert {path.name for path in build.RECIPE} == {"build.py", "ca_directory.py", "prune.py"}
+
+
 def test_a_renamed_module_changes_it(tree: Path) -> None:
     before = build.layer_hash("x86_64")
     module = tree / "layers" / "whop_chat" / "whop_chat" / "deep" / "module.py"

@@ -21,8 +21,8 @@ from whop_chat.runtime.deadline import Deadline
 _KEEPALIVE_SECONDS = 5.0
 _READ_BYTES = 16 * 1024
 _URL = re.compile(r"(https?)://(([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?)(/[^#]*)?")
-# /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/runtime/connections.py.
-_CA_DIRECTORY = f"{__file__.rsplit('/', 4)[0]}/ca-certificates"
+# /opt/ca-certificates/mozilla on Lambda, where this file is /opt/python/whop_chat/runtime/connections.py.
+_CA_DIRECTORY = f"{__file__.rsplit('/', 4)[0]}/ca-certificates/mozilla"
 
 
 class ConnectError(Exception):
