@@ -7,6 +7,7 @@ for the world's clock, and so does the module ``time`` of each of its modules; c
 import importlib
 import pkgutil
 import random
+import secrets
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from soak.threads import Threads
 from soak.world import World
 
 # A module that is imported later would not be among those whose clock is set.
-for _module in pkgutil.iter_modules(whop_chat.__path__, "whop_chat."):
+for _module in pkgutil.walk_packages(whop_chat.__path__, "whop_chat."):
     importlib.import_module(_module.name)
 
 
@@ -46,6 +47,8 @@ def time_of(world: World) -> Iterator[None]:
         ("time", time, clock),
         ("random", random, world.chance),
         ("threading", threading, Threads(world)),
+        # The id of a run of reconcile is part of a key, and the keys decide where a page of a scan ends.
+        ("secrets", secrets, SimpleNamespace(token_hex=lambda size: world.chance.randbytes(size).hex())),
     )
     with ExitStack() as undo:
         # For what is imported only where it is needed, to spare a start.
