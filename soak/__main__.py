@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import write_between_marks
-from soak import faults, flood, outage, pipeline
 from soak.report import Found, Outcome, as_markdown, as_text
+from soak.scenarios import faults, flood, outage, pipeline
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
 

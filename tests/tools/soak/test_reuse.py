@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bench.report import as_markdown
-from bench.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
+from soak.scenarios.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
 from tests.fakes.memory_circuit_state import MemoryWaits
 from tests.fakes.memory_tokens import MemoryTokens
 from tests.fakes.memory_users import MemoryUsers

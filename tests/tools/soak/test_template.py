@@ -1,6 +1,7 @@
 """What the soak takes for granted is what the template deploys."""
 
-from soak import cognito, flood, lambdas, sqs, stack
+from soak import cognito, lambdas, sqs, stack
+from soak.scenarios import flood
 from soak.troubles import Troubles
 from soak.world import World
 from tests.template.translation import deployed, parameter_values

@@ -243,7 +243,7 @@ class Scale:
     """One backfill."""
 
     def __init__(self, users: int, *, per_minute: int, tokens_per_minute: int) -> None:
-        self.chance = random.Random(20)  # noqa: S311 - arrivals, not secrets
+        self.chance = random.Random(20)
         self.world = World()
         self.pool = MemoryPool(POOL)
         self.directory = MemoryUsers()
@@ -470,8 +470,8 @@ _LISTED = ("in_step", "missing", "unfinished", "stale", "in_progress", "blocked"
 
 
 def main() -> None:
-    """Command line: `python -m bench.scale [--users N] [--per-minute N] [--tokens-per-minute N] [--json]`."""
-    parser = argparse.ArgumentParser(prog="bench.scale")
+    """Command line; an AssertionError if a check fails."""
+    parser = argparse.ArgumentParser(prog="soak.scenarios.backfill")
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--per-minute", type=int, default=300)
     parser.add_argument("--tokens-per-minute", type=int, default=120)

@@ -41,7 +41,7 @@ PEAKS = ((0.35, 9, 1.5), (0.45, 20, 2.0))
 
 def page_loads(users: int, *, seed: int = 1) -> list[PageLoad]:
     """A day of page loads, in order."""
-    chance = random.Random(seed)  # noqa: S311 - a computation, not a secret
+    chance = random.Random(seed)
     loads = [
         (int(moment) % DAY, user)
         for user in range(users)
@@ -190,7 +190,7 @@ def _row(mode: Mode, found: Outcome, loads: int) -> list[str]:
 
 def main() -> None:
     """Compute, print, and write the tables into docs/reliability.md."""
-    parser = argparse.ArgumentParser(prog="python -m bench.reuse", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m soak.scenarios.reuse", description=main.__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--print-only", action="store_true", help="write no file")
     asked = parser.parse_args()
