@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from soak.dynamodb_expressions import Item, ValidationError, holds, projected, updated
+from soak.dynamodb_expressions import Item, ValidationError, condition, projected, updated
 from soak.errors import Refused
 from soak.world import World
 
@@ -67,7 +67,7 @@ class Table:
     def _write(self, kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         key = _key(asked)
         before = self.items.get(key)
-        if not holds(before, asked):
+        if not condition(asked)(before):
             shown = before is not None and asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             raise Refused("ConditionalCheckFailedException", more={"Item": before} if shown else {})
         after = _after(kind, before, asked)
@@ -93,7 +93,7 @@ class Table:
         if len(set(keys)) < len(keys):
             raise ValidationError("Transaction request cannot include multiple operations on one item")
         codes = [
-            "None" if holds(self.items.get(key), action) else "ConditionalCheckFailed"
+            "None" if condition(action)(self.items.get(key)) else "ConditionalCheckFailed"
             for key, (_, action) in zip(keys, actions, strict=True)
         ]
         if set(codes) != {"None"}:
@@ -118,7 +118,8 @@ class Table:
             start = _place(asked["ExclusiveStartKey"]["pk"]["S"])
             keys = [key for key in keys if _place(key) > start]
         page = keys[: asked.get("Limit", len(keys))]
-        found = [self.items[key] for key in page if holds(self.items[key], asked, "FilterExpression")]
+        let_through = condition(asked, "FilterExpression")
+        found = [self.items[key] for key in page if let_through(self.items[key])]
         last = {"LastEvaluatedKey": {"pk": {"S": page[-1]}}} if len(page) < len(keys) else {}
         return {"Items": [projected(item, asked) for item in found], **last}
 

@@ -186,8 +186,8 @@ def test_a_transaction_with_a_token_that_counts_is_done_once() -> None:
         table.call("TransactWriteItems", transaction)
 
 
-@pytest.mark.parametrize("expression", ["size(pk) > :value", "contains(pk, :value)", "pk = ", "pk IN (:value)"])
-def test_what_is_not_understood_is_an_error(expression: str) -> None:
+@pytest.mark.parametrize("expression", ["pk = ", "pk = :other", "#name = :value", "nonsense(pk)"])
+def test_a_condition_that_makes_no_sense_is_refused(expression: str) -> None:
     table = Table(World(0))
     asked = {
         "TableName": "users",
@@ -197,3 +197,18 @@ def test_what_is_not_understood_is_an_error(expression: str) -> None:
     }
     with pytest.raises(Refused, match="ValidationException"):
         table.call("PutItem", asked)
+
+
+@pytest.mark.parametrize(
+    "expression", ["SET status = other", "SET status = :other", "SET pk = :value", "CHANGE status"]
+)
+def test_an_update_that_makes_no_sense_is_refused(expression: str) -> None:
+    table = Table(World(0))
+    asked = {
+        "TableName": "users",
+        "Key": {"pk": {"S": "a"}},
+        "UpdateExpression": expression,
+        "ExpressionAttributeValues": {":value": {"S": "a"}},
+    }
+    with pytest.raises(Refused, match="ValidationException"):
+        table.call("UpdateItem", asked)
