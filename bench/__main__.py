@@ -13,10 +13,11 @@ from pathlib import Path
 from bench import job, measure, upstream
 from bench.lineup import lineup
 from bench.plot import plot
-from bench.report import as_markdown, as_text, tables, write_between_marks
+from bench.report import tables
 from bench.sizes import sizes
 from bench.staging import stage
 from bench.summary import Results, spread
+from tools.figures import as_markdown, as_text, write_between_marks
 
 _DOCUMENT = job.ROOT / "docs" / "performance.md"
 # With a round trip to wait for, a call is slow and its own share of it small: fewer calls say as much.

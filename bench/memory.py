@@ -19,9 +19,9 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from bench import job, upstream
 from bench.instance import Instance, started
 from bench.lineup import OURS, Contestant, Lineup, lineup
-from bench.report import Table, as_markdown, as_text, write_between_marks
 from bench.staging import stage
 from bench.throttle import throttled
+from tools.figures import Table, as_markdown, as_text, write_between_marks
 
 WHOLE_CPU_MB = 1769
 SIZES_MB = (128, 256, 512, 768, 1024, 1536, WHOLE_CPU_MB)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.report import write_between_marks
 from soak.report import Found, Outcome, as_markdown, as_text
 from soak.scenarios import faults, flood, outage, pipeline
+from tools.figures import write_between_marks
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
 

@@ -18,10 +18,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from bench import job
-from bench.report import Table, as_markdown, as_text, write_between_marks
+from tools.figures import Table, as_markdown, as_text, write_between_marks
 
 type Mode = Literal["the guide's sample", "never", "on-error", "always"]
 type PageLoad = tuple[int, int]
@@ -29,6 +29,7 @@ type PageLoad = tuple[int, int]
 
 MODES: tuple[Mode, ...] = ("the guide's sample", "never", "on-error", "always")
 USERS = (10_000, 100_000)
+ROOT = Path(__file__).parents[2]
 DAY = 86_400
 LIMIT, WINDOW = 600, 60  # Whop, "Rate limits"
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
@@ -199,7 +200,7 @@ def main() -> None:
     print("\n\n".join(map(as_text, shown)))
     print(f"\nin {time.perf_counter() - begin:.0f} s")
     if not asked.print_only:
-        document = job.ROOT / "docs" / "reliability.md"
+        document = ROOT / "docs" / "reliability.md"
         write_between_marks(document, "\n\n".join(map(as_markdown, shown)), marks="reuse")
 
 

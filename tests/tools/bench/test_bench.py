@@ -14,9 +14,10 @@ from bench.function_environment import function_environment
 from bench.imports import by_package, read
 from bench.lineup import BARE, EVERYTHING, NODE_NAME, OURS
 from bench.memory import Check, Function, Work
-from bench.report import Table, as_markdown, as_text, tables, write_between_marks
+from bench.report import tables
 from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
 from bench.throttle import throttled
+from tools.figures import Table, as_markdown, as_text, write_between_marks
 from whop_chat.runtime.base_settings import SignUpSettings
 from whop_chat.settings import MintSettings
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bench.report import as_markdown
 from soak.scenarios.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
 from tests.fakes.memory_circuit_state import MemoryWaits
 from tests.fakes.memory_tokens import MemoryTokens
 from tests.fakes.memory_users import MemoryUsers
 from tests.fakes.shared import ROOT, Clock, Enrolling, Queue, Told
+from tools.figures import as_markdown
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import Caller, TokenVerifier
