@@ -9,7 +9,7 @@ SHELL := /bin/sh
 # what Lambda has), so each has an environment of its own, made from its own lock.
 ENVIRONMENTS := dev sam emulator lambda
 READY := $(ENVIRONMENTS:%=.venv/%/.ready)
-# What only `make bench` needs: the Lambda runtime, and the packages of the contestant with everything included.
+# What only `make bench` needs: the Lambda runtime, and the packages of the candidate with everything included.
 BENCH := bench peer
 DEV := .venv/dev/bin/python
 SAM := .venv/sam/bin/python -m samcli

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from bench import job, measure, upstream
-from bench.lineup import lineup
+from bench.candidates import candidates_of
 from bench.plot import plot
 from bench.report import tables
 from bench.sizes import sizes
@@ -27,7 +27,7 @@ _FEWER = 5
 def main() -> None:
     """Measure, print, and write the results down."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
-    parser.add_argument("--cold", type=int, default=15, metavar="N", help="starts of each contestant (15)")
+    parser.add_argument("--cold", type=int, default=15, metavar="N", help="starts of each candidate (15)")
     parser.add_argument("--warm", type=int, default=1000, metavar="N", help="calls without a round trip (1000)")
     parser.add_argument("--round-trips", type=int, nargs="+", default=[0, 30], metavar="MS", help="(0 30)")
     parser.add_argument("--print-only", action="store_true", help="write no file")
@@ -49,15 +49,15 @@ def _run(trips: list[int], starts: int, calls: int) -> Results:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, upstream.running(pool, Path(name)) as stubs:
         folder = Path(name)
         floor = spread([1000 * seconds for seconds in stubs.floor()])
-        contestants = lineup(staged, stubs)
+        candidates = candidates_of(staged, stubs)
         warm_calls = {trip: calls // _FEWER if trip else calls for trip in trips}
         for trip in trips:
             stubs.set_round_trip(trip / 1000)
             print(f"measuring at {trip} ms round trip", file=sys.stderr)
-            mint_cold[trip] = measure.cold(contestants.mint_cold, lambda: job.mint_event(pool), stubs, folder, starts)
-            sign_up_cold[trip] = measure.cold(contestants.sign_up_cold, job.sign_up_event, stubs, folder, starts)
+            mint_cold[trip] = measure.cold(candidates.mint_cold, lambda: job.mint_event(pool), stubs, folder, starts)
+            sign_up_cold[trip] = measure.cold(candidates.sign_up_cold, job.sign_up_event, stubs, folder, starts)
             mint_warm[trip] = measure.warm(
-                contestants.mint_warm, lambda: job.mint_event(pool), stubs, folder, warm_calls[trip]
+                candidates.mint_warm, lambda: job.mint_event(pool), stubs, folder, warm_calls[trip]
             )
     return Results(
         machine=_machine(with_node=staged.node_bundle is not None),
@@ -94,7 +94,7 @@ def _about(results: Results) -> str:
     calls = " and ".join(f"{count} calls at {trip} ms" for trip, count in results.warm_calls.items())
     return (
         f"{machine['cpus']} CPUs ({machine['processor']}), Python {machine['python']}{node}. {results.cold_starts} cold"
-        f" starts of each contestant at each round trip; warm {calls}. Cold starts are medians with quartiles, in"
+        f" starts of each candidate at each round trip; warm {calls}. Cold starts are medians with quartiles, in"
         f" milliseconds from the start of the process. The stubs alone answer in {results.stub_floor.median:.2f} ms."
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from bench.answers import Operation
-from bench.lineup import BARE, EVERYTHING, NODE_NAME, NOTHING, OURS
+from bench.candidates import BARE, EVERYTHING, NODE_NAME, NOTHING, OURS
 from bench.summary import Cold, Results, Spread, Target, Warm, targets
 from tools.figures import Table
 

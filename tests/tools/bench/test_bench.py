@@ -10,9 +10,9 @@ import pytest
 
 from bench import answers, job, memory
 from bench.answers import Operation, Request, answer
+from bench.candidates import BARE, EVERYTHING, NODE_NAME, OURS
 from bench.function_environment import function_environment
 from bench.imports import by_package, read
-from bench.lineup import BARE, EVERYTHING, NODE_NAME, OURS
 from bench.memory import Check, Function, Work
 from bench.report import tables
 from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
