@@ -17,9 +17,8 @@ from bench.report import tables
 from bench.sizes import sizes
 from bench.staging import stage
 from bench.summary import Results, spread
-from tools.figures import as_markdown, as_text, write_between_marks
+from tools.figures import FIGURES, as_markdown, as_text, write
 
-_DOCUMENT = job.ROOT / "docs" / "performance.md"
 # With a round trip to wait for, a call is slow and its own share of it small: fewer calls say as much.
 _FEWER = 5
 
@@ -38,9 +37,10 @@ def main() -> None:
     shown = tables(results)
     print("\n\n".join(map(as_text, shown)))
     if not asked.print_only:
-        (job.ROOT / "bench" / "results.json").write_text(_json(results))
-        _DOCUMENT.with_suffix(".svg").write_text(plot(results))
-        write_between_marks(_DOCUMENT, "\n\n".join([_about(results), *map(as_markdown, shown)]))
+        (FIGURES / "performance.json").write_text(_json(results))
+        (FIGURES / "performance.svg").write_text(plot(results))
+        picture = "![Cold start to first answer](performance.svg)"
+        write("performance", "Performance", "make bench", _about(results), *map(as_markdown, shown), picture)
 
 
 def _run(trips: list[int], starts: int, calls: int) -> Results:

@@ -21,7 +21,7 @@ from bench.candidates import OURS, Candidate, Candidates, candidates_of
 from bench.instance import Instance, started
 from bench.staging import stage
 from bench.throttle import throttled
-from tools.figures import Table, as_markdown, as_text, write_between_marks
+from tools.figures import Table, as_markdown, as_text, write
 
 WHOLE_CPU_MB = 1769
 SIZES_MB = (128, 256, 512, 768, 1024, 1536, WHOLE_CPU_MB)
@@ -108,8 +108,7 @@ def main() -> None:
     shown = [*map(sizes, functions), checked(checks)]
     print("\n\n".join(map(as_text, shown)))
     if not asked.print_only:
-        document = job.ROOT / "docs" / "performance.md"
-        write_between_marks(document, "\n\n".join([_about(functions), *map(as_markdown, shown)]), marks="memory")
+        write("memory", "Memory sizes", "make memory", _about(functions), *map(as_markdown, shown))
 
 
 def _measured() -> tuple[list[Function], list[Check]]:

@@ -1,8 +1,10 @@
-"""Figures that a program has found, as tables for the terminal and for the documents."""
+"""Figures that a program has found, as tables for the terminal and as pages in docs/figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +28,13 @@ def as_text(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """For a document."""
+    """For a page."""
     rule = ["---", *["--:"] * (len(table.header) - 1)]
     lines = ["| " + " | ".join(line) + " |" for line in (table.header, rule, *table.rows)]
     return "\n".join([f"**{table.title}**", "", *lines])
 
 
-def write_between_marks(document: Path, content: str, *, marks: str = "bench") -> None:
-    """Replace what stands between the two ``marks`` in ``document``."""
-    first, last = f"<!-- {marks}: begin -->", f"<!-- {marks}: end -->"
-    before, begin, rest = document.read_text().partition(first)
-    _, end, after = rest.partition(last)
-    if not begin or not end:
-        raise SystemExit(f"{document.name} has lost the marks {first} and {last}")
-    document.write_text(f"{before}{first}\n\n{content.strip()}\n\n{last}{after}")
+def write(name: str, title: str, command: str, *parts: str) -> None:
+    """Write docs/figures/``name``.md: ``title``, the ``command`` that writes it, and ``parts``, which are Markdown."""
+    page = [f"# {title}", f"Written by `{command}`. Changes by hand are lost.", *parts]
+    (FIGURES / f"{name}.md").write_text("\n\n".join(page) + "\n")

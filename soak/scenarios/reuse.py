@@ -18,10 +18,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from tools.figures import Table, as_markdown, as_text, write_between_marks
+from tools.figures import Table, as_markdown, as_text, write
 
 type Mode = Literal["the guide's sample", "never", "on-error", "always"]
 type PageLoad = tuple[int, int]
@@ -29,7 +28,6 @@ type PageLoad = tuple[int, int]
 
 MODES: tuple[Mode, ...] = ("the guide's sample", "never", "on-error", "always")
 USERS = (10_000, 100_000)
-ROOT = Path(__file__).parents[2]
 DAY = 86_400
 LIMIT, WINDOW = 600, 60  # Whop, "Rate limits"
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
@@ -190,7 +188,7 @@ def _row(mode: Mode, found: Outcome, loads: int) -> list[str]:
 
 
 def main() -> None:
-    """Compute, print, and write the tables into docs/reliability.md."""
+    """Compute, print, and write docs/figures/reuse.md."""
     parser = argparse.ArgumentParser(prog="python -m soak.scenarios.reuse", description=main.__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--print-only", action="store_true", help="write no file")
@@ -200,8 +198,7 @@ def main() -> None:
     print("\n\n".join(map(as_text, shown)))
     print(f"\nin {time.perf_counter() - begin:.0f} s")
     if not asked.print_only:
-        document = ROOT / "docs" / "reliability.md"
-        write_between_marks(document, "\n\n".join(map(as_markdown, shown)), marks="reuse")
+        write("reuse", "A day of page loads under each mode of TokenReuse", "make reuse", *map(as_markdown, shown))
 
 
 if __name__ == "__main__":
