@@ -49,8 +49,8 @@ class App:
 
     def token(self) -> str:
         """Ask until there is an answer that is final; its code, ``ok`` for a token, ``signed_out`` at Cognito."""
-        world = self._stack.world
-        begun = world.now
+        scheduler = self._stack.scheduler
+        begun = scheduler.now
         code, last = "", 0
         for number in range(_TRIES):
             try:
@@ -59,7 +59,7 @@ class App:
                 return "signed_out"
             status, code = answer["statusCode"], _code(answer)
             if status == 200:
-                self._log.waits.append(world.now - begun)
+                self._log.waits.append(scheduler.now - begun)
                 return "ok"
             if status == 403:
                 return code
@@ -68,16 +68,16 @@ class App:
                 continue
             last = status
             told = float(answer["headers"].get("Retry-After", 0))
-            world.sleep(max(told, min(30.0, 2.0**number)) * world.chance.uniform(1.0, 1.3))
+            scheduler.sleep(max(told, min(30.0, 2.0**number)) * scheduler.chance.uniform(1.0, 1.3))
         self._log.without.append(f"{self._sub}: {code}")
         return code
 
     def ask(self, *, refresh: bool = False) -> dict[str, Any]:
         """One request. Raises `Refused` if Cognito gives no token."""
-        world = self._stack.world
-        if refresh or world.now > self._until - 60:
+        scheduler = self._stack.scheduler
+        if refresh or scheduler.now > self._until - 60:
             self._token = self._stack.pool.token(self._sub)
-            self._until = world.now + TOKEN_SECONDS
+            self._until = scheduler.now + TOKEN_SECONDS
         before = self._stack.record(self._sub).get("status")
         answer = self._stack.post(self._token)
         self._log.answers[f"{answer['statusCode']} {_code(answer)}".strip()] += 1
@@ -112,33 +112,33 @@ class Life:
 
     def live(self, *, begins_within: float, acts: int) -> None:
         """All of it; who deletes their account does so at the end."""
-        world, chance = self._stack.world, self._stack.world.chance
-        world.sleep(chance.uniform(0, begins_within))
+        scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
+        scheduler.sleep(chance.uniform(0, begins_within))
         kind = chance.choices(("plain", "quiet", "unverified", "twin", "heir"), (78, 8, 6, 4, 4))[0]
         person = self._sign_up(kind)
         self.sub = person.sub
         app = App(self._stack, self._log, person.sub)
-        world.start(lambda: self._stack.sign_up(person))
+        scheduler.start(lambda: self._stack.sign_up(person))
         # Some ask at once, while the sync is under way, some much later; the quiet ones never.
         if kind != "quiet":
-            world.sleep(chance.choice((0.2, 2.0, 60.0)) * chance.random())
+            scheduler.sleep(chance.choice((0.2, 2.0, 60.0)) * chance.random())
             app.token()
         if kind == "unverified":
-            world.sleep(chance.uniform(10, 300))
+            scheduler.sleep(chance.uniform(10, 300))
             self._change(verified=True)
-            world.sleep(65)
+            scheduler.sleep(65)
             app.token()
         for _ in range(chance.randrange(acts + 1)):
-            world.sleep(chance.expovariate(1 / 120))
+            scheduler.sleep(chance.expovariate(1 / 120))
             self._act(app, quiet=kind == "quiet")
         if chance.random() < 0.15:
-            world.sleep(chance.expovariate(1 / 60))
+            scheduler.sleep(chance.expovariate(1 / 60))
             self._stack.pool.delete(person.sub)
             self._stack.tell_of_change(person.sub)
 
     def _sign_up(self, kind: str) -> Person:
         """A twin has the address of somebody who is there, an heir address and name of somebody who is gone."""
-        pool, chance = self._stack.pool, self._stack.world.chance
+        pool, chance = self._stack.pool, self._stack.scheduler.chance
         email, username = f"person-{self._number}@people.example.test", None
         others = [life.sub for life in self._everybody if life.sub]
         if kind == "twin":
@@ -153,7 +153,7 @@ class Life:
         return pool.sign_up(email, f"Person {self._number}", username=username, verified=kind != "unverified")
 
     def _act(self, app: App, *, quiet: bool) -> None:
-        world, chance = self._stack.world, self._stack.world.chance
+        scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
         match chance.choices(("ask", "rename", "readdress", "disable"), (0, 3, 1, 0) if quiet else (5, 3, 1, 1))[0]:
             case "ask":
                 app.token()
@@ -165,10 +165,10 @@ class Life:
             case "disable":
                 self._change(enabled=False)
                 # Perhaps their token is still good.
-                world.sleep(chance.uniform(0, 400))
+                scheduler.sleep(chance.uniform(0, 400))
                 app.token()
                 self._change(enabled=True)
-                world.sleep(chance.uniform(0, 400))
+                scheduler.sleep(chance.uniform(0, 400))
                 app.token()
 
     def _change(self, **changes: Any) -> None:

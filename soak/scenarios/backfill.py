@@ -9,7 +9,7 @@ ledger and the pool are the ones in memory that pass the tests of the real ones.
 - SQS and its worker: delays, visibility, deletion; two workers at a time (SyncConcurrency), which take one message
   after the other, so that what Lambda makes of batches of five is left out;
 - EventBridge: a tick every 60 s; an invocation of reconcile works for a minute at most, so that two of its minutes are
-  never more than that apart from the rest of the world;
+  never more than that apart from the rest of the scheduler;
 - first tokens: they arrive at random, every second one of a user who has just signed up, the others of users who have
   just been handed to the queue. What costs a user time there is the enrolment, so verification and the token itself
   are left out.
@@ -63,7 +63,7 @@ SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "create_account": 0
 AN_HOUR = Deadline(3600)
 
 
-class World:
+class Scheduler:
     """The clock, and what is going to happen."""
 
     def __init__(self) -> None:
@@ -99,8 +99,8 @@ class World:
 class Timed:
     """An object each of whose calls is a call to AWS."""
 
-    def __init__(self, world: World, service: str, inner: Any) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, service: str, inner: Any) -> None:
+        self._scheduler = scheduler
         self._service = service
         self._inner = inner
 
@@ -108,44 +108,44 @@ class Timed:
         made = getattr(self._inner, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._world.call(self._service, name)
+            self._scheduler.call(self._service, name)
             return made(*args, **kwargs)
 
         return call
 
 
-def timed[T](world: World, service: str, inner: T) -> T:
+def timed[T](scheduler: Scheduler, service: str, inner: T) -> T:
     """``inner``, whose calls take time and are counted."""
-    return cast(T, Timed(world, service, inner))
+    return cast(T, Timed(scheduler, service, inner))
 
 
 class ModelWhop(Whop):
     """Whop as far as an enrolment sees it, with its limit."""
 
-    def __init__(self, world: World, slots: Slots, told: Observer, share: Share) -> None:
+    def __init__(self, scheduler: Scheduler, slots: Slots, told: Observer, share: Share) -> None:
         self.company_id = COMPANY
         self.accounts: dict[str, Account] = {}
         self.names: dict[str, str] = {}
         self.admitted: dict[str, list[float]] = {}
         self.refused: Counter[str] = Counter()
-        self._world = world
-        self._budget = Budget(slots, ceiling(share), told, clock=world.clock)
+        self._scheduler = scheduler
+        self._budget = Budget(slots, ceiling(share), told, clock=scheduler.clock)
 
     def asked_by(self, slots: Slots, told: Observer, share: Share) -> "ModelWhop":
         """The same Whop, called by others."""
         other = copy.copy(self)
-        other._budget = Budget(slots, ceiling(share), told, clock=self._world.clock)
+        other._budget = Budget(slots, ceiling(share), told, clock=self._scheduler.clock)
         return other
 
     def _admit(self, operation: Any) -> None:
-        self._world.call("dynamodb", "count")
+        self._scheduler.call("dynamodb", "count")
         self._require_budget(operation, AN_HOUR)
-        self._world.call(operation if operation in SECONDS else "other", operation)
+        self._scheduler.call(operation if operation in SECONDS else "other", operation)
         times = self.admitted.setdefault(operation, [])
-        if len(times) - bisect.bisect_right(times, self._world.now - WINDOW) >= LIMIT:
+        if len(times) - bisect.bisect_right(times, self._scheduler.now - WINDOW) >= LIMIT:
             self.refused[operation] += 1
             raise WhopRateLimited(operation, 10)
-        bisect.insort(times, self._world.now)
+        bisect.insort(times, self._scheduler.now)
 
     def create_account(
         self, *, email: str, title: str, external_id: str, idempotency_key: str, deadline: Deadline
@@ -169,40 +169,40 @@ class ModelWhop(Whop):
 class ModelQueue(SyncQueue):
     """SQS: messages become visible, are received by one, and are deleted or become visible again."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
         self._visible: list[tuple[float, int, str]] = []
         self._numbers = itertools.count()
         self._postponed: dict[str, float] = {}
         self.longest = 0
 
     def send(self, user: UserRef, source: Source, *, deadline: Deadline) -> None:
-        self._world.call("sqs", "send")
-        self._put(self._world.now, encode(user, source))
+        self._scheduler.call("sqs", "send")
+        self._put(self._scheduler.now, encode(user, source))
 
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
-        self._world.call("sqs", "send_many")
+        self._scheduler.call("sqs", "send_many")
         for user in users:
-            self._put(self._world.now + delay_seconds, encode(user, source))
+            self._put(self._scheduler.now + delay_seconds, encode(user, source))
 
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         raise AssertionError("a message was set aside")
 
     def waiting(self, *, deadline: Deadline) -> int:
-        self._world.call("sqs", "waiting")
-        waiting = sum(moment <= self._world.now for moment, _, _ in self._visible)
+        self._scheduler.call("sqs", "waiting")
+        waiting = sum(moment <= self._scheduler.now for moment, _, _ in self._visible)
         self.longest = max(self.longest, waiting)
         return waiting
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
-        self._world.call("sqs", "postpone")
-        self._postponed[receipt_handle] = self._world.now + seconds
+        self._scheduler.call("sqs", "postpone")
+        self._postponed[receipt_handle] = self._scheduler.now + seconds
 
     def receive(self) -> str | None:
         """The next message that is visible."""
-        if not self._visible or self._visible[0][0] > self._world.now:
+        if not self._visible or self._visible[0][0] > self._scheduler.now:
             return None
         return heapq.heappop(self._visible)[2]
 
@@ -246,15 +246,15 @@ class Scale:
     """One backfill."""
 
     def __init__(self, users: int, *, per_minute: int, tokens_per_minute: int) -> None:
-        self.chance = random.Random(20)  # noqa: S311 - arrivals, not secrets
-        self.world = World()
+        self.chance = random.Random(20)
+        self.scheduler = Scheduler()
         self.pool = MemoryPool(POOL)
         self.directory = MemoryUsers()
         self.ledger = MemoryLedger()
-        self.queue = ModelQueue(self.world)
+        self.queue = ModelQueue(self.scheduler)
         self.told = Counts()
         slots = LocalSlots()
-        self.whop = ModelWhop(self.world, slots, self.told, Share.BACKGROUND)
+        self.whop = ModelWhop(self.scheduler, slots, self.told, Share.BACKGROUND)
         self.whop_of_tokens = self.whop.asked_by(slots, self.told, Share.FOREGROUND)
         self.per_minute = per_minute
         self.tokens_per_minute = tokens_per_minute
@@ -297,39 +297,41 @@ class Scale:
         self.directory.link(user, linked, seen=claim)
 
     def _compose(self) -> None:
-        world = self.world
+        scheduler = self.scheduler
         addresses = VerifiedAddress(frozenset())
-        table, pool = timed(world, "dynamodb", self.directory), timed(world, "cognito", self.pool)
-        self.limit = MintLimit(table, MINTS_PER_MINUTE, clock=world.clock)
-        enrolment = Enrolment(table, pool, self.whop, addresses, clock=world.clock)
-        self.first_enrolment = Enrolment(table, pool, self.whop_of_tokens, addresses, clock=world.clock)
-        clean_up = CleanUp(table, self.whop, self.told, "keep-account", clock=world.clock)
-        syncing = Syncing(table, pool, enrolment, self.whop, clean_up, self.told, pool_id=POOL, clock=world.clock)
-        self.batch = Batch(syncing, self.queue, self.queue, self.told, jitter=self.chance.random, sleep=world.pass_time)
+        table, pool = timed(scheduler, "dynamodb", self.directory), timed(scheduler, "cognito", self.pool)
+        self.limit = MintLimit(table, MINTS_PER_MINUTE, clock=scheduler.clock)
+        enrolment = Enrolment(table, pool, self.whop, addresses, clock=scheduler.clock)
+        self.first_enrolment = Enrolment(table, pool, self.whop_of_tokens, addresses, clock=scheduler.clock)
+        clean_up = CleanUp(table, self.whop, self.told, "keep-account", clock=scheduler.clock)
+        syncing = Syncing(table, pool, enrolment, self.whop, clean_up, self.told, pool_id=POOL, clock=scheduler.clock)
+        self.batch = Batch(
+            syncing, self.queue, self.queue, self.told, jitter=self.chance.random, sleep=scheduler.pass_time
+        )
         self.reconcile = Reconcile(
             pool,
             table,
             self.queue,
-            timed(world, "dynamodb", self.ledger),
+            timed(scheduler, "dynamodb", self.ledger),
             addresses,
             self.told,
             pool_id=POOL,
             per_minute=self.per_minute,
-            clock=world.clock,
-            sleep=world.pass_time,
+            clock=scheduler.clock,
+            sleep=scheduler.pass_time,
         )
 
     # What happens
 
     def run(self) -> None:
         """From the order to the last message."""
-        begin = self.world.now
-        self.world.at(begin, lambda: self._invocation(Order("start", backfill=True)))
-        self.world.at(begin + TICK, self._tick)
+        begin = self.scheduler.now
+        self.scheduler.at(begin, lambda: self._invocation(Order("start", backfill=True)))
+        self.scheduler.at(begin + TICK, self._tick)
         for number in range(WORKERS):
-            self.world.at(begin + number / 10, self._worker)
-        self.world.at(begin, self._first_token)
-        self.world.run()
+            self.scheduler.at(begin + number / 10, self._worker)
+        self.scheduler.at(begin, self._first_token)
+        self.scheduler.run()
 
     @property
     def listed_all(self) -> bool:
@@ -345,13 +347,13 @@ class Scale:
     def _tick(self) -> None:
         if self.listed_all:
             return
-        self.world.at(self.world.now + TICK, self._tick)
+        self.scheduler.at(self.scheduler.now + TICK, self._tick)
         self._invocation(Order("continue"))
 
     def _invocation(self, order: Order) -> None:
-        end = self.world.now + WORKING + 15  # what it keeps for its last step
-        self.world.calls["reconcile invocations"] += 1
-        self.reconcile.handle(order, lambda: end - self.world.now)
+        end = self.scheduler.now + WORKING + 15  # what it keeps for its last step
+        self.scheduler.calls["reconcile invocations"] += 1
+        self.reconcile.handle(order, lambda: end - self.scheduler.now)
 
     def _worker(self) -> None:
         body = self.queue.receive()
@@ -364,16 +366,16 @@ class Scale:
             }
             failures = self.batch.handle([message], lambda: 60.0)["batchItemFailures"]
             self.queue.settle(body, done=not failures)
-            self.world.calls["messages handled"] += 1
-            self.world.at(self.world.now, self._worker)
+            self.scheduler.calls["messages handled"] += 1
+            self.scheduler.at(self.scheduler.now, self._worker)
         elif not self.is_over:
             coming = self.queue.next_visible
-            self.world.at(max(self.world.now + 0.05, min(coming or 0, self.world.now + 1)), self._worker)
+            self.scheduler.at(max(self.scheduler.now + 0.05, min(coming or 0, self.scheduler.now + 1)), self._worker)
 
     def _first_token(self) -> None:
         if self.is_over:
             return
-        self.world.at(self.world.now + self.chance.expovariate(self.tokens_per_minute / 60), self._first_token)
+        self.scheduler.at(self.scheduler.now + self.chance.expovariate(self.tokens_per_minute / 60), self._first_token)
         if self.chance.random() < 0.5:
             user = self.pool.join(f"{len(self.first_tokens):08d}-0000-4000-8000-new", name="New")
             self.expected.add(user.sub)
@@ -384,7 +386,7 @@ class Scale:
             if sub not in self.expected:
                 return
             user = UserRef(pool_id=POOL, sub=sub, username=f"name-of-{sub}")
-        asked = self.world.now
+        asked = self.scheduler.now
         self.first_tokens.append(asked)
         self._mint(user, asked)
 
@@ -395,9 +397,9 @@ class Scale:
             link = self.first_enrolment.enrol(user, record, deadline=AN_HOUR)
         except WhopRateLimited as error:
             self.refused += 1
-            self.world.at(self.world.now + error.retry_after, lambda: self._mint(user, asked))
+            self.scheduler.at(self.scheduler.now + error.retry_after, lambda: self._mint(user, asked))
             return
-        self.waits.append(self.world.now - asked)
+        self.waits.append(self.scheduler.now - asked)
         if link.created:
             self.queue.send(user, Source.FIRST_TOKEN, deadline=AN_HOUR)
 
@@ -436,7 +438,7 @@ def most_in_a_window(times: list[float]) -> int:
 
 def figures(scale: Scale) -> dict[str, float]:
     """What is printed."""
-    calls, world = scale.world.calls, scale.world
+    calls, scheduler = scale.scheduler.calls, scale.scheduler
     checkpoint = scale.ledger.checkpoint
     if checkpoint is None:
         raise AssertionError("no run")
@@ -445,7 +447,7 @@ def figures(scale: Scale) -> dict[str, float]:
         "users listed": checkpoint.page and sum(checkpoint.counts.get(name, 0) for name in _LISTED),
         "users enrolled": len(creates),
         "e-mails from Whop": len(creates),
-        "hours until the last": round((world.now - world.begin) / 3600, 2),
+        "hours until the last": round((scheduler.now - scheduler.begin) / 3600, 2),
         "creates in the fullest minute": most_in_a_window(creates),
         "profile updates in the fullest minute": most_in_a_window(scale.whop.admitted["update_user"]),
         "first tokens": len(scale.first_tokens),
@@ -473,8 +475,8 @@ _LISTED = ("in_step", "missing", "unfinished", "stale", "in_progress", "blocked"
 
 
 def main() -> None:
-    """Command line: `python -m bench.scale [--users N] [--per-minute N] [--tokens-per-minute N] [--json]`."""
-    parser = argparse.ArgumentParser(prog="bench.scale")
+    """Command line; an AssertionError if a check fails."""
+    parser = argparse.ArgumentParser(prog="soak.scenarios.backfill")
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--per-minute", type=int, default=300)
     parser.add_argument("--tokens-per-minute", type=int, default=120)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from soak.actors import App, Log
 from soak.cognito import Person
-from soak.people import App, Log
 from soak.stack import Stack
 
 _LONGEST_BACKOFF_SECONDS = 30.0
@@ -27,7 +27,7 @@ class Opening:
         return self.done_at is not None and self.tries == 1
 
 
-class Traffic:
+class Load:
     """The apps of ``users`` users, each opened every ``every`` seconds on average once the last opening is over."""
 
     def __init__(self, stack: Stack, log: Log, *, users: int, every: float) -> None:
@@ -40,31 +40,31 @@ class Traffic:
     def begin(self) -> None:
         """From now on."""
         for person in self.people:
-            self._stack.world.start(self._using(person))
+            self._stack.scheduler.start(self._using(person))
 
     def _using(self, person: Person) -> Any:
         return lambda: self._use(App(self._stack, self._log, person.sub))
 
     def _use(self, app: App) -> None:
-        world = self._stack.world
+        scheduler = self._stack.scheduler
         while True:
-            world.sleep(world.chance.expovariate(1 / self._every))
-            opening = Opening(world.now)
+            scheduler.sleep(scheduler.chance.expovariate(1 / self._every))
+            opening = Opening(scheduler.now)
             self.openings.append(opening)
             while not self._asked(app, opening):
                 pass
 
     def _asked(self, app: App, opening: Opening) -> bool:
         """Whether there is a token now; if not, the wait that was told, or a back-off, is over."""
-        world = self._stack.world
+        scheduler = self._stack.scheduler
         answer = app.ask()
         opening.tries += 1
         if answer["statusCode"] == 200:
-            opening.done_at = world.now
+            opening.done_at = scheduler.now
             return True
         told = float(answer["headers"].get("Retry-After", 0))
         backoff = min(_LONGEST_BACKOFF_SECONDS, 2.0**opening.tries)
-        world.sleep(max(told, backoff) * world.chance.uniform(1.0, 1.3))
+        scheduler.sleep(max(told, backoff) * scheduler.chance.uniform(1.0, 1.3))
         return False
 
     def between(self, begin: float, end: float) -> Sequence[Opening]:

@@ -3,13 +3,13 @@
 import functools
 
 from local.whop_simulator import Readings
+from soak.actors import App, Life, Log
 from soak.checks import answers, at_rest, left_out, put_back, repaired
+from soak.fault_injector import FaultInjector
 from soak.lambdas import Function
-from soak.people import App, Life, Log
 from soak.report import Figure, Found
+from soak.scheduler import Scheduler
 from soak.stack import COMPANY, WHOP_SECRET, Stack
-from soak.troubles import Troubles
-from soak.world import World
 
 # What Whop's documents leave open, and what a team can choose; each seed tries one of the three.
 _VARIANTS: tuple[tuple[Readings, dict[str, str]], ...] = (
@@ -28,10 +28,12 @@ _SETTLE_SECONDS = 6 * 3600.0
 
 def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
     """One run with ``users`` users, an average of one every second; in a ``storm`` everything fails so much oftener."""
-    world = World(seed)
-    troubles = Troubles(world.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm, forget=0.01 * storm)
+    scheduler = Scheduler(seed)
+    faults = FaultInjector(
+        scheduler.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm, forget=0.01 * storm
+    )
     readings, settings = _VARIANTS[seed % len(_VARIANTS)]
-    stack = Stack(world, troubles, readings=readings, settings=settings, twice=0.05, changes_lost=0.05)
+    stack = Stack(scheduler, faults, readings=readings, settings=settings, twice=0.05, changes_lost=0.05)
     with stack.deployed():
         scenario = Scenario(stack, users)
         log = scenario.run()
@@ -59,53 +61,53 @@ class Scenario:
 
     def run(self) -> Log:
         """Everything; what apps were answered."""
-        world = self._stack.world
-        begin = world.now
+        scheduler = self._stack.scheduler
+        begin = scheduler.now
         for number in range(self._users):
             life = Life(self._stack, self._log, number, self._everybody)
             self._everybody.append(life)
-            world.start(functools.partial(life.live, begins_within=self._spread, acts=6))
+            scheduler.start(functools.partial(life.live, begins_within=self._spread, acts=6))
         self._disturb(begin)
-        world.run(begin + self._spread + 3600)
-        self._stack.troubles.end()
+        scheduler.run(begin + self._spread + 3600)
+        self._stack.faults.end()
         self._stack.queue.twice = 0.0
-        world.start(self._settle)
-        world.run(world.now + _SETTLE_SECONDS)
+        scheduler.start(self._settle)
+        scheduler.run(scheduler.now + _SETTLE_SECONDS)
         return self._log
 
     def _disturb(self, begin: float) -> None:
         """The API key and the signing keys are changed twice; reconcile runs in between."""
-        world, stack = self._stack.world, self._stack
-        world.at(begin + self._spread * 0.2, lambda: self._new_key(1, gap=-600.0))
+        scheduler, stack = self._stack.scheduler, self._stack
+        scheduler.at(begin + self._spread * 0.2, lambda: self._new_key(1, gap=-600.0))
         # The operator withdraws the old key first.
-        world.at(begin + self._spread * 0.7, lambda: self._new_key(2, gap=20.0))
-        world.at(begin + self._spread * 0.3, stack.pool.rotate)
-        world.at(begin + self._spread * 0.8, stack.pool.rotate)
+        scheduler.at(begin + self._spread * 0.7, lambda: self._new_key(2, gap=20.0))
+        scheduler.at(begin + self._spread * 0.3, stack.pool.rotate)
+        scheduler.at(begin + self._spread * 0.8, stack.pool.rotate)
         for part in (0.4, 0.9):
-            world.start(lambda: stack.order(command="start"), after=self._spread * part)
+            scheduler.start(lambda: stack.order(command="start"), after=self._spread * part)
 
     def _new_key(self, number: int, *, gap: float) -> None:
         """``gap`` is how long before the secret has the new key Whop does not take the old one any more."""
-        stack, world = self._stack, self._stack.world
+        stack, scheduler = self._stack, self._stack.scheduler
         key = f"whop-key-{number}"
         stack.simulator.add_key(key, company_id=COMPANY)
         old = stack.secrets[WHOP_SECRET]
-        world.at(world.now + max(0.0, -gap), lambda: stack.simulator.revoke_key(old))
-        world.at(world.now + max(0.0, gap), lambda: stack.secrets.put(WHOP_SECRET, key))
+        scheduler.at(scheduler.now + max(0.0, -gap), lambda: stack.simulator.revoke_key(old))
+        scheduler.at(scheduler.now + max(0.0, gap), lambda: stack.secrets.put(WHOP_SECRET, key))
 
     def _settle(self) -> None:
         """The operator lets reconcile enrol whoever is still not, and everybody asks for a token once more."""
-        stack, world = self._stack, self._stack.world
+        stack, scheduler = self._stack, self._stack.scheduler
         # Longer than any message is put off.
-        world.sleep(2000)
+        scheduler.sleep(2000)
         self.left_out = left_out(stack)
         while not stack.run_is_over:
-            world.sleep(60)
+            scheduler.sleep(60)
         stack.order(command="start", backfill=True)
-        world.sleep(2 * 3600)
+        scheduler.sleep(2 * 3600)
         for sub in list(stack.pool.people):
-            world.sleep(0.25)
-            world.start(App(stack, self._log, sub).token)
+            scheduler.sleep(0.25)
+            scheduler.start(App(stack, self._log, sub).token)
 
 
 def _given_up(log: Log, storm: float) -> Figure:

@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 
+from soak.actors import App, Log
 from soak.checks import answers, at_rest
-from soak.people import App, Log
+from soak.fault_injector import FaultInjector
+from soak.load import Load, code_of, most_within
 from soak.report import Figure, Found
+from soak.scheduler import Scheduler
 from soak.stack import Stack
-from soak.traffic import Traffic, code_of, most_within
-from soak.troubles import Troubles
-from soak.world import World
 
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
 _WARM_SECONDS = 300.0
@@ -19,21 +19,21 @@ _ROUND_TRIP_SECONDS = 0.25
 
 def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) -> Found:
     """``clients`` clients of one user for ``minutes``, beside ``users`` users who open the app once a minute."""
-    world = World(seed)
-    stack = Stack(world, Troubles(world.chance))
+    scheduler = Scheduler(seed)
+    stack = Stack(scheduler, FaultInjector(scheduler.chance))
     normal, flooded = Log(), Log()
     with stack.deployed():
-        traffic = Traffic(stack, normal, users=users, every=_OPENED_EVERY)
-        traffic.begin()
+        load = Load(stack, normal, users=users, every=_OPENED_EVERY)
+        load.begin()
         flooder = stack.pool.sign_up("flooder@people.example.test", "Flooder")
-        world.start(App(stack, flooded, flooder.sub).token, after=30)
-        world.run(world.now + _WARM_SECONDS)
-        begin = world.now
+        scheduler.start(App(stack, flooded, flooder.sub).token, after=30)
+        scheduler.run(scheduler.now + _WARM_SECONDS)
+        begin = scheduler.now
         flood = Flood(stack, flooded, flooder.sub)
         for _ in range(clients):
-            world.start(flood.ask_for_ever, after=world.chance.random())
-        world.run(begin + minutes * 60)
-        during = traffic.between(begin, world.now - 5)
+            scheduler.start(flood.ask_for_ever, after=scheduler.chance.random())
+        scheduler.run(begin + minutes * 60)
+        during = load.between(begin, scheduler.now - 5)
         mints = [at for at in flood.mints_at_whop() if at >= begin]
         figures = [
             Figure.known("minutes of the flood", minutes),
@@ -69,7 +69,7 @@ class Flood:
         """Again as soon as there is an answer, which takes a round trip."""
         app = App(self._stack, self._log, self._sub)
         while True:
-            self._stack.world.sleep(_ROUND_TRIP_SECONDS)
+            self._stack.scheduler.sleep(_ROUND_TRIP_SECONDS)
             answer = app.ask()
             code = code_of(answer)
             self.codes[code or str(answer["statusCode"])] += 1

@@ -25,8 +25,10 @@ class Worker:
     ``killed`` says that its process is gone; ``result`` is what it returned.
     """
 
-    def __init__(self, world: "World", work: Callable[[], Any], parent: greenlet, process: "Worker | None") -> None:
-        self._world = world
+    def __init__(
+        self, scheduler: "Scheduler", work: Callable[[], Any], parent: greenlet, process: "Worker | None"
+    ) -> None:
+        self._scheduler = scheduler
         self._work = work
         self.thread = greenlet(self._run, parent)
         self.process = process or self
@@ -54,7 +56,7 @@ class Worker:
     def wake(self, after: float = 0.0) -> None:
         """Let it go on, ``after`` some seconds."""
         turn = self._turn
-        self._world.at(self._world.now + after, lambda: self._resume(turn))
+        self._scheduler.at(self._scheduler.now + after, lambda: self._resume(turn))
 
     def _resume(self, turn: int) -> None:
         # Somebody else may have woken it meanwhile.
@@ -79,24 +81,24 @@ class Worker:
         if self.done:
             return
         self.done = True
-        self._world.forget(self)
+        self._scheduler.forget(self)
         for worker in self._awaited:
             worker.wake()
         self._awaited = []
 
     def wait(self, timeout: float | None = None) -> Any:
         """For another worker: let this one come to its end; what it returned, None if it was killed."""
-        end = None if timeout is None else self._world.now + timeout
-        while not self.done and (end is None or self._world.now < end):
-            current = self._world.current
+        end = None if timeout is None else self._scheduler.now + timeout
+        while not self.done and (end is None or self._scheduler.now < end):
+            current = self._scheduler.current
             self._awaited.append(current)
             if end is not None:
-                current.wake(end - self._world.now)
-            self._world.pause()
+                current.wake(end - self._scheduler.now)
+            self._scheduler.pause()
         return self.result
 
 
-class World:
+class Scheduler:
     """Now, chance, and what is going to happen."""
 
     def __init__(self, seed: int) -> None:

@@ -20,8 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench import job
-from bench.report import Table, as_markdown, as_text, write_between_marks
+from tools.figures import Table, as_markdown, as_text, write
 
 type Mode = Literal["the guide's sample", "never", "on-error", "always"]
 type PageLoad = tuple[int, int]
@@ -41,7 +40,7 @@ PEAKS = ((0.35, 9, 1.5), (0.45, 20, 2.0))
 
 def page_loads(users: int, *, seed: int = 1) -> list[PageLoad]:
     """A day of page loads, in order."""
-    chance = random.Random(seed)  # noqa: S311 - a computation, not a secret
+    chance = random.Random(seed)
     loads = [
         (int(moment) % DAY, user)
         for user in range(users)
@@ -189,8 +188,8 @@ def _row(mode: Mode, found: Outcome, loads: int) -> list[str]:
 
 
 def main() -> None:
-    """Compute, print, and write the tables into docs/reliability.md."""
-    parser = argparse.ArgumentParser(prog="python -m bench.reuse", description=main.__doc__)
+    """Compute, print, and write docs/figures/reuse.md."""
+    parser = argparse.ArgumentParser(prog="python -m soak.scenarios.reuse", description=main.__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--print-only", action="store_true", help="write no file")
     asked = parser.parse_args()
@@ -199,8 +198,7 @@ def main() -> None:
     print("\n\n".join(map(as_text, shown)))
     print(f"\nin {time.perf_counter() - begin:.0f} s")
     if not asked.print_only:
-        document = job.ROOT / "docs" / "reliability.md"
-        write_between_marks(document, "\n\n".join(map(as_markdown, shown)), marks="reuse")
+        write("reuse", "A day of page loads under each mode of TokenReuse", "make reuse", *map(as_markdown, shown))
 
 
 if __name__ == "__main__":

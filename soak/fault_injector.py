@@ -47,7 +47,7 @@ ONLY_429_AND_500: Kinds = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class AwsFault:
     """What goes wrong with one call; ``code`` is that of a refusal, ``seconds`` the delay of a slow one."""
 
     kind: Kind
@@ -56,7 +56,7 @@ class Trouble:
 
 
 @dataclass(slots=True)
-class Troubles:
+class FaultInjector:
     """How likely it is that something goes wrong with a call to ``whop`` or to ``aws``, or with who makes it."""
 
     chance: random.Random
@@ -65,25 +65,25 @@ class Troubles:
     kill: float = 0.0
     forget: float = 0.0
     """How likely it is at a mint that Whop does not know the user, for some seconds."""
-    of_whop_kinds: Kinds = ALL_OF_WHOP
-    whop_is_dead: bool = False
+    whop_kinds: Kinds = ALL_OF_WHOP
+    whop_is_down: bool = False
     """Then no connection to it is made, or no answer ever comes."""
 
-    def of_aws(self, service: str, operation: str) -> Trouble | None:
+    def for_aws(self, service: str, operation: str) -> AwsFault | None:
         """What goes wrong with this call to AWS."""
         if self.chance.random() >= self.aws:
             return None
         kind: Kind = self.chance.choice(("drop_before", "drop_after", "refused", "refused", "slow"))
         if kind == "refused":
             known = _THROTTLED[service] + (_TRANSACTION if operation == "TransactWriteItems" else ())
-            return Trouble(kind, code=self.chance.choice(known))
-        return Trouble(kind, seconds=self.chance.uniform(0.5, 3.0))
+            return AwsFault(kind, code=self.chance.choice(known))
+        return AwsFault(kind, seconds=self.chance.uniform(0.5, 3.0))
 
-    def of_whop(self) -> Fault | None:
+    def for_whop(self) -> Fault | None:
         """What goes wrong with this call to Whop."""
         if self.chance.random() >= self.whop:
             return None
-        weights, faults = zip(*self.of_whop_kinds, strict=True)
+        weights, faults = zip(*self.whop_kinds, strict=True)
         chosen: Fault = self.chance.choices(faults, weights)[0]
         return chosen
 
@@ -91,7 +91,7 @@ class Troubles:
         """For how long Whop does not know the user of this mint."""
         return self.chance.uniform(0, 60) if self.chance.random() < self.forget else 0.0
 
-    def of_caller(self) -> Literal["before", "after"] | None:
+    def for_caller(self) -> Literal["before", "after"] | None:
         """Whether the process that makes the call is killed, before it has its effect or after."""
         if self.chance.random() >= self.kill:
             return None

@@ -10,11 +10,13 @@ from pathlib import Path
 from bench import job
 from bench.answers import Operation
 from bench.function_environment import function_environment
-from bench.staging import BUILT, CONTESTANTS, NODE, RUNTIME, Staged
+from bench.staging import BUILT, NODE, RUNTIME, Staged
 from bench.upstream import Upstream
 
 OURS, EVERYTHING, UNCOMPILED = "this project", "everything included", "the same without bytecode"
 NODE_NAME, NOTHING, BARE = "Node", "nothing", "bare calls"
+
+_START = job.ROOT / "bench" / "start_candidate.py"
 
 type Check = Callable[[bytes, bytes], bool]
 
@@ -24,7 +26,7 @@ _TO_ANNOUNCE = frozenset({Operation.QUEUE})
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Candidate:
     """A function that can be started. ``right`` tells from event and answer whether it did its job."""
 
     name: str
@@ -37,37 +39,37 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True)
-class Lineup:
-    """Contestants by what is measured of them."""
+class Candidates:
+    """Candidates by what is measured of them."""
 
-    mint_cold: Sequence[Contestant]
-    mint_warm: Sequence[Contestant]
-    sign_up_cold: Sequence[Contestant]
-    sync_start: Contestant
+    mint_cold: Sequence[Candidate]
+    mint_warm: Sequence[Candidate]
+    sign_up_cold: Sequence[Candidate]
+    sync_start: Candidate
     """Ours alone, and only started: no peer does its job."""
 
 
-def lineup(staged: Staged, upstream: Upstream) -> Lineup:
+def candidates_of(staged: Staged, upstream: Upstream) -> Candidates:
     """Everybody who can take part on this machine."""
     layer = BUILT / "WhopChatLayer" / "python"
     everything = staged.functions / "everything"
     mint = _Python("MintTokenFunction", upstream, _minted, _TO_MINT)
     sign_up = _Python("OnSignupFunction", upstream, _same, _TO_ANNOUNCE)
-    ours = mint.contestant(OURS, BUILT / "MintTokenFunction", layer)
-    included = mint.contestant(EVERYTHING, everything / "mint_token", staged.compiled_packages)
-    uncompiled = mint.contestant(UNCOMPILED, everything / "mint_token", staged.uncompiled_packages)
+    ours = mint.candidate(OURS, BUILT / "MintTokenFunction", layer)
+    included = mint.candidate(EVERYTHING, everything / "mint_token", staged.compiled_packages)
+    uncompiled = mint.candidate(UNCOMPILED, everything / "mint_token", staged.uncompiled_packages)
     node = [_node(staged.node_bundle, upstream)] if staged.node_bundle else []
-    bare = _Python("MintTokenFunction", upstream, _minted, _TO_MINT_BARELY).contestant(BARE, staged.functions / "bare")
-    nothing = _Python("MintTokenFunction", upstream, _ok, frozenset()).contestant(NOTHING, staged.functions / "nothing")
-    return Lineup(
+    bare = _Python("MintTokenFunction", upstream, _minted, _TO_MINT_BARELY).candidate(BARE, staged.functions / "bare")
+    nothing = _Python("MintTokenFunction", upstream, _ok, frozenset()).candidate(NOTHING, staged.functions / "nothing")
+    return Candidates(
         mint_cold=[ours, included, uncompiled, *node, nothing],
         mint_warm=[ours, included, *node, bare, nothing],
         sign_up_cold=[
-            sign_up.contestant(OURS, BUILT / "OnSignupFunction", layer),
-            sign_up.contestant(EVERYTHING, everything / "on_signup", staged.compiled_packages),
+            sign_up.candidate(OURS, BUILT / "OnSignupFunction", layer),
+            sign_up.candidate(EVERYTHING, everything / "on_signup", staged.compiled_packages),
             nothing,
         ],
-        sync_start=_Python("SyncUserFunction", upstream, _same, frozenset()).contestant(
+        sync_start=_Python("SyncUserFunction", upstream, _same, frozenset()).candidate(
             OURS, BUILT / "SyncUserFunction", layer
         ),
     )
@@ -75,17 +77,17 @@ def lineup(staged: Staged, upstream: Upstream) -> Lineup:
 
 @dataclass(frozen=True, slots=True)
 class _Python:
-    """Python contestants of one function: the runtime's own packages come last on the path, as on Lambda."""
+    """Python candidates of one function: the runtime's own packages come last on the path, as on Lambda."""
 
     function: str
     upstream: Upstream
     right: Check
     asks: frozenset[Operation]
 
-    def contestant(self, name: str, folder: Path, *packages: Path) -> Contestant:
-        return Contestant(
+    def candidate(self, name: str, folder: Path, *packages: Path) -> Candidate:
+        return Candidate(
             name,
-            [str(RUNTIME / "bin" / "python"), "-P", str(CONTESTANTS / "start.py"), "app.handler"],
+            [str(RUNTIME / "bin" / "python"), "-P", str(_START), "app.handler"],
             folder,
             _environment(self.function, folder, self.upstream)
             | {
@@ -102,14 +104,14 @@ class _Python:
         )
 
 
-def _node(folder: Path, upstream: Upstream) -> Contestant:
+def _node(folder: Path, upstream: Upstream) -> Candidate:
     environment = _environment("MintTokenFunction", folder, upstream) | {
         "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs20.x",
         "NODE_EXTRA_CA_CERTS": str(upstream.authority),
         "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
     }
     command = [shutil.which("node") or "node", str(NODE / "runtime.cjs")]
-    return Contestant(NODE_NAME, command, folder, environment, _minted, _TO_MINT)
+    return Candidate(NODE_NAME, command, folder, environment, _minted, _TO_MINT)
 
 
 def _environment(function: str, folder: Path, upstream: Upstream) -> dict[str, str]:

@@ -1,12 +1,13 @@
-"""The one place where the package learns of the world's time.
+"""Replaces the clock of the whole package by the scheduler's, in one place.
 
-Its classes take their clock as an argument whose default is the real one. As long as a run lasts, these defaults stand
-for the world's clock, and so does the module ``time`` of each of its modules; chance and threads are the world's too.
+Most classes take their clock as an argument whose default is the real one. During a run these defaults are the
+scheduler's clock, and so is the module ``time`` of each module. Random numbers and threads are the scheduler's too.
 """
 
 import importlib
 import pkgutil
 import random
+import secrets
 import sys
 import threading
 import time
@@ -17,39 +18,41 @@ from typing import Any
 from unittest.mock import patch
 
 import whop_chat
+from soak.scheduler import Scheduler
 from soak.threads import Threads
-from soak.world import World
 
 # A module that is imported later would not be among those whose clock is set.
-for _module in pkgutil.iter_modules(whop_chat.__path__, "whop_chat."):
+for _module in pkgutil.walk_packages(whop_chat.__path__, "whop_chat."):
     importlib.import_module(_module.name)
 
 
 @contextmanager
-def time_of(world: World) -> Iterator[None]:
-    """Inside, all of the package lives in ``world``."""
+def virtual_time(scheduler: Scheduler) -> Iterator[None]:
+    """Within the block the whole package uses the clock, the random numbers and the threads of ``scheduler``."""
     clock = SimpleNamespace(
-        time=world.time,
-        monotonic=world.time,
-        perf_counter=world.time,
-        sleep=world.sleep,
+        time=scheduler.time,
+        monotonic=scheduler.time,
+        perf_counter=scheduler.time,
+        sleep=scheduler.sleep,
         gmtime=time.gmtime,
         strftime=time.strftime,
     )
     stand_ins = {
-        id(time.time): world.time,
-        id(time.monotonic): world.time,
-        id(time.sleep): world.sleep,
-        id(random.random): world.chance.random,
+        id(time.time): scheduler.time,
+        id(time.monotonic): scheduler.time,
+        id(time.sleep): scheduler.sleep,
+        id(random.random): scheduler.chance.random,
     }
     stand_in_modules = (
         ("time", time, clock),
-        ("random", random, world.chance),
-        ("threading", threading, Threads(world)),
+        ("random", random, scheduler.chance),
+        ("threading", threading, Threads(scheduler)),
+        # The id of a run of reconcile is part of a key, and the keys decide where a page of a scan ends.
+        ("secrets", secrets, SimpleNamespace(token_hex=lambda size: scheduler.chance.randbytes(size).hex())),
     )
     with ExitStack() as undo:
         # For what is imported only where it is needed, to spare a start.
-        undo.enter_context(patch.object(random, "uniform", world.chance.uniform))
+        undo.enter_context(patch.object(random, "uniform", scheduler.chance.uniform))
         for module in _modules():
             for name, real, stand_in in stand_in_modules:
                 if vars(module).get(name) is real:

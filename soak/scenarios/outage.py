@@ -1,12 +1,12 @@
 """Whop does not answer for ten minutes, while people go on opening their apps and signing up."""
 
+from soak.actors import Log
 from soak.checks import answers, at_rest
-from soak.people import Log
+from soak.fault_injector import FaultInjector
+from soak.load import Load, most_within, share_at_once
 from soak.report import Figure, Found
+from soak.scheduler import Scheduler
 from soak.stack import Stack
-from soak.traffic import Traffic, most_within, share_at_once
-from soak.troubles import Troubles
-from soak.world import World
 
 _BEFORE_SECONDS = 600.0
 _OUTAGE_SECONDS = 600.0
@@ -21,37 +21,35 @@ _LONGEST_WAIT_SECONDS = 150.0
 
 def run(seed: int, *, users: int = 300, mode: str = "never") -> Found:
     """One outage in a ``mode`` of TokenReuse; each of ``users`` users opens the app once a minute on average."""
-    world = World(seed)
-    troubles = Troubles(world.chance)
-    stack = Stack(world, troubles, settings={"TOKEN_REUSE": mode})
+    scheduler = Scheduler(seed)
+    faults = FaultInjector(scheduler.chance)
+    stack = Stack(scheduler, faults, settings={"TOKEN_REUSE": mode})
     log = Log()
     with stack.deployed():
-        traffic = Traffic(stack, log, users=users, every=_OPENED_EVERY)
-        world.start(lambda: _sign_ups(stack))
-        traffic.begin()
-        world.run(world.now + _BEFORE_SECONDS)
-        dies = world.now
-        troubles.whop_is_dead = True
-        world.run(dies + _OUTAGE_SECONDS)
-        returns = world.now
-        troubles.whop_is_dead = False
-        world.run(returns + _AFTER_SECONDS)
+        load = Load(stack, log, users=users, every=_OPENED_EVERY)
+        scheduler.start(lambda: _sign_ups(stack))
+        load.begin()
+        scheduler.run(scheduler.now + _BEFORE_SECONDS)
+        dies = scheduler.now
+        faults.whop_is_down = True
+        scheduler.run(dies + _OUTAGE_SECONDS)
+        returns = scheduler.now
+        faults.whop_is_down = False
+        scheduler.run(returns + _AFTER_SECONDS)
         # Without a token that is kept there is none to give.
         least = None if mode == "never" else 99.0
-        return Found(_figures(stack, log, traffic, dies, returns, least), stack.network.story)
+        return Found(_figures(stack, log, load, dies, returns, least), stack.network.story)
 
 
 def _sign_ups(stack: Stack) -> None:
     """Until the outage is over, people who have never been here sign up; they ask for nothing yet."""
     for number in range(int((_BEFORE_SECONDS + _OUTAGE_SECONDS) / _SIGN_UP_EVERY)):
-        stack.world.sleep(_SIGN_UP_EVERY)
+        stack.scheduler.sleep(_SIGN_UP_EVERY)
         stack.sign_up(stack.pool.sign_up(f"new-{number}@people.example.test", f"New {number}"))
 
 
-def _figures(
-    stack: Stack, log: Log, traffic: Traffic, dies: float, returns: float, least: float | None
-) -> list[Figure]:
-    usual, during = traffic.between(dies - 300, dies), traffic.between(dies, returns)
+def _figures(stack: Stack, log: Log, load: Load, dies: float, returns: float, least: float | None) -> list[Figure]:
+    usual, during = load.between(dies - 300, dies), load.between(dies, returns)
     late = sorted(max(0.0, (opening.done_at or float("inf")) - returns) for opening in during)
     herd = stack.network.calls_between(returns, returns + 120)
     mints = [at for at, operation in herd if operation == "access_tokens.create"]

@@ -6,10 +6,10 @@ from unittest.mock import patch
 
 from local.whop_simulator import Limits
 from soak.checks import at_rest
+from soak.fault_injector import ONLY_429_AND_500, FaultInjector
 from soak.report import Figure, Found
+from soak.scheduler import Scheduler
 from soak.stack import Stack
-from soak.troubles import ONLY_429_AND_500, Troubles
-from soak.world import World
 from whop_chat.whop import rate_limit as budget
 
 _LONGEST_SECONDS = 12 * 3600.0
@@ -20,22 +20,22 @@ def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.
 
     The service knows of both, as it would if Whop published them.
     """
-    world = World(seed)
+    scheduler = Scheduler(seed)
     limits = Limits(limit, window)
-    troubles = Troubles(world.chance, whop=0.1, of_whop_kinds=ONLY_429_AND_500)
-    stack = Stack(world, troubles, limits=limits, settings={"RECONCILE_PER_MINUTE": str(per_minute)})
+    faults = FaultInjector(scheduler.chance, whop=0.1, whop_kinds=ONLY_429_AND_500)
+    stack = Stack(scheduler, faults, limits=limits, settings={"RECONCILE_PER_MINUTE": str(per_minute)})
     known = {"calls": limit, "window": math.ceil(window)}
     with patch.dict(_defaults(budget.ceiling), known), stack.deployed():
         for number in range(users):
             stack.pool.sign_up(f"person-{number}@people.example.test", f"Person {number}")
         # The list shows who has been there for some seconds.
-        world.run(world.now + 10)
-        begin = world.now
-        world.start(lambda: stack.order(command="start", backfill=True))
-        world.run(begin + 60)
-        while not (stack.run_is_over and not stack.queue.waiting) and world.now - begin < _LONGEST_SECONDS:
-            world.run(world.now + 10)
-        ended = world.now
+        scheduler.run(scheduler.now + 10)
+        begin = scheduler.now
+        scheduler.start(lambda: stack.order(command="start", backfill=True))
+        scheduler.run(begin + 60)
+        while not (stack.run_is_over and not stack.queue.waiting) and scheduler.now - begin < _LONGEST_SECONDS:
+            scheduler.run(scheduler.now + 10)
+        ended = scheduler.now
         figures = [*at_rest(stack), *_context(stack, limits, (ended - begin) / 60)]
         return Found(figures, stack.network.story)
 

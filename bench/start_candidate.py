@@ -1,6 +1,6 @@
-"""Starts a Python contestant as Lambda does, with AWS's own runtime client, in a process that reaches the stubs only.
+"""Starts a Python candidate as Lambda does, with AWS's own runtime client, in a process that reaches the stubs only.
 
-Contestants ask for the real host names, so that each makes the connections it makes on AWS. Whatever the name, the
+Candidates ask for the real host names, so that each makes the connections it makes on AWS. Whatever the name, the
 address is the stubs' port, and every TLS context trusts the stubs' authority on top of what it was made with: the price
 of loading its own certificates stays. Run with ``-P``, so that this folder is not on the path.
 """
