@@ -17,7 +17,7 @@ from manage.pace import Pace
 from manage.site import Site
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.reconcile.drift import Drift, drift
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import Source
@@ -31,7 +31,7 @@ _SECONDS_PER_USER = 8.0
 _FAILURES_IN_A_ROW = 10
 # What no user and no waiting will change.
 _ABOUT_EVERYBODY = (WhopUnauthorized, WhopForbidden, NotConfigured)
-_LEFT_ALONE = (Blocked, UserDenied, NotActive)
+_LEFT_ALONE = (Blocked, Denied, NotActive)
 _FAILURES = (*ERRORS, WhopError, EnrolmentInProgress)
 
 
@@ -82,7 +82,7 @@ def relink_all(site: Site, console: Console, found: Survey, per_minute: int, cou
         for number, user in enumerate(found.wanted, start=1):
             pace.wait()
             try:
-                counts[relink(site, user, sparing=found.linked)] += 1
+                counts[relink(site, user, protected=found.linked)] += 1
                 in_a_row = 0
             except _LEFT_ALONE:
                 counts["left"] += 1
@@ -96,10 +96,10 @@ def relink_all(site: Site, console: Console, found: Survey, per_minute: int, cou
             progress.show(number)
 
 
-def relink(site: Site, user: UserRef, *, sparing: Container[str] = ()) -> str:
+def relink(site: Site, user: UserRef, *, protected: Container[str] = ()) -> str:
     """Give ``user`` the Whop user of their address, and have the queue set their name: ``relinked``.
 
-    It is not taken from a ``sub`` in ``sparing``: `whop_chat.enrolment.errors.Blocked` is raised then.
+    It is not taken from a ``sub`` in ``protected``: `whop_chat.enrolment.errors.Blocked` is raised then.
     ``already_linked`` if they have one. Raises what `whop_chat.enrolment.enrol.Enrolment.relink` raises.
     """
     with site.audit.act("relink", user.sub) as act:
@@ -108,7 +108,7 @@ def relink(site: Site, user: UserRef, *, sparing: Container[str] = ()) -> str:
         person = parts.pool.find(user, deadline=deadline)
         while True:
             try:
-                link = parts.enrolment.relink(user, person, sparing=sparing, deadline=deadline)
+                link = parts.enrolment.relink(user, person, protected=protected, deadline=deadline)
             except WhopRateLimited as error:
                 time.sleep(error.retry_after)
                 deadline = Deadline(_SECONDS_PER_USER)

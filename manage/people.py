@@ -10,7 +10,7 @@ from manage.console import Refused
 from manage.site import Site
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef, is_sub
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.users.admin import Contended
 from whop_chat.users.record import Record
 from whop_chat.whop.api_key import NotConfigured
@@ -108,7 +108,7 @@ def understood() -> Iterator[None]:
         raise not_active(error.standing) from None
     except (EnrolmentInProgress, Contended):
         raise Refused("Somebody else is writing the user's record: run it again in ten seconds.") from None
-    except UserDenied:
+    except Denied:
         raise Refused("An operator has shut this user out: `allow` them first.", outcome="denied") from None
     except Blocked as error:
         raise Refused(f"The user is blocked: {error.reason}.", outcome="blocked", reason=error.reason) from None

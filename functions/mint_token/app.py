@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 from whop_chat.api.routes import HttpApi
 from whop_chat.bootstrap import enrolment_parts
 from whop_chat.cognito.verifier import TokenVerifier
+from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import ScopePolicy
 from whop_chat.minting.mint import Minting
 from whop_chat.minting.user_quota import MintLimit
@@ -71,22 +72,19 @@ def _compose(settings: MintSettings) -> HttpApi:
         required_scope=settings.required_scope,
         key_set=_key_set,
     )
+    policy = ScopePolicy(
+        settings.chat_features,
+        denied_groups=settings.denied_groups,
+        group_features=settings.group_features,
+    )
     minting = Minting(
-        verifier,
+        Authorizer(verifier, policy, pool_id=settings.user_pool_id),
         MintLimit(parts.users, settings.mints_per_minute),
-        parts.users,
         parts.enrolment,
         parts.whop,
-        _waits,
-        ScopePolicy(
-            settings.chat_features,
-            denied_groups=settings.denied_groups,
-            group_features=settings.group_features,
-        ),
         parts.queue,
         _observer,
-        reuse=_token_reuse(settings),
-        pool_id=settings.user_pool_id,
+        _token_reuse(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
     )
     return HttpApi(minting, _observer)

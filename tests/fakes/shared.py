@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.record import Record
+from whop_chat.users.repository import Directory
 from whop_chat.whop.circuit_breaker import Circuit
 from whop_chat.whop.circuit_state import Waits, WaitStore
 from whop_chat.whop.client import KeySource, Whop
@@ -168,6 +169,11 @@ class Enrolling(Enrolment):
         self.records: list[Record | None] = []
         self.repaired: list[tuple[UserRef, str]] = []
 
+    def polling(self, users: Directory, sleep: Callable[[float], None]) -> "Enrolling":
+        """Reads the record in ``users`` again and sleeps by ``sleep`` while another worker enrols the user."""
+        self._users, self._sleep = users, sleep
+        return self
+
     def enrol(
         self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
     ) -> Link:
@@ -184,6 +190,13 @@ class Enrolling(Enrolment):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+
+class FakeWhop(Whop):
+    """A Whop without circuits: what a test does not answer itself is not there."""
+
+    def prefetch(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Keys:

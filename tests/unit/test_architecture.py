@@ -83,3 +83,17 @@ def test_no_module_reads_the_environment(name: str) -> None:
     taken = {each.name for node in ast.walk(MODULES[name]) if isinstance(node, ast.ImportFrom) for each in node.names}
 
     assert not (read | taken) & {"environ", "environb", "getenv"}
+
+
+def constructors() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for name, module in MODULES.items():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef):
+                for each in node.body:
+                    if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+                        yield f"{name}.{node.name}", each
+
+
+@pytest.mark.parametrize(("name", "constructor"), list(constructors()), ids=[name for name, _ in constructors()])
+def test_a_class_has_few_collaborators(name: str, constructor: ast.FunctionDef) -> None:
+    assert len(constructor.args.args) - 1 <= 7

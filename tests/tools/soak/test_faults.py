@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from soak.scenarios import faults, pipeline
-from whop_chat.enrolment import _attempt as claim
+from whop_chat.enrolment import _attempt
 from whop_chat.enrolment.email_policy import external_id
 from whop_chat.sync.batch import Batch
 from whop_chat.users import repository as users
@@ -61,9 +61,9 @@ def _no_reservation() -> Iterator[None]:
 @contextlib.contextmanager
 def _no_claim_and_no_stable_id() -> Iterator[None]:
     def fresh_id(self: Any) -> str:
-        return external_id(self._user, id(self))
+        return external_id(self._lease.user, id(self))
 
-    stable = patch.object(claim.Claim, "_external_id", property(fresh_id))
+    stable = patch.object(_attempt.Attempt, "_external_id", property(fresh_id))
     with stable, patch.object(users, "_still", lambda seen: {}):
         yield
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_base64url, read_json
+from whop_chat.runtime.errors import Retryable
 
 if TYPE_CHECKING:
     from whop_chat.runtime.http import HttpClient
@@ -48,7 +49,7 @@ class UnknownKey(Exception):
     """A key set that is up to date does not hold this key id."""
 
 
-class KeySetUnavailable(Exception):
+class KeySetUnavailable(Retryable):
     """Whether the key is good cannot be told now. ``retry_after`` is in seconds, ``detail`` is for the log."""
 
     def __init__(self, *, retry_after: int, detail: str) -> None:

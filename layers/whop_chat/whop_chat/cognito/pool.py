@@ -10,6 +10,7 @@ from whop_chat.cognito.display_name import NameRule, display_name
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import COGNITO, Aws, AwsError, understood
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Refused
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
@@ -26,7 +27,7 @@ class Standing(StrEnum):
     GONE = "gone"
 
 
-class NotActive(Exception):
+class NotActive(Refused):
     """The pool has no active user of this ``sub``; ``standing`` says what it has."""
 
     standing: Standing

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from whop_chat.runtime.base_settings import AwsSettings
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
 from whop_chat.runtime.signature import signed
 
@@ -35,7 +36,7 @@ _THROTTLED = frozenset(
 )
 
 
-class AwsError(Exception):
+class AwsError(Retryable):
     """An AWS call failed; ``code`` is AWS's error code, or what went wrong on the way if AWS never answered.
 
     AWS's message is left out: it can repeat a parameter, and a parameter can be a user name.

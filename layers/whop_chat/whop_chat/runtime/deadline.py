@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 
+from whop_chat.runtime.errors import Retryable
 
-class DeadlineExceeded(Exception):
+
+class DeadlineExceeded(Retryable):
     """The time for this request is used up."""
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
 # Of the 62 letters and digits that the template asks for, 43 have the 256 bits of the key.
 MIN_CHARACTERS = 43
 
 
-class UnusableDataKey(Exception):
+class UnusableDataKey(Retryable):
     """The secret holds nothing that a key could be made of."""
 
 

@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from whop_chat.enrolment.cleanup import Unsettled
-from whop_chat.enrolment.errors import EnrolmentInProgress
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
 from whop_chat.sync.worker import Syncing
-from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.errors import BudgetUsedUp, WhopError
+from whop_chat.whop.errors import BudgetUsedUp
 
 _SECONDS_PER_USER = 8.0
 
@@ -27,10 +25,6 @@ _QUEUE_SECONDS = 1.0
 
 
 _MAX_BACKOFF_SECONDS = 900
-
-
-# What time, an operator or the other side puts right.
-_PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, Unsettled, NotConfigured)
 
 
 class Batch:
@@ -67,9 +61,9 @@ class Batch:
             self._syncing.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
-        except _PASSING as error:
+        except Retryable as error:
             self._observer.failed("sync postponed", error, metric="SyncPostponed")
-            self._postponed(record, max(self._told(error), self._backoff(record)))
+            self._postponed(record, max(self._known_wait(error), self._backoff(record)))
             self._wait_for_places(error, remaining)
             return False
         except Exception:
@@ -95,16 +89,16 @@ class Batch:
             self._observer.failed("message not postponed", error)
         return False
 
-    def _wait_for_places(self, error: BaseException, remaining: float) -> None:
+    def _wait_for_places(self, error: Retryable, remaining: float) -> None:
         """Another message would find none either, and ask the pool and the table for nothing."""
         if not isinstance(error, BudgetUsedUp):
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
 
-    def _told(self, error: BaseException) -> int:
-        """The wait that the error names, and up to a half more by chance: not all who were told it return at once."""
-        return round(getattr(error, "retry_after", 0) * (1 + self._jitter() / 2))
+    def _known_wait(self, error: Retryable) -> int:
+        """The wait that the error names, plus up to half of it as jitter: not all messages return at once."""
+        return round(error.retry_after * (1 + self._jitter() / 2))
 
     def _backoff(self, record: Mapping[str, Any]) -> int:
         """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""

@@ -14,8 +14,8 @@ from whop_chat.cognito.pool import NotActive, PoolUser, Standing, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.enrol import Enrolment, PoolReader
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
 from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
@@ -64,10 +64,8 @@ class Syncing:
         self._observer.concerns(user.sub)
         try:
             self._sync(user, message.source, deadline)
-        except (Blocked, UserDenied, NotActive) as error:
+        except Refused as error:
             self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
-        except Lost:
-            raise EnrolmentInProgress from None  # Somebody else wrote the record: look at it again.
 
     def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
         # The pool first: who is gone stays gone, and a claim that falls between the two is seen.
@@ -110,7 +108,7 @@ class Syncing:
             self._enrolment.enrol(user, record, person, deadline=deadline)
         except UserGone:
             # Deleted meanwhile; the next delivery cleans up what was made.
-            raise EnrolmentInProgress from None
+            raise Lost from None
         self._set_profile(user, person, deadline)
         self._observer.counted("UserSynced", "user synced")
 

@@ -80,8 +80,29 @@ def next_generation(record: Record) -> Record:
     return dataclasses.replace(record, generation=record.generation + 1)
 
 
-def kept(link: Record, attempt: Record) -> Record:
-    """``link``, which an ``attempt`` has not replaced, with what may still come of that at Whop."""
+def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | None) -> Record:
+    """``record`` of a user who cannot be enrolled for ``reason``, under this address policy.
+
+    The block is looked at again at ``retry_at``, in epoch seconds; None leaves it to an operator.
+    """
+    return dataclasses.replace(
+        record, status=Status.BLOCKED, reason=reason, email_mode=email_mode, retry_at=retry_at, lease_until=0
+    )
+
+
+def without_identity(record: Record, *, email_mode: str) -> Record:
+    """``record`` of a user whose Whop user was transferred to another; a linked one is blocked for it."""
+    left = dataclasses.replace(record, whop_user_id=None, whop_account_id=None, profile_digest=None)
+    if record.status is Status.DELETED:
+        return left
+    left = replacement_of(left)
+    if record.status is not Status.LINKED:
+        return left
+    return dataclasses.replace(left, status=Status.BLOCKED, reason="identity_conflict", email_mode=email_mode)
+
+
+def keep_link(link: Record, attempt: Record) -> Record:
+    """``link``, which an ``attempt`` did not replace, with the create whose outcome is still unknown."""
     return dataclasses.replace(
         link,
         tried=max(link.tried, attempt.generation),
@@ -92,10 +113,11 @@ def kept(link: Record, attempt: Record) -> Record:
     )
 
 
-def replaced(link: Record) -> Record:
-    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known.
+def replacement_of(link: Record) -> Record:
+    """Where an attempt to replace ``link`` starts: with the last create, if its outcome is unknown.
 
-    Else with the next generation, whatever was tried before: each day another one would be an account each day.
+    Otherwise it starts with the next generation, whatever was tried before. One more each day would make an account a
+    day.
     """
     if link.idempotency_key is None:
         return next_generation(link)

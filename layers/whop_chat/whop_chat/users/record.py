@@ -4,6 +4,8 @@ import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from whop_chat.runtime.errors import Retryable
+
 
 class Status(StrEnum):
     """Where a user stands."""
@@ -16,8 +18,10 @@ class Status(StrEnum):
     DELETED = "deleted"
 
 
-class Lost(Exception):
-    """The record is no longer the one that was read: somebody else wrote it."""
+class Lost(Retryable):
+    """The record is no longer the one that was read: another worker wrote it."""
+
+    retry_after = 1
 
 
 class Reserved(Exception):

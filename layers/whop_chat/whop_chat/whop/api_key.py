@@ -7,10 +7,11 @@ from typing import Any
 
 from whop_chat.runtime.aws import Aws
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
 
-class NotConfigured(Exception):
+class NotConfigured(Retryable):
     """The secret has no usable value yet: the operator has not put the Whop API key into it."""
 
 

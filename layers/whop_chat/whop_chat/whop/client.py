@@ -5,6 +5,7 @@ calls: the circuit breaker, whether the operation was told to wait or does not a
 there is room for the call. If not, that is the answer, as if Whop had given it.
 """
 
+import contextlib
 import json
 import random
 import time
@@ -84,6 +85,10 @@ class Whop:
         self._circuit = circuit
         self._budget = budget
         self._sleep = sleep
+
+    def prefetch(self) -> contextlib.AbstractContextManager[None]:
+        """Read the state of the circuits concurrently with the block, if it is not fresh."""
+        return self._circuit.prefetch()
 
     def mint_token(
         self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline

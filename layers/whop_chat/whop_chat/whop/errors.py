@@ -3,11 +3,12 @@
 from typing import Literal
 
 from whop_chat.runtime.deadline import DeadlineExceeded
+from whop_chat.runtime.errors import Retryable
 
 Operation = Literal["mint_token", "create_account", "find_accounts", "delete_account", "update_user"]
 
 
-class WhopError(Exception):
+class WhopError(Retryable):
     """A call to Whop that did not succeed.
 
     ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type, ``param`` the field it
