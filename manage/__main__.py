@@ -8,7 +8,8 @@ from typing import Protocol
 
 import boto3
 
-from manage import (
+from manage import stack
+from manage.commands import (
     allow,
     attach,
     dead_letters,
@@ -17,12 +18,11 @@ from manage import (
     reconcile,
     relink,
     report,
-    stack,
     status,
     sync,
 )
-from manage.aws import ERRORS, reason
 from manage.console import Console, Refused
+from manage.errors import ERRORS, reason
 
 
 class Command(Protocol):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from manage.aws import ERRORS
+from manage.errors import ERRORS
 from whop_chat.runtime.aws import DYNAMODB, Aws
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.dynamodb import read_many

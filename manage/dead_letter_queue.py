@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from manage.aws import PATIENT
 from manage.console import Refused
-from manage.site import Site
+from manage.deployment import Site
+from manage.errors import PATIENT
 from whop_chat.sync.queue import MAX_BATCH, SyncMessage, UnreadableMessage, decode
 
 if TYPE_CHECKING:

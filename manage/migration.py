@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
-from manage.aws import ERRORS, reason
 from manage.console import Console
-from manage.pace import Pace
-from manage.site import Site
+from manage.deployment import Site
+from manage.errors import ERRORS, reason
+from manage.throttle import Pace
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied

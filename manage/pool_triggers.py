@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from manage.aws import ERRORS, reason
 from manage.console import Refused
+from manage.errors import ERRORS, reason
 from manage.pool_settings import Difference, PoolState, UserPool, differences
 from manage.stack import Stack
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from manage.aws import PATIENT
 from manage.console import Refused
+from manage.errors import PATIENT
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient

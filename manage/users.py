@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from manage.console import Refused
-from manage.site import Site
+from manage.deployment import Site
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied

@@ -3,9 +3,9 @@
 import argparse
 import contextlib
 
-from manage import people
+from manage import users
 from manage.console import Console
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 from whop_chat.cognito.pool import UserGone
 from whop_chat.sync.queue import Source
@@ -17,19 +17,19 @@ HELP = "have a user follow the pool: enrolled, renamed, disabled, enabled or cle
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    people.add_argument(parser)
+    users.add_argument(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Ask for it; the exit status. Raises `Refused`."""
     site = Site(stack)
-    person = people.find(site, arguments.user)
-    with site.audit.act(NAME, person.user.sub) as act, people.understood():
+    person = users.find(site, arguments.user)
+    with site.audit.act(NAME, person.user.sub) as act, users.understood():
         # Of one who is deleted there is no block to look at; the clean-up is done again.
         with contextlib.suppress(UserGone):
             directory_admin.look_again(site.users, person.user, deadline=site.deadline())
         site.queue.send(person.user, Source.COMMAND, deadline=site.deadline())
         act.outcome = "enqueued"
     text = f"User {person.user.sub} is on the queue, and is brought up to date in a moment; `status` then says more."
-    console.answer(text, outcome=act.outcome, **people.as_data(site, person))
+    console.answer(text, outcome=act.outcome, **users.as_data(site, person))
     return 0

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from manage import pace
+from manage import throttle
 from manage.console import Console
 from manage.dead_letter_queue import DeadLetterQueue, Letter
-from manage.pace import Pace
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
+from manage.throttle import Pace
 
 NAME = "dead-letters"
 HELP = "list the messages that nobody could handle, send them back, or delete those that are not ours"
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     each.add_argument("--limit", metavar="N", type=int, default=100, help="how many, about (100)")
     each.set_defaults(action=_list)
     each = actions.add_parser("redrive", help="send them back to the queue", description="Send back what is ours.")
-    pace.add_argument(each)
+    throttle.add_argument(each)
     each.set_defaults(action=_redrive)
     each = actions.add_parser("discard", help="delete what is not ours", description="Delete what is not ours.")
     each.add_argument("--yes", action="store_true", help="do not ask")

@@ -3,9 +3,9 @@
 import argparse
 from collections import Counter
 
-from manage import migration, pace, people
+from manage import migration, throttle, users
 from manage.console import Console, Refused
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 from whop_chat.cognito.pool import Standing
 from whop_chat.users.repository import Status
@@ -19,7 +19,7 @@ _READ = 'Who has it then reads what its holder before wrote and got: see "Whose 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     who = parser.add_mutually_exclusive_group(required=True)
-    people.add_argument(who, nargs="?")
+    users.add_argument(who, nargs="?")
     who.add_argument(
         "--by-verified-email",
         action="store_true",
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --by-verified-email: also who was never enrolled. Whop writes to each address that it enrols",
     )
-    pace.add_argument(parser)
+    throttle.add_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would change, and stop")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -42,13 +42,13 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
 
 
 def _one(arguments: argparse.Namespace, site: Site, console: Console) -> int:
-    person = people.find(site, arguments.user)
-    data = people.as_data(site, person)
+    person = users.find(site, arguments.user)
+    data = users.as_data(site, person)
     if person.record and person.record.status is Status.LINKED:
         console.answer(f"User {person.user.sub} has a Whop user.", outcome="already_linked", **data)
         return 0
     if person.standing is not Standing.ACTIVE:
-        raise people.not_active(person.standing)
+        raise users.not_active(person.standing)
     console.say(f"User {person.user.sub} gets the Whop user of their e-mail address, whoever has it.\n{_READ}")
     if arguments.dry_run:
         console.answer("Nothing was written.", outcome="dry_run", **data)
@@ -56,7 +56,7 @@ def _one(arguments: argparse.Namespace, site: Site, console: Console) -> int:
     if not arguments.yes and not console.confirm("Give it to them?"):
         console.answer("Nothing was written.", outcome="declined", **data)
         return 1
-    with people.understood():
+    with users.understood():
         outcome = migration.relink(site, person.user)
     console.answer(f"User {person.user.sub} has the Whop user of their address.", outcome=outcome, **data)
     return 0

@@ -3,9 +3,10 @@
 import argparse
 from typing import Any
 
-from manage import orders, report
+from manage import reconcile_client
+from manage.commands import report
 from manage.console import Console
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 
 NAME = "reconcile"
@@ -41,14 +42,14 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     if arguments.wait:
         users = stack.cognito.describe_user_pool(UserPoolId=site.pool_id)["UserPool"].get("EstimatedNumberOfUsers")
         with console.progress("reconcile", users) as progress:
-            told = orders.follow(site, told["run"], progress.show)
+            told = reconcile_client.follow(site, told["run"], progress.show)
     return _answer(site, console, told)
 
 
 def _order(site: Site, order: dict[str, Any]) -> dict[str, Any]:
     told = " ".join([NAME, *(name for name, value in order.items() if value is True), order["command"]])
     with site.audit.act(told) as act:
-        answer = orders.send(site, order)
+        answer = reconcile_client.send(site, order)
         act.outcome = answer["run"]
     return answer
 

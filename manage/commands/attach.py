@@ -2,9 +2,10 @@
 
 import argparse
 
-from manage import pool_triggers, trigger_command
+from manage import pool_triggers
+from manage.commands import _trigger
 from manage.console import Console, Refused
-from manage.enqueueing import iam_statement, python_lines
+from manage.snippet import iam_statement, python_lines
 from manage.stack import Stack
 
 NAME = "attach"
@@ -14,7 +15,7 @@ HELP = "have an existing user pool announce its sign-ups to the stack"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("user_pool_id", metavar="USER_POOL_ID", help="the pool that the stack was deployed for")
-    trigger_command.add_arguments(parser)
+    _trigger.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
             f"Stack {stack.name} was deployed for user pool {deployed_for}: to use {pool_id}, deploy it with "
             f"UserPoolId={pool_id} and the UserPoolClientIds of its apps first."
         )
-    pool, shown = trigger_command.read(stack, pool_id)
+    pool, shown = _trigger.read(stack, pool_id)
     ours = pool_triggers.of_stack(stack)
     try:
         wanted = pool_triggers.put_in(shown, ours)
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
         text = f"User pool {pool_id} has the trigger already; nothing was written."
         console.answer(text, outcome="already_attached", stack=stack.name, user_pool_id=pool_id, changes=[])
         return 0
-    return trigger_command.carry_out(arguments, stack, console, pool, shown, wanted, done="attached")
+    return _trigger.carry_out(arguments, stack, console, pool, shown, wanted, done="attached")
 
 
 def _in_the_way(stack: Stack, pool_id: str, other: pool_triggers.OtherFunction) -> Refused:

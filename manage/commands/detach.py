@@ -2,7 +2,8 @@
 
 import argparse
 
-from manage import pool_triggers, trigger_command
+from manage import pool_triggers
+from manage.commands import _trigger
 from manage.console import Console, Refused
 from manage.stack import Stack
 
@@ -15,13 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "user_pool_id", metavar="USER_POOL_ID", nargs="?", help="the pool that the stack was deployed for, if not given"
     )
-    trigger_command.add_arguments(parser)
+    _trigger.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Detach; the exit status. Raises `Refused`."""
     pool_id: str = arguments.user_pool_id or stack.output("UserPoolId")
-    pool, shown = trigger_command.read(stack, pool_id)
+    pool, shown = _trigger.read(stack, pool_id)
     try:
         wanted = pool_triggers.taken_out(shown, pool_triggers.of_stack(stack))
     except pool_triggers.OtherFunction as other:
@@ -35,4 +36,4 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
         text = f"User pool {pool_id} has no trigger of stack {stack.name}; nothing was written."
         console.answer(text, outcome="not_attached", stack=stack.name, user_pool_id=pool_id, changes=[])
         return 0
-    return trigger_command.carry_out(arguments, stack, console, pool, shown, wanted, done="detached")
+    return _trigger.carry_out(arguments, stack, console, pool, shown, wanted, done="detached")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from manage.console import Console, Refused
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 from whop_chat.reconcile.checkpoint import Phase
 from whop_chat.reconcile.report import standing

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
 from manage.console import Refused
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import LIVE
 from whop_chat.reconcile.checkpoint import Phase
 from whop_chat.reconcile.report import standing

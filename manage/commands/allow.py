@@ -2,9 +2,9 @@
 
 import argparse
 
-from manage import people
+from manage import users
 from manage.console import Console
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 from whop_chat.sync.queue import Source
 from whop_chat.users import admin as directory_admin
@@ -16,18 +16,18 @@ HELP = "undo deny"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    people.add_argument(parser)
+    users.add_argument(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Allow; the exit status. Raises `Refused`."""
     site = Site(stack)
-    person = people.find(site, arguments.user)
-    data = people.as_data(site, person)
+    person = users.find(site, arguments.user)
+    data = users.as_data(site, person)
     if person.record is None or person.record.status is not Status.DENIED:
         console.answer(f"User {person.user.sub} is not shut out.", outcome="not_denied", **data)
         return 0
-    with site.audit.act(NAME, person.user.sub) as act, people.understood():
+    with site.audit.act(NAME, person.user.sub) as act, users.understood():
         directory_admin.allow(site.users, person.user, deadline=site.deadline())
         # The pool may have disabled or renamed them meanwhile.
         site.queue.send(person.user, Source.COMMAND, deadline=site.deadline())

@@ -5,9 +5,9 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import Any
 
-from manage import people
+from manage import users
 from manage.console import Console
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 from whop_chat.users.lifecycle import step
 from whop_chat.users.repository import Record
@@ -22,13 +22,13 @@ _TIMES = ("lease_until", "key_since", "retry_at", "synced_at", "repaired_at", "c
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    people.add_argument(parser)
+    users.add_argument(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Look; the exit status. Raises `Refused`."""
     site = Site(stack)
-    person = people.find(site, arguments.user)
+    person = users.find(site, arguments.user)
     record, acts = _as_data(person.record), site.audit.acts(person.user.sub)
     next_step = step(person.record.status if person.record else None, person.standing)
     lines = [
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     console.answer(
         "\n".join(lines),
         outcome="shown",
-        **people.as_data(site, person),
+        **users.as_data(site, person),
         standing=person.standing,
         record=_as_data(person.record) or None,
         next_step=next_step,

@@ -2,9 +2,9 @@
 
 import argparse
 
-from manage import people
+from manage import users
 from manage.console import Console
-from manage.site import Site
+from manage.deployment import Site
 from manage.stack import Stack
 from whop_chat.users import admin as directory_admin
 from whop_chat.users.repository import Status
@@ -15,18 +15,18 @@ HELP = "shut a user out, until allow"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    people.add_argument(parser)
+    users.add_argument(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Deny; the exit status. Raises `Refused`."""
     site = Site(stack)
-    person = people.find(site, arguments.user)
-    data = people.as_data(site, person)
+    person = users.find(site, arguments.user)
+    data = users.as_data(site, person)
     if person.record and person.record.status is Status.DENIED:
         console.answer(f"User {person.user.sub} is shut out already.", outcome="already_denied", **data)
         return 0
-    with site.audit.act(NAME, person.user.sub) as act, people.understood():
+    with site.audit.act(NAME, person.user.sub) as act, users.understood():
         directory_admin.deny(site.users, person.user, deadline=site.deadline())
         act.outcome = "denied"
     minutes = stack.parameters.get("TokenTtlMinutes", "180")
