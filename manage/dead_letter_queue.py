@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from manage.console import Refused
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.errors import PATIENT
 from whop_chat.sync.queue import MAX_BATCH, SyncMessage, UnreadableMessage, decode
 
@@ -26,7 +26,7 @@ _WAIT_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """A message; ``about`` is None for one that is not ours. ``sent_at`` is in epoch seconds."""
 
     id: str
@@ -39,10 +39,13 @@ class Letter:
 class DeadLetterQueue:
     """The one of a stack. Every method raises botocore's errors."""
 
-    def __init__(self, site: Site) -> None:
-        self._client: SQSClient = site.stack.session.client("sqs", config=PATIENT)
-        self._pool_id = site.pool_id
-        self._dead, self._queue = site.stack.output("SyncDeadLetterQueueUrl"), site.stack.output("SyncQueueUrl")
+    def __init__(self, deployment: Deployment) -> None:
+        self._client: SQSClient = deployment.stack.session.client("sqs", config=PATIENT)
+        self._pool_id = deployment.pool_id
+        self._dead, self._queue = (
+            deployment.stack.output("SyncDeadLetterQueueUrl"),
+            deployment.stack.output("SyncQueueUrl"),
+        )
 
     def count(self) -> int:
         """About how many messages there are."""
@@ -50,7 +53,9 @@ class DeadLetterQueue:
         counts = self._client.get_queue_attributes(QueueUrl=self._dead, AttributeNames=names)["Attributes"]
         return sum(map(int, counts.values()))
 
-    def sweep(self, handle: Callable[[Sequence[Letter]], Sequence[Letter]], *, limit: int | None = None) -> None:
+    def sweep(
+        self, handle: Callable[[Sequence[DeadLetter]], Sequence[DeadLetter]], *, limit: int | None = None
+    ) -> None:
         """Hand out all that were there at the beginning, or some ``limit`` of them, each once and ten at a time.
 
         Those that ``handle`` returns stay, and can be received by others when the sweep is over.
@@ -65,18 +70,18 @@ class DeadLetterQueue:
         finally:
             self._show(list(stay.values()))
 
-    def send_back(self, letters: Sequence[Letter]) -> None:
+    def send_back(self, letters: Sequence[DeadLetter]) -> None:
         """To the queue that they come from, then away from here."""
         entries: Any = [{"Id": str(number), "MessageBody": each.body} for number, each in enumerate(letters)]
         _require_all(self._client.send_message_batch(QueueUrl=self._queue, Entries=entries))
         self.discard(letters)
 
-    def discard(self, letters: Sequence[Letter]) -> None:
+    def discard(self, letters: Sequence[DeadLetter]) -> None:
         """Delete them, for good."""
         entries: Any = [{"Id": str(number), "ReceiptHandle": each.receipt} for number, each in enumerate(letters)]
         _require_all(self._client.delete_message_batch(QueueUrl=self._dead, Entries=entries))
 
-    def _receive(self) -> list[Letter]:
+    def _receive(self) -> list[DeadLetter]:
         answer = self._client.receive_message(
             QueueUrl=self._dead,
             MaxNumberOfMessages=MAX_BATCH,
@@ -86,7 +91,7 @@ class DeadLetterQueue:
         )
         return [self._letter(each) for each in answer.get("Messages", [])]
 
-    def _letter(self, message: Any) -> Letter:
+    def _letter(self, message: Any) -> DeadLetter:
         try:
             about = decode(message["Body"])
         except UnreadableMessage:
@@ -94,7 +99,7 @@ class DeadLetterQueue:
         if about and about.user.pool_id != self._pool_id:
             about = None
         sent_at = int(message["Attributes"]["SentTimestamp"]) / 1000
-        return Letter(message["MessageId"], message["ReceiptHandle"], message["Body"], sent_at, about)
+        return DeadLetter(message["MessageId"], message["ReceiptHandle"], message["Body"], sent_at, about)
 
     def _show(self, receipts: Sequence[str]) -> None:
         """Let others receive them at once. Who is visible already is none the worse."""

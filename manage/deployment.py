@@ -29,7 +29,7 @@ _PAGE_BYTES = 16 * 1024 * 1024
 _SECONDS = 20.0
 
 
-class Site:
+class Deployment:
     """What the commands about users work with.
 
     A part is to be asked for each time it is used: the SDK renews credentials that end, and the part is then another.
@@ -112,7 +112,7 @@ class Site:
             settings = self.settings
             key = ApiKey(aws, settings.whop_secret_arn)
             waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
-            parts = enrolment_parts(settings, aws, key, self._http, _Unheard(), waits, Share.BACKGROUND)
+            parts = enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Share.BACKGROUND)
             self._enrolment = aws, parts
         return self._enrolment[1]
 
@@ -136,7 +136,7 @@ class Site:
             raise Refused(f"With these AWS settings the command does not run: {error}.") from None
 
 
-class _Unheard(Observer):
+class _Silent(Observer):
     """An operator is told by the answer; what a function would log and count is not said."""
 
     def __init__(self) -> None:

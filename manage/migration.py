@@ -12,9 +12,9 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from manage.console import Console
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.errors import ERRORS, reason
-from manage.throttle import Pace
+from manage.throttle import Throttle
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
@@ -49,16 +49,16 @@ class GaveUp(Exception):
     """It makes no sense to go on; the message says why."""
 
 
-def survey(site: Site, console: Console, *, backfill: bool) -> Survey:
+def survey(deployment: Deployment, console: Console, *, backfill: bool) -> Survey:
     """Look through the pool, and change nothing.
 
     Where two active users of the pool have proved one address, it does not say who the person is: they are counted as
     ``ambiguous``, and left alone.
     """
-    addresses = site.addresses
+    addresses = deployment.addresses
     found, candidates, shared = Survey(), dict[UserRef, bytes](), Counter[bytes]()
     with console.progress("looking through the pool", None) as progress:
-        for number, (listed, record) in enumerate(_everybody(site), start=1):
+        for number, (listed, record) in enumerate(_everybody(deployment), start=1):
             finding = drift(listed, record, addresses, time.time())
             address = _proved(listed, addresses.address(listed.person))
             if address:
@@ -75,14 +75,14 @@ def survey(site: Site, console: Console, *, backfill: bool) -> Survey:
     return found
 
 
-def relink_all(site: Site, console: Console, found: Survey, per_minute: int, counts: Counter[str]) -> None:
+def relink_all(deployment: Deployment, console: Console, found: Survey, per_minute: int, counts: Counter[str]) -> None:
     """Relink those who are wanted, and count what came of each in ``counts``. Raises `GaveUp`."""
-    pace, in_a_row = Pace(per_minute), 0
+    throttle, in_a_row = Throttle(per_minute), 0
     with console.progress("relinking", len(found.wanted)) as progress:
         for number, user in enumerate(found.wanted, start=1):
-            pace.wait()
+            throttle.wait()
             try:
-                counts[relink(site, user, sparing=found.linked)] += 1
+                counts[relink(deployment, user, sparing=found.linked)] += 1
                 in_a_row = 0
             except _LEFT_ALONE:
                 counts["left"] += 1
@@ -96,36 +96,36 @@ def relink_all(site: Site, console: Console, found: Survey, per_minute: int, cou
             progress.show(number)
 
 
-def relink(site: Site, user: UserRef, *, sparing: Container[str] = ()) -> str:
+def relink(deployment: Deployment, user: UserRef, *, sparing: Container[str] = ()) -> str:
     """Give ``user`` the Whop user of their address, and have the queue set their name: ``relinked``.
 
     It is not taken from a ``sub`` in ``sparing``: `whop_chat.enrolment.errors.Blocked` is raised then.
     ``already_linked`` if they have one. Raises what `whop_chat.enrolment.enrol.Enrolment.relink` raises.
     """
-    with site.audit.act("relink", user.sub) as act:
-        parts = site.enrolment
+    with deployment.audit.act("relink", user.sub) as act:
+        parts = deployment.enrolment
         deadline = Deadline(_SECONDS_PER_USER)
-        person = parts.pool.find(user, deadline=deadline)
+        attributes = parts.pool.find(user, deadline=deadline)
         while True:
             try:
-                link = parts.enrolment.relink(user, person, sparing=sparing, deadline=deadline)
+                link = parts.enrolment.relink(user, attributes, sparing=sparing, deadline=deadline)
             except WhopRateLimited as error:
                 time.sleep(error.retry_after)
                 deadline = Deadline(_SECONDS_PER_USER)
             else:
                 break
-        parts.queue.send(user, Source.COMMAND, deadline=site.deadline())
+        parts.queue.send(user, Source.COMMAND, deadline=deployment.deadline())
         act.outcome = "relinked" if link.created else "already_linked"
     return act.outcome
 
 
-def _everybody(site: Site) -> Iterator[tuple[Listed, Record | None]]:
+def _everybody(deployment: Deployment) -> Iterator[tuple[Listed, Record | None]]:
     """Each user of the pool with their record; who has one that cannot be understood is left out."""
-    token, pace = None, Pace(_LISTINGS_A_MINUTE)
+    token, throttle = None, Throttle(_LISTINGS_A_MINUTE)
     while True:
-        pace.wait()
-        page = site.pool.page(token, deadline=site.deadline())
-        records = site.users.get_many([listed.user for listed in page.users], deadline=site.deadline())
+        throttle.wait()
+        page = deployment.pool.page(token, deadline=deployment.deadline())
+        records = deployment.users.get_many([listed.user for listed in page.users], deadline=deployment.deadline())
         for listed in page.users:
             if listed.user not in records or records[listed.user] is not None:
                 yield listed, records.get(listed.user)

@@ -25,12 +25,12 @@ class OtherFunction(Exception):
         self.arn = arn
 
 
-def of_stack(stack: Stack) -> Mapping[str, str]:
+def triggers_of(stack: Stack) -> Mapping[str, str]:
     """The triggers of a stack. Raises `Refused` when it has no such output."""
     return {"PostConfirmation": stack.output("OnSignupFunctionArn")}
 
 
-def put_in(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
+def with_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
     """``pool`` with our triggers.
 
     Our own function is replaced where the pool names it without the alias, which Cognito may not call. Raises
@@ -41,7 +41,7 @@ def put_in(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
     return pool.with_triggers({**pool.triggers, **ours})
 
 
-def taken_out(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
+def without_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
     """``pool`` without our triggers, under whichever version or alias. Raises `OtherFunction`."""
     for trigger, arn in ours.items():
         _see_that_it_is_ours_or_none(pool, trigger, arn)

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
 from manage.console import Refused
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.stack import LIVE
 from whop_chat.reconcile.checkpoint import Phase
 from whop_chat.reconcile.report import standing
@@ -20,13 +20,13 @@ _LOOK_SECONDS = 2.0
 _LISTENING = Config(read_timeout=20, retries={"total_max_attempts": 1})
 
 
-def send(site: Site, order: dict[str, Any]) -> dict[str, Any]:
+def send(deployment: Deployment, order: dict[str, Any]) -> dict[str, Any]:
     """What the function answers to ``order``, or how the run stands if it is busy with it. Raises `Refused`."""
-    before = site.ledger.load(deadline=site.deadline())
+    before = deployment.ledger.load(deadline=deployment.deadline())
     try:
-        answer = _invoke(site, order)
+        answer = _invoke(deployment, order)
     except ReadTimeoutError:
-        run = site.ledger.load(deadline=site.deadline())
+        run = deployment.ledger.load(deadline=deployment.deadline())
         if run is None or (before is not None and run.run == before.run):
             raise Refused("The function does not answer; its log says more.", outcome="failed") from None
         return standing(run)
@@ -35,13 +35,13 @@ def send(site: Site, order: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def follow(site: Site, run: str, tell: Callable[[int], None]) -> dict[str, Any]:
+def follow(deployment: Deployment, run: str, tell: Callable[[int], None]) -> dict[str, Any]:
     """Wait until ``run`` has ended, and ``tell`` how many users it has seen; how it stands then.
 
     Raises `Refused` if another run has taken its place.
     """
     while True:
-        now = site.ledger.load(deadline=site.deadline())
+        now = deployment.ledger.load(deadline=deployment.deadline())
         if now is None or now.run != run:
             raise Refused(f"Another run has taken the place of {run}.", outcome="replaced")
         told = standing(now)
@@ -51,10 +51,12 @@ def follow(site: Site, run: str, tell: Callable[[int], None]) -> dict[str, Any]:
         time.sleep(_LOOK_SECONDS)
 
 
-def _invoke(site: Site, order: dict[str, Any]) -> dict[str, Any]:
-    client = site.stack.session.client("lambda", config=_LISTENING)
+def _invoke(deployment: Deployment, order: dict[str, Any]) -> dict[str, Any]:
+    client = deployment.stack.session.client("lambda", config=_LISTENING)
     answer = client.invoke(
-        FunctionName=site.stack.output("ReconcileFunctionName"), Qualifier=LIVE, Payload=json.dumps(order).encode()
+        FunctionName=deployment.stack.output("ReconcileFunctionName"),
+        Qualifier=LIVE,
+        Payload=json.dumps(order).encode(),
     )
     told = json.loads(answer["Payload"].read())
     if "FunctionError" in answer or not isinstance(told, dict):

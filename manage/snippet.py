@@ -36,7 +36,7 @@ def announce(event):
 '''
 
 
-def python_lines(stack: Stack) -> str:
+def python_code(stack: Stack) -> str:
     """The lines, for the queue of ``stack``."""
     return _LINES.format(region=json.dumps(stack.region), queue_url=json.dumps(stack.output("SyncQueueUrl")))
 

@@ -7,7 +7,7 @@ import time
 LEAST, MOST = 10, 300
 
 
-class Pace:
+class Throttle:
     """Each `wait` ends when the next ones may begin; the first at once."""
 
     def __init__(self, per_minute: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from manage.console import Refused
-from manage.deployment import Site
+from manage.deployment import Deployment
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
@@ -24,7 +24,7 @@ _NOT_ACTIVE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class FoundUser:
     """One user: as the pool lists them, None for one it does not list any more, and as the table has them."""
 
     user: UserRef
@@ -44,54 +44,54 @@ def add_argument(parser: argparse._ActionsContainer, *, nargs: Literal["?"] | No
     )
 
 
-def find(site: Site, text: str) -> Person:
+def find(deployment: Deployment, text: str) -> FoundUser:
     """The user that ``text`` names.
 
     A ``sub`` goes first, also that of a user who is gone: whoever has it for a user name now is somebody else. Raises
     `Refused` for nobody, for more than one, and for a record that cannot be understood.
     """
     if is_sub(text):
-        listed = _one(site, "sub", text)
+        listed = _one(deployment, "sub", text)
         # Of one who is gone nobody knows the user name any more. Cognito takes a sub for one.
-        user = listed.user if listed else UserRef(pool_id=site.pool_id, sub=text, username=text)
-        record = record_of(site, user)
+        user = listed.user if listed else UserRef(pool_id=deployment.pool_id, sub=text, username=text)
+        record = record_of(deployment, user)
         if listed or record:
-            return Person(user, listed, record)
-    listed = _one(site, "username", text)
+            return FoundUser(user, listed, record)
+    listed = _one(deployment, "username", text)
     if listed is None and "@" in text:
-        listed = _one(site, "email", text)
+        listed = _one(deployment, "email", text)
     if listed is None:
         raise Refused(
-            f"User pool {site.pool_id} lists nobody by this name, and no record has it for a sub. A deleted user has "
-            "to be named by sub; one of the last seconds may not be listed yet.",
+            f"User pool {deployment.pool_id} lists nobody by this name, and no record has it for a sub. A deleted user "
+            "has to be named by sub; one of the last seconds may not be listed yet.",
             outcome="unknown_user",
         )
-    return Person(listed.user, listed, record_of(site, listed.user))
+    return FoundUser(listed.user, listed, record_of(deployment, listed.user))
 
 
-def record_of(site: Site, user: UserRef) -> Record | None:
+def record_of(deployment: Deployment, user: UserRef) -> Record | None:
     """The user's record. Raises `Refused` if it cannot be understood."""
-    found = site.users.get_many([user], deadline=site.deadline())
+    found = deployment.users.get_many([user], deadline=deployment.deadline())
     if user in found and found[user] is None:
         raise Refused(
             f"The record of {user.sub} cannot be understood: look at the item USER#{user.pool_id}#{user.sub} in table "
-            f"{site.stack.output('UsersTableName')}.",
+            f"{deployment.stack.output('UsersTableName')}.",
             outcome="unreadable_record",
         )
     return found.get(user)
 
 
-def _one(site: Site, attribute: Literal["sub", "username", "email"], value: str) -> Listed | None:
-    found = site.pool.having(attribute, value, deadline=site.deadline())
+def _one(deployment: Deployment, attribute: Literal["sub", "username", "email"], value: str) -> Listed | None:
+    found = deployment.pool.having(attribute, value, deadline=deployment.deadline())
     if len(found) > 1:
         subs = ", ".join(sorted(listed.user.sub for listed in found))
         raise Refused(f"Several users have this {attribute}: name one by sub. {subs}", outcome="several_users")
     return found[0] if found else None
 
 
-def as_data(site: Site, person: Person) -> dict[str, str]:
+def as_data(deployment: Deployment, found: FoundUser) -> dict[str, str]:
     """Who was meant, for the JSON answer: no name and no address."""
-    return {"stack": site.stack.name, "user_pool_id": site.pool_id, "sub": person.user.sub}
+    return {"stack": deployment.stack.name, "user_pool_id": deployment.pool_id, "sub": found.user.sub}
 
 
 def not_active(standing: Standing) -> Refused:

@@ -5,7 +5,7 @@ import argparse
 from manage import pool_triggers
 from manage.commands import _trigger
 from manage.console import Console, Refused
-from manage.snippet import iam_statement, python_lines
+from manage.snippet import iam_statement, python_code
 from manage.stack import Stack
 
 NAME = "attach"
@@ -28,9 +28,9 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
             f"UserPoolId={pool_id} and the UserPoolClientIds of its apps first."
         )
     pool, shown = _trigger.read(stack, pool_id)
-    ours = pool_triggers.of_stack(stack)
+    ours = pool_triggers.triggers_of(stack)
     try:
-        wanted = pool_triggers.put_in(shown, ours)
+        wanted = pool_triggers.with_ours(shown, ours)
     except pool_triggers.OtherFunction as other:
         raise _in_the_way(stack, pool_id, other) from None
     if wanted == shown:
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
 
 def _in_the_way(stack: Stack, pool_id: str, other: pool_triggers.OtherFunction) -> Refused:
     """A pool has one function a trigger; the other one can do our part."""
-    lines, statement = python_lines(stack), iam_statement(stack)
+    lines, statement = python_code(stack), iam_statement(stack)
     return Refused(
         f"User pool {pool_id} has another {other.trigger} function, which stays:\n"
         f"  {other.arn}\n"

@@ -8,10 +8,10 @@ from typing import Any
 
 from manage import throttle
 from manage.console import Console
-from manage.dead_letter_queue import DeadLetterQueue, Letter
-from manage.deployment import Site
+from manage.dead_letter_queue import DeadLetter, DeadLetterQueue
+from manage.deployment import Deployment
 from manage.stack import Stack
-from manage.throttle import Pace
+from manage.throttle import Throttle
 
 NAME = "dead-letters"
 HELP = "list the messages that nobody could handle, send them back, or delete those that are not ours"
@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Do the one or the other; the exit status. Raises `Refused`."""
-    status: int = arguments.action(arguments, Site(stack), console)
+    status: int = arguments.action(arguments, Deployment(stack), console)
     return status
 
 
-def _list(arguments: argparse.Namespace, site: Site, console: Console) -> int:
-    queue, found = DeadLetterQueue(site), list[Letter]()
+def _list(arguments: argparse.Namespace, deployment: Deployment, console: Console) -> int:
+    queue, found = DeadLetterQueue(deployment), list[DeadLetter]()
 
-    def look(letters: Sequence[Letter]) -> Sequence[Letter]:
+    def look(letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
         found.extend(letters)
         return letters
 
@@ -56,51 +56,53 @@ def _list(arguments: argparse.Namespace, site: Site, console: Console) -> int:
     console.answer(
         "\n".join(lines) if count or messages else "There are no dead letters.",
         outcome="shown",
-        **_where(site),
+        **_where(deployment),
         count=max(count, len(messages)),
         messages=messages,
     )
     return 0
 
 
-def _redrive(arguments: argparse.Namespace, site: Site, console: Console) -> int:
-    queue, pace = DeadLetterQueue(site), Pace(arguments.per_minute)
+def _redrive(arguments: argparse.Namespace, deployment: Deployment, console: Console) -> int:
+    queue, throttle = DeadLetterQueue(deployment), Throttle(arguments.per_minute)
 
-    def send_back(letters: Sequence[Letter]) -> None:
-        pace.wait(len(letters))
+    def send_back(letters: Sequence[DeadLetter]) -> None:
+        throttle.wait(len(letters))
         queue.send_back(letters)
 
-    with site.audit.act("dead-letters redrive") as act:
+    with deployment.audit.act("dead-letters redrive") as act:
         sent, left = _work_through(queue, console, "sending back", send_back, ours=True)
         act.outcome = f"{sent} sent back"
     text = f"{sent} sent back."
     if left:
         text += f" {left} stay: they are not ours and would return at once. `dead-letters discard` deletes them."
-    console.answer(text, outcome="redriven", **_where(site), sent=sent, left=left)
+    console.answer(text, outcome="redriven", **_where(deployment), sent=sent, left=left)
     return 0
 
 
-def _discard(arguments: argparse.Namespace, site: Site, console: Console) -> int:
-    queue = DeadLetterQueue(site)
+def _discard(arguments: argparse.Namespace, deployment: Deployment, console: Console) -> int:
+    queue = DeadLetterQueue(deployment)
     console.say("Every message that is not ours is deleted for good.")
     if not arguments.yes and not console.confirm("Delete them?"):
-        console.answer("Nothing was deleted.", outcome="declined", **_where(site))
+        console.answer("Nothing was deleted.", outcome="declined", **_where(deployment))
         return 1
-    with site.audit.act("dead-letters discard") as act:
+    with deployment.audit.act("dead-letters discard") as act:
         deleted, left = _work_through(queue, console, "deleting", queue.discard, ours=False)
         act.outcome = f"{deleted} deleted"
-    console.answer(f"{deleted} deleted, {left} left.", outcome="discarded", **_where(site), deleted=deleted, left=left)
+    console.answer(
+        f"{deleted} deleted, {left} left.", outcome="discarded", **_where(deployment), deleted=deleted, left=left
+    )
     return 0
 
 
 def _work_through(
-    queue: DeadLetterQueue, console: Console, title: str, do: Callable[[Sequence[Letter]], None], *, ours: bool
+    queue: DeadLetterQueue, console: Console, title: str, do: Callable[[Sequence[DeadLetter]], None], *, ours: bool
 ) -> tuple[int, int]:
     """Have it done to those that are ``ours``, or to the others; how many they were, and how many are left."""
     done = left = 0
     with console.progress(title, queue.count()) as progress:
 
-        def handle(letters: Sequence[Letter]) -> Sequence[Letter]:
+        def handle(letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
             nonlocal done, left
             chosen = [each for each in letters if (each.about is not None) is ours]
             if chosen:
@@ -114,7 +116,7 @@ def _work_through(
     return done, left
 
 
-def _as_data(letter: Letter) -> dict[str, Any]:
+def _as_data(letter: DeadLetter) -> dict[str, Any]:
     """Without the user name, which can be an e-mail address."""
     return {
         "id": letter.id,
@@ -126,5 +128,5 @@ def _as_data(letter: Letter) -> dict[str, Any]:
     }
 
 
-def _where(site: Site) -> dict[str, str]:
-    return {"stack": site.stack.name, "user_pool_id": site.pool_id}
+def _where(deployment: Deployment) -> dict[str, str]:
+    return {"stack": deployment.stack.name, "user_pool_id": deployment.pool_id}

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     pool_id: str = arguments.user_pool_id or stack.output("UserPoolId")
     pool, shown = _trigger.read(stack, pool_id)
     try:
-        wanted = pool_triggers.taken_out(shown, pool_triggers.of_stack(stack))
+        wanted = pool_triggers.without_ours(shown, pool_triggers.triggers_of(stack))
     except pool_triggers.OtherFunction as other:
         raise Refused(
             f"The {other.trigger} function of user pool {pool_id} is not stack {stack.name}'s, and stays: {other.arn}",

@@ -6,7 +6,7 @@ from typing import Any
 from manage import reconcile_client
 from manage.commands import report
 from manage.console import Console
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.stack import Stack
 
 NAME = "reconcile"
@@ -29,35 +29,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Give the order; the exit status. Raises `Refused`."""
-    site = Site(stack)
+    deployment = Deployment(stack)
     if arguments.stop:
-        return _answer(site, console, _order(site, {"command": "stop"}))
+        return _answer(deployment, console, _order(deployment, {"command": "stop"}))
     order = {"command": "start", "backfill": arguments.backfill, "dry_run": arguments.dry_run}
     if arguments.backfill and not arguments.dry_run:
-        console.say(f"Everybody in user pool {site.pool_id} is enrolled. Whop writes to each address that it enrols.")
+        console.say(
+            f"Everybody in user pool {deployment.pool_id} is enrolled. Whop writes to each address that it enrols."
+        )
         if not arguments.yes and not console.confirm("Enrol them?"):
-            console.answer("Nothing was begun.", outcome="declined", stack=stack.name, user_pool_id=site.pool_id)
+            console.answer("Nothing was begun.", outcome="declined", stack=stack.name, user_pool_id=deployment.pool_id)
             return 1
-    told = _order(site, order)
+    told = _order(deployment, order)
     if arguments.wait:
-        users = stack.cognito.describe_user_pool(UserPoolId=site.pool_id)["UserPool"].get("EstimatedNumberOfUsers")
+        users = stack.cognito.describe_user_pool(UserPoolId=deployment.pool_id)["UserPool"].get(
+            "EstimatedNumberOfUsers"
+        )
         with console.progress("reconcile", users) as progress:
-            told = reconcile_client.follow(site, told["run"], progress.show)
-    return _answer(site, console, told)
+            told = reconcile_client.follow(deployment, told["run"], progress.show)
+    return _answer(deployment, console, told)
 
 
-def _order(site: Site, order: dict[str, Any]) -> dict[str, Any]:
+def _order(deployment: Deployment, order: dict[str, Any]) -> dict[str, Any]:
     told = " ".join([NAME, *(name for name, value in order.items() if value is True), order["command"]])
-    with site.audit.act(told) as act:
-        answer = reconcile_client.send(site, order)
+    with deployment.audit.act(told) as act:
+        answer = reconcile_client.send(deployment, order)
         act.outcome = answer["run"]
     return answer
 
 
-def _answer(site: Site, console: Console, run: dict[str, Any]) -> int:
+def _answer(deployment: Deployment, console: Console, run: dict[str, Any]) -> int:
     outcome = run["outcome"] or "started"
     later = "" if run["outcome"] else "\nIt goes on by itself; `report` says how it stands."
     console.answer(
-        f"{report.lines(run)}{later}", outcome=outcome, stack=site.stack.name, user_pool_id=site.pool_id, run=run
+        f"{report.lines(run)}{later}",
+        outcome=outcome,
+        stack=deployment.stack.name,
+        user_pool_id=deployment.pool_id,
+        run=run,
     )
     return 1 if outcome in ("replaced", "gave_up") else 0

@@ -5,7 +5,7 @@ from collections import Counter
 
 from manage import migration, throttle, users
 from manage.console import Console, Refused
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.cognito.pool import Standing
 from whop_chat.users.repository import Status
@@ -37,19 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Relink; the exit status. Raises `Refused`."""
-    site = Site(stack)
-    return (_everybody if arguments.by_verified_email else _one)(arguments, site, console)
+    deployment = Deployment(stack)
+    return (_everybody if arguments.by_verified_email else _one)(arguments, deployment, console)
 
 
-def _one(arguments: argparse.Namespace, site: Site, console: Console) -> int:
-    person = users.find(site, arguments.user)
-    data = users.as_data(site, person)
-    if person.record and person.record.status is Status.LINKED:
-        console.answer(f"User {person.user.sub} has a Whop user.", outcome="already_linked", **data)
+def _one(arguments: argparse.Namespace, deployment: Deployment, console: Console) -> int:
+    found = users.find(deployment, arguments.user)
+    data = users.as_data(deployment, found)
+    if found.record and found.record.status is Status.LINKED:
+        console.answer(f"User {found.user.sub} has a Whop user.", outcome="already_linked", **data)
         return 0
-    if person.standing is not Standing.ACTIVE:
-        raise users.not_active(person.standing)
-    console.say(f"User {person.user.sub} gets the Whop user of their e-mail address, whoever has it.\n{_READ}")
+    if found.standing is not Standing.ACTIVE:
+        raise users.not_active(found.standing)
+    console.say(f"User {found.user.sub} gets the Whop user of their e-mail address, whoever has it.\n{_READ}")
     if arguments.dry_run:
         console.answer("Nothing was written.", outcome="dry_run", **data)
         return 0
@@ -57,17 +57,17 @@ def _one(arguments: argparse.Namespace, site: Site, console: Console) -> int:
         console.answer("Nothing was written.", outcome="declined", **data)
         return 1
     with users.understood():
-        outcome = migration.relink(site, person.user)
-    console.answer(f"User {person.user.sub} has the Whop user of their address.", outcome=outcome, **data)
+        outcome = migration.relink(deployment, found.user)
+    console.answer(f"User {found.user.sub} has the Whop user of their address.", outcome=outcome, **data)
     return 0
 
 
-def _everybody(arguments: argparse.Namespace, site: Site, console: Console) -> int:
-    if site.addresses.mode == "alias":
-        raise Refused(f"Stack {site.stack.name} enrols under an alias for each sub, so no address is anybody else's.")
-    found = migration.survey(site, console, backfill=arguments.backfill)
-    data = {"stack": site.stack.name, "user_pool_id": site.pool_id, "counts": dict(found.counts)}
-    console.say(f"User pool {site.pool_id}:\n{_lines(found.counts)}")
+def _everybody(arguments: argparse.Namespace, deployment: Deployment, console: Console) -> int:
+    if deployment.addresses.mode == "alias":
+        raise Refused(f"Stack {deployment.stack.name} enrols under aliases, so no address is anybody else's.")
+    found = migration.survey(deployment, console, backfill=arguments.backfill)
+    data = {"stack": deployment.stack.name, "user_pool_id": deployment.pool_id, "counts": dict(found.counts)}
+    console.say(f"User pool {deployment.pool_id}:\n{_lines(found.counts)}")
     if not found.wanted:
         console.answer("There is nobody to relink.", outcome="nothing_to_do", **data)
         return 0
@@ -83,7 +83,7 @@ def _everybody(arguments: argparse.Namespace, site: Site, console: Console) -> i
     done: Counter[str] = Counter()
     outcome, status, text = "completed", 0, "Done."
     try:
-        migration.relink_all(site, console, found, arguments.per_minute, done)
+        migration.relink_all(deployment, console, found, arguments.per_minute, done)
         if done["failed"]:
             outcome, status, text = "incomplete", 1, "Some could not be relinked: run it again."
     except migration.GaveUp as error:

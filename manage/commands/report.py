@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from manage.console import Console, Refused
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.reconcile.checkpoint import Phase
 from whop_chat.reconcile.report import standing
@@ -20,20 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Tell; the exit status. Raises `Refused` before the first run."""
-    site = Site(stack)
-    last = site.ledger.latest_report(deadline=site.deadline())
-    checkpoint = site.ledger.load(deadline=site.deadline())
+    deployment = Deployment(stack)
+    last = deployment.ledger.latest_report(deadline=deployment.deadline())
+    checkpoint = deployment.ledger.load(deadline=deployment.deadline())
     under_way = standing(checkpoint) if checkpoint and checkpoint.phase is not Phase.FINISHED else None
     if last is None and under_way is None:
         raise Refused("There is no report: no run has ended in the last 90 days.", outcome="no_report")
-    acts = site.audit.acts()
+    acts = deployment.audit.acts()
     told = [lines(each) for each in (last, under_way) if each]
     told += [f"{act['at']} {act['action']}: {act['outcome'] or 'no outcome'} ({act['by']})" for act in acts]
     console.answer(
         "\n".join(told),
         outcome="shown",
         stack=stack.name,
-        user_pool_id=site.pool_id,
+        user_pool_id=deployment.pool_id,
         report=last,
         under_way=under_way,
         acts=acts,

@@ -7,7 +7,7 @@ from typing import Any
 
 from manage import users
 from manage.console import Console
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.users.lifecycle import step
 from whop_chat.users.repository import Record
@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Look; the exit status. Raises `Refused`."""
-    site = Site(stack)
-    person = users.find(site, arguments.user)
-    record, acts = _as_data(person.record), site.audit.acts(person.user.sub)
-    next_step = step(person.record.status if person.record else None, person.standing)
+    deployment = Deployment(stack)
+    found = users.find(deployment, arguments.user)
+    record, acts = _as_data(found.record), deployment.audit.acts(found.user.sub)
+    next_step = step(found.record.status if found.record else None, found.standing)
     lines = [
-        f"User {person.user.sub} of user pool {site.pool_id}:",
-        f"  in the pool  {person.standing}",
+        f"User {found.user.sub} of user pool {deployment.pool_id}:",
+        f"  in the pool  {found.standing}",
         f"  in the table {record.pop('status', 'no record')}",
         *(f"    {name} = {value}" for name, value in record.items()),
         f"  a sync would {next_step}",
@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     console.answer(
         "\n".join(lines),
         outcome="shown",
-        **users.as_data(site, person),
-        standing=person.standing,
-        record=_as_data(person.record) or None,
+        **users.as_data(deployment, found),
+        standing=found.standing,
+        record=_as_data(found.record) or None,
         next_step=next_step,
         acts=acts,
     )

@@ -5,7 +5,7 @@ import contextlib
 
 from manage import users
 from manage.console import Console
-from manage.deployment import Site
+from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.cognito.pool import UserGone
 from whop_chat.sync.queue import Source
@@ -22,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Ask for it; the exit status. Raises `Refused`."""
-    site = Site(stack)
-    person = users.find(site, arguments.user)
-    with site.audit.act(NAME, person.user.sub) as act, users.understood():
+    deployment = Deployment(stack)
+    found = users.find(deployment, arguments.user)
+    with deployment.audit.act(NAME, found.user.sub) as act, users.understood():
         # Of one who is deleted there is no block to look at; the clean-up is done again.
         with contextlib.suppress(UserGone):
-            directory_admin.look_again(site.users, person.user, deadline=site.deadline())
-        site.queue.send(person.user, Source.COMMAND, deadline=site.deadline())
+            directory_admin.look_again(deployment.users, found.user, deadline=deployment.deadline())
+        deployment.queue.send(found.user, Source.COMMAND, deadline=deployment.deadline())
         act.outcome = "enqueued"
-    text = f"User {person.user.sub} is on the queue, and is brought up to date in a moment; `status` then says more."
-    console.answer(text, outcome=act.outcome, **users.as_data(site, person))
+    text = f"User {found.user.sub} is on the queue, and is brought up to date in a moment; `status` then says more."
+    console.answer(text, outcome=act.outcome, **users.as_data(deployment, found))
     return 0
