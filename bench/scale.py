@@ -41,13 +41,16 @@ from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.email_policy import VerifiedAddress
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.minting.user_quota import MintLimit
-from whop_chat.reconcile.run import Order, Reconcile
+from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
+from whop_chat.sync.batch import Batch
 from whop_chat.sync.queue import Source, SyncQueue, encode
-from whop_chat.sync.worker import Batch, Syncing
-from whop_chat.users.repository import Record, Status
-from whop_chat.whop.client import Account, Whop, WhopRateLimited
+from whop_chat.sync.worker import Syncing
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import Budget, LocalSlots, Share, Slots, ceiling
 
 POOL, COMPANY = "eu-west-1_Scale", "biz_Scale"

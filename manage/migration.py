@@ -21,9 +21,9 @@ from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.reconcile.drift import Drift, drift
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import Source
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
+from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
 
 # Of the 30 calls a second that the account has for listing users (Cognito, "Quotas"), as many as reconcile takes.
 _LISTINGS_A_MINUTE = 300

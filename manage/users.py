@@ -12,9 +12,9 @@ from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
 from whop_chat.users.admin import Contended
-from whop_chat.users.repository import Record
+from whop_chat.users.record import Record
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import WhopError
+from whop_chat.whop.errors import WhopError
 
 _NOT_ACTIVE = {
     Standing.GONE: "The user is deleted, which no command takes back.",

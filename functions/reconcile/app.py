@@ -6,7 +6,8 @@ from typing import Any
 from whop_chat.bootstrap import addresses
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.reconcile.run import NotAnOrder, Order, Reconcile
+from whop_chat.reconcile.command import NotAnOrder, Order
+from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime.aws import Aws
 from whop_chat.runtime.base_settings import AwsSettings
 from whop_chat.runtime.http import HttpClient

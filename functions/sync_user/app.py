@@ -10,8 +10,9 @@ from whop_chat.runtime.base_settings import AwsSettings
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import observer
 from whop_chat.settings import SyncSettings
+from whop_chat.sync.batch import Batch
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.worker import Batch, Syncing
+from whop_chat.sync.worker import Syncing
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import WaitItem, Waits
 from whop_chat.whop.rate_limit import Share

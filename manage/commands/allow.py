@@ -8,7 +8,7 @@ from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.sync.queue import Source
 from whop_chat.users import admin as directory_admin
-from whop_chat.users.repository import Status
+from whop_chat.users.record import Status
 
 NAME = "allow"
 HELP = "undo deny"

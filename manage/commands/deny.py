@@ -7,7 +7,7 @@ from manage.console import Console
 from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.users import admin as directory_admin
-from whop_chat.users.repository import Status
+from whop_chat.users.record import Status
 
 NAME = "deny"
 HELP = "shut a user out, until allow"

@@ -8,7 +8,7 @@ from manage.console import Console, Refused
 from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.cognito.pool import Standing
-from whop_chat.users.repository import Status
+from whop_chat.users.record import Status
 
 NAME = "relink"
 HELP = "give the Whop user of an e-mail address to the user who has the address now"

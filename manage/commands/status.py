@@ -10,7 +10,7 @@ from manage.console import Console
 from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.users.lifecycle import step
-from whop_chat.users.repository import Record
+from whop_chat.users.record import Record
 
 NAME = "status"
 HELP = "how a user stands in the pool and in the records"

@@ -22,7 +22,8 @@ from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import budget, circuit
 from tests.template.translation import template
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.whop.client import Account, UserToken, Whop, WhopError
+from whop_chat.whop.client import Account, UserToken, Whop
+from whop_chat.whop.errors import WhopError
 
 HOST = "https://whop.test"
 COMPANY = "biz_Platform"

@@ -21,7 +21,7 @@ from tests.e2e.harness import (
     make_key,
     record_with_status,
 )
-from whop_chat.reconcile.run import Order
+from whop_chat.reconcile.command import Order
 
 
 @dataclass(frozen=True, slots=True)

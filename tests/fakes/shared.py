@@ -25,7 +25,7 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.users.repository import Record
+from whop_chat.users.record import Record
 from whop_chat.whop.circuit_breaker import Circuit
 from whop_chat.whop.circuit_state import Waits, WaitStore
 from whop_chat.whop.client import KeySource, Whop

@@ -11,7 +11,7 @@ from tests.model.enrolment_model import AS_IT_SHOULD, Body, Model, Record, State
 from tests.model.world import World
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import LEASE_SECONDS
-from whop_chat.users.repository import Status
+from whop_chat.users.record import Status
 
 _CALLS = {
     "accounts.create": "creates",

@@ -28,8 +28,9 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.queue import Source, SyncMessage
 from whop_chat.sync.worker import Syncing
-from whop_chat.users.repository import Record, Status
-from whop_chat.whop.client import Whop, WhopError
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.client import Whop
+from whop_chat.whop.errors import WhopError
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"

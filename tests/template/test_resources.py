@@ -7,7 +7,7 @@ import pytest
 
 from tests.template.translation import Resources, deployed, of_type, template, translated
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.run import Order
+from whop_chat.reconcile.command import Order
 from whop_chat.sync.queue import Source, SyncMessage, decode
 
 ON_BOTH = {

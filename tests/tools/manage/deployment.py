@@ -27,10 +27,12 @@ from whop_chat.cognito.pool import PoolUsers
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import VerifiedAddress
 from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.reconcile.run import Order, Reconcile
+from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime import http as transport
 from whop_chat.sync.queue import SyncMessage, SyncQueue, decode
-from whop_chat.users.repository import Record, Users
+from whop_chat.users.record import Record
+from whop_chat.users.repository import Users
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"

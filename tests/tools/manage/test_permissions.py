@@ -8,7 +8,7 @@ from tests.fakes.shared import ROOT
 from tests.tools.manage.deployment import DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 ROWS = {

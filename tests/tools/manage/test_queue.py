@@ -7,7 +7,7 @@ import pytest
 from manage.dead_letter_queue import DeadLetterQueue
 from tests.tools.manage.deployment import OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.run import Order
+from whop_chat.reconcile.command import Order
 from whop_chat.sync.queue import Source, encode
 
 

@@ -13,7 +13,7 @@ from tests.tools.manage.cloud import Cloud
 from tests.tools.manage.deployment import ACCOUNT, OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 LINKED = Record(
     status=Status.LINKED, whop_user_id="user_Ann", whop_account_id="biz_Ann", profile_digest="digest-of-a-name"

@@ -20,9 +20,10 @@ from whop_chat.minting.features import ScopePolicy
 from whop_chat.minting.mint import Minting
 from whop_chat.minting.user_quota import MintLimit, TooManyRequests
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.circuit_state import Waits
-from whop_chat.whop.client import UserToken, Whop, WhopRateLimited
+from whop_chat.whop.client import UserToken, Whop
+from whop_chat.whop.errors import WhopRateLimited
 
 POOL = "eu-west-1_Pool"
 LIMIT, PER_MINUTE = 4, 3

@@ -15,8 +15,9 @@ from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, Unsettled
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Lost, Record, Status
-from whop_chat.whop.client import Whop, WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
+from whop_chat.users.record import Lost, Record, Status
+from whop_chat.whop.client import Whop
+from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"

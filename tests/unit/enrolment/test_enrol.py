@@ -22,17 +22,10 @@ from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostT
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.users.lifecycle import SETTLING_SECONDS, restored, shut, tombstone
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
-    Account,
-    Whop,
-    WhopForbidden,
-    WhopInvalidResponse,
-    WhopRateLimited,
-    WhopRefused,
-    WhopUnavailable,
-)
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopForbidden, WhopInvalidResponse, WhopRateLimited, WhopRefused, WhopUnavailable
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"

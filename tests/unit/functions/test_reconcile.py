@@ -21,7 +21,8 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import Ledger
 from whop_chat.runtime import http as transport
 from whop_chat.sync.queue import Source, decode
-from whop_chat.users.repository import Record, Status, Users
+from whop_chat.users.record import Record, Status
+from whop_chat.users.repository import Users
 
 PEOPLE = 65  # two pages
 

@@ -30,13 +30,12 @@ from whop_chat.minting.user_quota import MintLimit, TooManyRequests
 from whop_chat.runtime.aws import Aws, AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.queue import Source, SyncMessage, decode
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 from whop_chat.whop.circuit_state import Waits
-from whop_chat.whop.client import (
+from whop_chat.whop.client import UserToken, Whop
+from whop_chat.whop.errors import (
     NoTimeForAnotherKey,
-    UserToken,
-    Whop,
     WhopConflict,
     WhopError,
     WhopForbidden,

@@ -15,12 +15,13 @@ from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import Standing
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import VerifiedAddress
+from whop_chat.reconcile.command import NotAnOrder, Order
 from whop_chat.reconcile.drift import Drift
-from whop_chat.reconcile.run import NotAnOrder, Order, Reconcile
+from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import MAX_BATCH, Source
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 POOL = "eu-west-1_Pool"
 START, BACKFILL = Order("start"), Order("start", backfill=True)

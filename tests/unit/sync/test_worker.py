@@ -18,11 +18,12 @@ from whop_chat.enrolment.cleanup import CleanUp, Unsettled
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.sync.batch import Batch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
-from whop_chat.sync.worker import Batch, Syncing
-from whop_chat.users.repository import Lost, Record, Status
+from whop_chat.sync.worker import Syncing
+from whop_chat.users.record import Lost, Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
+from whop_chat.whop.errors import (
     BudgetUsedUp,
     CircuitOpen,
     WhopForbidden,

@@ -15,9 +15,10 @@ from tests.fakes.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
 from tests.fakes.over_httpx import OverHttpx
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.user_quota import Counter
-from whop_chat.reconcile.run import Records
+from whop_chat.reconcile.ports import Records
 from whop_chat.runtime.aws import Aws, AwsError
-from whop_chat.users.repository import Directory, Lost, MintsUsedUp, Record, Reserved, Status, Users
+from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status
+from whop_chat.users.repository import Directory, Users
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,11 +11,15 @@ import uuid
 from collections.abc import Callable, Iterator
 
 from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.email_policy import external_id, is_address_of
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.users.repository import Directory, Lost, Record, Status
-from whop_chat.whop.client import Account, Whop, WhopConflict, WhopError, WhopInvalidResponse, WhopRefused
+from whop_chat.users.lifecycle import kept, next_generation
+from whop_chat.users.record import Lost, Record, Status
+from whop_chat.users.repository import Directory
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopConflict, WhopError, WhopInvalidResponse, WhopRefused
 
 LEASE_SECONDS = 10
 # Giving a claim back may take this long beyond the deadline: it saves whoever comes next the rest of the lease.
@@ -216,43 +220,6 @@ class Claim:
 
     def _write(self, record: Record, seen: Record | None) -> None:
         self.record = self._users.put(self._user, record, seen=seen, deadline=self.deadline)
-
-
-def next_generation(record: Record) -> Record:
-    """``record`` with another external id at Whop."""
-    return dataclasses.replace(record, generation=record.generation + 1)
-
-
-def kept(link: Record, attempt: Record) -> Record:
-    """``link``, which an ``attempt`` has not replaced, with what may still come of that at Whop."""
-    return dataclasses.replace(
-        link,
-        tried=max(link.tried, attempt.generation),
-        idempotency_key=attempt.idempotency_key,
-        key_since=attempt.key_since,
-        key_generation=attempt.key_generation,
-        email_digest=attempt.email_digest,
-    )
-
-
-def replaced(link: Record) -> Record:
-    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known.
-
-    Else with the next generation, whatever was tried before: each day another one would be an account each day.
-    """
-    if link.idempotency_key is None:
-        return next_generation(link)
-    return dataclasses.replace(link, generation=link.key_generation)
-
-
-def external_id(user: UserRef, generation: int) -> str:
-    """The id of the user's account at Whop, who takes any text but ``%`` (Whop, "Enroll subaccounts")."""
-    return f"cognito:{user.pool_id}:{user.sub}:{generation}"
-
-
-def is_address_of(account: Account, address: str) -> bool:
-    """Whether Whop has ``account`` under ``address``."""
-    return (account.email or "").casefold() == address.casefold()
 
 
 def _about_the_key(error: WhopError) -> bool:

@@ -12,11 +12,13 @@ from typing import Literal
 
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment._attempt import external_id
+from whop_chat.enrolment.email_policy import external_id
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
-from whop_chat.users.repository import Directory, Record
-from whop_chat.whop.client import Account, Whop, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
+from whop_chat.users.record import Record
+from whop_chat.users.repository import Directory
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 DeletePolicy = Literal["keep-account", "delete-account"]
 
@@ -54,7 +56,7 @@ class CleanUp:
         404 for the name, which can mean that the company id is wrong; not where the account is gone already, with which
         the Whop user may have gone.
 
-        Raises `Unsettled`, `whop_chat.users.repository.Lost`, and the errors of Whop and AWS that may pass.
+        Raises `Unsettled`, `whop_chat.users.record.Lost`, and the errors of Whop and AWS that may pass.
         """
         if tombstone.cleaned_at is not None:
             # Until it is set again, nobody can take over the Whop user.

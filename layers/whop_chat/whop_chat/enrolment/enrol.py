@@ -19,13 +19,16 @@ from typing import Literal, Protocol
 
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment._attempt import Claim, external_id, is_address_of, kept, next_generation, replaced
-from whop_chat.enrolment.email_policy import Addresses
+from whop_chat.enrolment._attempt import Claim
+from whop_chat.enrolment.email_policy import Addresses, external_id, is_address_of
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.users.repository import Directory, Lost, Record, Reserved, Status
-from whop_chat.whop.client import Account, Whop, WhopInvalidResponse, WhopRefused
+from whop_chat.users.lifecycle import kept, next_generation, replaced
+from whop_chat.users.record import Lost, Record, Reserved, Status
+from whop_chat.users.repository import Directory
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopInvalidResponse, WhopRefused
 
 _UNVERIFIED_RETRY_SECONDS = 60
 _REJECTED_RETRY_SECONDS = 3600
@@ -81,7 +84,7 @@ class Enrolment:
         them, for a caller who has looked; else they are read if it matters.
 
         Raises `EnrolmentInProgress`, `Blocked`, `UserDenied`, `whop_chat.cognito.pool.NotActive`,
-        `whop_chat.whop.client.WhopError`, `whop_chat.whop.api_key.NotConfigured`, `whop_chat.runtime.aws.AwsError`,
+        `whop_chat.whop.errors.WhopError`, `whop_chat.whop.api_key.NotConfigured`, `whop_chat.runtime.aws.AwsError`,
         `whop_chat.runtime.deadline.DeadlineExceeded`.
         """
         if record is not None and record.linked_to is not None:

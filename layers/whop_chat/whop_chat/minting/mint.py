@@ -20,9 +20,9 @@ from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, SyncQueue
 from whop_chat.users.repository import Directory
 from whop_chat.whop.circuit_state import Waits
-from whop_chat.whop.client import (
+from whop_chat.whop.client import Whop
+from whop_chat.whop.errors import (
     NoTimeForAnotherKey,
-    Whop,
     WhopInvalidResponse,
     WhopNotFound,
     WhopRateLimited,

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import MINT_WINDOW_SECONDS, MintsUsedUp, Record
+from whop_chat.users.record import MintsUsedUp, Record
+from whop_chat.users.repository import MINT_WINDOW_SECONDS
 
 MAX_REMEMBERED = 1000
 

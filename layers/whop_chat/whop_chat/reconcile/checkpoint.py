@@ -16,7 +16,7 @@ from typing import Any
 from whop_chat.runtime.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.dynamodb import MAX_READ, read_many
-from whop_chat.users.repository import new_attempt
+from whop_chat.users.record import new_attempt
 
 _REPORT_DAYS, _LISTED_DAYS = 90, 7
 

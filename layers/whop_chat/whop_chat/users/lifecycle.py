@@ -7,7 +7,7 @@ import dataclasses
 from enum import StrEnum
 
 from whop_chat.cognito.pool import Standing
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 # A create whose outcome nobody knows may still take effect at Whop; after this it has, or never will.
 SETTLING_SECONDS = 900
@@ -73,3 +73,30 @@ def tombstone(record: Record, now: int) -> Record:
         whop_account_id=record.whop_account_id,
         retry_at=now + SETTLING_SECONDS if unsettled else None,
     )
+
+
+def next_generation(record: Record) -> Record:
+    """``record`` with another external id at Whop."""
+    return dataclasses.replace(record, generation=record.generation + 1)
+
+
+def kept(link: Record, attempt: Record) -> Record:
+    """``link``, which an ``attempt`` has not replaced, with what may still come of that at Whop."""
+    return dataclasses.replace(
+        link,
+        tried=max(link.tried, attempt.generation),
+        idempotency_key=attempt.idempotency_key,
+        key_since=attempt.key_since,
+        key_generation=attempt.key_generation,
+        email_digest=attempt.email_digest,
+    )
+
+
+def replaced(link: Record) -> Record:
+    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known.
+
+    Else with the next generation, whatever was tried before: each day another one would be an account each day.
+    """
+    if link.idempotency_key is None:
+        return next_generation(link)
+    return dataclasses.replace(link, generation=link.key_generation)

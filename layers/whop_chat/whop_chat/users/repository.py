@@ -7,94 +7,21 @@ must still be there, so of two writers one loses and knows it. Counting a mint i
 """
 
 import dataclasses
-import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import DYNAMODB, Aws, AwsError, understood
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.dynamodb import read_many
+from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status, new_attempt
 
 _LINK_ATTEMPTS = 3
 _COUNT_ATTEMPTS = 3
 MINT_WINDOW_SECONDS = 60
 # Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
 SCANNED_AT_ONCE = 500
-
-
-class Status(StrEnum):
-    """Where a user stands."""
-
-    CLAIMED = "claimed"
-    LINKED = "linked"
-    BLOCKED = "blocked"
-    DENIED = "denied"
-    DISABLED = "disabled"
-    DELETED = "deleted"
-
-
-class Lost(Exception):
-    """The record is no longer the one that was read: somebody else wrote it."""
-
-
-class Reserved(Exception):
-    """The Whop user belongs to another Cognito user."""
-
-
-class MintsUsedUp(Exception):
-    """The user has minted as often as they may; ``until`` is when they may again, in epoch seconds."""
-
-    def __init__(self, until: int) -> None:
-        super().__init__()
-        self.until = until
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One user's record. All times are epoch seconds."""
-
-    status: Status
-    attempt: str = ""
-    generation: int = 1
-    """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
-    tried: int = 0
-    """The last generation that a repair has asked Whop for, whether or not it replaced the link."""
-    lease_until: int = 0
-    """A claim is held until then."""
-    idempotency_key: str | None = field(default=None, repr=False)
-    """Of a create whose outcome is unknown; None after any definitive answer."""
-    key_since: int = 0
-    key_generation: int = 0
-    """The one whose external id was sent with ``idempotency_key``."""
-    email_digest: str | None = field(default=None, repr=False)
-    """HMAC of the address that was sent with ``idempotency_key``."""
-    reason: str | None = None
-    """Why the user is blocked; on a tombstone, what Whop refused at the clean-up."""
-    email_mode: str | None = None
-    """The address policy under which the user was blocked."""
-    retry_at: int | None = None
-    """When a block is looked at again; None for one that an operator has to lift. Of a tombstone: not done before."""
-    whop_user_id: str | None = None
-    whop_account_id: str | None = None
-    profile_digest: str | None = None
-    synced_at: int | None = None
-    repairs: int = 0
-    """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
-    repaired_at: int = 0
-    cleaned_at: int | None = None
-    """When the clean-up at Whop after a deleted user was done."""
-    mints_since: int = 0
-    """When the window began in which the user's mints are counted."""
-    mints: int = 0
-    """How many they were."""
-
-    @property
-    def linked_to(self) -> str | None:
-        """The Whop user of a linked user, None for any other."""
-        return self.whop_user_id if self.status is Status.LINKED else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +39,6 @@ class Known:
 class _Updated:
     record: Record | None
     written: bool
-
-
-def new_attempt() -> str:
-    """A fresh attempt id."""
-    return uuid.uuid4().hex
 
 
 class Directory(Protocol):
