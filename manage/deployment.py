@@ -1,11 +1,12 @@
-"""The parts of the package at work on a deployed stack, with the operator's credentials."""
+"""The parts of `whop_chat`, at work on a deployed stack with the operator's credentials."""
 
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from manage.audit import Audit
-from manage.console import Refused
+from manage.errors import Refused
 from manage.stack import Stack
 from whop_chat.bootstrap import EnrolmentParts, addresses, enrolment_parts
 from whop_chat.cognito.pool import PoolUsers
@@ -23,121 +24,137 @@ from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import WaitItem, Waits
 from whop_chat.whop.rate_limit import Share
 
-# As for reconcile: nobody waits for an answer in a hurry, and a page of users can be large.
+# As in reconcile: no app waits for the answer, and a page of users can be large.
 _ATTEMPT_SECONDS = 4.0
 _PAGE_BYTES = 16 * 1024 * 1024
-_SECONDS = 20.0
+_STEP_SECONDS = 20.0
 
 
 class Deployment:
-    """What the commands about users work with.
+    """What the commands on users, runs and messages work with.
 
-    A part is to be asked for each time it is used: the SDK renews credentials that end, and the part is then another.
+    Ask for a part each time you use it: the part is a new one after the SDK has renewed the operator's credentials.
     """
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.pool_id = stack.output("UserPoolId")
         self._table = stack.output("UsersTableName")
-        self._aws: tuple[Any, Aws] | None = None
-        self._enrolment: tuple[Aws, EnrolmentParts] | None = None
+        self._open: _Connections | None = None
+        self._enrolment: EnrolmentParts | None = None
 
     @staticmethod
     def deadline() -> Deadline:
-        """The time of one step."""
-        return Deadline(_SECONDS)
-
-    @property
-    def aws(self) -> Aws:
-        """AWS as the operator sees it."""
-        credentials: Any = self.stack.session.get_credentials()
-        frozen = credentials.get_frozen_credentials()
-        if self._aws is None or self._aws[0] != frozen:
-            self._aws = (
-                frozen,
-                Aws(self._http, self._settings(frozen), attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES),
-            )
-        return self._aws[1]
+        """The time that one step may take."""
+        return Deadline(_STEP_SECONDS)
 
     @property
     def users(self) -> Users:
-        """The records."""
-        return Users(self.aws, self._table)
+        """The users table."""
+        return Users(self._connections().aws, self._table)
 
     @property
     def pool(self) -> PoolUsers:
-        """The user pool; what its users are called is not asked for."""
-        return PoolUsers(self.aws, self.pool_id, ())
+        """The user pool. Its answers have no display names."""
+        return PoolUsers(self._connections().aws, self.pool_id, ())
 
     @property
     def queue(self) -> SyncQueue:
         """The sync queue."""
-        return SyncQueue(self.aws, self.stack.output("SyncQueueUrl"))
+        return SyncQueue(self._connections().aws, self.stack.output("SyncQueueUrl"))
 
     @property
-    def ledger(self) -> Ledger:
-        """What reconcile remembers."""
-        return Ledger(self.aws, self._table, self.pool_id)
+    def checkpoints(self) -> Ledger:
+        """What the reconcile runs stored: checkpoints and reports."""
+        return Ledger(self._connections().aws, self._table, self.pool_id)
 
     @property
     def audit(self) -> Audit:
-        """What operators did."""
-        return Audit(self.aws, self._table, self.pool_id, self.stack.operator)
+        """The log of what operators did."""
+        return Audit(self._connections().aws, self._table, self.pool_id, self.stack.operator)
 
     @cached_property
     def settings(self) -> EnrolmentSettings:
-        """What the deployed function that enrols users is set to, so that a command does as it does."""
+        """The settings of the deployed function that enrols users, so that a command enrols as it does.
+
+        Raises `Refused` if the function is of another version, or enrols the users of another pool.
+        """
         try:
             settings = EnrolmentSettings.from_env(self.stack.environment("SyncUserFunctionName"))
         except SettingsError as error:
             raise Refused(
-                f"Stack {self.stack.name} is not of this repository's version, deploy it first: {error}."
+                f"Stack {self.stack.name} has another version than this repository: deploy it first. {error}."
             ) from None
         if settings.user_pool_id != self.pool_id:
             raise Refused(
-                f"Stack {self.stack.name} is being deployed for another user pool: try again when it is done."
+                f"Stack {self.stack.name} is being deployed for another user pool: try again after the deployment."
             )
         return settings
 
     @property
-    def addresses(self) -> Addresses:
-        """Which address a user is enrolled under there."""
+    def email_policy(self) -> Addresses:
+        """The e-mail address that the stack enrols a user under."""
         return addresses(self.settings)
 
     @property
     def enrolment(self) -> EnrolmentParts:
-        """Enrolment as the stack does it."""
-        aws = self.aws
-        if self._enrolment is None or self._enrolment[0] is not aws:
-            settings = self.settings
+        """Enrolment with the settings of the stack. Raises what `settings` raises."""
+        connections, settings = self._connections(), self.settings
+        if self._enrolment is None:
+            aws = connections.aws
             key = ApiKey(aws, settings.whop_secret_arn)
             waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
-            parts = enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Share.BACKGROUND)
-            self._enrolment = aws, parts
-        return self._enrolment[1]
+            self._enrolment = enrolment_parts(settings, aws, key, connections.http, _Silent(), waits, Share.BACKGROUND)
+        return self._enrolment
 
-    @cached_property
-    def _http(self) -> transport.HttpClient:
-        return transport.HttpClient()
+    def as_data(self) -> dict[str, str]:
+        """The stack and the user pool, for a JSON answer."""
+        return {"stack": self.stack.name, "user_pool_id": self.pool_id}
 
-    def _settings(self, frozen: Any) -> AwsSettings:
-        """As a function's: the SDK's variable for another endpoint counts, and may only lead to this machine."""
-        try:
-            return AwsSettings.from_env(
-                {
-                    "AWS_REGION": self.stack.region,
-                    "AWS_ACCESS_KEY_ID": frozen.access_key,
-                    "AWS_SECRET_ACCESS_KEY": frozen.secret_key,
-                    "AWS_SESSION_TOKEN": frozen.token or "",
-                    "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", ""),
-                }
-            )
-        except SettingsError as error:
-            raise Refused(f"With these AWS settings the command does not run: {error}.") from None
+    def _connections(self) -> "_Connections":
+        connections = _connect(self.stack, self._open)
+        if connections is not self._open:
+            # The API key is cached with the parts, so they live as long as the connections.
+            self._open, self._enrolment = connections, None
+        return connections
+
+
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    http: transport.HttpClient
+    aws: Aws
+    credentials: Any
+    """What ``aws`` signs with."""
+
+
+def _connect(stack: Stack, current: _Connections | None) -> _Connections:
+    """``current`` if the operator's credentials are still the same, else new connections.
+
+    As in a function, the SDK's variable for another endpoint may name this machine only. Raises `Refused` if it names
+    another one.
+    """
+    session: Any = stack.session
+    credentials = session.get_credentials().get_frozen_credentials()
+    if current and current.credentials == credentials:
+        return current
+    environment = {
+        "AWS_REGION": stack.region,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_SESSION_TOKEN": credentials.token or "",
+        "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", ""),
+    }
+    try:
+        settings = AwsSettings.from_env(environment)
+    except SettingsError as error:
+        raise Refused(f"The command does not run with these AWS settings: {error}.") from None
+    http = transport.HttpClient()
+    aws = Aws(http, settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
+    return _Connections(http, aws, credentials)
 
 
 class _Silent(Observer):
-    """An operator is told by the answer; what a function would log and count is not said."""
+    """Drops what a function would log and count: the operator reads the command's answer instead."""
 
     def __init__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Orders to the function ``reconcile``, and how its run stands."""
+"""Sends commands to the function ``reconcile``, and follows its run."""
 
 import json
 import time
@@ -8,57 +8,56 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
 
-from manage.console import Refused
 from manage.deployment import Deployment
-from manage.stack import LIVE
+from manage.errors import Refused
 from whop_chat.reconcile.checkpoint import Phase
 from whop_chat.reconcile.report import standing
 
-# The function works on for up to 15 minutes, also when nobody listens any more. Whether it takes an order it says at
-# once. An order that is sent twice would be refused the second time.
-_LOOK_SECONDS = 2.0
-_LISTENING = Config(read_timeout=20, retries={"total_max_attempts": 1})
+_POLL_SECONDS = 2.0
+# The function works for up to 15 minutes, also after its caller has gone. It refuses a command at once, so the command
+# need not wait for the end. A repeated command would be refused, because the first one has started a run.
+_CONFIG = Config(read_timeout=20, retries={"total_max_attempts": 1})
 
 
-def send(deployment: Deployment, order: dict[str, Any]) -> dict[str, Any]:
-    """What the function answers to ``order``, or how the run stands if it is busy with it. Raises `Refused`."""
-    before = deployment.ledger.load(deadline=deployment.deadline())
+def send(deployment: Deployment, command: dict[str, Any]) -> dict[str, Any]:
+    """The function's answer to ``command``, or the state of the run that it is busy with.
+
+    Raises `Refused` if the function refuses the command, fails or does not answer. Raises the errors of AWS.
+    """
+    before = deployment.checkpoints.load(deadline=deployment.deadline())
     try:
-        answer = _invoke(deployment, order)
+        answer = _invoke(deployment, command)
     except ReadTimeoutError:
-        run = deployment.ledger.load(deadline=deployment.deadline())
+        run = deployment.checkpoints.load(deadline=deployment.deadline())
         if run is None or (before is not None and run.run == before.run):
-            raise Refused("The function does not answer; its log says more.", outcome="failed") from None
+            raise Refused("The function does not answer. Its log says more.", outcome="failed") from None
         return standing(run)
     if "refused" in answer:
         raise Refused(f"Reconcile: {answer['refused']}.", outcome="refused", run=answer)
     return answer
 
 
-def follow(deployment: Deployment, run: str, tell: Callable[[int], None]) -> dict[str, Any]:
-    """Wait until ``run`` has ended, and ``tell`` how many users it has seen; how it stands then.
+def follow(deployment: Deployment, run: str, show: Callable[[int], None]) -> dict[str, Any]:
+    """Wait until ``run`` has ended and return its final state. Calls ``show`` with the number of users seen so far.
 
-    Raises `Refused` if another run has taken its place.
+    Raises `Refused` if another run has replaced it. Raises the errors of AWS.
     """
     while True:
-        now = deployment.ledger.load(deadline=deployment.deadline())
-        if now is None or now.run != run:
-            raise Refused(f"Another run has taken the place of {run}.", outcome="replaced")
-        told = standing(now)
-        tell(told["counts"]["seen"])
-        if now.phase is Phase.FINISHED:
-            return told
-        time.sleep(_LOOK_SECONDS)
+        checkpoint = deployment.checkpoints.load(deadline=deployment.deadline())
+        if checkpoint is None or checkpoint.run != run:
+            raise Refused(f"Another run has replaced {run}.", outcome="replaced")
+        state = standing(checkpoint)
+        show(state["counts"]["seen"])
+        if checkpoint.phase is Phase.FINISHED:
+            return state
+        time.sleep(_POLL_SECONDS)
 
 
-def _invoke(deployment: Deployment, order: dict[str, Any]) -> dict[str, Any]:
-    client = deployment.stack.session.client("lambda", config=_LISTENING)
-    answer = client.invoke(
-        FunctionName=deployment.stack.output("ReconcileFunctionName"),
-        Qualifier=LIVE,
-        Payload=json.dumps(order).encode(),
-    )
-    told = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer or not isinstance(told, dict):
-        raise Refused("The function failed; its log says more.", outcome="failed")
-    return told
+def _invoke(deployment: Deployment, command: dict[str, Any]) -> dict[str, Any]:
+    client = deployment.stack.session.client("lambda", config=_CONFIG)
+    name = deployment.stack.output("ReconcileFunctionName")
+    response = client.invoke(FunctionName=name, Payload=json.dumps(command).encode())
+    answer = json.loads(response["Payload"].read())
+    if "FunctionError" in response or not isinstance(answer, dict):
+        raise Refused("The function failed. Its log says more.", outcome="failed")
+    return answer

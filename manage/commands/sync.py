@@ -1,4 +1,4 @@
-"""``sync USER``: have a user brought up to date at Whop, and a block looked at again."""
+"""``sync USER``: bring a user up to date at Whop, and retry a block."""
 
 import argparse
 import contextlib
@@ -9,27 +9,27 @@ from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.cognito.pool import UserGone
 from whop_chat.sync.queue import Source
-from whop_chat.users import admin as directory_admin
+from whop_chat.users import admin
 
 NAME = "sync"
-HELP = "have a user follow the pool: enrolled, renamed, disabled, enabled or cleaned up after; looks again at a block"
+HELP = "bring a user up to date with the pool: enrol, rename, disable, enable or clean up; retries a block"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the arguments of this command."""
     users.add_argument(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
-    """Ask for it; the exit status. Raises `Refused`."""
+    """Enqueue a sync of the user and return the exit status. Raises `Refused`."""
     deployment = Deployment(stack)
     found = users.find(deployment, arguments.user)
-    with deployment.audit.act(NAME, found.user.sub) as act, users.understood():
-        # Of one who is deleted there is no block to look at; the clean-up is done again.
+    with deployment.audit.entry(NAME, found.user.sub) as entry, users.refusing():
+        # A deleted user has no block to retry, but the sync cleans up again.
         with contextlib.suppress(UserGone):
-            directory_admin.look_again(deployment.users, found.user, deadline=deployment.deadline())
+            admin.look_again(deployment.users, found.user, deadline=deployment.deadline())
         deployment.queue.send(found.user, Source.COMMAND, deadline=deployment.deadline())
-        act.outcome = "enqueued"
-    text = f"User {found.user.sub} is on the queue, and is brought up to date in a moment; `status` then says more."
-    console.answer(text, outcome=act.outcome, **users.as_data(deployment, found))
+        entry.outcome = "enqueued"
+    text = f"A sync of user {found.user.sub} is enqueued. In a moment `status` shows the result."
+    console.answer(text, outcome=entry.outcome, **users.as_data(deployment, found))
     return 0

@@ -41,7 +41,7 @@ def test_a_backfill_is_asked_for_because_whop_writes_to_people(run: DeployedStac
     assert run("reconcile", "--backfill").status == 1
     declined = run("--json", "reconcile", "--backfill", says="n")
     assert (declined.status, declined.json["outcome"]) == (1, "declined")
-    assert "Whop writes to each address" in declined.err
+    assert "Whop sends each of them an e-mail" in declined.err
     assert (run.messages(), run.acts()) == ([], [])
 
     assert run("reconcile", "--backfill", "--dry-run").status == 0
