@@ -1,7 +1,7 @@
 """What a command tells and asks the operator, as text or as JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
 from manage.errors import NotDone, Refused
@@ -61,6 +61,11 @@ class Console:
         self._err.write(f"{question} [y/N] ")
         self._err.flush()
         return self._in.readline().strip().lower() in {"y", "yes"}
+
+
+def count_lines(counts: Iterable[tuple[str, int]]) -> list[str]:
+    """One line for each count, with the numbers in one column."""
+    return [f"  {name:<28}{count:>8}" for name, count in counts]
 
 
 def _write(out: TextIO, text: str) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 
 from manage import migration, users
-from manage.console import Console
+from manage.console import Console, count_lines
 from manage.deployment import Deployment
 from manage.errors import Refused
 from manage.stack import Stack
@@ -64,7 +64,7 @@ def _relink_all(arguments: argparse.Namespace, deployment: Deployment, console: 
         raise Refused(f"Stack {deployment.stack.name} enrols each sub under an alias, so there is nobody to relink.")
     found = migration.survey(deployment, console, backfill=arguments.backfill)
     data = {**deployment.as_data(), "counts": dict(found.counts)}
-    console.say(f"User pool {deployment.pool_id}:\n{_lines(found.counts)}")
+    console.say("\n".join([f"User pool {deployment.pool_id}:", *count_lines(sorted(found.counts.items()))]))
     if not found.to_relink:
         console.answer("There is nobody to relink.", outcome="nothing_to_do", **data)
         return 0
@@ -82,9 +82,6 @@ def _relink_all(arguments: argparse.Namespace, deployment: Deployment, console: 
         outcome, status, text = "gave_up", 1, f"Stopped: {error} Fix that, and run it again."
     except KeyboardInterrupt:
         outcome, status, text = "interrupted", 130, "Interrupted. Run it again: it skips users who are linked."
-    console.answer(f"{text}\n{_lines(counts)}", outcome=outcome, **data, done=dict(counts))
+    text = "\n".join([text, *count_lines(sorted(counts.items()))])
+    console.answer(text, outcome=outcome, **data, done=dict(counts))
     return status
-
-
-def _lines(counts: Counter[str]) -> str:
-    return "\n".join(f"  {name:<14}{count:>8}" for name, count in sorted(counts.items()))

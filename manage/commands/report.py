@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from manage import audit
-from manage.console import Console
+from manage.console import Console, count_lines
 from manage.deployment import Deployment
 from manage.errors import Refused
 from manage.stack import Stack
@@ -42,4 +42,4 @@ def lines(run: Mapping[str, Any]) -> str:
     reasons = {f"blocked: {name}": count for name, count in run["blocked_by_reason"].items()}
     title = f"Run {run['run']}{f' ({", ".join(options)})' if options else ''}: {run['outcome'] or run.get('phase')}"
     times = f"{run['started_at']} to {run['finished_at'] or 'now'}"
-    return "\n".join([f"{title}, {times}", *(f"  {name:<28}{count:>8}" for name, count in (counts | reasons).items())])
+    return "\n".join([f"{title}, {times}", *count_lines((counts | reasons).items())])

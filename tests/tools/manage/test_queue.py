@@ -1,5 +1,6 @@
 """reconcile, report and dead-letters, as an operator runs them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_wait_waits_for_the_end_and_shows_how_far_it_is(run: DeployedStack, ann:
     done = run("--json", "reconcile", "--wait", terminal=True)
 
     assert (done.status, done.json["outcome"], done.json["run"]["counts"]["seen"]) == (0, "completed", 1)
-    assert "reconcile [##############################] 1 of 1" in done.err
+    assert re.search("reconcile .*1/1", done.err)
 
 
 def test_a_run_that_another_takes_the_place_of_is_not_waited_for(run: DeployedStack, ann: UserRef) -> None:
@@ -181,7 +182,7 @@ def test_redrive_sends_back_what_is_ours_and_leaves_the_rest(
     assert (done.status, done.json["sent"], done.json["left"]) == (0, 25, 2)
     assert bodies(run, run.cloud.queue_url) == ours
     assert receivable(run) == not_ours
-    assert "sending back [##############################] 27 of 27" in done.err
+    assert re.search("sending back .*27/27", done.err)
     assert run.acts() == [(OPERATOR, "dead-letters redrive", "25 sent back")]
     assert "2 stay" in run("dead-letters", "redrive").out
 

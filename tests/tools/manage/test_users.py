@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 
 import httpx
@@ -477,8 +478,7 @@ def test_a_stack_of_another_kind_is_left_alone(
     assert linked_to(run, bob) is None
 
 
-def test_on_a_terminal_a_bar_shows_how_far_it_is(run: DeployedStack, bob: UserRef) -> None:
-    assert (
-        "relinking [##############################] 1 of 1"
-        in run("relink", "--by-verified-email", "--yes", terminal=True).err
-    )
+def test_on_a_terminal_a_bar_shows_the_progress(run: DeployedStack, bob: UserRef) -> None:
+    done = run("relink", "--by-verified-email", "--yes", terminal=True)
+
+    assert re.search("relinking .*1/1", done.err)
