@@ -1,10 +1,11 @@
-"""What ``attach`` and ``detach`` have in common: look at the pool, show the difference, ask, write, tell."""
+"""What ``attach`` and ``detach`` share: read the pool, show the difference, ask, write and report."""
 
 import argparse
 import re
 
 from manage import pool_triggers
-from manage.console import Console, Refused
+from manage.console import Console
+from manage.errors import Refused
 from manage.pool_settings import PoolState, UserPool, differences
 from manage.stack import Stack
 
@@ -13,25 +14,25 @@ _POOL_ID = re.compile(r"(?P<region>[a-z0-9-]+)_[0-9A-Za-z]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of both."""
+    """Add the arguments of both commands."""
     parser.add_argument("--dry-run", action="store_true", help="show what would change, and stop")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def read(stack: Stack, pool_id: str) -> tuple[UserPool, PoolState]:
-    """The pool, if a command may touch it.
+    """The pool and its settings, if a command may change it.
 
-    Raises `Refused` for one that is elsewhere, and for the one that the stack made itself: that one's trigger is in the
-    template, and the next deployment would undo the command.
+    Raises `Refused` for a pool in another region or account, and for the pool that the stack created: its trigger is in
+    the template, so the next deployment would undo the command.
     """
-    found = _POOL_ID.fullmatch(pool_id)
-    if found is None:
-        raise Refused(f"{pool_id} is no user pool id (us-east-1_AbCdEfGhI).")
-    if found["region"] != stack.region:
-        raise Refused(f"User pool {pool_id} is in {found['region']}, and stack {stack.name} is in {stack.region}.")
+    match = _POOL_ID.fullmatch(pool_id)
+    if match is None:
+        raise Refused(f"{pool_id} is not a user pool id (us-east-1_AbCdEfGhI).")
+    if match["region"] != stack.region:
+        raise Refused(f"User pool {pool_id} is in {match['region']}, and stack {stack.name} is in {stack.region}.")
     if pool_id == stack.output("UserPoolId") and not stack.parameters.get("UserPoolId"):
         raise Refused(
-            f"Stack {stack.name} made user pool {pool_id} itself: deploy it with SignUpTrigger=attached or "
+            f"Stack {stack.name} created user pool {pool_id} itself: deploy it with SignUpTrigger=attached or "
             "SignUpTrigger=detached instead."
         )
     pool = UserPool(stack.cognito, pool_id)
@@ -42,7 +43,7 @@ def read(stack: Stack, pool_id: str) -> tuple[UserPool, PoolState]:
     return pool, state
 
 
-def carry_out(
+def change(
     arguments: argparse.Namespace,
     stack: Stack,
     console: Console,
@@ -52,19 +53,17 @@ def carry_out(
     *,
     done: str,
 ) -> int:
-    """Show, ask, write and tell; the exit status. ``done`` is the outcome: ``attached`` or ``detached``."""
+    """Show the change, ask, write and report. Returns the exit status.
+
+    ``done`` is the outcome: ``attached`` or ``detached``. Raises `NotDone` and `Refused`.
+    """
     changes = differences(shown, wanted)
     data = {"stack": stack.name, "user_pool_id": pool.id, "changes": pool_triggers.as_data(changes)}
     console.say(f"User pool {pool.id} ({shown.name}), stack {stack.name} in {stack.region} of account {stack.account}:")
-    for change in changes:
-        console.say(f"  {change}")
-    console.say("Everything else is written back as it is.")
-    if arguments.dry_run:
-        console.answer("Nothing was written.", outcome="dry_run", **data)
-        return 0
-    if not arguments.yes and not console.confirm("Write this to the user pool?"):
-        console.answer("Nothing was written.", outcome="declined", **data)
-        return 1
+    for each in changes:
+        console.say(f"  {each}")
+    console.say("All other settings are written back unchanged.")
+    console.approve("Write this to the user pool?", data, yes=arguments.yes, dry_run=arguments.dry_run)
     pool_triggers.write(pool, shown, wanted)
     console.answer(f"{done.capitalize()}. The pool was read again: nothing else has changed.", outcome=done, **data)
     return 0

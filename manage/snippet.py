@@ -1,12 +1,12 @@
-"""What a team adds to a PostConfirmation function of its own so that it announces sign-ups to the stack's queue."""
+"""Code for a team's own PostConfirmation function, so that it can announce sign-ups to the stack's queue."""
 
 import json
 
 from manage.stack import Stack
 
-# The message is the one of whop_chat.sync.queue. Cognito waits five seconds for all of the function, and shows the user
-# any error: hence the short timeouts, and hence nothing is raised.
-_LINES = '''\
+# whop_chat.sync.queue reads the message. Cognito waits five seconds for the whole function and shows its errors to the
+# user. So the timeouts are short, and the code raises nothing.
+_CODE = '''\
 import json
 
 import boto3
@@ -36,13 +36,13 @@ def announce(event):
 '''
 
 
-def python_lines(stack: Stack) -> str:
-    """The lines, for the queue of ``stack``."""
-    return _LINES.format(region=json.dumps(stack.region), queue_url=json.dumps(stack.output("SyncQueueUrl")))
+def python_code(stack: Stack) -> str:
+    """Python code that sends a sign-up to the queue of ``stack``. Raises `Refused` if the stack has no queue."""
+    return _CODE.format(region=json.dumps(stack.region), queue_url=json.dumps(stack.output("SyncQueueUrl")))
 
 
 def iam_statement(stack: Stack) -> str:
-    """The statement, as JSON, that the role of that function needs."""
+    """The IAM statement, as JSON, that the role of that function needs. Raises `Refused` if the stack has no queue."""
     queue = stack.output("SyncQueueUrl").rpartition("/")[2]
     resource = f"arn:{stack.partition}:sqs:{stack.region}:{stack.account}:{queue}"
     return json.dumps({"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": resource}, indent=2)
