@@ -1,4 +1,4 @@
-"""Run the scenarios, print what they found, and write it to docs/reliability.md: `make soak`."""
+"""Run the scenarios, print what they found, and write docs/figures/soak.md: `make soak`."""
 
 import argparse
 import inspect
@@ -7,14 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from bench.report import write_between_marks
-from soak import faults, flood, outage, pipeline
 from soak.report import Found, Outcome, as_markdown, as_text
-
-_DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
+from soak.scenarios import faults, flood, outage, pipeline
+from tools.figures import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +74,8 @@ def main() -> None:
     outcomes = _all(runs)
     usual = not (named or seeds or options)
     if usual:
-        tables = [as_markdown([each for each in outcomes if each.scenario == name]) for name in SCENARIOS]
-        write_between_marks(_DOCUMENT, "\n\n".join(tables), marks="soak")
+        pages = [as_markdown([each for each in outcomes if each.scenario == name]) for name in SCENARIOS]
+        write("soak", "The service under faults", "make soak", *pages)
     sys.exit(not all(outcome.met for outcome in outcomes))
 
 

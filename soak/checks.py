@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
+from soak.actors import Log
 from soak.cognito import POOL_ID
-from soak.people import Log
 from soak.report import Figure
 from soak.stack import COMPANY, Stack
 from whop_chat.cognito.display_name import NEUTRAL_NAME, profile_digest

@@ -12,8 +12,8 @@ from local.whop_simulator import Request as WhopRequest
 from local.whop_simulator.operations import route
 from soak.cognito import ISSUER, Pool
 from soak.errors import Refused
-from soak.troubles import Troubles
-from soak.world import Killed, World
+from soak.fault_injector import FaultInjector
+from soak.scheduler import Killed, Scheduler
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
 
@@ -30,13 +30,18 @@ class Network(HttpClient):
     """The HTTP client of every function. ``calls`` counts them; ``story`` is a digest of all that happened."""
 
     def __init__(
-        self, world: World, services: Mapping[str, Service], pool: Pool, simulator: Simulator, troubles: Troubles
+        self,
+        scheduler: Scheduler,
+        services: Mapping[str, Service],
+        pool: Pool,
+        simulator: Simulator,
+        faults: FaultInjector,
     ) -> None:
-        self._world = world
+        self._scheduler = scheduler
         self._services = services
         self._cognito = pool
         self._simulator = simulator
-        self._troubles = troubles
+        self._faults = faults
         self._story = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
@@ -59,8 +64,8 @@ class Network(HttpClient):
     def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
         """See `HttpClient.exchange`."""
         deadline.require()
-        self._world.require_alive()
-        killed = self._troubles.of_caller()
+        self._scheduler.require_alive()
+        killed = self._faults.for_caller()
         if request.url.startswith(WHOP):
             response = self._whop(request, deadline, killed)
         else:
@@ -72,28 +77,28 @@ class Network(HttpClient):
         return response
 
     def _die(self) -> None:
-        self._world.current.kill()
+        self._scheduler.current.kill()
         raise Killed
 
     def _wait(self, seconds: float, deadline: Deadline) -> None:
         """Part of the way; the caller gives up at the deadline."""
         left = deadline.remaining()
-        self._world.sleep(min(seconds, left))
+        self._scheduler.sleep(min(seconds, left))
         if seconds >= left:
             raise TransportError("ReadTimeout")
 
     def _note(self, *what: object) -> None:
-        self._story.update(f"{self._world.now:.6f} {what}\n".encode())
+        self._story.update(f"{self._scheduler.now:.6f} {what}\n".encode())
 
     # AWS
 
     def _aws(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
         service, operation, perform = self._addressed(request)
         self.calls[f"{service} {operation}"] += 1
-        trouble = self._troubles.of_aws(service, operation)
+        trouble = self._faults.for_aws(service, operation)
         kind = trouble.kind if trouble else None
         self._note(service, operation, kind, killed)
-        half = _SECONDS[service] * self._world.chance.uniform(0.3, 0.9)
+        half = _SECONDS[service] * self._scheduler.chance.uniform(0.3, 0.9)
         self._wait(half, deadline)
         if killed == "before":
             self._die()
@@ -110,7 +115,7 @@ class Network(HttpClient):
     def _late(self, perform: Callable[[], Response], seconds: float, deadline: Deadline) -> Response:
         """What is done happens so much later, whether somebody still waits for it or not."""
         landed: list[Response] = []
-        self._world.at(self._world.now + seconds, lambda: landed.append(perform()))
+        self._scheduler.at(self._scheduler.now + seconds, lambda: landed.append(perform()))
         self._wait(seconds + 0.001, deadline)
         return landed[0]
 
@@ -128,21 +133,21 @@ class Network(HttpClient):
         operation, _ = route(request.method, url.path)
         name = operation.name if operation else "unknown"
         self.calls[f"whop {name}"] += 1
-        if self._troubles.whop_is_dead:
-            self.whop_calls.append((self._world.now, name))
+        if self._faults.whop_is_down:
+            self.whop_calls.append((self._scheduler.now, name))
             self._find_nobody(deadline)
-        fault = self._troubles.of_whop()
+        fault = self._faults.for_whop()
         if fault is None and name == "access_tokens.create":
             fault = self._unknown(json.loads(request.body)["user_id"])
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
-        half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._world.chance.uniform(0.3, 0.9)
+        half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
         self._wait(half, deadline)
         if killed == "before":
             self._die()
         if fault is not None:
             self._simulator.add_fault(fault)
-        self.whop_calls.append((self._world.now, name))
+        self.whop_calls.append((self._scheduler.now, name))
         exchange = self._simulator.receive(
             WhopRequest(
                 request.method, url.path, tuple(parse_qsl(url.query)), tuple(request.headers.items()), request.body
@@ -152,23 +157,23 @@ class Network(HttpClient):
 
     def _unknown(self, user_id: str) -> Fault | None:
         """A 404 as long as Whop does not know the user, which may begin now."""
-        if self._unknown_until.get(user_id, 0) <= self._world.now:
-            seconds = self._troubles.seconds_unknown()
+        if self._unknown_until.get(user_id, 0) <= self._scheduler.now:
+            seconds = self._faults.seconds_unknown()
             if not seconds:
                 return None
-            self._unknown_until[user_id] = self._world.now + seconds
+            self._unknown_until[user_id] = self._scheduler.now + seconds
             self.forgotten[user_id] += 1
         return Fault("access_tokens.create", "status", status=404)
 
     def _find_nobody(self, deadline: Deadline) -> None:
-        if self._world.chance.random() < 0.5:
+        if self._scheduler.chance.random() < 0.5:
             self._wait(deadline.remaining(), deadline)
         raise TransportError("ConnectError")
 
     def _answered(self, exchange: Exchange, half: float, deadline: Deadline) -> Response:
         if exchange.delay:
             # Whether somebody waits for it or not.
-            self._world.at(self._world.now + exchange.delay, exchange.complete)
+            self._scheduler.at(self._scheduler.now + exchange.delay, exchange.complete)
             self._wait(exchange.delay, deadline)
         answer = exchange.complete()
         if answer.fate is Fate.UNREACHABLE:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soak.errors import Refused
-from soak.world import World
+from soak.scheduler import Scheduler
 
 VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
 MAX_RECEIVES = 250
@@ -31,8 +31,8 @@ class Queue:
     ``twice`` is how likely a message is delivered twice, by a copy of it or because its deletion was lost.
     """
 
-    def __init__(self, world: World, *, twice: float = 0.0) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, *, twice: float = 0.0) -> None:
+        self._scheduler = scheduler
         self.twice = twice
         self.waiting: dict[str, Message] = {}
         self.accepted = 0
@@ -62,14 +62,14 @@ class Queue:
         self.accepted += 1
         self.bodies.add(body)
         message_id = self._add(body, delay)
-        if self._world.chance.random() < self.twice:
+        if self._scheduler.chance.random() < self.twice:
             self._copy(body, delay)
         return message_id
 
     def receive(self, most: int) -> list[Message]:
         """Messages that are due, in any order; each is hidden from others for six minutes."""
         due: list[Message] = []
-        while self._due and self._due[0][0] <= self._world.now and len(due) < most:
+        while self._due and self._due[0][0] <= self._scheduler.now and len(due) < most:
             at, message_id = heapq.heappop(self._due)
             message = self.waiting.get(message_id)
             if message is None or message.due != at:
@@ -93,7 +93,7 @@ class Queue:
         if self.waiting.pop(message.id, None) is None:
             return
         self.handled += 1
-        if self._world.chance.random() < self.twice:
+        if self._scheduler.chance.random() < self.twice:
             self._copy(message.body, VISIBILITY_SECONDS)
 
     def _send_batch(self, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class Queue:
         return {}
 
     def _counts(self, names: list[str]) -> dict[str, str]:
-        now = self._world.now
+        now = self._scheduler.now
         hidden = sum(message.hidden and message.due > now for message in self.waiting.values())
         visible = sum(message.due <= now for message in self.waiting.values())
         counts = {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
@@ -132,5 +132,5 @@ class Queue:
         self._add(body, delay)
 
     def _schedule(self, message: Message, seconds: float) -> None:
-        message.due = self._world.now + seconds + self._world.chance.uniform(0, _OUT_OF_ORDER_SECONDS)
+        message.due = self._scheduler.now + seconds + self._scheduler.chance.uniform(0, _OUT_OF_ORDER_SECONDS)
         heapq.heappush(self._due, (message.due, message.id))

@@ -12,15 +12,15 @@ from typing import Any
 from unittest.mock import patch
 
 from local.whop_simulator import Limits, Readings, Simulator
-from soak.clockwork import time_of
 from soak.cognito import CLIENT_ID, POOL_ID, Person, Pool
 from soak.dynamodb import Table
+from soak.fault_injector import FaultInjector
 from soak.lambdas import Function, FunctionFailed, QueueSource
 from soak.network import WHOP, Network
+from soak.scheduler import Scheduler
 from soak.secrets_manager import Secrets
 from soak.sqs import Queue
-from soak.troubles import Troubles
-from soak.world import World
+from soak.virtual_clock import virtual_time
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import http as transport
 from whop_chat.runtime import telemetry as observability
@@ -105,8 +105,8 @@ class Stack:
 
     def __init__(
         self,
-        world: World,
-        troubles: Troubles,
+        scheduler: Scheduler,
+        faults: FaultInjector,
         *,
         limits: Limits | None = None,
         readings: Readings | None = None,
@@ -114,15 +114,15 @@ class Stack:
         changes_lost: float = 0.0,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.world = world
-        self.troubles = troubles
+        self.scheduler = scheduler
+        self.faults = faults
         self.told = Told()
-        self.table = Table(world)
-        self.queue = Queue(world, twice=twice)
-        self.dead_letters = Queue(world)
-        self.pool = Pool(world)
+        self.table = Table(scheduler)
+        self.queue = Queue(scheduler, twice=twice)
+        self.dead_letters = Queue(scheduler)
+        self.pool = Pool(scheduler)
         self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4})
-        self.simulator = Simulator(clock=world.time, limits=limits, readings=readings)
+        self.simulator = Simulator(clock=scheduler.time, limits=limits, readings=readings)
         self.simulator.add_company(COMPANY)
         self.simulator.add_key(self.secrets[WHOP_SECRET], company_id=COMPANY)
         services = {
@@ -131,15 +131,15 @@ class Stack:
             "secretsmanager": self.secrets.call,
             "sqs": self._queue_call,
         }
-        self.network = Network(world, services, self.pool, self.simulator, troubles)
+        self.network = Network(scheduler, services, self.pool, self.simulator, faults)
         self._environment = {**ENVIRONMENT, **(settings or {})}
         self._changes_lost = changes_lost
-        self.mint = Function(world, "mint_token", 10.0)
-        self.on_signup = Function(world, "on_signup", 4.0)
-        self.sync = Function(world, "sync_user", 60.0)
-        self.reconcile = Function(world, "reconcile", 900.0)
+        self.mint = Function(scheduler, "mint_token", 10.0)
+        self.on_signup = Function(scheduler, "on_signup", 4.0)
+        self.sync = Function(scheduler, "sync_user", 60.0)
+        self.reconcile = Function(scheduler, "reconcile", 900.0)
         self.unannounced = 0
-        self._gateway = _Throttle(world, rate=API_LIMITS[0], burst=API_LIMITS[1])
+        self._gateway = _Throttle(scheduler, rate=API_LIMITS[0], burst=API_LIMITS[1])
 
     @contextmanager
     def deployed(self) -> Iterator[None]:
@@ -151,10 +151,10 @@ class Stack:
             # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
             undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
             undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
-            undo.enter_context(time_of(self.world))
-            undo.callback(self.world.end)
-            QueueSource(self.world, self.queue, self.sync)
-            self.world.start(self._tick)
+            undo.enter_context(virtual_time(self.scheduler))
+            undo.callback(self.scheduler.end)
+            QueueSource(self.scheduler, self.queue, self.sync)
+            self.scheduler.start(self._tick)
             yield
 
     # What happens to it
@@ -179,11 +179,11 @@ class Stack:
 
     def tell_of_change(self, sub: str) -> None:
         """CloudTrail tells of a change by and by, or not at all."""
-        if self.world.chance.random() < self._changes_lost:
+        if self.scheduler.chance.random() < self._changes_lost:
             return
         body = encode(UserRef(pool_id=POOL_ID, sub=sub, username=sub), Source.CHANGE)
-        arrives = self.world.now + self.world.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
-        self.world.at(arrives, lambda: self.queue.send(body))
+        arrives = self.scheduler.now + self.scheduler.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
+        self.scheduler.at(arrives, lambda: self.queue.send(body))
 
     def post(self, token: str, body: str | None = None) -> dict[str, Any]:
         """`POST /chat/token` through API Gateway: what the function answers, or a bare 500."""
@@ -211,8 +211,8 @@ class Stack:
 
     def _tick(self) -> None:
         while True:
-            self.world.sleep(_TICK_SECONDS)
-            self.world.start(lambda: self.order(command="continue"))
+            self.scheduler.sleep(_TICK_SECONDS)
+            self.scheduler.start(lambda: self.order(command="continue"))
 
     def _queue_call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         return {_QUEUE: self.queue, _DEAD_LETTERS: self.dead_letters}[asked["QueueUrl"]].call(operation, asked)
@@ -248,16 +248,16 @@ def _unreachable(*_: object, **__: object) -> None:
 class _Throttle:
     """API Gateway's, for all callers together (template.yaml, DefaultRouteSettings)."""
 
-    def __init__(self, world: World, *, rate: float, burst: float) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, *, rate: float, burst: float) -> None:
+        self._scheduler = scheduler
         self._rate = rate
         self._burst = self._left = burst
-        self._at = world.now
+        self._at = scheduler.now
 
     def admits(self) -> bool:
         """Whether a request that comes now is let through."""
-        self._left = min(self._burst, self._left + (self._world.now - self._at) * self._rate)
-        self._at = self._world.now
+        self._left = min(self._burst, self._left + (self._scheduler.now - self._at) * self._rate)
+        self._at = self._scheduler.now
         if self._left < 1:
             return False
         self._left -= 1

@@ -101,23 +101,18 @@ def test_the_sign_up_trigger_ends_before_cognito_stops_waiting(resources: Resour
     assert _properties(resources, "OnSignupFunction")["Timeout"] < 5
 
 
-def _version(function: str, **given: str) -> set[str]:
-    """The logical id of the function's version: another one is another version."""
-    versions = of_type(translated({}, **given)["Resources"], "AWS::Lambda::Version")
-    return {name for name, each in versions.items() if each["Properties"]["FunctionName"] == {"Ref": function}}
+def test_only_the_function_that_a_pool_names_has_versions_and_an_alias(resources: Resources) -> None:
+    """AWS runs a new value of a parameter at once, unless callers go by a version."""
+    for kind in ("AWS::Lambda::Version", "AWS::Lambda::Alias"):
+        (made,) = of_type(resources, kind).values()
+        assert made["Properties"]["FunctionName"] == {"Ref": "OnSignupFunction"}
 
 
-@pytest.mark.parametrize("function", ["MintTokenFunction", "OnSignupFunction", "SyncUserFunction", "ReconcileFunction"])
-def test_a_parameter_that_reaches_a_function_publishes_a_version_of_it_and_no_other_does(function: str) -> None:
-    """Callers go by versions; and AWS refuses to publish another version of a function that has not changed."""
-    properties = template()["Resources"][function]["Properties"]
-    before = _version(function)
-    # whatever is told from the value before will do here: no value is checked against its pattern
-    published = {name for name in template()["Parameters"] if _version(function, **{name: "another"}) != before}
+def test_no_parameter_that_is_missing_in_the_layer_hash_reaches_the_function_with_the_alias() -> None:
+    """SAM hashes the name of a parameter and not its value, so another value would publish no version."""
+    function = translated({})["Resources"]["OnSignupFunction"]
 
-    assert published == _parameters_in([properties["Environment"], {"Ref": "Architecture"}]) | (
-        {"SnapStart"} & properties.keys()
-    )
+    assert _parameters_in(function["Properties"]) == {"Architecture"}
 
 
 def _parameters_in(node: Any) -> set[str]:
@@ -128,25 +123,6 @@ def _parameters_in(node: Any) -> set[str]:
     if node.keys() == {"Ref"}:
         return {node["Ref"]} & set(template()["Parameters"])
     return _parameters_in(list(node.values()))
-
-
-def test_what_carries_the_parameters_into_the_version_is_never_deployed(resources: Resources) -> None:
-    for function in of_type(resources, "AWS::Lambda::Function").values():
-        assert function["Properties"]["Code"].keys() == {"S3Bucket", "S3Key"}
-
-
-@pytest.mark.parametrize(("given", "applied"), [({}, "None"), ({"SnapStart": "on"}, "PublishedVersions")])
-def test_only_the_function_that_somebody_waits_for_is_copied_and_only_if_asked_for(
-    given: dict[str, str], applied: str
-) -> None:
-    functions = of_type(deployed(**given), "AWS::Lambda::Function")
-
-    assert {name: each["Properties"].get("SnapStart") for name, each in functions.items()} == {
-        "MintTokenFunction": {"ApplyOn": applied},
-        "OnSignupFunction": None,
-        "ReconcileFunction": None,
-        "SyncUserFunction": None,
-    }
 
 
 @pytest.mark.parametrize(
@@ -212,7 +188,7 @@ def test_a_failed_message_does_not_hold_up_its_neighbours(resources: Resources) 
 
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": "2"}
-    assert source["FunctionName"] == {"Ref": "SyncUserFunctionAliaslive"}
+    assert source["FunctionName"] == {"Ref": "SyncUserFunction"}
 
 
 def test_messages_are_encrypted(resources: Resources) -> None:
@@ -226,7 +202,7 @@ def test_messages_are_encrypted(resources: Resources) -> None:
 
 def _rule(resources: Resources, name: str) -> dict[str, Any]:
     (target,) = _properties(resources, name)["Targets"]
-    assert target["Arn"] == {"Ref": "ReconcileFunctionAliaslive"}
+    assert target["Arn"] == {"Fn::GetAtt": ["ReconcileFunction", "Arn"]}
     order: dict[str, Any] = json.loads(target["Input"])
     return order
 

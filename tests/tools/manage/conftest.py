@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.tools.manage.deployment import Operated
+    from tests.tools.manage.deployment import DeployedStack
 
 
 @pytest.fixture(scope="module")
-def _operated() -> Iterator["Operated"]:
-    from tests.tools.manage.deployment import operated
+def _deployed() -> Iterator["DeployedStack"]:
+    from tests.tools.manage.deployment import deployed_stack
 
-    with operated() as stack:
+    with deployed_stack() as stack:
         yield stack
 
 
 @pytest.fixture
-def run(_operated: "Operated", capsys: pytest.CaptureFixture[str]) -> Iterator["Operated"]:
+def run(_deployed: "DeployedStack", capsys: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
     """``run(argument, ...)`` is a command on a deployed stack in which nothing has happened yet."""
-    with _operated.at_the_beginning(capsys) as run:
+    with _deployed.at_the_beginning(capsys) as run:
         yield run

@@ -56,7 +56,7 @@ class _Session(boto3.session.Session):
         return self._clients[service_name]
 
 
-class Operated:
+class DeployedStack:
     """The stack ``chat``, and whoever calls it runs a command on it.
 
     ``asked`` has the calls of AWS that the operator made, as IAM names them. The function ``reconcile`` has ``seconds``
@@ -70,7 +70,7 @@ class Operated:
         self._session = self._heard()
 
     @contextmanager
-    def at_the_beginning(self, capture: pytest.CaptureFixture[str]) -> Iterator["Operated"]:
+    def at_the_beginning(self, capture: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
         """For one test: nobody in the pool, and nothing in the table and on the queues."""
         self._capture = capture
         self.silent, self.seconds, self.slept, self.account = False, 900.0, 0.0, ACCOUNT
@@ -227,7 +227,7 @@ def _answered(params: Any, answer: Callable[[Any], Any], **_: Any) -> Any:
 
 
 @contextmanager
-def operated() -> Iterator[Operated]:
+def deployed_stack() -> Iterator[DeployedStack]:
     """The stack, and somebody to operate it."""
     with cloud_at_moto("sync_user") as cloud:
-        yield Operated(cloud)
+        yield DeployedStack(cloud)

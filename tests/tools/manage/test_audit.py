@@ -25,12 +25,12 @@ def audit(clock: Clock) -> Iterator[Audit]:
 
 
 def acted(audit: Audit, action: str, sub: str | None = None) -> None:
-    with audit.act(action, sub) as act:
-        act.outcome = "done"
+    with audit.entry(action, sub) as entry:
+        entry.outcome = "done"
 
 
 def told(audit: Audit, sub: str | None = None) -> list[str]:
-    return [act["action"] for act in audit.acts(sub)]
+    return [act["action"] for act in audit.entries(sub)]
 
 
 def test_what_is_done_is_told_in_order_over_the_turn_of_a_month(audit: Audit, clock: Clock) -> None:
@@ -71,7 +71,7 @@ def test_what_is_done_to_one_user_is_kept_together_and_apart(audit: Audit, clock
 
 
 def test_an_act_that_was_interrupted_has_no_outcome(audit: Audit) -> None:
-    with pytest.raises(KeyboardInterrupt), audit.act("redrive"):
+    with pytest.raises(KeyboardInterrupt), audit.entry("redrive"):
         raise KeyboardInterrupt
 
-    assert [act["outcome"] for act in audit.acts()] == [None]
+    assert [act["outcome"] for act in audit.entries()] == [None]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.fakes.shared import ROOT
-from tests.tools.manage.deployment import Operated
+from tests.tools.manage.deployment import DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
 from whop_chat.users.record import Record, Status
@@ -33,7 +33,7 @@ ARGUMENTS = {
 
 
 @pytest.fixture(autouse=True)
-def _somebody_blocked_and_two_dead_letters(run: Operated) -> None:
+def _somebody_blocked_and_two_dead_letters(run: DeployedStack) -> None:
     ann = run.cloud.sign_up("ann")
     run.write(ann, Record(status=Status.BLOCKED, reason="identity_conflict", email_mode="verified"))
     for pool_id in (run.cloud.pool_id, "eu-west-1_Other"):
@@ -46,7 +46,7 @@ def test_every_command_about_users_runs_or_messages_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
-def test_a_command_needs_what_the_table_says_and_no_more(run: Operated, command: str) -> None:
+def test_a_command_needs_what_the_table_says_and_no_more(run: DeployedStack, command: str) -> None:
     before = {"allow": ("deny", "ann"), "report": ("reconcile",)}.get(command)
     if before:
         run(*before)

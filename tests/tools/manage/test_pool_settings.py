@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from manage.console import Refused
+from manage.errors import Refused
 from manage.pool_settings import Difference, PoolState, UserPool, differences
 from tests.fakes import whole_pool
 from tests.tools.manage.pools_at_aws import POOL_ID, Aws

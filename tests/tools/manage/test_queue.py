@@ -1,18 +1,19 @@
 """reconcile, report and dead-letters, as an operator runs them."""
 
+import re
 from typing import Any
 
 import pytest
 
 from manage.dead_letter_queue import DeadLetterQueue
-from tests.tools.manage.deployment import OPERATOR, Operated
+from tests.tools.manage.deployment import OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.command import Order
 from whop_chat.sync.queue import Source, encode
 
 
 @pytest.fixture
-def ann(run: Operated) -> UserRef:
+def ann(run: DeployedStack) -> UserRef:
     """Somebody who was never enrolled."""
     return run.cloud.sign_up("ann")
 
@@ -20,7 +21,7 @@ def ann(run: Operated) -> UserRef:
 # -- reconcile and report
 
 
-def test_reconcile_begins_a_run_and_report_tells_of_it(run: Operated, ann: UserRef) -> None:
+def test_reconcile_begins_a_run_and_report_tells_of_it(run: DeployedStack, ann: UserRef) -> None:
     done = run("--json", "reconcile")
 
     assert (done.status, done.json["outcome"], done.json["run"]["counts"]["missing"]) == (0, "completed", 1)
@@ -31,17 +32,17 @@ def test_reconcile_begins_a_run_and_report_tells_of_it(run: Operated, ann: UserR
     assert "missing" in run("reconcile").out
 
 
-def test_before_the_first_run_there_is_no_report(run: Operated) -> None:
+def test_before_the_first_run_there_is_no_report(run: DeployedStack) -> None:
     refused = run("--json", "report")
 
     assert (refused.status, refused.json["outcome"]) == (1, "no_report")
 
 
-def test_a_backfill_is_asked_for_because_whop_writes_to_people(run: Operated, ann: UserRef) -> None:
+def test_a_backfill_is_asked_for_because_whop_writes_to_people(run: DeployedStack, ann: UserRef) -> None:
     assert run("reconcile", "--backfill").status == 1
     declined = run("--json", "reconcile", "--backfill", says="n")
     assert (declined.status, declined.json["outcome"]) == (1, "declined")
-    assert "Whop writes to each address" in declined.err
+    assert "Whop sends each of them an e-mail" in declined.err
     assert (run.messages(), run.acts()) == ([], [])
 
     assert run("reconcile", "--backfill", "--dry-run").status == 0
@@ -56,7 +57,7 @@ def test_a_backfill_is_asked_for_because_whop_writes_to_people(run: Operated, an
     assert f"reconcile backfill start: {run('--json', 'report').json['report']['run']}" in run("report").out
 
 
-def test_a_second_run_is_refused_and_the_first_can_be_stopped(run: Operated, ann: UserRef) -> None:
+def test_a_second_run_is_refused_and_the_first_can_be_stopped(run: DeployedStack, ann: UserRef) -> None:
     run.seconds = 1.0
     begun = run("--json", "reconcile")
     assert (begun.status, begun.json["outcome"]) == (0, "started")
@@ -73,16 +74,16 @@ def test_a_second_run_is_refused_and_the_first_can_be_stopped(run: Operated, ann
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_wait_waits_for_the_end_and_shows_how_far_it_is(run: Operated, ann: UserRef, silent: bool) -> None:
+def test_wait_waits_for_the_end_and_shows_how_far_it_is(run: DeployedStack, ann: UserRef, silent: bool) -> None:
     run.silent, run.seconds = silent, 1.0
     run.then = lambda: run.reconcile.handle(Order("continue"), lambda: 900.0)
     done = run("--json", "reconcile", "--wait", terminal=True)
 
     assert (done.status, done.json["outcome"], done.json["run"]["counts"]["seen"]) == (0, "completed", 1)
-    assert "reconcile [##############################] 1 of 1" in done.err
+    assert re.search("reconcile .*1/1", done.err)
 
 
-def test_a_run_that_another_takes_the_place_of_is_not_waited_for(run: Operated, ann: UserRef) -> None:
+def test_a_run_that_another_takes_the_place_of_is_not_waited_for(run: DeployedStack, ann: UserRef) -> None:
     def replaced() -> None:
         run.reconcile.handle(Order("stop"), lambda: 900.0)
         run.reconcile.handle(Order("start"), lambda: 1.0)
@@ -93,14 +94,14 @@ def test_a_run_that_another_takes_the_place_of_is_not_waited_for(run: Operated, 
     assert (refused.status, refused.json["outcome"]) == (1, "replaced")
 
 
-def test_a_function_that_fails_is_said_to(run: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_that_fails_is_said_to(run: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run.reconcile, "handle", lambda *_: {"refused": "AWS did not answer as it should"})
 
     assert run("reconcile").err == "Reconcile: AWS did not answer as it should.\n"
 
 
 def test_a_function_that_says_nothing_and_does_nothing_is_said_to(
-    run: Operated, monkeypatch: pytest.MonkeyPatch
+    run: DeployedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.silent = True
     monkeypatch.setattr(run.reconcile, "handle", lambda *_: {})
@@ -111,16 +112,16 @@ def test_a_function_that_says_nothing_and_does_nothing_is_said_to(
 # -- dead letters
 
 
-def letters(run: Operated, *bodies: str) -> None:
+def letters(run: DeployedStack, *bodies: str) -> None:
     for body in bodies:
         run.cloud.sqs.send_message(QueueUrl=run.cloud.dead_letter_queue_url, MessageBody=body)
 
 
-def bodies(run: Operated, url: str) -> list[str]:
+def bodies(run: DeployedStack, url: str) -> list[str]:
     return sorted(message.body for message in run.queue(url)._messages)
 
 
-def receivable(run: Operated) -> list[str]:
+def receivable(run: DeployedStack) -> list[str]:
     """Up to ten dead letters that anybody can receive now."""
     found = run.cloud.sqs.receive_message(
         QueueUrl=run.cloud.dead_letter_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
@@ -129,7 +130,7 @@ def receivable(run: Operated) -> list[str]:
 
 
 @pytest.fixture
-def ours(run: Operated) -> list[str]:
+def ours(run: DeployedStack) -> list[str]:
     """Messages about 25 users whose user names are addresses, more than SQS hands out at once."""
     users = [
         UserRef(pool_id=run.cloud.pool_id, sub=f"sub-{number}", username=f"user-{number}@example.test")
@@ -141,14 +142,16 @@ def ours(run: Operated) -> list[str]:
 
 
 @pytest.fixture
-def not_ours(run: Operated) -> list[str]:
+def not_ours(run: DeployedStack) -> list[str]:
     """What is no message of ours, or of another pool."""
     bodies = sorted(["somebody@example.test", encode(UserRef("eu-west-1_Other", "sub-x", "x"), Source.CHANGE)])
     letters(run, *bodies)
     return bodies
 
 
-def test_the_list_says_what_there_is_and_nothing_personal(run: Operated, ours: list[str], not_ours: list[str]) -> None:
+def test_the_list_says_what_there_is_and_nothing_personal(
+    run: DeployedStack, ours: list[str], not_ours: list[str]
+) -> None:
     told = run("--json", "dead-letters", "list")
     answer = told.json
 
@@ -161,30 +164,30 @@ def test_the_list_says_what_there_is_and_nothing_personal(run: Operated, ours: l
     assert len(receivable(run)) == 10
 
 
-def test_a_long_list_is_cut_and_says_so(run: Operated, ours: list[str]) -> None:
+def test_a_long_list_is_cut_and_says_so(run: DeployedStack, ours: list[str]) -> None:
     assert run("dead-letters", "list", "--limit", "10").out.startswith("25 dead letters; 10 of them:")
     assert "no dead letters" not in run("dead-letters", "list").out
 
 
-def test_without_dead_letters_there_is_nothing_to_do(run: Operated) -> None:
+def test_without_dead_letters_there_is_nothing_to_do(run: DeployedStack) -> None:
     assert run("dead-letters", "list").out == "There are no dead letters.\n"
     assert run("--json", "dead-letters", "redrive").json["sent"] == 0
 
 
 def test_redrive_sends_back_what_is_ours_and_leaves_the_rest(
-    run: Operated, ours: list[str], not_ours: list[str]
+    run: DeployedStack, ours: list[str], not_ours: list[str]
 ) -> None:
     done = run("--json", "dead-letters", "redrive", terminal=True)
 
     assert (done.status, done.json["sent"], done.json["left"]) == (0, 25, 2)
     assert bodies(run, run.cloud.queue_url) == ours
     assert receivable(run) == not_ours
-    assert "sending back [##############################] 27 of 27" in done.err
+    assert re.search("sending back .*27/27", done.err)
     assert run.acts() == [(OPERATOR, "dead-letters redrive", "25 sent back")]
     assert "2 stay" in run("dead-letters", "redrive").out
 
 
-def test_redrive_does_not_flood_the_queue(run: Operated, ours: list[str]) -> None:
+def test_redrive_does_not_flood_the_queue(run: DeployedStack, ours: list[str]) -> None:
     run("dead-letters", "redrive", "--per-minute", "60")
 
     # Ten, ten and five; the clock stands still while nobody really sleeps.
@@ -192,7 +195,7 @@ def test_redrive_does_not_flood_the_queue(run: Operated, ours: list[str]) -> Non
 
 
 def test_what_comes_back_during_a_redrive_is_left_for_the_next_one(
-    run: Operated, ours: list[str], monkeypatch: pytest.MonkeyPatch
+    run: DeployedStack, ours: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_back = DeadLetterQueue.send_back
 
@@ -208,7 +211,7 @@ def test_what_comes_back_during_a_redrive_is_left_for_the_next_one(
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("at", range(1, 12))
-def test_a_redrive_that_is_killed_at_any_call_loses_nothing(run: Operated, ours: list[str], at: int) -> None:
+def test_a_redrive_that_is_killed_at_any_call_loses_nothing(run: DeployedStack, ours: list[str], at: int) -> None:
     class Killed(BaseException):
         pass
 
@@ -237,7 +240,9 @@ def test_a_redrive_that_is_killed_at_any_call_loses_nothing(run: Operated, ours:
     assert bodies(run, run.cloud.dead_letter_queue_url) == []
 
 
-def test_discard_deletes_what_is_not_ours_and_asks_first(run: Operated, ours: list[str], not_ours: list[str]) -> None:
+def test_discard_deletes_what_is_not_ours_and_asks_first(
+    run: DeployedStack, ours: list[str], not_ours: list[str]
+) -> None:
     assert run("dead-letters", "discard").status == 1
     assert run("--json", "dead-letters", "discard", says="n").json["outcome"] == "declined"
     assert len(bodies(run, run.cloud.dead_letter_queue_url)) == 27
@@ -249,7 +254,7 @@ def test_discard_deletes_what_is_not_ours_and_asks_first(run: Operated, ours: li
 
 
 def test_a_message_that_sqs_does_not_take_stays(
-    run: Operated, ours: list[str], monkeypatch: pytest.MonkeyPatch
+    run: DeployedStack, ours: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusal = {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
     monkeypatch.setattr(run.sqs, "send_message_batch", lambda **_: refusal)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from manage import stack
-from manage.console import Refused
+from manage.errors import Refused
 from tests.fakes.whole_pool import ACCOUNT, REGION
 from tests.tools.manage.pools_at_aws import POOL_ID, Aws
 

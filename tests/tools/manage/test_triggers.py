@@ -279,7 +279,7 @@ def test_a_pool_that_the_stack_was_deployed_for_earlier_can_be_detached(aws: Aws
     ("pool_id", "why"),
     [
         ("eu-west-1_AbCdEfGhI", "is in eu-west-1, and stack chat is in us-east-1"),
-        ("people", "people is no user pool id"),
+        ("people", "people is not a user pool id"),
         ("us-east-1_Nobody", "There is no user pool us-east-1_Nobody"),
     ],
 )
@@ -336,7 +336,7 @@ def test_what_cannot_be_put_back_is_told_to_be_mended_by_hand(aws: Aws, run: Ope
     refused = run("attach", POOL_ID, "--yes")
 
     assert refused.status == 1
-    assert "mended by hand:\n  - DeviceConfiguration: {" in refused.err
+    assert "by hand:\n  - DeviceConfiguration: {" in refused.err
 
 
 def test_a_restoration_that_fails_is_told_with_what_was_lost(aws: Aws, run: Operator) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from tests.fakes.moto_aws import AN_HOUR
 from tests.tools.manage.cloud import Cloud
-from tests.tools.manage.deployment import ACCOUNT, OPERATOR, Operated
+from tests.tools.manage.deployment import ACCOUNT, OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source
@@ -23,7 +24,7 @@ CONFLICT = Record(status=Status.BLOCKED, reason="identity_conflict", email_mode=
 
 
 @pytest.fixture
-def ann(run: Operated) -> UserRef:
+def ann(run: DeployedStack) -> UserRef:
     """Somebody in the pool, without a record."""
     return run.cloud.sign_up("ann")
 
@@ -36,7 +37,7 @@ def leave(cloud: Cloud, user: UserRef) -> None:
 
 
 @pytest.mark.parametrize("by", ["sub", "user name", "address"])
-def test_a_user_is_named_by_sub_user_name_or_address(run: Operated, ann: UserRef, by: str) -> None:
+def test_a_user_is_named_by_sub_user_name_or_address(run: DeployedStack, ann: UserRef, by: str) -> None:
     name = {"sub": ann.sub, "user name": ann.username, "address": "ann@example.test"}[by]
 
     assert run("--json", "status", name).json["sub"] == ann.sub
@@ -49,7 +50,7 @@ NOBODY = ["nobody", "nobody@example.test", 'no"body\\', "0a1b2c3d-0000-4000-8000
     ("command", "name"),
     [*(("status", name) for name in NOBODY), *((name, NOBODY[0]) for name in ("sync", "deny", "allow", "relink"))],
 )
-def test_nobody_is_nobody(run: Operated, command: str, name: str) -> None:
+def test_nobody_is_nobody(run: DeployedStack, command: str, name: str) -> None:
     refused = run("--json", command, name)
 
     assert (refused.status, refused.json["outcome"]) == (1, "unknown_user")
@@ -57,7 +58,7 @@ def test_nobody_is_nobody(run: Operated, command: str, name: str) -> None:
     assert run.messages() == []
 
 
-def test_a_deleted_user_is_named_by_sub_and_by_nothing_else(run: Operated, ann: UserRef) -> None:
+def test_a_deleted_user_is_named_by_sub_and_by_nothing_else(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, LINKED)
     leave(run.cloud, ann)
 
@@ -65,7 +66,7 @@ def test_a_deleted_user_is_named_by_sub_and_by_nothing_else(run: Operated, ann: 
     assert run("status", ann.username).status == 1
 
 
-def test_who_takes_the_sub_of_a_deleted_user_for_a_user_name_is_not_meant(run: Operated, ann: UserRef) -> None:
+def test_who_takes_the_sub_of_a_deleted_user_for_a_user_name_is_not_meant(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, LINKED)
     leave(run.cloud, ann)
     run.cloud.sign_up(ann.sub)
@@ -73,7 +74,7 @@ def test_who_takes_the_sub_of_a_deleted_user_for_a_user_name_is_not_meant(run: O
     assert run("--json", "status", ann.sub).json["record"]["whop_user_id"] == "user_Ann"
 
 
-def test_an_address_of_several_users_names_nobody(run: Operated, ann: UserRef) -> None:
+def test_an_address_of_several_users_names_nobody(run: DeployedStack, ann: UserRef) -> None:
     other = run.cloud.cognito.admin_create_user(
         UserPoolId=run.cloud.pool_id,
         Username="other",
@@ -89,7 +90,7 @@ def test_an_address_of_several_users_names_nobody(run: Operated, ann: UserRef) -
     assert run.items() == {}
 
 
-def test_a_record_that_cannot_be_understood_is_said_to_be_so_and_left(run: Operated, ann: UserRef) -> None:
+def test_a_record_that_cannot_be_understood_is_said_to_be_so_and_left(run: DeployedStack, ann: UserRef) -> None:
     item = {"pk": {"S": f"USER#{ann.pool_id}#{ann.sub}"}, "status": {"S": "odd"}}
     run.table.put_item(TableName="users", Item=item)
 
@@ -101,7 +102,7 @@ def test_a_record_that_cannot_be_understood_is_said_to_be_so_and_left(run: Opera
 # -- which stack
 
 
-def test_a_stack_can_be_named_by_its_arn_and_is_refused_from_another_account(run: Operated, ann: UserRef) -> None:
+def test_a_stack_can_be_named_by_its_arn_and_is_refused_from_another_account(run: DeployedStack, ann: UserRef) -> None:
     run.account = "999999999999"
     arn = f"arn:aws:cloudformation:eu-west-1:{ACCOUNT}:stack/chat/1"
     refused = run("--stack", arn, "deny", ann.sub)
@@ -115,7 +116,7 @@ def test_a_stack_can_be_named_by_its_arn_and_is_refused_from_another_account(run
     assert run.items() == {}
 
 
-def test_an_output_of_another_account_is_refused(run: Operated, ann: UserRef) -> None:
+def test_an_output_of_another_account_is_refused(run: DeployedStack, ann: UserRef) -> None:
     run.outputs["WhopSecretArn"] = "arn:aws:secretsmanager:eu-west-1:999999999999:secret:whop"
     refused = run("deny", ann.sub)
 
@@ -125,7 +126,7 @@ def test_an_output_of_another_account_is_refused(run: Operated, ann: UserRef) ->
 # -- status
 
 
-def test_status_tells_how_a_user_stands_and_nothing_personal(run: Operated, ann: UserRef) -> None:
+def test_status_tells_how_a_user_stands_and_nothing_personal(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, LINKED)
     told = run("--json", "status", "ann@example.test").json
 
@@ -142,7 +143,7 @@ def test_status_tells_how_a_user_stands_and_nothing_personal(run: Operated, ann:
         assert personal not in for_a_person + json.dumps(told)
 
 
-def test_status_of_one_without_a_record(run: Operated, ann: UserRef) -> None:
+def test_status_of_one_without_a_record(run: DeployedStack, ann: UserRef) -> None:
     assert run("--json", "status", ann.sub).json["record"] is None
     assert "no record" in run("status", ann.sub).out
 
@@ -150,7 +151,7 @@ def test_status_of_one_without_a_record(run: Operated, ann: UserRef) -> None:
 # -- sync
 
 
-def test_sync_asks_for_the_user_and_says_that_it_was_a_command(run: Operated, ann: UserRef) -> None:
+def test_sync_asks_for_the_user_and_says_that_it_was_a_command(run: DeployedStack, ann: UserRef) -> None:
     done = run("--json", "sync", "ann@example.test")
 
     assert (done.status, done.json["outcome"]) == (0, "enqueued")
@@ -158,7 +159,7 @@ def test_sync_asks_for_the_user_and_says_that_it_was_a_command(run: Operated, an
     assert run("sync", ann.sub).status == 0
 
 
-def test_sync_has_a_block_looked_at_again_and_keeps_the_rest(run: Operated, ann: UserRef) -> None:
+def test_sync_has_a_block_looked_at_again_and_keeps_the_rest(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, CONFLICT)
     run("sync", ann.sub)
 
@@ -168,7 +169,7 @@ def test_sync_has_a_block_looked_at_again_and_keeps_the_rest(run: Operated, ann:
 
 
 @pytest.mark.parametrize("record", [LINKED, TOMBSTONE], ids=["linked", "tombstone"])
-def test_a_deleted_user_is_synced_by_sub(run: Operated, ann: UserRef, record: Record) -> None:
+def test_a_deleted_user_is_synced_by_sub(run: DeployedStack, ann: UserRef, record: Record) -> None:
     before = run.write(ann, record)
     leave(run.cloud, ann)
 
@@ -180,7 +181,7 @@ def test_a_deleted_user_is_synced_by_sub(run: Operated, ann: UserRef, record: Re
 # -- deny and allow
 
 
-def test_deny_shuts_out_and_allow_lets_in_as_before(run: Operated, ann: UserRef) -> None:
+def test_deny_shuts_out_and_allow_lets_in_as_before(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, LINKED)
     denied = run("--json", "deny", "ann")
     shut = run.record(ann)
@@ -197,18 +198,18 @@ def test_deny_shuts_out_and_allow_lets_in_as_before(run: Operated, ann: UserRef)
     assert run("--json", "allow", "ann").json["outcome"] == "not_denied"
 
 
-def test_who_was_never_here_can_be_shut_out(run: Operated, ann: UserRef) -> None:
+def test_who_was_never_here_can_be_shut_out(run: DeployedStack, ann: UserRef) -> None:
     assert run("deny", ann.sub).status == 0
     record = run.record(ann)
     assert record
     assert record.status is Status.DENIED
 
 
-def test_a_denial_says_how_long_a_token_may_still_live(run: Operated, ann: UserRef) -> None:
+def test_a_denial_says_how_long_a_token_may_still_live(run: DeployedStack, ann: UserRef) -> None:
     assert "60 minutes" in run("deny", ann.sub).out
 
 
-def test_who_is_deleted_cannot_be_shut_out(run: Operated, ann: UserRef) -> None:
+def test_who_is_deleted_cannot_be_shut_out(run: DeployedStack, ann: UserRef) -> None:
     before = run.write(ann, TOMBSTONE)
     refused = run("--json", "deny", ann.sub)
 
@@ -219,7 +220,7 @@ def test_who_is_deleted_cannot_be_shut_out(run: Operated, ann: UserRef) -> None:
 # -- what was done is known
 
 
-def test_whatever_changes_a_user_is_kept_with_who_did_it(run: Operated, ann: UserRef) -> None:
+def test_whatever_changes_a_user_is_kept_with_who_did_it(run: DeployedStack, ann: UserRef) -> None:
     run("deny", "ann")
     run("deny", "ann")
     run("allow", "ann")
@@ -234,7 +235,7 @@ def test_whatever_changes_a_user_is_kept_with_who_did_it(run: Operated, ann: Use
     assert "example.test" not in json.dumps(list(run.items()))
 
 
-def test_an_act_that_failed_is_known_as_that(run: Operated, ann: UserRef) -> None:
+def test_an_act_that_failed_is_known_as_that(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, Record(status=Status.DELETED))
     run("deny", ann.sub)
 
@@ -242,7 +243,7 @@ def test_an_act_that_failed_is_known_as_that(run: Operated, ann: UserRef) -> Non
 
 
 def test_an_act_that_was_interrupted_is_known_without_an_outcome(
-    run: Operated, ann: UserRef, monkeypatch: pytest.MonkeyPatch
+    run: DeployedStack, ann: UserRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -254,7 +255,7 @@ def test_an_act_that_was_interrupted_is_known_without_an_outcome(
     assert "deny: no outcome" in run("status", ann.sub).out
 
 
-def test_what_cannot_be_kept_is_not_done(run: Operated, ann: UserRef, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_kept_is_not_done(run: DeployedStack, ann: UserRef, monkeypatch: pytest.MonkeyPatch) -> None:
     internet = run.cloud.internet
 
     def without_updates(request: httpx.Request) -> httpx.Response:
@@ -273,12 +274,12 @@ def test_what_cannot_be_kept_is_not_done(run: Operated, ann: UserRef, monkeypatc
 
 
 @pytest.fixture
-def bob(run: Operated, ann: UserRef) -> UserRef:
+def bob(run: DeployedStack, ann: UserRef) -> UserRef:
     """Somebody blocked, because the Whop user of their address is held by an old sub of theirs."""
     return moved(run, "bob")
 
 
-def moved(run: Operated, name: str, record: Record | None = CONFLICT) -> UserRef:
+def moved(run: DeployedStack, name: str, record: Record | None = CONFLICT) -> UserRef:
     """A user of the pool whose Whop user was linked in another pool."""
     before = UserRef(pool_id="eu-west-1_Before", sub=f"sub-of-{name}-before", username=name)
     link(run, before, f"user_{name}")
@@ -288,18 +289,18 @@ def moved(run: Operated, name: str, record: Record | None = CONFLICT) -> UserRef
     return user
 
 
-def link(run: Operated, user: UserRef, whop_user_id: str) -> None:
+def link(run: DeployedStack, user: UserRef, whop_user_id: str) -> None:
     claimed = run.users.put(user, Record(status=Status.CLAIMED), seen=None, deadline=AN_HOUR)
     linked = Record(status=Status.LINKED, whop_user_id=whop_user_id, whop_account_id="biz_Child")
     run.users.link(user, linked, seen=claimed, deadline=AN_HOUR)
 
 
-def linked_to(run: Operated, user: UserRef) -> str | None:
+def linked_to(run: DeployedStack, user: UserRef) -> str | None:
     record = run.record(user)
     return record.linked_to if record else None
 
 
-def test_relink_gives_a_user_the_whop_user_of_their_address_and_their_name(run: Operated, bob: UserRef) -> None:
+def test_relink_gives_a_user_the_whop_user_of_their_address_and_their_name(run: DeployedStack, bob: UserRef) -> None:
     done = run("--json", "relink", "bob@example.test", "--yes")
 
     assert (done.status, done.json["outcome"]) == (0, "relinked")
@@ -310,7 +311,7 @@ def test_relink_gives_a_user_the_whop_user_of_their_address_and_their_name(run: 
 
 
 @pytest.mark.parametrize("who", ["bob", "--by-verified-email"])
-def test_relink_asks_first(run: Operated, bob: UserRef, who: str) -> None:
+def test_relink_asks_first(run: DeployedStack, bob: UserRef, who: str) -> None:
     before = run.items()
 
     assert run("--json", "relink", who, "--dry-run").json["outcome"] == "dry_run"
@@ -323,12 +324,12 @@ def test_relink_asks_first(run: Operated, bob: UserRef, who: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [(), ("bob", "--by-verified-email"), ("--by-verified-email", "--per-minute", "600")]
 )
-def test_a_wrong_command_line_is_refused(run: Operated, arguments: tuple[str, ...]) -> None:
+def test_a_wrong_command_line_is_refused(run: DeployedStack, arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run("relink", *arguments)
 
 
-def test_who_is_not_active_or_shut_out_is_not_relinked(run: Operated, bob: UserRef) -> None:
+def test_who_is_not_active_or_shut_out_is_not_relinked(run: DeployedStack, bob: UserRef) -> None:
     run("deny", "bob")
     assert run("--json", "relink", "bob", "--yes").json["outcome"] == "denied"
     run.cloud.cognito.admin_disable_user(UserPoolId=bob.pool_id, Username="bob")
@@ -337,7 +338,7 @@ def test_who_is_not_active_or_shut_out_is_not_relinked(run: Operated, bob: UserR
 
 
 @pytest.mark.thorough
-def test_everybody_of_a_migrated_pool_is_relinked_and_nobody_else(run: Operated, ann: UserRef) -> None:
+def test_everybody_of_a_migrated_pool_is_relinked_and_nobody_else(run: DeployedStack, ann: UserRef) -> None:
     blocked, fresh = [moved(run, name) for name in ("bea", "ben", "bo")], moved(run, "cy", None)
     rejected = moved(run, "dee", Record(status=Status.BLOCKED, reason="enrolment_rejected", email_mode="verified"))
     shut = moved(run, "eve", Record(status=Status.DENIED, reason="identity_conflict", email_mode="verified"))
@@ -355,7 +356,7 @@ def test_everybody_of_a_migrated_pool_is_relinked_and_nobody_else(run: Operated,
 
 
 def test_relinking_everybody_takes_nothing_from_an_active_user_who_had_the_address_before(
-    run: Operated, ann: UserRef
+    run: DeployedStack, ann: UserRef
 ) -> None:
     link(run, ann, "user_bob")
     bob = run.cloud.sign_up("bob")
@@ -369,7 +370,7 @@ def test_relinking_everybody_takes_nothing_from_an_active_user_who_had_the_addre
     assert (linked_to(run, ann), linked_to(run, bob)) == (None, "user_bob")
 
 
-def test_an_address_that_two_users_have_proved_says_of_neither_who_they_are(run: Operated, bob: UserRef) -> None:
+def test_an_address_that_two_users_have_proved_says_of_neither_who_they_are(run: DeployedStack, bob: UserRef) -> None:
     twin = run.cloud.sign_up("twin")
     run.cloud.cognito.admin_update_user_attributes(
         UserPoolId=bob.pool_id, Username="twin", UserAttributes=[{"Name": "email", "Value": "BOB@example.test"}]
@@ -382,7 +383,9 @@ def test_an_address_that_two_users_have_proved_says_of_neither_who_they_are(run:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("at", range(1, 20))
-def test_a_relink_that_is_stopped_at_any_call_is_finished_by_the_next_one(run: Operated, bob: UserRef, at: int) -> None:
+def test_a_relink_that_is_stopped_at_any_call_is_finished_by_the_next_one(
+    run: DeployedStack, bob: UserRef, at: int
+) -> None:
     calls = 0
 
     def stop(request: httpx.Request) -> httpx.Response:
@@ -407,7 +410,7 @@ def test_a_relink_that_is_stopped_at_any_call_is_finished_by_the_next_one(run: O
 
 
 @pytest.mark.thorough
-def test_the_pace_leaves_room_for_others(run: Operated, ann: UserRef) -> None:
+def test_the_pace_leaves_room_for_others(run: DeployedStack, ann: UserRef) -> None:
     for number in range(4):
         moved(run, f"user-{number}")
     run("relink", "--by-verified-email", "--yes", "--per-minute", "10")
@@ -417,7 +420,7 @@ def test_the_pace_leaves_room_for_others(run: Operated, ann: UserRef) -> None:
 
 
 @pytest.mark.thorough
-def test_a_limit_of_whop_is_waited_for(run: Operated, bob: UserRef, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_of_whop_is_waited_for(run: DeployedStack, bob: UserRef, monkeypatch: pytest.MonkeyPatch) -> None:
     told = [httpx.Response(429, headers={"Retry-After": "1"}, json={})]
     answering(run, monkeypatch, lambda: told.pop() if told else None)
     done = run("--json", "relink", "--by-verified-email", "--yes")
@@ -425,7 +428,9 @@ def test_a_limit_of_whop_is_waited_for(run: Operated, bob: UserRef, monkeypatch:
     assert (done.json["done"], run.slept >= 1) == ({"relinked": 1}, True)
 
 
-def test_a_key_that_whop_refuses_ends_it_at_once(run: Operated, bob: UserRef, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_whop_refuses_ends_it_at_once(
+    run: DeployedStack, bob: UserRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answering(run, monkeypatch, lambda: httpx.Response(403, json={}))
     gave_up = run("--json", "relink", "--by-verified-email", "--yes")
 
@@ -434,7 +439,7 @@ def test_a_key_that_whop_refuses_ends_it_at_once(run: Operated, bob: UserRef, mo
 
 
 @pytest.mark.thorough
-def test_when_nobody_can_be_relinked_it_gives_up(run: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_nobody_can_be_relinked_it_gives_up(run: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(12):
         moved(run, f"user-{number}")
     answering(run, monkeypatch, lambda: httpx.Response(503, json={}))
@@ -443,7 +448,7 @@ def test_when_nobody_can_be_relinked_it_gives_up(run: Operated, monkeypatch: pyt
     assert (gave_up.status, gave_up.json["outcome"], gave_up.json["done"]) == (1, "gave_up", {"failed": 10})
 
 
-def answering(run: Operated, patch: pytest.MonkeyPatch, account: Callable[[], httpx.Response | None]) -> None:
+def answering(run: DeployedStack, patch: pytest.MonkeyPatch, account: Callable[[], httpx.Response | None]) -> None:
     """Let Whop answer ``account()`` to who asks for an account, if it is something."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -453,7 +458,7 @@ def answering(run: Operated, patch: pytest.MonkeyPatch, account: Callable[[], ht
     patch.setattr("whop_chat.runtime.http.HttpClient", lambda: HttpClient(httpx.MockTransport(answer)))
 
 
-def test_under_aliases_there_is_nobody_to_relink(run: Operated, bob: UserRef) -> None:
+def test_under_aliases_there_is_nobody_to_relink(run: DeployedStack, bob: UserRef) -> None:
     run.cloud.environment |= {"ENROLMENT_EMAIL": "alias", "ALIAS_EMAIL_TEMPLATE": "chat+{sub}@example.com"}
 
     assert "alias" in run("relink", "--by-verified-email", "--yes").err
@@ -464,7 +469,7 @@ def test_under_aliases_there_is_nobody_to_relink(run: Operated, bob: UserRef) ->
     [({"WHOP_COMPANY_ID": ""}, "WHOP_COMPANY_ID"), ({"USER_POOL_ID": "eu-west-1_Other"}, "another user pool")],
 )
 def test_a_stack_of_another_kind_is_left_alone(
-    run: Operated, bob: UserRef, environment: dict[str, str], says: str
+    run: DeployedStack, bob: UserRef, environment: dict[str, str], says: str
 ) -> None:
     run.cloud.environment |= environment
     refused = run("relink", "bob", "--yes")
@@ -473,8 +478,7 @@ def test_a_stack_of_another_kind_is_left_alone(
     assert linked_to(run, bob) is None
 
 
-def test_on_a_terminal_a_bar_shows_how_far_it_is(run: Operated, bob: UserRef) -> None:
-    assert (
-        "relinking [##############################] 1 of 1"
-        in run("relink", "--by-verified-email", "--yes", terminal=True).err
-    )
+def test_on_a_terminal_a_bar_shows_the_progress(run: DeployedStack, bob: UserRef) -> None:
+    done = run("relink", "--by-verified-email", "--yes", terminal=True)
+
+    assert re.search("relinking .*1/1", done.err)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.scale import Scale
+from soak.scenarios.backfill import Scale
 
 pytestmark = pytest.mark.thorough
 
@@ -25,7 +25,7 @@ def test_more_first_tokens_than_whop_allows_wait_and_none_is_a_call_too_many() -
 
 
 def test_more_than_whop_allows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.scale.ceiling", lambda _share: 1_000)
+    monkeypatch.setattr("soak.scenarios.backfill.ceiling", lambda _share: 1_000)
     scale = Scale(1_500, per_minute=300, tokens_per_minute=600)
     scale.run()
 

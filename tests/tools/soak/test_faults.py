@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from soak import faults, pipeline
+from soak.scenarios import faults, pipeline
 from whop_chat.enrolment import _attempt
 from whop_chat.enrolment.email_policy import external_id
 from whop_chat.sync.batch import Batch

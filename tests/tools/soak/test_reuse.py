@@ -1,15 +1,15 @@
-"""The model behind docs/reliability.md does what the real code does, page load by page load."""
+"""The model behind docs/figures/reuse.md does what the real code does, page load by page load."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bench.report import as_markdown
-from bench.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
+from soak.scenarios.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
 from tests.fakes.memory_tokens import MemoryTokens
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import ROOT, Clock, Enrolling, FakeWhop, Queue, Told
+from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, Told
+from tools.figures import FIGURES, as_markdown
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import Caller, TokenVerifier
@@ -148,7 +148,7 @@ def test_the_limit_is_one_of_any_minute() -> None:
 
 
 @pytest.mark.thorough
-def test_the_document_has_what_the_model_computes() -> None:
+def test_the_page_shows_what_the_model_computes() -> None:
     users = USERS[0]
 
-    assert as_markdown(table(users, page_loads(users))) in (ROOT / "docs" / "reliability.md").read_text()
+    assert as_markdown(table(users, page_loads(users))) in (FIGURES / "reuse.md").read_text()

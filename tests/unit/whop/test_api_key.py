@@ -264,31 +264,3 @@ def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) ->
 
     assert api_key.current(deadline=Deadline(3)) == "first-key"
     assert max(left[1:]) <= 0.5
-
-
-def test_a_forgotten_key_is_read_anew_however_young_it_is(secret: Secret, api_key: ApiKey) -> None:
-    api_key.current(deadline=AN_HOUR)
-    secret.put("second-key")
-
-    api_key.forget()
-
-    assert api_key.current(deadline=AN_HOUR) == "second-key"
-
-
-def test_a_forgotten_refusal_holds_up_no_other(secret: Secret, api_key: ApiKey) -> None:
-    assert api_key.after_refusal(api_key.current(deadline=AN_HOUR), deadline=AN_HOUR) is None
-    api_key.forget()
-    again = api_key.current(deadline=AN_HOUR)
-    secret.put("second-key")
-
-    assert api_key.after_refusal(again, deadline=AN_HOUR) == "second-key"
-
-
-def test_a_forgotten_key_is_not_used_while_the_secret_cannot_be_read(secret: Secret, api_key: ApiKey) -> None:
-    api_key.current(deadline=AN_HOUR)
-    secret.fail()
-
-    api_key.forget()
-
-    with pytest.raises(AwsError):
-        api_key.current(deadline=AN_HOUR)

@@ -156,13 +156,6 @@ class KeySet:
         """Fetch before the first key is asked for. A failure is not told: whoever asks for a key meets it."""
         self._refresh(deadline)
 
-    def forget(self) -> None:
-        """Be as new: no key, no failure, nothing under way. Waits for the end of a fetch, whose answer is forgotten."""
-        with self._landed:
-            self._landed.wait_for(lambda: not self._in_flight)
-            self._snapshot = _Snapshot({}, -math.inf)
-            self._last_ended, self._backoff, self._detail = -math.inf, 0.0, _NO_TIME
-
     def _refresh(self, deadline: Deadline) -> bool:
         """Fetch if it is time to, or wait for the thread that does. False if the deadline came first."""
         with self._landed:

@@ -52,11 +52,6 @@ class CachedSecret[T]:
                 self._asked_in_vain_at = self._clock()
         return self._value
 
-    def forget(self) -> None:
-        """Read the secret anew when it is next asked for."""
-        self._value = None
-        self._read_at = self._asked_in_vain_at = -math.inf
-
     def _may_ask_again(self) -> bool:
         return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
 

@@ -165,11 +165,6 @@ class Waits:
         finally:
             read.wait()
 
-    def forget(self) -> None:
-        """Read the waits anew when they are next asked for."""
-        with self._lock:
-            self._known, self._told, self._read_at = {}, {}, None
-
     def of(self, operation: str, *, deadline: Deadline) -> Wait | None:
         """The wait of ``operation``, or the last one it had; not older than a second if the table answers."""
         self.refresh(deadline=deadline)
