@@ -49,15 +49,15 @@ def not_ours(run: DeployedStack) -> list[str]:
 
 
 def test_list_shows_the_messages_and_nothing_personal(run: DeployedStack, ours: list[str], not_ours: list[str]) -> None:
-    told = run("--json", "dead-letters", "list")
-    answer = told.json
+    shown = run("--json", "dead-letters", "list")
+    answer = shown.json
 
-    assert (told.status, answer["count"], len(answer["messages"])) == (0, 27, 27)
+    assert (shown.status, answer["count"], len(answer["messages"])) == (0, 27, 27)
     assert {each["sub"] for each in answer["messages"] if each["ours"]} == {f"sub-{number}" for number in range(25)}
     assert {each["source"] for each in answer["messages"] if each["ours"]} == {"change"}
     for_a_person = run("dead-letters", "list").out
     assert (for_a_person.count("not ours"), "change of user sub-3" in for_a_person) == (2, True)
-    assert "example.test" not in told.out + for_a_person
+    assert "example.test" not in shown.out + for_a_person
     assert len(receivable(run)) == 10
 
 

@@ -13,8 +13,8 @@ def test_reconcile_starts_a_run_and_report_shows_it(run: DeployedStack, ann: Use
     done = run("--json", "reconcile")
 
     assert (done.status, done.json["outcome"], done.json["run"]["counts"]["missing"]) == (0, "completed", 1)
-    told = run("--json", "report").json
-    assert (told["report"]["run"], told["under_way"]) == (done.json["run"]["run"], None)
+    shown = run("--json", "report").json
+    assert (shown["report"]["run"], shown["under_way"]) == (done.json["run"]["run"], None)
     assert run.messages() == []
     assert "missing" in run("report").out
     assert "missing" in run("reconcile").out

@@ -15,10 +15,10 @@ from whop_chat.users.record import Record, Status
 
 def test_status_shows_the_user_and_nothing_personal(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, LINKED)
-    told = run("--json", "status", "ann@example.test").json
+    shown = run("--json", "status", "ann@example.test").json
 
-    assert (told["standing"], told["next_step"]) == ("active", "enrol")
-    assert told["record"] == {
+    assert (shown["standing"], shown["next_step"]) == ("active", "enrol")
+    assert shown["record"] == {
         "status": "linked",
         "generation": 1,
         "whop_user_id": "user_Ann",
@@ -27,7 +27,7 @@ def test_status_shows_the_user_and_nothing_personal(run: DeployedStack, ann: Use
     for_a_person = run("status", "ann@example.test").out
     assert "user_Ann" in for_a_person
     for personal in ("@", "'ann'", "digest"):
-        assert personal not in for_a_person + json.dumps(told)
+        assert personal not in for_a_person + json.dumps(shown)
 
 
 def test_status_of_a_user_without_a_record(run: DeployedStack, ann: UserRef) -> None:
@@ -119,8 +119,8 @@ def test_every_change_of_a_user_is_in_the_audit_log(run: DeployedStack, ann: Use
 
     known = [(OPERATOR, "deny", "denied"), (OPERATOR, "allow", "allowed"), (OPERATOR, "sync", "enqueued")]
     assert run.acts(ann) == known
-    told = run("--json", "status", "ann").json["acts"]
-    assert [(act["by"], act["action"], act["outcome"]) for act in told] == known
+    shown = run("--json", "status", "ann").json["acts"]
+    assert [(act["by"], act["action"], act["outcome"]) for act in shown] == known
     assert f"deny: denied ({OPERATOR})" in run("status", "ann").out
     assert "example.test" not in json.dumps(list(run.items()))
 
