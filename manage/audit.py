@@ -21,9 +21,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from manage.errors import AWS_ERRORS
-from whop_chat.runtime.aws import DYNAMODB, Aws
+from whop_chat.runtime.aws import AwsClients, aws_call, read_many
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.dynamodb import read_many
 
 _SECONDS = 10.0
 _MONTHS = 12
@@ -49,7 +48,7 @@ class Audit:
     """The audit log of one pool. Every method raises `AwsError` and `DeadlineExceeded`."""
 
     def __init__(
-        self, aws: Aws, table: str, pool_id: str, operator: str, *, clock: Callable[[], float] = time.time
+        self, aws: AwsClients, table: str, pool_id: str, operator: str, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._aws = aws
         self._table = table
@@ -80,19 +79,19 @@ class Audit:
             months.append(f"{month:%Y-%m}")
             month = month.replace(day=1) - timedelta(days=1)
         keys = [self._key(month, sub) for month in months]
-        items = read_many(self._aws, self._table, keys, deadline=Deadline(_SECONDS))
+        items = read_many(self._aws.dynamodb, self._table, keys, deadline=Deadline(_SECONDS))
         entries = {name: value for item in items for name, value in item.items() if name != "pk"}
         return [json.loads(entries[name]["S"]) for name in sorted(entries)]
 
     def _write(self, entry: Entry, sub: str | None) -> None:
-        update = {
-            "TableName": self._table,
-            "Key": {"pk": {"S": self._key(entry.at[: len("2026-01")], sub)}},
-            "UpdateExpression": "SET #entry = :entry",
-            "ExpressionAttributeNames": {"#entry": f"{entry.at} {entry.id}"},
-            "ExpressionAttributeValues": {":entry": {"S": json.dumps(entry.as_data())}},
-        }
-        self._aws.call(DYNAMODB, "UpdateItem", update, deadline=Deadline(_SECONDS))
+        with aws_call(Deadline(_SECONDS)):
+            self._aws.dynamodb.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": self._key(entry.at[: len("2026-01")], sub)}},
+                UpdateExpression="SET #entry = :entry",
+                ExpressionAttributeNames={"#entry": f"{entry.at} {entry.id}"},
+                ExpressionAttributeValues={":entry": {"S": json.dumps(entry.as_data())}},
+            )
 
     def _key(self, month: str, sub: str | None) -> str:
         return "#".join(["AUDIT", self._pool_id, *([sub] if sub else []), month])

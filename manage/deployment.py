@@ -1,7 +1,6 @@
 """The parts of `whop_chat`, at work on a deployed stack with the operator's credentials."""
 
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +11,11 @@ from whop_chat.bootstrap import EnrolmentParts, addresses, enrolment_parts
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.enrolment.email_policy import Addresses
 from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.runtime import http as transport
-from whop_chat.runtime.aws import Aws
-from whop_chat.runtime.base_settings import AwsSettings, SettingsError
+from whop_chat.runtime import http
+from whop_chat.runtime.aws import AwsClients, carried_clients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
-from whop_chat.settings import EnrolmentSettings
+from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import Users
 from whop_chat.whop.api_key import ApiKey
@@ -31,17 +29,12 @@ _STEP_SECONDS = 20.0
 
 
 class Deployment:
-    """What the commands on users, runs and messages work with.
-
-    Ask for a part each time you use it: the part is a new one after the SDK has renewed the operator's credentials.
-    """
+    """What the commands on users, runs and messages work with."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.pool_id = stack.output("UserPoolId")
         self._table = stack.output("UsersTableName")
-        self._open: _Connections | None = None
-        self._enrolment: EnrolmentParts | None = None
 
     @staticmethod
     def deadline() -> Deadline:
@@ -51,27 +44,27 @@ class Deployment:
     @property
     def users(self) -> Users:
         """The users table."""
-        return Users(self._connections().aws, self._table)
+        return Users(self._aws, self._table)
 
     @property
     def pool(self) -> PoolUsers:
         """The user pool. Its answers have no display names."""
-        return PoolUsers(self._connections().aws, self.pool_id, ())
+        return PoolUsers(self._aws, self.pool_id, ())
 
     @property
     def queue(self) -> SyncQueue:
         """The sync queue."""
-        return SyncQueue(self._connections().aws, self.stack.output("SyncQueueUrl"))
+        return SyncQueue(self._aws, self.stack.output("SyncQueueUrl"))
 
     @property
     def checkpoints(self) -> Ledger:
         """What the reconcile runs stored: checkpoints and reports."""
-        return Ledger(self._connections().aws, self._table, self.pool_id)
+        return Ledger(self._aws, self._table, self.pool_id)
 
     @property
     def audit(self) -> Audit:
         """The log of what operators did."""
-        return Audit(self._connections().aws, self._table, self.pool_id, self.stack.operator)
+        return Audit(self._aws, self._table, self.pool_id, self.stack.operator)
 
     @cached_property
     def settings(self) -> EnrolmentSettings:
@@ -96,61 +89,42 @@ class Deployment:
         """The e-mail address that the stack enrols a user under."""
         return addresses(self.settings)
 
-    @property
+    @cached_property
     def enrolment(self) -> EnrolmentParts:
         """Enrolment with the settings of the stack. Raises what `settings` raises."""
-        connections, settings = self._connections(), self.settings
-        if self._enrolment is None:
-            aws = connections.aws
-            key = ApiKey(aws, settings.whop_secret_arn)
-            waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
-            self._enrolment = enrolment_parts(settings, aws, key, connections.http, _Silent(), waits, Share.BACKGROUND)
-        return self._enrolment
+        aws, settings = self._aws, self.settings
+        key = ApiKey(aws, settings.whop_secret_arn)
+        waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
+        return enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Share.BACKGROUND)
 
     def as_data(self) -> dict[str, str]:
         """The stack and the user pool, for a JSON answer."""
         return {"stack": self.stack.name, "user_pool_id": self.pool_id}
 
-    def _connections(self) -> "_Connections":
-        connections = _connect(self.stack, self._open)
-        if connections is not self._open:
-            # The API key is cached with the parts, so they live as long as the connections.
-            self._open, self._enrolment = connections, None
-        return connections
+    @cached_property
+    def _aws(self) -> AwsClients:
+        """AWS as the operator sees it.
 
+        As in a function, the SDK's variable for another endpoint may name this machine only. Raises `Refused` if it
+        names another one.
+        """
+        environment = {"AWS_REGION": self.stack.region, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", "")}
+        try:
+            settings = AwsSettings.from_env(environment)
+        except SettingsError as error:
+            raise Refused(f"The command does not run with these AWS settings: {error}.") from None
+        return carried_clients(
+            self._http,
+            region=settings.region,
+            endpoint=settings.endpoint,
+            credentials=self.stack.session.get_credentials(),
+            attempt_seconds=_ATTEMPT_SECONDS,
+            max_bytes=_PAGE_BYTES,
+        )
 
-@dataclass(frozen=True, slots=True)
-class _Connections:
-    http: transport.HttpClient
-    aws: Aws
-    credentials: Any
-    """What ``aws`` signs with."""
-
-
-def _connect(stack: Stack, current: _Connections | None) -> _Connections:
-    """``current`` if the operator's credentials are still the same, else new connections.
-
-    As in a function, the SDK's variable for another endpoint may name this machine only. Raises `Refused` if it names
-    another one.
-    """
-    session: Any = stack.session
-    credentials = session.get_credentials().get_frozen_credentials()
-    if current and current.credentials == credentials:
-        return current
-    environment = {
-        "AWS_REGION": stack.region,
-        "AWS_ACCESS_KEY_ID": credentials.access_key,
-        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
-        "AWS_SESSION_TOKEN": credentials.token or "",
-        "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", ""),
-    }
-    try:
-        settings = AwsSettings.from_env(environment)
-    except SettingsError as error:
-        raise Refused(f"The command does not run with these AWS settings: {error}.") from None
-    http = transport.HttpClient()
-    aws = Aws(http, settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
-    return _Connections(http, aws, credentials)
+    @cached_property
+    def _http(self) -> http.HttpClient:
+        return http.HttpClient()
 
 
 class _Silent(Observer):

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from local.whop_simulator import Exchange, Fate, Fault, Simulator
 from local.whop_simulator import Request as WhopRequest
@@ -15,7 +15,8 @@ from soak.errors import Refused
 from soak.fault_injector import FaultInjector
 from soak.scheduler import Killed, Scheduler
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.errors import TransportError
+from whop_chat.runtime.http import HttpClient, Request, Response
 
 type Service = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
@@ -58,21 +59,21 @@ class Network(HttpClient):
         """The calls to Whop then: when, and which operation."""
         return [(at, operation) for at, operation in self.whop_calls if begin <= at < end]
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Connections are not modelled."""
 
-    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """See `HttpClient.exchange`."""
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.send`."""
         deadline.require()
         self._scheduler.require_alive()
         killed = self._faults.for_caller()
-        if request.url.startswith(WHOP):
+        if str(request.url).startswith(WHOP):
             response = self._whop(request, deadline, killed)
         else:
             response = self._aws(request, deadline, killed)
         if killed:
             self._die()
-        if len(response.body) > max_bytes:
+        if len(response.content) > max_bytes:
             raise TransportError("BodyTooLarge")
         return response
 
@@ -120,16 +121,16 @@ class Network(HttpClient):
         return landed[0]
 
     def _addressed(self, request: Request) -> tuple[str, str, Callable[[], Response]]:
-        if request.url == f"{ISSUER}/.well-known/jwks.json":
-            return "keys", "GET", lambda: Response(200, {}, self._cognito.key_set())
-        service = (urlsplit(request.url).hostname or "").partition(".")[0]
+        if str(request.url) == f"{ISSUER}/.well-known/jwks.json":
+            return "keys", "GET", lambda: Response(200, content=self._cognito.key_set())
+        service = request.url.host.partition(".")[0]
         operation = request.headers["X-Amz-Target"].rpartition(".")[2]
-        return service, operation, lambda: _answer(self._services[service], operation, request.body)
+        return service, operation, lambda: _answer(self._services[service], operation, request.content)
 
     # Whop
 
     def _whop(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
-        url = urlsplit(request.url)
+        url = request.url
         operation, _ = route(request.method, url.path)
         name = operation.name if operation else "unknown"
         self.calls[f"whop {name}"] += 1
@@ -138,7 +139,7 @@ class Network(HttpClient):
             self._find_nobody(deadline)
         fault = self._faults.for_whop()
         if fault is None and name == "access_tokens.create":
-            fault = self._unknown(json.loads(request.body)["user_id"])
+            fault = self._unknown(json.loads(request.content)["user_id"])
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
         half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
@@ -150,7 +151,11 @@ class Network(HttpClient):
         self.whop_calls.append((self._scheduler.now, name))
         exchange = self._simulator.receive(
             WhopRequest(
-                request.method, url.path, tuple(parse_qsl(url.query)), tuple(request.headers.items()), request.body
+                request.method,
+                url.path,
+                tuple(parse_qsl(url.query.decode())),
+                tuple(request.headers.items()),
+                request.content,
             )
         )
         return self._answered(exchange, half, deadline)
@@ -183,16 +188,16 @@ class Network(HttpClient):
         self._wait(half + (len(answer.body) * answer.drip_seconds if answer.fate is Fate.DRIPPED else 0.0), deadline)
         if answer.fate is Fate.TRUNCATED:
             raise TransportError("RemoteProtocolError")
-        return Response(answer.status, dict(answer.headers), answer.body)
+        return Response(answer.status, headers=dict(answer.headers), content=answer.body)
 
 
 def _answer(service: Service, operation: str, body: bytes) -> Response:
     try:
-        return Response(200, {}, json.dumps(service(operation, json.loads(body))).encode())
+        return Response(200, json=service(operation, json.loads(body)))
     except Refused as refusal:
         return _refusal(refusal.code, refusal.more)
 
 
 def _refusal(code: str, more: Mapping[str, Any] | None = None) -> Response:
     status = 500 if code in ("InternalErrorException", "InternalServiceError", "ServiceUnavailable") else 400
-    return Response(status, {}, json.dumps({"__type": f"com.amazonaws#{code}", **(more or {})}).encode())
+    return Response(status, json={"__type": f"com.amazonaws#{code}", **(more or {})})

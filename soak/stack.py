@@ -1,5 +1,6 @@
 """The service as it is deployed, with everything around it in memory."""
 
+import functools
 import json
 import os
 import socket
@@ -21,8 +22,9 @@ from soak.scheduler import Scheduler
 from soak.secrets_manager import Secrets
 from soak.sqs import Queue
 from soak.virtual_clock import virtual_time
+from whop_chat import bootstrap
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import http as transport
+from whop_chat.runtime import aws, http
 from whop_chat.runtime import telemetry as observability
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, encode
@@ -146,7 +148,12 @@ class Stack:
         """Inside, the functions find this stack around them, and work is taken from the queue."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
-            undo.enter_context(patch.object(transport, "HttpClient", lambda *_, **__: self.network))
+            for module in (http, bootstrap):
+                undo.enter_context(patch.object(module, "HttpClient", lambda *_, **__: self.network))
+            # Made once a run: a session of botocore takes as long as a thousand calls here.
+            clients = functools.cache(functools.partial(aws.carried_clients, self.network))
+            undo.enter_context(patch.object(bootstrap, "carried_clients", lambda _, **limits: clients(**limits)))
+            undo.enter_context(patch.object(aws, "uncarried_clients", lambda region, **_: clients(region=region)))
             undo.enter_context(patch.object(observability, "observer", lambda: self.told))
             # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
             undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))

@@ -51,7 +51,9 @@ def _relink_one(arguments: argparse.Namespace, deployment: Deployment, console: 
         return 0
     if found.standing is not Standing.ACTIVE:
         raise users.not_active(found.standing)
-    console.say(f"User {found.user.sub} gets the Whop user of their address, whoever holds it.\n{_WARNING}")
+    console.say(
+        f"User {found.user.sub} gets the Whop user of their address, also if another user holds it.\n{_WARNING}"
+    )
     console.approve("Relink the user?", data, yes=arguments.yes, dry_run=arguments.dry_run)
     with users.refusing():
         outcome = migration.relink(deployment, found.user)
@@ -68,7 +70,9 @@ def _relink_all(arguments: argparse.Namespace, deployment: Deployment, console: 
     if not found.to_relink:
         console.answer("There is nobody to relink.", outcome="nothing_to_do", **data)
         return 0
-    console.say(f"{len(found.to_relink)} users get the Whop user of their address, whoever holds it.\n{_WARNING}")
+    console.say(
+        f"{len(found.to_relink)} users get the Whop user of their address, unless an active user holds it.\n{_WARNING}"
+    )
     if arguments.backfill:
         console.say("Whop sends an e-mail to each address that is enrolled.")
     console.approve("Relink them?", data, yes=arguments.yes, dry_run=arguments.dry_run)

@@ -55,9 +55,7 @@ def test_the_naive_call_loses_what_it_does_not_name(cloud: LocalStack, whole: De
     assert {name for name in whole_pool.SETTINGS if before[name] == after.get(name)} == set()
 
 
-def test_attach_keeps_every_setting_and_detach_gives_the_pool_back(
-    cloud: LocalStack, whole: Deployment, pool_id: str
-) -> None:
+def test_attach_keeps_all_settings_and_detach_undoes_it(cloud: LocalStack, whole: Deployment, pool_id: str) -> None:
     before = _all_of(cloud, pool_id)
     assert {name for name, value in whole_pool.SETTINGS.items() if name not in before} == set()
 

@@ -3,8 +3,6 @@
 The stack of these tests denies the group ``banned`` and narrows ``trial`` to channels (tests/e2e/conftest.py).
 """
 
-from collections.abc import Iterator
-
 import boto3
 import httpx
 import pytest
@@ -19,7 +17,6 @@ from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsClients
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient
 from whop_chat.users import admin as directory_admin
 from whop_chat.users.repository import Users
 

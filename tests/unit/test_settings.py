@@ -4,13 +4,15 @@ import dataclasses
 
 import pytest
 
-from whop_chat.runtime.base_settings import (
-    AwsCredentials,
+from whop_chat.settings import (
     AwsSettings,
+    EnrolmentSettings,
+    MintSettings,
+    ReconcileSettings,
     SettingsError,
     SignUpSettings,
+    SyncSettings,
 )
-from whop_chat.settings import EnrolmentSettings, MintSettings, ReconcileSettings, SyncSettings
 
 ENV = {
     "SYNC_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/SyncQueue",
@@ -301,25 +303,15 @@ def test_secrets_are_asked_for_at_no_other_endpoint(endpoint: str) -> None:
     assert endpoint not in str(error.value)
 
 
-def test_credentials_are_in_no_description() -> None:
-    settings = AwsSettings.from_env(AWS_ENV | {"AWS_SESSION_TOKEN": "a-token"})
-    assert settings.credentials == AwsCredentials(
-        access_key_id="an-id", secret_access_key="a-secret", session_token="a-token"
-    )
-    assert "a-secret" not in repr(settings)
-    assert "a-token" not in repr(settings)
+@pytest.mark.parametrize(("region", "amazon"), [("eu-west-1", True), ("us-gov-west-1", False), ("cn-north-1", False)])
+def test_amazon_s_roots_are_for_the_partition_they_are_known_for(region: str, amazon: bool) -> None:
+    assert AwsSettings.from_env({"AWS_REGION": region}).has_amazon_roots is amazon
 
 
 @pytest.mark.parametrize(
-    ("env", "message"),
-    [
-        ({}, "AWS_REGION is missing; AWS_ACCESS_KEY_ID is missing; AWS_SECRET_ACCESS_KEY is missing"),
-        ({"AWS_ACCESS_KEY_ID": "an-id"}, "AWS_REGION is missing; AWS_SECRET_ACCESS_KEY is missing"),
-        (AWS_ENV | {"AWS_REGION": ""}, "AWS_REGION is empty"),
-    ],
-    ids=["nothing", "half", "empty"],
+    ("env", "message"), [({}, "AWS_REGION is missing"), ({"AWS_REGION": ""}, "AWS_REGION is empty")]
 )
-def test_whatever_keeps_a_function_from_its_credentials_is_told(env: dict[str, str], message: str) -> None:
+def test_a_function_has_to_know_its_region(env: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         AwsSettings.from_env(env)
 

@@ -18,8 +18,7 @@ from bench.report import tables
 from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
 from bench.throttle import throttled
 from tools.figures import FIGURES
-from whop_chat.runtime.base_settings import SignUpSettings
-from whop_chat.settings import MintSettings
+from whop_chat.settings import MintSettings, SignUpSettings
 
 # ------------------------------------------------------------------------------------------------------- statistics
 

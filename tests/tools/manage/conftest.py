@@ -1,4 +1,4 @@
-"""A deployed stack for the commands to work on."""
+"""Two stacks for the commands to work on: one with users, runs and messages, one whose pool can be attached."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -7,6 +7,8 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.tools.manage.deployment import DeployedStack
+    from tests.tools.manage.pools_at_aws import Aws, Operator
+    from whop_chat.cognito.user import UserRef
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +21,29 @@ def _deployed() -> Iterator["DeployedStack"]:
 
 @pytest.fixture
 def run(_deployed: "DeployedStack", capsys: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
-    """``run(argument, ...)`` is a command on a deployed stack in which nothing has happened yet."""
-    with _deployed.at_the_beginning(capsys) as run:
+    """``run(argument, ...)`` runs a command on a deployed stack in which nothing has happened yet."""
+    with _deployed.fresh(capsys) as run:
         yield run
+
+
+@pytest.fixture
+def ann(run: "DeployedStack") -> "UserRef":
+    """A user of the pool, without a record."""
+    return run.cloud.sign_up("ann")
+
+
+@pytest.fixture
+def aws() -> "Aws":
+    """An account with a stack and a user pool that has every setting."""
+    from tests.tools.manage.pools_at_aws import Aws
+
+    return Aws()
+
+
+@pytest.fixture
+def operate(aws: "Aws", capsys: pytest.CaptureFixture[str]) -> Iterator["Operator"]:
+    """``operate(argument, ...)`` runs a command on the stack of ``aws``."""
+    from tests.tools.manage.pools_at_aws import Operator
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield Operator(aws, patch, capsys)

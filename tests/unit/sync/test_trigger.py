@@ -13,8 +13,8 @@ from moto import mock_aws
 from tests.fakes import moto_aws
 from tests.fakes.shared import Context, Queue, Told, event, load_function
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime import aws
+from whop_chat.runtime.aws import AwsError
 from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, decode
 from whop_chat.sync.trigger import announce
 

@@ -172,16 +172,18 @@ def carried_clients(
     *,
     region: str,
     endpoint: str | None = None,
+    credentials: Any = None,
     attempt_seconds: float = _ATTEMPT_SECONDS,
     max_bytes: int = _MAX_RESPONSE_BYTES,
     sleep: Callable[[float], None] = time.sleep,
 ) -> AwsClients:
-    """Clients for the role of a function, whose requests ``http`` carries, and which are called inside `aws_call` only.
+    """Clients whose requests ``http`` carries, and which are called inside `aws_call` only.
 
-    ``endpoint`` is a local AWS, None for the real one. A call has two attempts of ``attempt_seconds`` at most, within
+    ``endpoint`` is a local AWS, None for the real one. ``credentials`` are those of a session; None takes the
+    function's own. A call has two attempts of ``attempt_seconds`` at most, within
     its deadline, and an answer of ``max_bytes``. A call without an answer may have had its effect; it is repeated.
     """
-    session = _isolated_session()
+    session = _isolated_session(credentials)
     carrier: Any = _Carrier(http, attempt_seconds, max_bytes, sleep)
     session.register("before-send", carrier.send)
     carried = boto3.Session(botocore_session=session, region_name=region)
@@ -217,15 +219,28 @@ def _config(**options: Any) -> Config:
     return Config(**ours, **options)
 
 
-def _isolated_session() -> botocore.session.Session:
-    """A session that reads no file, and takes no credentials but those that Lambda puts into the environment.
+def _isolated_session(credentials: Any = None) -> botocore.session.Session:
+    """A session that reads no file, and takes no credentials but those that are given, or that Lambda puts into the
+    environment.
 
     The rest of botocore's chain would ask addresses on the network for credentials. Its built-in handlers are about
     operations that we do not call.
     """
     session = botocore.session.Session(session_vars=_SESSION_VARIABLES, include_builtin_handlers=False)
-    session.register_component("credential_provider", CredentialResolver([EnvProvider()]))
+    provider = _Given(credentials) if credentials else CredentialResolver([EnvProvider()])
+    session.register_component("credential_provider", provider)
     return session
+
+
+class _Given:
+    """The place where a botocore session looks for credentials, with these in it."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Any:
+        """Called by botocore, once a session; the credentials renew themselves."""
+        return self._credentials
 
 
 class _Carrier:
