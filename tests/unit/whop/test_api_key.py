@@ -27,7 +27,8 @@ class Secret:
         self.client = client
         self.arn = client.create_secret(Name="whop", **value)["ARN"]
         self.reads = 0
-        client.meta.events.register("before-call.secrets-manager.GetSecretValue", self._count)
+        ours = aws_at_moto().secretsmanager
+        ours.meta.events.register("before-call.secrets-manager.GetSecretValue", self._count)
 
     def put(self, value: str) -> None:
         self.client.put_secret_value(SecretId=self.arn, SecretString=value)

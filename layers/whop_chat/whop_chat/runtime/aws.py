@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import boto3.session
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
@@ -122,7 +122,7 @@ class AwsClients:
 
     def __init__(
         self,
-        session: boto3.Session,
+        session: boto3.session.Session,
         *,
         endpoint: str | None = None,
         config: Config | None = None,
@@ -186,7 +186,7 @@ def carried_clients(
     session = _isolated_session(credentials)
     carrier: Any = _Carrier(http, attempt_seconds, max_bytes, sleep)
     session.register("before-send", carrier.send)
-    carried = boto3.Session(botocore_session=session, region_name=region)
+    carried = boto3.session.Session(botocore_session=session, region_name=region)
     return AwsClients(carried, endpoint=endpoint, config=_config())
 
 
@@ -199,7 +199,7 @@ def uncarried_clients(*, region: str, endpoint: str | None = None, verify: str |
     handler: Any = _retry_once
     session.register("needs-retry", handler)
     config = _config(connect_timeout=1, read_timeout=1, proxies={})
-    plain = boto3.Session(botocore_session=session, region_name=region)
+    plain = boto3.session.Session(botocore_session=session, region_name=region)
     return AwsClients(plain, endpoint=endpoint, config=config, verify=verify)
 
 
