@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from local.whop_simulator import Exchange, Fate, Fault, Simulator
 from local.whop_simulator import Request as WhopRequest
@@ -58,21 +57,18 @@ class Network(HttpClient):
         """The calls to Whop then: when, and which operation."""
         return [(at, operation) for at, operation in self.whop_calls if begin <= at < end]
 
-    def hang_up(self) -> None:
-        """Connections are not modelled."""
-
-    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """See `HttpClient.exchange`."""
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.send`."""
         deadline.require()
         self._scheduler.require_alive()
         killed = self._faults.for_caller()
-        if request.url.startswith(WHOP):
+        if str(request.url).startswith(WHOP):
             response = self._whop(request, deadline, killed)
         else:
             response = self._aws(request, deadline, killed)
         if killed:
             self._die()
-        if len(response.body) > max_bytes:
+        if len(response.content) > max_bytes:
             raise TransportError("BodyTooLarge")
         return response
 
@@ -120,16 +116,16 @@ class Network(HttpClient):
         return landed[0]
 
     def _addressed(self, request: Request) -> tuple[str, str, Callable[[], Response]]:
-        if request.url == f"{ISSUER}/.well-known/jwks.json":
-            return "keys", "GET", lambda: Response(200, {}, self._cognito.key_set())
-        service = (urlsplit(request.url).hostname or "").partition(".")[0]
+        if str(request.url) == f"{ISSUER}/.well-known/jwks.json":
+            return "keys", "GET", lambda: Response(200, content=self._cognito.key_set())
+        service = request.url.host.partition(".")[0]
         operation = request.headers["X-Amz-Target"].rpartition(".")[2]
-        return service, operation, lambda: _answer(self._services[service], operation, request.body)
+        return service, operation, lambda: _answer(self._services[service], operation, request.content)
 
     # Whop
 
     def _whop(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
-        url = urlsplit(request.url)
+        url = request.url
         operation, _ = route(request.method, url.path)
         name = operation.name if operation else "unknown"
         self.calls[f"whop {name}"] += 1
@@ -138,7 +134,7 @@ class Network(HttpClient):
             self._find_nobody(deadline)
         fault = self._faults.for_whop()
         if fault is None and name == "access_tokens.create":
-            fault = self._unknown(json.loads(request.body)["user_id"])
+            fault = self._unknown(json.loads(request.content)["user_id"])
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
         half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
@@ -148,11 +144,8 @@ class Network(HttpClient):
         if fault is not None:
             self._simulator.add_fault(fault)
         self.whop_calls.append((self._scheduler.now, name))
-        exchange = self._simulator.receive(
-            WhopRequest(
-                request.method, url.path, tuple(parse_qsl(url.query)), tuple(request.headers.items()), request.body
-            )
-        )
+        query, headers = tuple(url.params.multi_items()), tuple(request.headers.items())
+        exchange = self._simulator.receive(WhopRequest(request.method, url.path, query, headers, request.content))
         return self._answered(exchange, half, deadline)
 
     def _unknown(self, user_id: str) -> Fault | None:
@@ -183,16 +176,16 @@ class Network(HttpClient):
         self._wait(half + (len(answer.body) * answer.drip_seconds if answer.fate is Fate.DRIPPED else 0.0), deadline)
         if answer.fate is Fate.TRUNCATED:
             raise TransportError("RemoteProtocolError")
-        return Response(answer.status, dict(answer.headers), answer.body)
+        return Response(answer.status, headers=answer.headers, content=answer.body)
 
 
 def _answer(service: Service, operation: str, body: bytes) -> Response:
     try:
-        return Response(200, {}, json.dumps(service(operation, json.loads(body))).encode())
+        return Response(200, content=json.dumps(service(operation, json.loads(body))))
     except Refused as refusal:
         return _refusal(refusal.code, refusal.more)
 
 
 def _refusal(code: str, more: Mapping[str, Any] | None = None) -> Response:
     status = 500 if code in ("InternalErrorException", "InternalServiceError", "ServiceUnavailable") else 400
-    return Response(status, {}, json.dumps({"__type": f"com.amazonaws#{code}", **(more or {})}).encode())
+    return Response(status, content=json.dumps({"__type": f"com.amazonaws#{code}", **(more or {})}))

@@ -64,7 +64,7 @@ class Operator:
 def operator(cloud: LocalStack, stack: Deployment) -> Iterator[Operator]:
     http = HttpClient()
     yield Operator(cloud, stack, http)
-    http.hang_up()
+    http.close()
 
 
 def whop_user(cloud: LocalStack, stack: Deployment, user: User) -> str:

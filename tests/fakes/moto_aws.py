@@ -12,10 +12,10 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.fakes.over_httpx import OverHttpx
 from whop_chat.runtime.aws import Aws
 from whop_chat.runtime.base_settings import AwsCredentials, AwsSettings
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -69,7 +69,7 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 def aws_at_moto() -> Aws:
     """For use inside `moto.mock_aws`."""
-    return Aws(OverHttpx(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
+    return Aws(HttpClient(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
 
 
 @contextmanager

@@ -16,13 +16,13 @@ from unittest import mock
 import httpx
 
 from tests.fakes.memory_circuit_state import MemoryWaits
-from tests.fakes.over_httpx import OverHttpx
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.enrolment.errors import Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.record import Record
@@ -254,7 +254,7 @@ def whop_over(
     """The real client, talking to ``server``; ``places`` is how often in five seconds, ``store`` what it shares."""
     clock = clock or Clock()
     yield Whop(
-        OverHttpx(httpx.MockTransport(server)),
+        HttpClient(httpx.MockTransport(server)),
         keys or Keys(API_KEY),
         base_url="https://api.whop.com",
         company_id=COMPANY_ID,

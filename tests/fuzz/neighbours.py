@@ -92,8 +92,8 @@ class Neighbours(HttpClient):
     """For how many seconds the user's last token has been kept; None if there is none."""
     seen: Counter[str] = field(default_factory=Counter)
 
-    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """See `HttpClient.exchange`."""
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.send`."""
         deadline.require()
         TIME.sleep(0.01)
         name, answer = self._answer(request)
@@ -101,22 +101,19 @@ class Neighbours(HttpClient):
         self.seen[name] += 1
         if chance is not None:
             answer = _spoilt(name, answer, chance)
-        if len(answer.body) > max_bytes:
+        if len(answer.content) > max_bytes:
             raise TransportError("BodyTooLarge")
         return answer
-
-    def hang_up(self) -> None:
-        """There is no connection."""
 
     def _answer(self, request: Request) -> tuple[str, Response]:
         target = request.headers.get("X-Amz-Target")
         if target is not None:
-            asked = json.loads(request.body)
+            asked = json.loads(request.content)
             return "aws", self._aws(target.rpartition(".")[2], asked)
-        if request.url.endswith("jwks.json"):
-            return "keys", Response(200, {}, tokens.key_set_document(tokens.signing_key()))
-        path = request.url.partition("/api/v1")[2].partition("?")[0]
-        return "whop", self._whop(request.method, path, json.loads(request.body or b"{}"))
+        if request.url.path.endswith("jwks.json"):
+            return "keys", Response(200, content=tokens.key_set_document(tokens.signing_key()))
+        path = request.url.path.removeprefix("/api/v1")
+        return "whop", self._whop(request.method, path, json.loads(request.content or b"{}"))
 
     def _aws(self, operation: str, asked: Any) -> Response:
         if operation == "UpdateItem":
@@ -225,17 +222,17 @@ def _spoilt(name: str, answer: Response, chance: random.Random) -> Response:
         case "failure":
             raise TransportError(chance.choice(_FAILURES))
         case "status":
-            return Response(chance.choice(STATUSES), answer.headers, chance.choice((answer.body, b"", b"gone")))
+            return Response(chance.choice(STATUSES), content=chance.choice((answer.content, b"", b"gone")))
         case "headers":
             headers = {
                 "retry-after": chance.choice(_WAITS),
                 "idempotent-replayed": chance.choice(("true", "TRUE", "?")),
             }
             headers["x-amzn-errortype"] = chance.choice(ODD_TEXTS)
-            return Response(chance.choice(STATUSES), headers, answer.body)
+            return _answer(chance.choice(STATUSES), headers, answer.content)
         case "error":
             return _aws_error(chance) if name == "aws" else _whop_error(chance)
-    return Response(answer.status, answer.headers, mutated_json(answer.body, chance))
+    return Response(answer.status_code, content=mutated_json(answer.content, chance))
 
 
 def _aws_error(chance: random.Random) -> Response:
@@ -250,11 +247,20 @@ def _whop_error(chance: random.Random) -> Response:
     error["param"] = chance.choice(("email", None, 7, EMAIL))
     headers = {"retry-after": chance.choice(_WAITS), "idempotent-replayed": chance.choice(("true", "false"))}
     body = chance.choice(({"error": error}, {"error": message}, [error], {"errors": [error]}))
-    return Response(chance.choice(STATUSES[9:]), headers, json.dumps(body).encode())
+    return _answer(chance.choice(STATUSES[9:]), headers, json.dumps(body).encode())
 
 
 def _json(status: int, body: Any) -> Response:
-    return Response(status, {"content-type": "application/json"}, json.dumps(body).encode())
+    return _answer(status, {"content-type": "application/json"}, json.dumps(body).encode())
+
+
+def _answer(status: int, headers: Mapping[str, str], body: bytes) -> Response:
+    """As it comes over the wire, where a header is any bytes."""
+    return Response(
+        status,
+        headers=[(name.encode(), value.encode(errors="replace")) for name, value in headers.items()],
+        content=body,
+    )
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:

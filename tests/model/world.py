@@ -14,7 +14,6 @@ from greenlet import greenlet
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Told, budget, circuit
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.pool import PoolUser, UserGone
@@ -26,6 +25,7 @@ from whop_chat.enrolment.errors import DeletedMeanwhile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Refused, Retryable
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, SyncMessage
 from whop_chat.sync.worker import Syncing
 from whop_chat.users.lease import LEASE_SECONDS
@@ -88,7 +88,7 @@ class World:
         self._policy = policy
         self._undelivered: list[UserRef] = []
         self.change_disturbances = change_disturbances or {}
-        self._http = OverHttpx(_SteppedTransport(self, as_httpx_transport(self.simulator)))
+        self._http = HttpClient(_SteppedTransport(self, as_httpx_transport(self.simulator)))
         self._whop = Whop(
             self._http,
             _FixedKey(),

@@ -20,7 +20,6 @@ from manage import __main__ as manage
 from manage import dead_letter_queue
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Run, Told
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat.cognito.pool import PoolUsers
@@ -30,6 +29,7 @@ from whop_chat.reconcile.checkpoint import Ledger
 from whop_chat.reconcile.command import Order
 from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime import http as transport
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import SyncMessage, SyncQueue, decode
 from whop_chat.users.record import Record
 from whop_chat.users.repository import Users
@@ -95,7 +95,7 @@ class DeployedStack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(boto3, "Session", lambda **_: self._session)
             patch.setattr(time, "sleep", self._sleep)
-            patch.setattr(transport, "HttpClient", lambda: OverHttpx(httpx.MockTransport(self._noted)))
+            patch.setattr(transport, "HttpClient", lambda **_named: HttpClient(httpx.MockTransport(self._noted)))
             patch.setattr(dead_letter_queue, "_WAIT_SECONDS", 0)
             yield self
 

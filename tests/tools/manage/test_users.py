@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.over_httpx import OverHttpx
 from tests.tools.manage.cloud import Cloud
 from tests.tools.manage.deployment import ACCOUNT, OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source
 from whop_chat.users.record import Record, Status
 
@@ -263,7 +263,9 @@ def test_what_cannot_be_kept_is_not_done(run: DeployedStack, ann: UserRef, monke
             return httpx.Response(400, json={"__type": "AccessDeniedException"})
         return type(internet).__call__(internet, request)
 
-    monkeypatch.setattr("whop_chat.runtime.http.HttpClient", lambda: OverHttpx(httpx.MockTransport(without_updates)))
+    monkeypatch.setattr(
+        "whop_chat.runtime.http.HttpClient", lambda **_named: HttpClient(httpx.MockTransport(without_updates))
+    )
     refused = run("--json", "deny", ann.sub)
 
     assert (refused.status, refused.json["error"]) == (1, "UpdateItem: AccessDeniedException")
@@ -397,7 +399,7 @@ def test_a_relink_that_is_stopped_at_any_call_is_finished_by_the_next_one(
         return answer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("whop_chat.runtime.http.HttpClient", lambda: OverHttpx(httpx.MockTransport(stop)))
+        patch.setattr("whop_chat.runtime.http.HttpClient", lambda **_named: HttpClient(httpx.MockTransport(stop)))
         stopped = run("--json", "relink", "--by-verified-email", "--yes")
     record = run.record(bob)
     assert record
@@ -455,7 +457,7 @@ def answering(run: DeployedStack, patch: pytest.MonkeyPatch, account: Callable[[
         asked = request.url.path == "/api/v1/accounts" and request.method == "POST"
         return (account() if asked else None) or run.cloud.internet(request)
 
-    patch.setattr("whop_chat.runtime.http.HttpClient", lambda: OverHttpx(httpx.MockTransport(answer)))
+    patch.setattr("whop_chat.runtime.http.HttpClient", lambda **_named: HttpClient(httpx.MockTransport(answer)))
 
 
 def test_under_aliases_there_is_nobody_to_relink(run: DeployedStack, bob: UserRef) -> None:

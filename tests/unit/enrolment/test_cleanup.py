@@ -9,12 +9,12 @@ import pytest
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Clock, Keys, Told, budget, circuit
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, OutcomeUnknown
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient
 from whop_chat.users.record import Lost, Record, Status
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
@@ -37,7 +37,7 @@ class Town:
         self.told = Told()
         self.clock = Clock(NOW)
         self.whop = Whop(
-            OverHttpx(as_httpx_transport(self.simulator)),
+            HttpClient(as_httpx_transport(self.simulator)),
             Keys("key"),
             base_url="http://127.0.0.1",
             company_id=COMPANY,

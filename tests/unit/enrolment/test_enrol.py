@@ -11,7 +11,6 @@ import pytest
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import budget, circuit
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
@@ -20,6 +19,7 @@ from whop_chat.enrolment.enrol import EmailReuse, Enrolment
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.http import HttpClient
 from whop_chat.users.lease import LEASE_SECONDS
 from whop_chat.users.lifecycle import SETTLING_SECONDS, restored, shut, tombstone
 from whop_chat.users.record import Record, Status
@@ -74,7 +74,7 @@ class Town:
     def enrolment(self) -> Enrolment:
         """A new worker: nothing is remembered from the last one but what the directory and Whop hold."""
         whop = Whop(
-            OverHttpx(httpx.MockTransport(self._answer)),
+            HttpClient(httpx.MockTransport(self._answer)),
             self,
             base_url="http://127.0.0.1",
             company_id=COMPANY,

@@ -12,7 +12,6 @@ import pytest
 from tests.fakes.memory_tokens import MemoryTokens
 from tests.fakes.memory_users import MemoryUsers
 from tests.fakes.moto_aws import SETTINGS
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, Told, whop_over
 from whop_chat.api.problems import problem_of
 from whop_chat.cognito.pool import UserDisabled, UserGone
@@ -29,6 +28,7 @@ from whop_chat.minting.token_cache import KeptToken, Purpose
 from whop_chat.minting.user_quota import MintLimit, TooManyRequests
 from whop_chat.runtime.aws import Aws, AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, SyncMessage, decode
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import ApiKey, NotConfigured
@@ -517,7 +517,7 @@ def after_a_401(secret: httpx.Response, *, slowness: float = 0.0) -> ChatToken:
     """What the user of a kept token gets, by the real client and the real key, when Whop refuses the key."""
     clock = Clock(NOW.timestamp())
     neighbours = Rotated(clock, secret, slowness)
-    aws = Aws(OverHttpx(httpx.MockTransport(neighbours)), SETTINGS, sleep=clock.advance)
+    aws = Aws(HttpClient(httpx.MockTransport(neighbours)), SETTINGS, sleep=clock.advance)
     with whop_over(neighbours, keys=ApiKey(aws, "arn", clock=clock), clock=clock) as client:
         return keeping(age=40, client=client, clock=clock).mint()
 

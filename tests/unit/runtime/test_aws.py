@@ -15,7 +15,6 @@ from botocore.credentials import Credentials
 from moto import mock_aws
 
 from tests.fakes.moto_aws import AN_HOUR, client
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Clock, Server
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.cognito.user import UserRef
@@ -23,6 +22,7 @@ from whop_chat.reconcile.checkpoint import Ledger
 from whop_chat.runtime.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
 from whop_chat.runtime.base_settings import AwsCredentials, AwsSettings
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, SyncQueue
 from whop_chat.users.repository import Users
 from whop_chat.whop.api_key import ApiKey, NotConfigured
@@ -34,7 +34,7 @@ KEY = {"TableName": "users", "Key": {"pk": {"S": "USER#1"}}}
 
 
 def aws_over(server: Callable[[httpx.Request], httpx.Response], settings: AwsSettings = SETTINGS) -> Aws:
-    return Aws(OverHttpx(httpx.MockTransport(server)), settings, sleep=lambda _seconds: None)
+    return Aws(HttpClient(httpx.MockTransport(server)), settings, sleep=lambda _seconds: None)
 
 
 def get_item(server: Server, deadline: Deadline = AN_HOUR) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from moto import mock_aws
 
 from tests.fakes.memory_users import MemoryUsers
 from tests.fakes.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
-from tests.fakes.over_httpx import OverHttpx
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.user_quota import Counter
 from whop_chat.reconcile.ports import Records
 from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.http import HttpClient
 from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status
 from whop_chat.users.repository import Directory, Users
 
@@ -470,7 +470,7 @@ def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response
     def respond(request: httpx.Request) -> httpx.Response:
         return behave(request) if request.headers["X-Amz-Target"].endswith(f".{operation}") else answer(request)
 
-    http = OverHttpx(httpx.MockTransport(respond))
+    http = HttpClient(httpx.MockTransport(respond))
     return Users(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE)
 
 
@@ -573,4 +573,4 @@ def test_a_defect_on_the_way_to_aws_is_not_told_as_an_answer_of_aws(call: "Calla
             raise AttributeError("a defect")
 
     with pytest.raises(AttributeError, match="a defect"):
-        call(Users(Broken(OverHttpx(httpx.MockTransport(answer)), SETTINGS), TABLE))
+        call(Users(Broken(HttpClient(httpx.MockTransport(answer)), SETTINGS), TABLE))

@@ -253,10 +253,10 @@ def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) ->
         def __init__(self) -> None:
             pass
 
-        def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
             left.append(deadline.remaining())
             if len(left) == 1:
-                return Response(200, {}, b'{"SecretString": "first-key"}')
+                return Response(200, json={"SecretString": "first-key"})
             raise TransportError("ReadTimeout")
 
     api_key = ApiKey(Aws(Asked(), SETTINGS, sleep=lambda _seconds: None), "arn", clock=clock)

@@ -119,13 +119,13 @@ class Aws:
         deadline = deadline.at_most(self._attempt_seconds)
         try:
             request = self._request(service, operation, json.dumps(parameters).encode())
-            response = self._http.exchange(request, deadline=deadline, max_bytes=self._max_bytes)
+            response = self._http.send(request, deadline=deadline, max_bytes=self._max_bytes)
         except TransportError as error:
             raise AwsError(error.reason, operation=operation, passing=True) from None
-        answer = _json_object(response.body)
-        if response.status != 200:
+        answer = _json_object(response.content)
+        if response.status_code != 200:
             code = _error_code(response, answer or {})
-            passing = response.status >= 500 or code in _THROTTLED
+            passing = response.status_code >= 500 or code in _THROTTLED
             raise AwsError(code, operation=operation, passing=passing, item=(answer or {}).get("Item"))
         if answer is None:
             raise AwsError("InvalidResponse", operation=operation)
@@ -150,7 +150,7 @@ class Aws:
             key_id=credentials.access_key_id,
             secret=credentials.secret_access_key,
         )
-        return Request("POST", url, headers, body)
+        return Request("POST", url, headers=headers, content=body)
 
 
 @contextlib.contextmanager
@@ -174,4 +174,4 @@ def _error_code(response: Response, answer: Mapping[str, Any]) -> str:
     """The shape's name, without the namespace before it and the address after it (Smithy, "Operation error")."""
     told = response.headers.get("x-amzn-errortype") or answer.get("__type") or answer.get("code")
     name = str(told).rpartition("#")[2].partition(":")[0]
-    return name if re.fullmatch(r"[A-Za-z0-9_.]{1,100}", name) and told else f"Status{response.status}"
+    return name if re.fullmatch(r"[A-Za-z0-9_.]{1,100}", name) and told else f"Status{response.status_code}"

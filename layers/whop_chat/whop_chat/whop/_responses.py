@@ -58,7 +58,7 @@ _REFUSALS: Mapping[int, type[WhopRefused]] = {
 
 
 def replayed(response: Response) -> bool:
-    return response.headers.get("idempotent-replayed", "").lower() == "true"
+    return str(response.headers.get("idempotent-replayed")).lower() == "true"
 
 
 def nothing(_answer: Any) -> None:
@@ -134,7 +134,7 @@ def _word(value: Any) -> str | None:
 
 def wait(response: Response) -> int:
     """Seconds to wait: the header, else the sentence "Try again in 12 seconds." (Whop, "Rate limits")."""
-    _, _, message = envelope(response.body)
+    _, _, message = envelope(response.content)
     header = re.fullmatch(r"(\d{1,6})", response.headers.get("retry-after", ""))
     told = header or re.search(r"\bin (\d{1,6}) second", message)
     seconds = int(told[1]) if told else _DEFAULT_WAIT_SECONDS
@@ -143,8 +143,8 @@ def wait(response: Response) -> int:
 
 def error_of(operation: Operation, response: Response) -> WhopError:
     """What an answer that is no success means."""
-    status = response.status
-    code, param, _ = envelope(response.body)
+    status = response.status_code
+    code, param, _ = envelope(response.content)
     old = replayed(response)
     if status == 429:
         return WhopRateLimited(operation, wait(response), replayed=old)

@@ -183,7 +183,7 @@ class Whop:
 
         def attempt(key: str) -> T:
             authorized = {"Authorization": f"Bearer {key}", **common}
-            return self._send(operation, Request(method, url, authorized, content), parse, deadline)
+            return self._send(operation, Request(method, url, headers=authorized, content=content), parse, deadline)
 
         self._require_closed_circuit(operation, deadline)
         key = self._api_key.current(deadline=deadline)
@@ -246,26 +246,26 @@ class Whop:
     def _exchange[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         self._require_budget(operation, deadline)
         try:
-            response = self._http.exchange(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
+            response = self._http.send(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
         except TransportError as error:
             raise WhopUnavailable(operation, code=error.reason) from None
         self._tell(operation, response, deadline)
-        if response.status not in (200, 201):
+        if response.status_code not in (200, 201):
             raise _responses.error_of(operation, response)
         try:
-            return parse(json.loads(response.body))
+            return parse(json.loads(response.content))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise WhopInvalidResponse(
-                operation, status=response.status, replayed=_responses.replayed(response)
+                operation, status=response.status_code, replayed=_responses.replayed(response)
             ) from None
 
     def _tell(self, operation: Operation, response: Response, deadline: Deadline) -> None:
         """Let everybody know what this answer says about the next call; an old one says nothing."""
         if _responses.replayed(response):
             return
-        if response.status == 429:
+        if response.status_code == 429:
             self._circuit.limited(operation, _responses.wait(response), deadline=deadline)
-        elif response.status < 500:
+        elif response.status_code < 500:
             self._circuit.answered(operation, deadline=deadline)
 
 
