@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-from pathlib import Path
 from typing import Any
 
 from whop_chat.runtime.aws import uncarried_clients
@@ -12,16 +11,12 @@ from whop_chat.settings import AwsSettings, SignUpSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.sync.trigger import announce
 
-# Amazon's roots, where the build has laid them out; botocore has its own bundle of all.
-_ROOTS = Path("/opt/ca-certificates/amazon.pem")
-
 
 @functools.cache
 def _queue() -> SyncQueue:
     """Made at the first call, inside what `announce` catches: at import, a failure would fail the sign-up."""
     settings = AwsSettings.from_env(os.environ)
-    verify = str(_ROOTS) if _ROOTS.is_file() and settings.has_amazon_roots else None
-    aws = uncarried_clients(region=settings.region, endpoint=settings.endpoint, verify=verify)
+    aws = uncarried_clients(region=settings.region, endpoint=settings.endpoint)
     return SyncQueue(aws, SignUpSettings.from_env(os.environ).sync_queue_url)
 
 

@@ -303,11 +303,6 @@ def test_secrets_are_asked_for_at_no_other_endpoint(endpoint: str) -> None:
     assert endpoint not in str(error.value)
 
 
-@pytest.mark.parametrize(("region", "amazon"), [("eu-west-1", True), ("us-gov-west-1", False), ("cn-north-1", False)])
-def test_amazon_s_roots_are_for_the_partition_they_are_known_for(region: str, amazon: bool) -> None:
-    assert AwsSettings.from_env({"AWS_REGION": region}).has_amazon_roots is amazon
-
-
 @pytest.mark.parametrize(
     ("env", "message"), [({}, "AWS_REGION is missing"), ({"AWS_REGION": ""}, "AWS_REGION is empty")]
 )

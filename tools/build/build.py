@@ -46,6 +46,8 @@ def build_layer(artifacts: Path, architecture: str) -> None:
     bundle = python / "certifi" / "cacert.pem"
     write_ca_directory(bundle, roots / "mozilla")
     write_ca_directory(bundle, roots / "aws", keys=AMAZON_KEYS)
+    # The same as one file, which is all that urllib3 takes.
+    (roots / "aws.pem").write_text("".join(root.read_text() for root in sorted((roots / "aws").iterdir())))
     shutil.copytree(PACKAGE, python / PACKAGE.name, ignore=NOT_SHIPPED)
     compile_all(python / PACKAGE.name, f"/opt/python/{PACKAGE.name}")
 

@@ -8,6 +8,7 @@ from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAd
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.runtime.aws import AwsClients, carried_clients
 from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.partitions import aws_roots
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.settings import AwsSettings, EnrolmentSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
@@ -59,7 +60,7 @@ def enrolment_parts(
 
 def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:
     """AWS's clients for a function; ``limits`` are those of `whop_chat.runtime.aws.carried_clients`."""
-    http = HttpClient(roots="aws" if settings.has_amazon_roots else "mozilla")
+    http = HttpClient(roots=aws_roots(settings.region))
     return carried_clients(http, region=settings.region, endpoint=settings.endpoint, **limits)
 
 

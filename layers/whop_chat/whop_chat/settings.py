@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from whop_chat.cognito.display_name import name_rule
 from whop_chat.minting.features import FEATURE_SCOPES
-from whop_chat.runtime.partitions import LOOPBACK_URL, dns_suffix
+from whop_chat.runtime.partitions import LOOPBACK_URL
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
@@ -141,11 +141,6 @@ class AwsSettings(Environment):
 
     region: str = setting("AWS_REGION", text)
     endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
-
-    @property
-    def has_amazon_roots(self) -> bool:
-        """Whether Amazon's own roots vouch for the endpoints here; of other partitions than ``aws`` we do not know."""
-        return dns_suffix(self.region) == "amazonaws.com" and not self.region.startswith("us-gov-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3.session
 import botocore.session
+import certifi
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
@@ -29,6 +31,7 @@ from botocore.parsers import ResponseParserError
 
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Retryable, TransportError
+from whop_chat.runtime.partitions import aws_roots
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
     from whop_chat.runtime.http import HttpClient, Response
 
+# /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/runtime/aws.py.
+_CA_DIRECTORY = Path(__file__).parents[3] / "ca-certificates"
 MAX_READ = 100  # AWS, BatchGetItem
 _MAX_RESPONSE_BYTES = 1024 * 1024
 _ATTEMPT_SECONDS = 1.0
@@ -190,7 +195,7 @@ def carried_clients(
     return AwsClients(carried, endpoint=endpoint, config=_config())
 
 
-def uncarried_clients(*, region: str, endpoint: str | None = None, verify: str | None = None) -> AwsClients:
+def uncarried_clients(*, region: str, endpoint: str | None = None) -> AwsClients:
     """Clients over botocore's own HTTP, for a function that does without ours and leaves a call that is late.
 
     Each call has two attempts. Connecting and each read may take a second.
@@ -200,7 +205,13 @@ def uncarried_clients(*, region: str, endpoint: str | None = None, verify: str |
     session.register("needs-retry", handler)
     config = _config(connect_timeout=1, read_timeout=1, proxies={})
     plain = boto3.session.Session(botocore_session=session, region_name=region)
-    return AwsClients(plain, endpoint=endpoint, config=config, verify=verify)
+    return AwsClients(plain, endpoint=endpoint, config=config, verify=_roots(region))
+
+
+def _roots(region: str) -> str:
+    """The file of root certificates for AWS: urllib3 takes a file, and the layer has a short one."""
+    short = _CA_DIRECTORY / "aws.pem"
+    return str(short) if aws_roots(region) == "aws" and short.is_file() else certifi.where()
 
 
 def _retry_once(attempts: int, response: Any, caught_exception: Exception | None, **_: Any) -> float | None:

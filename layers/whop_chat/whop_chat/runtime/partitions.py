@@ -1,5 +1,7 @@
 """Where things may be: the domains of AWS's partitions, and the addresses of this machine."""
 
+from typing import Literal
+
 # By the start of the region names, as in the partition data of AWS's SDKs.
 _SUFFIXES = {
     "cn-": "amazonaws.com.cn",
@@ -20,7 +22,7 @@ def dns_suffix(region: str) -> str:
     return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), _DEFAULT_SUFFIX)
 
 
-def aws_roots(region: str) -> str:
+def aws_roots(region: str) -> Literal["aws", "mozilla"]:
     """Which of the layer's directories of root certificates AWS's own endpoints in ``region`` are verified with.
 
     `aws` in the partition of the same name: the roots of Amazon Trust Services, which issues the certificates there.
