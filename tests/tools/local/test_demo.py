@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import demo
+from local.demo import steps as demo
 
 
 def _encoded(value: object) -> str:

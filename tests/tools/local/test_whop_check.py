@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import httpx
 import pytest
 
-from local.whop_check import QUESTIONS, SANDBOX, Question, Sandbox, ask_all, main, shape
+from local.whop_check.questions import QUESTIONS, SANDBOX, Question, Sandbox, ask_all, main, shape
 from local.whop_simulator import DEFAULT_COMPANY, Exchange, Fault, Limits, Request, Simulator, as_httpx_transport
 from local.whop_simulator.asgi import served
 

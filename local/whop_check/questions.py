@@ -1,10 +1,4 @@
-"""``python -m local.whop_check``: asks Whop's sandbox what Whop's documents leave open, and prints the answers.
-
-It needs an API key of a sandbox account and an e-mail address with room for a number; it makes a score of connected
-accounts under that account and deletes them again. Neither the key nor a token is ever printed.
-
-Exit status: 0 every question that was asked is answered, 1 some are not, 2 it was not told what it needs.
-"""
+"""The questions, the calls that answer them, and the table of answers."""
 
 import argparse
 import base64
@@ -671,7 +665,3 @@ def _wrong(options: argparse.Namespace, key: str, company_id: str) -> list[str]:
     if not re.fullmatch(r"[^@\s]*\{n\}[^@\s]*@[^@\s]+", options.email):
         wrong.append("--email is not given, or is no address with {n} before its @.")
     return wrong
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,4 @@
-"""``python -m local.demo``: the whole path on this machine, a line a step, non-zero exit if one is not as it should be.
-
-No Docker, no AWS account, no Whop account: the real template on the emulator, with the Whop simulator behind it.
-"""
+"""The steps of the demo, and how they are shown."""
 
 import base64
 import json
@@ -14,7 +11,7 @@ from typing import TextIO
 
 from botocore.exceptions import ClientError
 
-from local.chat_app import ChatApp, Tokens, User
+from local.demo.chat_app import ChatApp, Tokens, User
 from local.processes import ServerError, interruptible, wait_until
 from local.sam import EnvironmentMissingError, SamError, architecture
 from local.stack import Deployment, LocalStack
@@ -205,7 +202,3 @@ def main() -> int:
         return 1
     narrator.say(f"\n  All as it should be, in {time.monotonic() - begun:.0f} s. Nothing is left running.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

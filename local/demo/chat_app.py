@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from local.srp import SrpSession
+from local.demo.srp import SrpSession
 from local.stack import Deployment, LocalStack
 
 
