@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
+from pycognito import AWSSRP
 
-from local.demo.srp import SrpSession
 from local.stack import Deployment, LocalStack
 
 
@@ -87,17 +87,8 @@ class ChatApp:
 
     def sign_in(self, user: User, *, username: str | None = None) -> Tokens:
         """Sign in as the app SDKs do, by SRP. Raises botocore's ClientError."""
-        session = SrpSession(self.pool_id, user.password)
-        challenge = self._cloud.cognito.initiate_auth(
-            ClientId=self.client_id,
-            AuthFlow="USER_SRP_AUTH",
-            AuthParameters={"USERNAME": username or user.email, "SRP_A": session.a},
-        )
-        result = self._cloud.cognito.respond_to_auth_challenge(
-            ClientId=self.client_id,
-            ChallengeName="PASSWORD_VERIFIER",
-            ChallengeResponses=session.responses(challenge["ChallengeParameters"]),
-        )["AuthenticationResult"]
+        srp = AWSSRP(username or user.email, user.password, self.pool_id, self.client_id, client=self._cloud.cognito)
+        result = srp.authenticate_user()["AuthenticationResult"]
         return Tokens(result["AccessToken"], result["IdToken"], result["RefreshToken"])
 
     def mint(
