@@ -1,4 +1,5 @@
-"""``python -m local.demo``: the whole path on this machine, a line a step, non-zero exit if one is not as it should be.
+"""The whole path on this machine: deploy, sign up, sign in, get a chat token, chat.
 
-No Docker, no AWS account, no Whop account: the real template on the emulator, with the Whop simulator behind it.
+`steps` are the steps in order, `chat_app` is the team's app that they drive, `console` prints them. The real template
+runs on the emulator, with the Whop simulator behind it: no Docker, no AWS account, no Whop account.
 """
