@@ -45,7 +45,8 @@ and answers are JSON objects; a refusal is a 400 ``{"error"}``.
 The paths are under ``/_simulator/``. It is a tool for one machine: it listens on 127.0.0.1 and asks nobody's name.
 """
 
-from local.whop_simulator.core import DEFAULT_COMPANY, CallRecord, Exchange, Simulator
+from local.whop_simulator.core import DEFAULT_COMPANY, Simulator
+from local.whop_simulator.exchange import CallRecord, Exchange
 from local.whop_simulator.faults import Fault
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from local.whop_simulator.limits import Count, Limits

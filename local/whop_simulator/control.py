@@ -6,7 +6,8 @@ from typing import Any, Self, cast
 
 import httpx
 
-from local.whop_simulator.core import DEFAULT_COMPANY, CallRecord
+from local.whop_simulator.core import DEFAULT_COMPANY
+from local.whop_simulator.exchange import CallRecord
 from local.whop_simulator.faults import Fault
 from local.whop_simulator.limits import Count, Limits
 from local.whop_simulator.readings import Readings

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 
 from local.whop_simulator import rules, versions
 from local.whop_simulator.call import Call
-from local.whop_simulator.faults import Fault, FaultPlan
-from local.whop_simulator.idempotency import IdempotencyKeys, Reservation, key_hash
+from local.whop_simulator.exchange import CallRecord, Exchange, completed, record_of
+from local.whop_simulator.faults import Fault, FaultPlan, delivered
+from local.whop_simulator.idempotency import IdempotencyKeys
 from local.whop_simulator.limits import Count, Limits, RateLimiter
 from local.whop_simulator.operations import NAMES, UNKNOWN, Operation, route
 from local.whop_simulator.readings import Readings
@@ -17,55 +18,6 @@ from local.whop_simulator.state import DEFAULT_PERMISSIONS, ApiKey, MintedToken,
 from local.whop_simulator.wire import ApiError, Fate, Json, Request, Response, error_response
 
 DEFAULT_COMPANY = "biz_SimPlatform"
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One line of the call log: never a secret, a token, a body or a header's value.
-
-    ``status`` is None while the call is in flight and 0 if its answer was lost; ``at`` is Unix seconds.
-    """
-
-    operation: str
-    method: str
-    path: str
-    at: float
-    status: int | None = None
-    credential: str | None = None
-    api_version: str | None = None
-    idempotency_key_hash: str | None = None
-    replayed: bool = False
-    fault: str | None = None
-    header_names: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A request that Whop has received and not answered yet.
-
-    ``delay`` seconds are to pass before `complete`; if they do on the simulator's clock, it completes by itself.
-    """
-
-    request: Request
-    operation: Operation | None
-    resource: str
-    received_at: float
-    place: int
-    finish: Callable[["Exchange"], Response] = field(repr=False)
-    fault: Fault | None = None
-    credential: ApiKey | MintedToken | None = None
-    reservation: Reservation | None = None
-    result: Response | None = None
-    sent: Response | None = None
-
-    @property
-    def delay(self) -> float:
-        """Seconds until the answer."""
-        return self.fault.seconds if self.fault is not None and self.fault.kind == "delay" else 0.0
-
-    def complete(self) -> Response:
-        """Do what is still to be done and answer; the same answer however often it is asked."""
-        return self.finish(self)
 
 
 class Simulator:
@@ -107,7 +59,7 @@ class Simulator:
             if exchange.fault is not None and exchange.fault.kind == "unreachable":
                 exchange.sent = Response(0, fate=Fate.UNREACHABLE)
                 return exchange
-            self._calls.append(_record(exchange, name))
+            self._calls.append(record_of(exchange, name))
             exchange.result = self._begin(exchange)
             if exchange.delay > 0:
                 self._pending.append(exchange)
@@ -126,7 +78,7 @@ class Simulator:
         with self._lock:
             if exchange.sent is None:
                 exchange.sent = self._answer(exchange)
-                self._calls[exchange.place] = _completed(self._calls[exchange.place], exchange.sent)
+                self._calls[exchange.place] = completed(self._calls[exchange.place], exchange.sent)
             if exchange in self._pending:
                 self._pending.remove(exchange)
             return exchange.sent
@@ -142,7 +94,7 @@ class Simulator:
         self._settle(exchange, exchange.result)
         if exchange.fault is not None and kind == "status_after":
             return self._fault_response(exchange.fault)
-        return _delivered(exchange.result, exchange.fault)
+        return delivered(exchange.result, exchange.fault)
 
     @keeps(rules.BEARER, rules.RATE_LIMIT, rules.RETRY_AFTER)
     def _admit(self, exchange: Exchange) -> Response | None:
@@ -375,7 +327,7 @@ class Simulator:
         """The state as JSON, without any secret or token."""
         with self._lock:
             self._land_due()
-            return _dump(self._state)
+            return self._state.as_json()
 
     def reset(self) -> None:
         """Forget everything but the keys and their companies; readings and limits are the defaults again."""
@@ -408,61 +360,3 @@ def _no_endpoint(request: Request) -> Response:
 
 def _refused(refusal: ApiError) -> Response:
     return error_response(refusal.status, refusal.message, code=refusal.code)
-
-
-def _record(exchange: Exchange, name: str) -> CallRecord:
-    request = exchange.request
-    key = request.header("idempotency-key")
-    return CallRecord(
-        operation=name,
-        method=request.method,
-        path=request.path,
-        at=exchange.received_at,
-        api_version=request.header("api-version-date"),
-        idempotency_key_hash=key_hash(key) if key else None,
-        fault=exchange.fault.kind if exchange.fault else None,
-        header_names=tuple(sorted({header.lower() for header, _ in request.headers})),
-    )
-
-
-def _completed(record: CallRecord, sent: Response) -> CallRecord:
-    status = 0 if sent.fate in (Fate.DROPPED, Fate.TRUNCATED) else sent.status
-    return replace(record, status=status, replayed=sent.header("idempotent-replayed") is not None)
-
-
-def _delivered(result: Response, fault: Fault | None) -> Response:
-    kind = fault.kind if fault else None
-    if fault is None:
-        return result
-    if kind in ("drop_after", "crash_after"):
-        return Response(0, fate=Fate.DROPPED)
-    if kind == "malformed":
-        return replace(result, body=(fault.body if fault.body is not None else '{"token": ').encode())
-    if kind == "truncated":
-        length = ("content-length", str(len(result.body)))
-        half = result.body[: len(result.body) // 2]
-        return replace(result, headers=(*result.headers, length), body=half, fate=Fate.TRUNCATED)
-    if kind == "drip":
-        return replace(result, fate=Fate.DRIPPED, drip_seconds=fault.seconds)
-    return result
-
-
-def _dump(state: State) -> Json:
-    return {
-        "accounts": [asdict(account) for account in state.accounts.values()],
-        "deleted_accounts": [asdict(account) for account in state.deleted_accounts],
-        "users": [asdict(person) for person in state.people.values()],
-        "profiles": [
-            {"account_id": account_id, "user_id": user_id, **profile}
-            for (account_id, user_id), profile in state.profiles.items()
-        ],
-        "tokens": [_without(token, "token") for token in state.tokens.values()],
-        "keys": [_without(key, "digest") for key in state.keys.values()],
-        "messages": [asdict(message) for message in state.messages],
-    }
-
-
-def _without(value: MintedToken | ApiKey, name: str) -> Json:
-    return {
-        key: sorted(item) if isinstance(item, frozenset) else item for key, item in asdict(value).items() if key != name
-    }

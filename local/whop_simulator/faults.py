@@ -1,8 +1,10 @@
 """Faults on request: what goes wrong with the next calls of an operation."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
+
+from local.whop_simulator.wire import Fate, Response
 
 type FaultKind = Literal[
     "status",
@@ -141,3 +143,20 @@ class FaultPlan:
             active.left -= 1
             if active.left == 0:
                 self._active.remove(active)
+
+
+def delivered(result: Response, fault: Fault | None) -> Response:
+    kind = fault.kind if fault else None
+    if fault is None:
+        return result
+    if kind in ("drop_after", "crash_after"):
+        return Response(0, fate=Fate.DROPPED)
+    if kind == "malformed":
+        return replace(result, body=(fault.body if fault.body is not None else '{"token": ').encode())
+    if kind == "truncated":
+        length = ("content-length", str(len(result.body)))
+        half = result.body[: len(result.body) // 2]
+        return replace(result, headers=(*result.headers, length), body=half, fate=Fate.TRUNCATED)
+    if kind == "drip":
+        return replace(result, fate=Fate.DRIPPED, drip_seconds=fault.seconds)
+    return result

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import accounts, messages, rules, tokens, users
+from local.whop_simulator import account_list, accounts, messages, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import keeps
@@ -41,7 +41,7 @@ class Operation:
 OPERATIONS: tuple[Operation, ...] = (
     Operation("access_tokens.create", "POST", "access_tokens", tokens.create, current=False),
     Operation("accounts.create", "POST", "accounts", accounts.create),
-    Operation("accounts.list", "GET", "accounts", accounts.list_),
+    Operation("accounts.list", "GET", "accounts", account_list.list_),
     Operation("accounts.retrieve", "GET", "accounts", accounts.retrieve, with_id=True),
     Operation("accounts.update", "PATCH", "accounts", accounts.update, with_id=True),
     Operation("accounts.delete", "DELETE", "accounts", accounts.delete, with_id=True),

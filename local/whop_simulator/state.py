@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from local.whop_simulator import rules
 from local.whop_simulator.rules import keeps
@@ -213,6 +213,21 @@ class State:
         self.tokens[minted.token] = minted
         return minted
 
+    def as_json(self) -> Json:
+        """All of it as JSON, without the value of any key or token."""
+        return {
+            "accounts": [asdict(account) for account in self.accounts.values()],
+            "deleted_accounts": [asdict(account) for account in self.deleted_accounts],
+            "users": [asdict(person) for person in self.people.values()],
+            "profiles": [
+                {"account_id": account_id, "user_id": user_id, **profile}
+                for (account_id, user_id), profile in self.profiles.items()
+            ],
+            "tokens": [_without(token, "token") for token in self.tokens.values()],
+            "keys": [_without(key, "digest") for key in self.keys.values()],
+            "messages": [asdict(message) for message in self.messages],
+        }
+
     def _username(self, email: str) -> str:
         base = re.sub(r"[^a-z0-9]+", "-", email.partition("@")[0].lower()).strip("-")[:32] or "user"
         taken = {person.username for person in self.people.values()}
@@ -228,3 +243,9 @@ def same_email(one: str, other: str) -> bool:
 
 def _normal(email: str) -> str:
     return email.strip().lower()
+
+
+def _without(value: MintedToken | ApiKey, name: str) -> Json:
+    return {
+        key: sorted(item) if isinstance(item, frozenset) else item for key, item in asdict(value).items() if key != name
+    }
