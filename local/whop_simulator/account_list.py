@@ -6,16 +6,16 @@ import binascii
 from local.whop_simulator import rules
 from local.whop_simulator.accounts import account_json
 from local.whop_simulator.call import Call
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import Account
 from local.whop_simulator.wire import ApiError, Json, Response, json_response, unix_seconds
 
 _PAGE_DEFAULT, _PAGE_MAX = 10, 50
 
 
-@keeps(rules.ACCOUNT_LIST, rules.ACCOUNT_PAGING, rules.READ_PERMISSION)
+@implements(rules.ACCOUNT_LIST, rules.ACCOUNT_PAGING, rules.READ_PERMISSION)
 def list_(call: Call) -> Response:
-    """GET /accounts: the key's own account and its children, filtered and paged."""
+    """GET /accounts: the key's own account and its children."""
     key = call.require_permission("company:basic:read")
     own = call.state.accounts.get(key.company_id)
     visible = [*([own] if own else []), *call.state.children(key.company_id)]
@@ -26,7 +26,7 @@ def list_(call: Call) -> Response:
     )
 
 
-@keeps(rules.EXTERNAL_ID_LOOKUP, rules.ACCOUNT_PAGING)
+@implements(rules.EXTERNAL_ID_LOOKUP, rules.ACCOUNT_PAGING)
 def _matches(call: Call, account: Account) -> bool:
     parameter = call.request.parameter
     owner, parent, text = parameter("owner_id"), parameter("parent_account_id"), parameter("query")
@@ -64,7 +64,7 @@ def _moment(call: Call, name: str, default: float) -> float:
         raise ApiError(400, f"{name} must be an ISO 8601 timestamp.", code="parameter_invalid") from None
 
 
-@keeps(rules.ACCOUNT_ORDER)
+@implements(rules.ACCOUNT_ORDER)
 def _ordered(call: Call, accounts: list[Account]) -> list[Account]:
     if call.request.parameter("order") == "volume":
         call.require_permission("stats:read")
@@ -72,7 +72,7 @@ def _ordered(call: Call, accounts: list[Account]) -> list[Account]:
     return accounts[::-1] if newest_first else accounts
 
 
-@keeps(rules.ACCOUNT_PAGING)
+@implements(rules.ACCOUNT_PAGING)
 def _page(call: Call, accounts: list[Account]) -> tuple[list[Account], Json]:
     places = {account.id: place for place, account in enumerate(accounts)}
     after, before = _place(call, "after", places), _place(call, "before", places)

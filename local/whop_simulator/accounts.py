@@ -1,11 +1,11 @@
-"""/accounts: child accounts, their e-mail and external_id rules, look-up and paging."""
+"""/accounts: child accounts, and the rules of their e-mail address and external_id."""
 
 import re
 
 from local.whop_simulator import rules, versions
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import Account, State, same_email
 from local.whop_simulator.users import user_summary
 from local.whop_simulator.wire import ApiError, Json, Response, json_response, optional_string, timestamp
@@ -13,9 +13,9 @@ from local.whop_simulator.wire import ApiError, Json, Response, json_response, o
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
-@keeps(rules.ACCOUNT_CREATE, rules.EXISTING_STATUS)
+@implements(rules.ACCOUNT_CREATE, rules.EXISTING_STATUS)
 def create(call: Call) -> Response:
-    """POST /accounts: a child account of the key's company, or the one that is already there."""
+    """POST /accounts: create a child account of the key's company, or return the existing one."""
     key = call.require_permission("company:create_child", "company:create")
     body = call.body
     email = _email(body, call.readings)
@@ -23,24 +23,24 @@ def create(call: Call) -> Response:
     external_id = _external_id(body, metadata, call.readings)
     existing = _existing(call, key.company_id, email, external_id)
     if existing is not None:
-        _touch(existing, body, metadata, call.readings)
+        _update_existing(existing, body, metadata, call.readings)
         return json_response(call.readings.existing_account_status, account_json(call, existing))
     account = _make(call, key.company_id, email, external_id, metadata, optional_string(body, "title"))
     return json_response(201, account_json(call, account))
 
 
-@keeps(rules.READ_PERMISSION)
+@implements(rules.READ_PERMISSION)
 def retrieve(call: Call) -> Response:
-    """GET /accounts/{id}, by id or route, or ``me`` for the key's own."""
+    """GET /accounts/{id}: by id or by route; ``me`` is the key's own account."""
     key = call.require_permission("company:basic:read")
     by_route = {account.route: account.id for account in call.state.accounts.values()} | {"me": key.company_id}
     account = call.reachable_account(by_route.get(call.resource, call.resource))
     return json_response(200, account_json(call, account, status="active"))
 
 
-@keeps(rules.EXTERNAL_ID_PATCH, rules.METADATA_PATCH, rules.READ_PERMISSION)
+@implements(rules.EXTERNAL_ID_PATCH, rules.METADATA_PATCH, rules.READ_PERMISSION)
 def update(call: Call) -> Response:
-    """PATCH /accounts/{id}: title, metadata and external_id."""
+    """PATCH /accounts/{id}: change title, metadata and external_id."""
     call.require_permission("company:update")
     account = call.reachable_account(call.resource)
     body = call.body
@@ -54,9 +54,9 @@ def update(call: Call) -> Response:
     return json_response(200, account_json(call, account))
 
 
-@keeps(rules.ACCOUNT_DELETE)
+@implements(rules.ACCOUNT_DELETE)
 def delete(call: Call) -> Response:
-    """DELETE /accounts/{id}: a direct child stops resolving at once."""
+    """DELETE /accounts/{id}: a direct child is gone at once."""
     key = call.require_permission("company:delete_child")
     account = call.reachable_account(call.resource)
     if account.parent_id != key.company_id:
@@ -67,9 +67,9 @@ def delete(call: Call) -> Response:
     return json_response(200, {"id": account.id, "deleted": True})
 
 
-@keeps(rules.ACCOUNT_SHAPE, rules.PARENT_FIELD, rules.EXTERNAL_ID_TOP_LEVEL)
+@implements(rules.ACCOUNT_SHAPE, rules.PARENT_FIELD, rules.EXTERNAL_ID_TOP_LEVEL)
 def account_json(call: Call, account: Account, *, status: str | None = None) -> Json:
-    """An account as the API shows it; ``status`` is computed on list and retrieve only."""
+    """An account as the API returns it. Only list and retrieve return a ``status``."""
     shown: Json = {
         "id": account.id,
         "title": account.title,
@@ -118,7 +118,7 @@ def _parent(call: Call, account: Account) -> Json:
     return {"parent_account": {"id": parent.id, "title": parent.title, "route": parent.route, "logo_url": None}}
 
 
-@keeps(rules.ACCOUNT_EMAIL)
+@implements(rules.ACCOUNT_EMAIL)
 def _email(body: Json, readings: Readings) -> str:
     email = optional_string(body, "email")
     if email is None:
@@ -137,7 +137,7 @@ def _metadata(body: Json) -> Json:
     return metadata
 
 
-@keeps(rules.EXTERNAL_ID_TOP_LEVEL, rules.EXTERNAL_ID_METADATA)
+@implements(rules.EXTERNAL_ID_TOP_LEVEL, rules.EXTERNAL_ID_METADATA)
 def _external_id(body: Json, metadata: Json, readings: Readings) -> str | None:
     chosen = None if readings.external_id_ignored else optional_string(body, "external_id")
     if chosen is None and readings.metadata_external_id_counts:
@@ -151,7 +151,7 @@ def _valid_external_id(value: str | None) -> str | None:
     return value
 
 
-@keeps(
+@implements(
     rules.EXTERNAL_ID_NEW,
     rules.EXTERNAL_ID_SAME,
     rules.EXTERNAL_ID_CONFLICT,
@@ -176,7 +176,7 @@ def _held_by_deleted(state: State, readings: Readings, company_id: str, external
     )
 
 
-@keeps(rules.ACCOUNT_PERSON, rules.ACCOUNT_NEW_PERSON)
+@implements(rules.ACCOUNT_PERSON, rules.ACCOUNT_NEW_PERSON)
 def _make(
     call: Call, company_id: str, email: str, external_id: str | None, metadata: Json, title: str | None
 ) -> Account:
@@ -191,8 +191,8 @@ def _make(
     )
 
 
-@keeps(rules.EXISTING_UPDATED)
-def _touch(account: Account, body: Json, metadata: Json, readings: Readings) -> None:
+@implements(rules.EXISTING_UPDATED)
+def _update_existing(account: Account, body: Json, metadata: Json, readings: Readings) -> None:
     if not readings.existing_account_updated:
         return
     if "metadata" in body:
@@ -200,7 +200,7 @@ def _touch(account: Account, body: Json, metadata: Json, readings: Readings) -> 
     account.title = optional_string(body, "title") or account.title
 
 
-@keeps(rules.EXTERNAL_ID_PATCH, rules.EXTERNAL_ID_PATCH_CONFLICT)
+@implements(rules.EXTERNAL_ID_PATCH, rules.EXTERNAL_ID_PATCH_CONFLICT)
 def _rebind(call: Call, account: Account, body: Json, metadata: Json) -> None:
     if call.readings.external_id_ignored:
         if not (call.readings.metadata_external_id_counts and "metadata" in body):

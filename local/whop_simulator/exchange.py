@@ -12,9 +12,9 @@ from local.whop_simulator.wire import Fate, Request, Response
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One line of the call log: never a secret, a token, a body or a header's value.
+    """One line of the call log. It has no secret, no token, no body and no value of a header.
 
-    ``status`` is None while the call is in flight and 0 if its answer was lost; ``at`` is Unix seconds.
+    ``status`` is None while the call is in flight, and 0 if its answer was lost. ``at`` is in Unix seconds.
     """
 
     operation: str
@@ -32,16 +32,17 @@ class CallRecord:
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """A request that Whop has received and not answered yet.
+    """A request that Whop has received and has not answered yet.
 
-    ``delay`` seconds are to pass before `complete`; if they do on the simulator's clock, it completes by itself.
+    The caller waits ``delay`` seconds before `complete`. If the simulator's clock passes that time first, the exchange
+    completes by itself. ``log_index`` is the place of its line in the call log.
     """
 
     request: Request
     operation: Operation | None
     resource: str
     received_at: float
-    place: int
+    log_index: int
     finish: Callable[["Exchange"], Response] = field(repr=False)
     fault: Fault | None = None
     credential: ApiKey | MintedToken | None = None
@@ -55,11 +56,12 @@ class Exchange:
         return self.fault.seconds if self.fault is not None and self.fault.kind == "delay" else 0.0
 
     def complete(self) -> Response:
-        """Do what is still to be done and answer; the same answer however often it is asked."""
+        """Run the call if it has not run yet, and answer. Every further call returns the same answer."""
         return self.finish(self)
 
 
 def record_of(exchange: Exchange, name: str) -> CallRecord:
+    """The line of the call log for a call that has just arrived."""
     request = exchange.request
     key = request.header("idempotency-key")
     return CallRecord(
@@ -75,5 +77,6 @@ def record_of(exchange: Exchange, name: str) -> CallRecord:
 
 
 def completed(record: CallRecord, sent: Response) -> CallRecord:
+    """The line of the call log for a call that was answered."""
     status = 0 if sent.fate in (Fate.DROPPED, Fate.TRUNCATED) else sent.status
     return replace(record, status=status, replayed=sent.header("idempotent-replayed") is not None)

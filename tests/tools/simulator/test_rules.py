@@ -5,11 +5,11 @@ import pytest
 from local.whop_simulator import Readings
 from local.whop_simulator.__main__ import main
 from local.whop_simulator.readings import choices
-from local.whop_simulator.rules import RULES, Evidence, kept_by, listing
+from local.whop_simulator.rules import RULES, Evidence, implemented_by, listing
 
 
 def test_every_rule_is_kept_somewhere_in_the_code() -> None:
-    assert [rule.id for rule in RULES if not kept_by(rule)] == []
+    assert [rule.id for rule in RULES if not implemented_by(rule)] == []
 
 
 def test_every_rule_has_a_name_of_its_own_and_a_source() -> None:
