@@ -148,7 +148,7 @@ class LocalStack:
             raise TimeoutError("no mail arrived")
         found = re.search(r"\b\d{6}\b", self._mails(email)[-1])
         if not found:
-            raise ValueError("the mail holds no code of six digits")
+            raise ValueError("the mail has no code of six digits")
         return found.group()
 
     def _mails(self, email: str) -> list[str]:
