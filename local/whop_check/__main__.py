@@ -48,13 +48,12 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     trust_env = options.base_url == SANDBOX
     with httpx.Client(base_url=options.base_url, timeout=_TIMEOUT_SECONDS, trust_env=trust_env) as http:
         sandbox = Sandbox(http, key, company_id, options.email, stranger=options.other_user)
-        given = {OTHER_USER: options.other_user, RATE_LIMIT: options.provoke_rate_limit}
+        options_given = {OTHER_USER: options.other_user, RATE_LIMIT: options.provoke_rate_limit}
+        given = {name for name, value in options_given.items() if value}
         console = Console(width=_COLUMNS, highlight=False)
         try:
             with interruptible():
-                return (
-                    0 if ask_all(sandbox, QUESTIONS, console, given={o for o, value in given.items() if value}) else 1
-                )
+                return 0 if ask_all(sandbox, QUESTIONS, console, given=given) else 1
         except KeyboardInterrupt:
             return 130
 
