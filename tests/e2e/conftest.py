@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.chat_app import Tokens, User
+from local.demo.chat_app import Tokens, User
 from local.processes import interruptible
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import Limits, Readings

@@ -18,7 +18,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from local.chat_app import ChatApp, Tokens, User, made_up_email
+from local.demo.chat_app import ChatApp, Tokens, User, made_up_email
 from local.processes import wait_until
 from local.sam import FAKE_KEYS, REGION, ROOT
 from local.stack import Deployment, LocalStack

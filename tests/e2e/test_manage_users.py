@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.sam import REGION
 from local.stack import Deployment, LocalStack
 from tests.e2e.confidential import Confidential

@@ -7,7 +7,7 @@ import boto3
 import httpx
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.processes import wait_until
 from local.sam import FAKE_KEYS, REGION
 from local.stack import Deployment, LocalStack

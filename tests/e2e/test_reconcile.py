@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.processes import wait_until
 from local.stack import Deployment, LocalStack
 from local.whop_simulator.control import SimulatorControl

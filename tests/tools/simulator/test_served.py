@@ -1,3 +1,5 @@
+"""The simulator behind a socket: in a thread, and as a process."""
+
 import contextlib
 import json
 import re
@@ -34,7 +36,7 @@ def real(simulator: Simulator, whop: Api) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_served_simulator_answers_in_one_piece(real: httpx.Client) -> None:
+def test_a_served_simulator_answers(real: httpx.Client) -> None:
     made = real.post("/accounts", json={"email": "a@people.test", "title": "Zoë"})
     assert (made.status_code, made.json()["title"]) == (201, "Zoë")
     assert real.get("/accounts", params={"query": "zoë"}).json()["data"][0]["id"] == made.json()["id"]
@@ -48,7 +50,7 @@ def test_a_served_simulator_drops_the_connection(real: httpx.Client, whop: Api, 
     assert real.get("/accounts").status_code == 200
 
 
-def test_a_served_simulator_is_late(real: httpx.Client, whop: Api) -> None:
+def test_a_served_simulator_delays_answers(real: httpx.Client, whop: Api) -> None:
     whop.fault("accounts.list", "delay", seconds=0.3)
     with pytest.raises(httpx.ReadTimeout):
         real.get("/accounts", timeout=0.05)
@@ -56,7 +58,7 @@ def test_a_served_simulator_is_late(real: httpx.Client, whop: Api) -> None:
     assert real.get("/accounts").elapsed.total_seconds() >= 0.05
 
 
-def test_a_served_call_lands_although_its_caller_gave_up(real: httpx.Client, whop: Api, simulator: Simulator) -> None:
+def test_a_served_call_completes_after_its_caller_gave_up(real: httpx.Client, whop: Api, simulator: Simulator) -> None:
     whop.fault("accounts.create", "delay", seconds=0.2)
     with pytest.raises(httpx.ReadTimeout):
         real.post("/accounts", json={"email": "a@people.test"}, timeout=0.05)
@@ -64,7 +66,7 @@ def test_a_served_call_lands_although_its_caller_gave_up(real: httpx.Client, who
     assert len(real.get("/accounts").json()["data"]) == 2
 
 
-def test_a_served_simulator_drips(real: httpx.Client, whop: Api) -> None:
+def test_a_served_simulator_drips_a_body(real: httpx.Client, whop: Api) -> None:
     whop.fault("accounts.list", "drip", seconds=0.0)
     assert real.get("/accounts").json()["data"]
 
@@ -99,7 +101,7 @@ def process(*arguments: str) -> Iterator[str]:
             running.wait(10)
 
 
-def test_the_process_serves_with_the_key_of_a_file_and_prints_no_secret(tmp_path: Path) -> None:
+def test_the_process_reads_a_key_file_and_shows_no_secret(tmp_path: Path) -> None:
     secret = secrets.token_urlsafe(16)
     (tmp_path / "key").write_text(f"{secret}\n")
     arguments = (
@@ -119,7 +121,7 @@ def test_the_process_serves_with_the_key_of_a_file_and_prints_no_secret(tmp_path
         assert secret not in json.dumps(control.state())
 
 
-def test_a_simulator_that_is_not_there_is_not_ready(simulator: Simulator) -> None:
+def test_a_stopped_simulator_is_not_ready(simulator: Simulator) -> None:
     with served(simulator) as base_url:
         gone = base_url
     with SimulatorControl(gone, timeout=1.0) as control:

@@ -1,18 +1,18 @@
-"""What a team's own app does: sign a user up and in with Cognito, and ask for the chat token."""
+"""A team's own app: it signs a user up and in with Cognito, and asks for the chat token."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
+from pycognito import AWSSRP
 
-from local.srp import SrpSession
 from local.stack import Deployment, LocalStack
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with an account in the user pool."""
+    """A user of the pool, with their password."""
 
     email: str
     sub: str
@@ -21,7 +21,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What Cognito hands out at sign-in."""
+    """The tokens of one sign-in."""
 
     access: str = field(repr=False)
     id: str = field(repr=False)
@@ -29,7 +29,7 @@ class Tokens:
 
 
 class ChatApp:
-    """One app client of one deployment's user pool, and the API it calls."""
+    """An app client of one deployment's user pool, and the API that the app calls."""
 
     def __init__(
         self, cloud: LocalStack, deployment: Deployment, *, pool_id: str | None = None, client_id: str | None = None
@@ -40,9 +40,9 @@ class ChatApp:
         self.client_id = client_id or deployment["UserPoolClientId"]
 
     def sign_up(self, email: str | None = None, *, username: str | None = None, confirm: bool = True) -> User:
-        """A new user, confirmed with the code from the mail unless ``confirm`` is False.
+        """Sign a new user up, and confirm them with the code from the mail unless ``confirm`` is False.
 
-        ``username`` is for pools whose users do not sign in by e-mail. Raises botocore's ClientError.
+        ``username`` is for pools whose users do not sign in by e-mail address. Raises botocore's ClientError.
         """
         email = email or made_up_email()
         user = User(email, self._sign_up(email, username or email, password := made_up_password()), password)
@@ -59,7 +59,7 @@ class ChatApp:
         )["UserSub"]
 
     def confirm(self, user: User, *, username: str | None = None) -> None:
-        """Confirm with the code from the newest mail; the pool's trigger has answered when this returns."""
+        """Confirm with the code from the newest mail. Cognito calls the pool's trigger before this returns."""
         self._cloud.cognito.confirm_sign_up(
             ClientId=self.client_id,
             Username=username or user.email,
@@ -67,7 +67,7 @@ class ChatApp:
         )
 
     def create_by_admin(self, email: str | None = None, *, username: str | None = None, verified: bool = True) -> User:
-        """A user made by an administrator, with a permanent password: no trigger runs for it."""
+        """Create a user as an administrator, with a permanent password. Cognito calls no trigger."""
         email = email or made_up_email()
         user = User(email, "", made_up_password())
         created = self._cloud.cognito.admin_create_user(
@@ -86,24 +86,15 @@ class ChatApp:
         return User(email, attributes["sub"], user.password)
 
     def sign_in(self, user: User, *, username: str | None = None) -> Tokens:
-        """Sign in as the app SDKs do, by SRP. Raises botocore's ClientError."""
-        session = SrpSession(self.pool_id, user.password)
-        challenge = self._cloud.cognito.initiate_auth(
-            ClientId=self.client_id,
-            AuthFlow="USER_SRP_AUTH",
-            AuthParameters={"USERNAME": username or user.email, "SRP_A": session.a},
-        )
-        result = self._cloud.cognito.respond_to_auth_challenge(
-            ClientId=self.client_id,
-            ChallengeName="PASSWORD_VERIFIER",
-            ChallengeResponses=session.responses(challenge["ChallengeParameters"]),
-        )["AuthenticationResult"]
+        """Sign in by SRP, as the app SDKs do. Raises botocore's ClientError."""
+        srp = AWSSRP(username or user.email, user.password, self.pool_id, self.client_id, client=self._cloud.cognito)
+        result = srp.authenticate_user()["AuthenticationResult"]
         return Tokens(result["AccessToken"], result["IdToken"], result["RefreshToken"])
 
     def mint(
         self, token: str | None, body: object = None, *, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        """POST /chat/token with the Cognito ``token``; ``body`` is sent as JSON unless None."""
+        """POST /chat/token with the Cognito ``token``, and ``body`` as JSON if it is not None."""
         authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         return self._cloud.http.post(
             f"{self._url}/chat/token",
@@ -117,10 +108,10 @@ class ChatApp:
 
 
 def made_up_email() -> str:
-    """An address of nobody, made for this run."""
+    """A new address that belongs to nobody."""
     return f"user-{secrets.token_hex(6)}@people.example.test"
 
 
 def made_up_password() -> str:
-    """Enough of everything for any password policy."""
+    """A new password that meets any password policy."""
     return f"Aa1!{secrets.token_urlsafe(12)}"
