@@ -54,6 +54,10 @@ lint: .venv/dev/.ready ## ruff and mypy --strict
 	@$(DEV) -m ruff format --check .
 	@$(DEV) -m mypy
 
+.PHONY: prose
+prose: .venv/dev/.ready ## how long the sentences of the documents are
+	@$(DEV) -m tools.prose
+
 .PHONY: template
 template: .venv/sam/.ready ## sam validate and cfn-lint
 	@$(OFFLINE) $(SAM) validate --lint
