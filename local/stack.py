@@ -109,14 +109,13 @@ class LocalStack:
         """Deploy the built ``template`` as stack ``name``, or update it.
 
         The parameters that a stack on this machine needs are set, unless ``parameters`` say otherwise: Whop is the
-        simulator, the processor is this one, and the table may be deleted. Raises `local.sam.SamError`.
+        simulator, and the processor is this one. Raises `local.sam.SamError`.
         """
         here = {
             "Architecture": architecture(),
             "WhopBaseUrl": self.whop_url,
             "WhopCompanyId": DEFAULT_COMPANY,
             "AllowedOrigins": "http://localhost:3000",
-            "TableDeletionProtection": "false",
         }
         wanted = here | dict(parameters or {})
         self._sam.deploy(template, name, wanted, endpoint=self.emulator_url, bucket=_ARTIFACTS)

@@ -3,8 +3,9 @@
 import argparse
 import time
 
-# As of the parameter ReconcilePerMinute: more than that sync_user is not allowed to call.
-LEAST, MOST = 10, 300
+from whop_chat.reconcile.run import USERS_PER_MINUTE
+
+LEAST, MOST = 10, USERS_PER_MINUTE
 
 
 class Pace:

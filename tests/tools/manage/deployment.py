@@ -159,7 +159,6 @@ class Operated:
             VerifiedAddress(frozenset()),
             _Observer(),
             pool_id=pool_id,
-            per_minute=300,
             sleep=lambda _seconds: None,
         )
 

@@ -220,7 +220,7 @@ def test_the_pool_that_the_stack_made_is_left_to_the_template(aws: Aws, run: Ope
     aws.parameters["UserPoolId"] = ""
     refused = run(command, POOL_ID, "--yes")
 
-    assert (refused.status, "SignUpTrigger" in refused.err) == (1, True)
+    assert (refused.status, "PoolTriggers" in refused.err) == (1, True)
     assert aws.updates == []
 
 
