@@ -108,15 +108,14 @@ class LocalStack:
     def deploy(self, template: Path, name: str, parameters: Mapping[str, str] | None = None) -> Deployment:
         """Create the stack ``name`` from the built ``template``, or update it. Raises `local.sam.SamError`.
 
-        ``parameters`` add to, or replace, those that every stack on this machine needs: Whop is the simulator, the
-        processor is this machine's, and the table can be deleted.
+        ``parameters`` add to, or replace, those that every stack on this machine needs: Whop is the simulator, and
+        the processor is this machine's.
         """
         here = {
             "Architecture": architecture(),
             "WhopBaseUrl": self.whop_url,
             "WhopCompanyId": DEFAULT_COMPANY,
             "AllowedOrigins": "http://localhost:3000",
-            "TableDeletionProtection": "false",
         }
         wanted = here | dict(parameters or {})
         self._sam.deploy(template, name, wanted, endpoint=self.emulator_url, bucket=_ARTIFACTS)

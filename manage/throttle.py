@@ -3,8 +3,10 @@
 import argparse
 import time
 
-# sync_user may make about 300 calls a minute, so a faster command only fills the queue.
-LEAST, MOST = 10, 300
+from whop_chat.reconcile.run import USERS_PER_MINUTE
+
+# A faster command would only fill the queue.
+LEAST, MOST = 10, USERS_PER_MINUTE
 
 
 class Throttle:

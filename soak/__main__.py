@@ -56,7 +56,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of flood: how long (5)")
     parser.add_argument("--limit", type=int, help="of pipeline: calls of one operation that Whop takes (600)")
     parser.add_argument("--window", type=float, help="of pipeline: within so many seconds (60)")
-    parser.add_argument("--per-minute", type=int, help="of pipeline: ReconcilePerMinute (300)")
     asked = parser.parse_args()
     options = {name: value for name, value in vars(asked).items() if value is not None}
     named, seeds = options.pop("scenario", None), options.pop("seed", None)

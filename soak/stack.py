@@ -63,9 +63,8 @@ ENVIRONMENT = {
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
     "DATA_KEY_SECRET_ARN": DATA_KEY_SECRET,
-    "RECONCILE_PER_MINUTE": "300",
 }
-API_LIMITS = (500, 1000)  # template.yaml, ApiRateLimit and ApiBurstLimit
+API_LIMITS = (500, 1000)  # template.yaml, DefaultRouteSettings
 _TICK_SECONDS = 60.0
 _TRIGGER_TRIES = 3  # AWS, Cognito: "Lambda triggers"
 _CHANGE_ARRIVES_SECONDS = (20.0, 300.0)

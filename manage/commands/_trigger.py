@@ -32,8 +32,8 @@ def read(stack: Stack, pool_id: str) -> tuple[UserPool, PoolState]:
         raise Refused(f"User pool {pool_id} is in {match['region']}, and stack {stack.name} is in {stack.region}.")
     if pool_id == stack.output("UserPoolId") and not stack.parameters.get("UserPoolId"):
         raise Refused(
-            f"Stack {stack.name} created user pool {pool_id} itself: deploy it with SignUpTrigger=attached or "
-            "SignUpTrigger=detached instead."
+            f"Stack {stack.name} created user pool {pool_id} itself: deploy it with PoolTriggers=sign-up or "
+            "PoolTriggers=none instead."
         )
     pool = UserPool(stack.cognito, pool_id)
     state = pool.read()

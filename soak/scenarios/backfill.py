@@ -6,7 +6,7 @@ ledger and the pool are the ones in memory that pass the tests of the real ones.
 - time: a heap of events; each call to AWS or Whop takes a fixed time, and nothing else takes any;
 - Whop: 600 calls of an operation in any 60 s, the next one is a 429; accounts by external id, profiles by user; before
   each call `Budget` is asked, as it is deployed, on a count in memory;
-- SQS and its worker: delays, visibility, deletion; two workers at a time (SyncConcurrency), which take one message
+- SQS and its worker: delays, visibility, deletion; two workers at a time, which take one message
   after the other, so that what Lambda makes of batches of five is left out;
 - EventBridge: a tick every 60 s; an invocation of reconcile works for a minute at most, so that two of its minutes are
   never more than that apart from the rest of the scheduler;
@@ -42,7 +42,7 @@ from whop_chat.enrolment.email_policy import VerifiedAddress
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.minting.user_quota import MintLimit
 from whop_chat.reconcile.command import Order
-from whop_chat.reconcile.run import Reconcile
+from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.batch import Batch
@@ -55,7 +55,7 @@ from whop_chat.whop.rate_limit import Budget, LocalSlots, Share, Slots, ceiling
 
 POOL, COMPANY = "eu-west-1_Scale", "biz_Scale"
 LIMIT, WINDOW = 600, 60.0  # Whop, "Rate limits"
-WORKERS = 2  # template.yaml, SyncConcurrency
+WORKERS = 2  # template.yaml, MaximumConcurrency
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
 TICK, WORKING = 60.0, 60.0
 SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "create_account": 0.3, "update_user": 0.15, "other": 0.15}
@@ -245,7 +245,7 @@ class Counts(Observer):
 class Scale:
     """One backfill."""
 
-    def __init__(self, users: int, *, per_minute: int, tokens_per_minute: int) -> None:
+    def __init__(self, users: int, *, tokens_per_minute: int) -> None:
         self.chance = random.Random(20)
         self.scheduler = Scheduler()
         self.pool = MemoryPool(POOL)
@@ -256,7 +256,6 @@ class Scale:
         slots = LocalSlots()
         self.whop = ModelWhop(self.scheduler, slots, self.told, Share.BACKGROUND)
         self.whop_of_tokens = self.whop.asked_by(slots, self.told, Share.FOREGROUND)
-        self.per_minute = per_minute
         self.tokens_per_minute = tokens_per_minute
         self.expected: set[str] = set()
         self.orphans: set[str] = set()
@@ -316,7 +315,6 @@ class Scale:
             addresses,
             self.told,
             pool_id=POOL,
-            per_minute=self.per_minute,
             clock=scheduler.clock,
             sleep=scheduler.pass_time,
         )
@@ -382,7 +380,7 @@ class Scale:
         else:
             # One whose message is in the queue: the two meet.
             listed = self.ledger.checkpoint.page * PAGE if self.ledger.checkpoint else 0
-            sub = f"{listed - self.chance.randrange(2 * self.per_minute):08d}-0000-4000-8000-plain"
+            sub = f"{listed - self.chance.randrange(2 * USERS_PER_MINUTE):08d}-0000-4000-8000-plain"
             if sub not in self.expected:
                 return
             user = UserRef(pool_id=POOL, sub=sub, username=f"name-of-{sub}")
@@ -428,7 +426,7 @@ class Scale:
         checkpoint = self.ledger.checkpoint
         assert checkpoint is not None
         assert checkpoint.outcome == "completed"
-        assert self.queue.longest < 5 * self.per_minute, "a sign-up would wait for more than some minutes"
+        assert self.queue.longest < 5 * USERS_PER_MINUTE, "a sign-up would wait for more than some minutes"
 
 
 def most_in_a_window(times: list[float]) -> int:
@@ -478,14 +476,13 @@ def main() -> None:
     """Command line; an AssertionError if a check fails."""
     parser = argparse.ArgumentParser(prog="soak.scenarios.backfill")
     parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--per-minute", type=int, default=300)
     parser.add_argument("--tokens-per-minute", type=int, default=120)
     parser.add_argument("--whop-seconds", type=float, default=SECONDS["create_account"], help="a create; others half")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     SECONDS["create_account"], SECONDS["update_user"] = asked.whop_seconds, asked.whop_seconds / 2
     began = time.perf_counter()
-    scale = Scale(asked.users, per_minute=asked.per_minute, tokens_per_minute=asked.tokens_per_minute)
+    scale = Scale(asked.users, tokens_per_minute=asked.tokens_per_minute)
     scale.run()
     scale.check()
     found = figures(scale)

@@ -93,7 +93,7 @@ def own_lane(cloud: LocalStack, own_pool: OwnPool) -> SyncLane:
 @pytest.fixture(scope="session")
 def eager(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
     """An app on a fourth stack: sign-ins are announced, accounts deleted, identities inherited."""
-    parameters = {"SignInTrigger": "attached", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
+    parameters = {"PoolTriggers": "sign-up-and-sign-in", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
     return deploy_with(cloud, stack, confidential, "eager", **parameters)
 
 

@@ -102,7 +102,7 @@ def test_nothing_is_written_without_a_yes(cloud: LocalStack, whole: Deployment, 
 def test_the_pool_that_a_stack_made_is_left_to_it(cloud: LocalStack, stack: Deployment, command: str) -> None:
     refused = manage(cloud, stack.name, command, stack["UserPoolId"], "--yes")
 
-    assert (refused.returncode, "SignUpTrigger" in refused.stderr) == (1, True)
+    assert (refused.returncode, "PoolTriggers" in refused.stderr) == (1, True)
 
 
 def test_a_pool_of_another_stack_is_refused(cloud: LocalStack, whole: Deployment, own_pool: OwnPool) -> None:

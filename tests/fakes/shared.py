@@ -55,7 +55,6 @@ SETTINGS = {
     "GROUP_FEATURES": "guests=channels",
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
-    "RECONCILE_PER_MINUTE": "300",
 }
 """What a team sets, in the environment of every function; the names of AWS resources come on top."""
 

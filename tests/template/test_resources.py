@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.translation import Resources, deployed, of_type, template, translated
+from tests.template.translation import Resources, accepts, deployed, of_type, template, translated
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.command import Order
 from whop_chat.sync.queue import Source, SyncMessage, decode
@@ -43,7 +43,7 @@ MINTING = (
     }
 )
 SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
-RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"}
+RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
 
 
 @pytest.fixture(scope="module")
@@ -138,12 +138,6 @@ def test_instances_are_reserved_for_the_function_that_mints_only_if_asked_for(
     assert set(found.values()) == {None}
 
 
-def test_the_queue_is_worked_on_by_as_many_as_was_asked_for() -> None:
-    (source,) = of_type(deployed(SyncConcurrency="4"), "AWS::Lambda::EventSourceMapping").values()
-
-    assert source["Properties"]["ScalingConfig"] == {"MaximumConcurrency": "4"}
-
-
 def test_every_log_is_deleted_after_the_days_that_were_asked_for() -> None:
     resources = deployed(LogRetentionDays="7")
     groups = of_type(resources, "AWS::Logs::LogGroup")
@@ -187,7 +181,7 @@ def test_a_failed_message_does_not_hold_up_its_neighbours(resources: Resources) 
     source = _properties(resources, "SyncUserFunctionSync")
 
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": "2"}
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
     assert source["FunctionName"] == {"Ref": "SyncUserFunction"}
 
 
@@ -209,16 +203,23 @@ def _rule(resources: Resources, name: str) -> dict[str, Any]:
 
 def test_the_scheduled_run_writes_to_nobody() -> None:
     """A backfill makes Whop write to every address that it enrols."""
-    resources = deployed(ReconcileSchedule="rate(6 hours)", ReconcileState="DISABLED")
+    resources = deployed(ReconcileSchedule="rate(6 hours)")
     rule = _properties(resources, "ReconcileFunctionScheduled")
 
     assert Order.of(_rule(resources, "ReconcileFunctionScheduled")) == Order("start", backfill=False, dry_run=False)
-    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(6 hours)", "DISABLED")
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(6 hours)", "ENABLED")
 
 
-def test_a_run_goes_on_by_itself_also_when_no_runs_are_scheduled() -> None:
+def test_without_a_schedule_no_run_begins_by_itself() -> None:
+    rule = _properties(deployed(ReconcileSchedule=""), "ReconcileFunctionScheduled")
+
+    assert rule["State"] == "DISABLED"
+    assert accepts("ReconcileSchedule", rule["ScheduleExpression"]), "EventBridge takes no rule without a schedule"
+
+
+def test_a_run_on_demand_also_goes_on_when_none_are_scheduled() -> None:
     """By a schedule, not by a call of the function to itself, which Lambda would stop."""
-    resources = deployed(ReconcileState="DISABLED")
+    resources = deployed(ReconcileSchedule="")
 
     assert Order.of(_rule(resources, "ReconcileFunctionTick")) == Order("continue")
     assert _properties(resources, "ReconcileFunctionTick").get("State", "ENABLED") == "ENABLED"
@@ -233,7 +234,7 @@ def test_the_users_table_outlives_mistakes(resources: Resources) -> None:
 
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["Properties"]["DeletionProtectionEnabled"] == "true"
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
     assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
 
 
@@ -270,24 +271,18 @@ def test_the_client_is_one_for_apps(resources: Resources) -> None:
     assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (30, "minutes")
 
 
-def test_the_pool_announces_sign_ups_until_it_is_detached() -> None:
-    attached, detached = deployed(), deployed(SignUpTrigger="detached")
-
-    assert _properties(attached, "UserPool")["LambdaConfig"] == {
-        "PostConfirmation": {"Ref": "OnSignupFunctionAliaslive"}
-    }
-    assert _properties(detached, "UserPool")["LambdaConfig"] == {}
-
-
-def test_the_pool_announces_sign_ins_if_the_team_says_so() -> None:
-    both, alone = deployed(SignInTrigger="attached"), deployed(SignInTrigger="attached", SignUpTrigger="detached")
+@pytest.mark.parametrize(
+    ("given", "announced"),
+    [
+        ({}, ["PostConfirmation"]),
+        ({"PoolTriggers": "none"}, []),
+        ({"PoolTriggers": "sign-up-and-sign-in"}, ["PostConfirmation", "PostAuthentication"]),
+    ],
+)
+def test_the_pool_announces_what_the_team_wants(given: dict[str, str], announced: list[str]) -> None:
     function = {"Ref": "OnSignupFunctionAliaslive"}
 
-    assert _properties(both, "UserPool")["LambdaConfig"] == {
-        "PostConfirmation": function,
-        "PostAuthentication": function,
-    }
-    assert _properties(alone, "UserPool")["LambdaConfig"] == {"PostAuthentication": function}
+    assert _properties(deployed(**given), "UserPool")["LambdaConfig"] == dict.fromkeys(announced, function)
 
 
 def test_changes_are_watched_only_if_the_team_says_so() -> None:

@@ -8,7 +8,7 @@ from whop_chat.settings import (
     AwsSettings,
     EnrolmentSettings,
     MintSettings,
-    ReconcileSettings,
+    PoolSettings,
     SettingsError,
     SignUpSettings,
     SyncSettings,
@@ -39,7 +39,6 @@ ENV = {
     "GROUP_FEATURES": "",
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
-    "RECONCILE_PER_MINUTE": "300",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
 
@@ -85,12 +84,11 @@ def test_every_value_arrives_in_its_own_form() -> None:
     [
         (SignUpSettings, {"SYNC_QUEUE_URL"}),
         (EnrolmentSettings, ENROLMENT_NAMES),
-        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY", "RECONCILE_PER_MINUTE"}),
+        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (
-            ReconcileSettings,
-            {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
-            | {"RECONCILE_PER_MINUTE"},
+            PoolSettings,
+            {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")},
         ),
     ],
 )
@@ -99,14 +97,6 @@ def test_an_empty_environment_is_told_every_name_at_once(settings: type[SignUpSe
         settings.from_env({})
 
     assert sorted(str(caught.value).split("; ")) == sorted(f"{name} is missing" for name in needed)
-
-
-@pytest.mark.parametrize("value", ["9", "301", "", "300.0", "-300"])
-def test_the_pace_of_reconcile_leaves_first_tokens_their_share(value: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        ReconcileSettings.from_env({**ENV, "RECONCILE_PER_MINUTE": value})
-
-    assert str(caught.value) == "RECONCILE_PER_MINUTE is not a whole number from 10 to 300"
 
 
 def test_a_policy_for_deletions_is_one_of_two() -> None:

@@ -152,7 +152,7 @@ class SignUpSettings(Environment):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings(SignUpSettings):
-    """What it takes to say of a user of the pool whether and how they are enrolled."""
+    """What it takes to say of a user of the pool whether and how they are enrolled: all that `reconcile` needs."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
     users_table: str = setting("USERS_TABLE", text)
@@ -217,10 +217,3 @@ class SyncSettings(EnrolmentSettings):
     delete_policy: Literal["keep-account", "delete-account"] = setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileSettings(PoolSettings):
-    """What comparing the whole pool with the records needs on top."""
-
-    reconcile_per_minute: int = setting("RECONCILE_PER_MINUTE", _number(10, 300))

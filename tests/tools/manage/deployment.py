@@ -166,7 +166,6 @@ class DeployedStack:
             VerifiedAddress(frozenset()),
             _Observer(),
             pool_id=pool_id,
-            per_minute=300,
             sleep=lambda _seconds: None,
         )
 

@@ -173,7 +173,7 @@ def test_the_pool_of_the_stack_is_left_to_the_template(aws: Aws, operate: Operat
     aws.parameters["UserPoolId"] = ""
     refused = operate(command, POOL_ID, "--yes")
 
-    assert (refused.status, "SignUpTrigger" in refused.err) == (1, True)
+    assert (refused.status, "PoolTriggers" in refused.err) == (1, True)
     assert aws.updates == []
 
 

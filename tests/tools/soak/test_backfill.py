@@ -8,7 +8,7 @@ pytestmark = pytest.mark.thorough
 
 
 def test_a_small_backfill_holds_what_a_large_one_is_said_to() -> None:
-    scale = Scale(600, per_minute=300, tokens_per_minute=120)
+    scale = Scale(600, tokens_per_minute=120)
     scale.run()
     scale.check()
 
@@ -16,7 +16,7 @@ def test_a_small_backfill_holds_what_a_large_one_is_said_to() -> None:
 
 
 def test_more_first_tokens_than_whop_allows_wait_and_none_is_a_call_too_many() -> None:
-    scale = Scale(1_500, per_minute=300, tokens_per_minute=600)
+    scale = Scale(1_500, tokens_per_minute=600)
     scale.run()
 
     assert not scale.whop.refused
@@ -26,7 +26,7 @@ def test_more_first_tokens_than_whop_allows_wait_and_none_is_a_call_too_many() -
 
 def test_more_than_whop_allows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soak.scenarios.backfill.ceiling", lambda _share: 1_000)
-    scale = Scale(1_500, per_minute=300, tokens_per_minute=600)
+    scale = Scale(1_500, tokens_per_minute=600)
     scale.run()
 
     with pytest.raises(AssertionError, match="refused by Whop"):

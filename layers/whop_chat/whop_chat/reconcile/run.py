@@ -49,13 +49,20 @@ _SECONDS_PER_LISTING = 0.2
 _SECONDS_AHEAD = 120
 _CONFIRMED_AT_ONCE = 20
 _LISTINGS = 4
+USERS_PER_MINUTE = 300
+"""How many users a run hands to the queue a minute, at most and in any phase.
+
+Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them. The rest is for users who ask for
+their first token. Messages beyond that would only come back to the queue.
+"""
+_SECONDS_PER_USER = 60 / USERS_PER_MINUTE
 
 
 class Reconcile:
-    """Runs over one pool. ``per_minute`` is how many users are handed to the queue a minute, at most and in any phase.
+    """Runs over one pool.
 
     Messages are spread by their delay: batches of ten, each at its own time, so that any minute has at most
-    ``per_minute`` of them, one batch, and what rounding the delays to whole seconds adds (``per_minute`` / 60). While
+    `USERS_PER_MINUTE` of them, one batch, and what rounding the delays to whole seconds adds (a sixtieth). While
     more than a minute's worth of messages waits to be handled, by whomever they were sent, a run adds none: a sign-up
     that comes behind them is not to wait for long, and after an outage of Whop there is no more to catch up with.
     """
@@ -70,7 +77,6 @@ class Reconcile:
         observer: Observer,
         *,
         pool_id: str,
-        per_minute: int,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -81,8 +87,6 @@ class Reconcile:
         self._addresses = addresses
         self._observer = observer
         self._pool_id = pool_id
-        self._per_minute = per_minute
-        self._seconds_per_user = 60 / per_minute
         self._clock = clock
         self._sleep = sleep
         self._listed_at = 0.0
@@ -142,7 +146,7 @@ class Reconcile:
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Step by step, until the time is up or the queue has enough; then let go of the run."""
         try:
-            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > self._per_minute:
+            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > USERS_PER_MINUTE:
                 return standing(self._let_go(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _SETTLE_SECONDS:
@@ -246,7 +250,7 @@ class Reconcile:
             slot = max(now, next_slot)
             delay = math.ceil(slot - now)
             self._queue.send_many(users, Source.RECONCILE, delay_seconds=delay, deadline=deadline)
-            next_slot = slot + len(users) * self._seconds_per_user
+            next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 
     # Through the records
