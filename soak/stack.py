@@ -3,9 +3,6 @@
 import json
 import os
 import socket
-import sys
-import traceback
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -20,11 +17,11 @@ from soak.network import WHOP, Network
 from soak.scheduler import Scheduler
 from soak.secrets_manager import Secrets
 from soak.sqs import Queue
+from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import http as transport
 from whop_chat.runtime import telemetry as observability
-from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, encode
 
 COMPANY = "biz_Soak"
@@ -69,37 +66,6 @@ _TRIGGER_TRIES = 3  # AWS, Cognito: "Lambda triggers"
 _CHANGE_ARRIVES_SECONDS = (20.0, 300.0)
 
 
-class Told(Observer):
-    """Counts what the functions tell, and keeps every defect."""
-
-    def __init__(self) -> None:
-        self.metrics: Counter[str] = Counter()
-        self.defects: list[str] = []
-
-    def started(self, context: Any) -> None:
-        """Nothing to begin."""
-
-    def finished(self) -> None:
-        """Nothing to write."""
-
-    def concerns(self, sub: str | None) -> None:
-        """Nobody reads it."""
-
-    def counted(self, metric: str, message: str, **fields: Any) -> None:
-        self.metrics[metric] += 1
-
-    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        self.metrics.update(metrics)
-
-    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
-        self.metrics[metric or message] += 1
-
-    def broke(self, message: str) -> None:
-        # Somebody who is killed breaks nothing.
-        if isinstance(sys.exception(), Exception):
-            self.defects.append(traceback.format_exc())
-
-
 class Stack:
     """All functions and what they call. ``settings`` are environment variables that differ from the usual ones."""
 
@@ -116,7 +82,7 @@ class Stack:
     ) -> None:
         self.scheduler = scheduler
         self.faults = faults
-        self.told = Told()
+        self.telemetry = CountingTelemetry()
         self.table = Table(scheduler)
         self.queue = Queue(scheduler, twice=twice)
         self.dead_letters = Queue(scheduler)
@@ -147,13 +113,13 @@ class Stack:
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
             undo.enter_context(patch.object(transport, "HttpClient", lambda *_, **__: self.network))
-            undo.enter_context(patch.object(observability, "observer", lambda: self.told))
+            undo.enter_context(patch.object(observability, "observer", lambda: self.telemetry))
             # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
             undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
             undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
             undo.enter_context(virtual_time(self.scheduler))
             undo.callback(self.scheduler.end)
-            QueueSource(self.scheduler, self.queue, self.sync)
+            QueueSource(self.scheduler, self.queue, self.sync.invoke)
             self.scheduler.start(self._tick)
             yield
 
