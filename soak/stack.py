@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from local.whop_simulator import Limits, Readings, Simulator
 from soak.cognito import CLIENT_ID, POOL_ID, Person, Pool
 from soak.dynamodb import Table
 from soak.fault_injector import FaultInjector
+from soak.http_client import sent_over
 from soak.lambdas import Function, FunctionFailed, QueueSource
 from soak.network import WHOP, Network
 from soak.scheduler import Scheduler
@@ -20,7 +20,6 @@ from soak.sqs import Queue
 from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import http as transport
 from whop_chat.runtime import telemetry as observability
 from whop_chat.sync.queue import Source, encode
 
@@ -112,11 +111,8 @@ class Stack:
         """Inside, the functions find this stack around them, and work is taken from the queue."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
-            undo.enter_context(patch.object(transport, "HttpClient", lambda *_, **__: self.network))
+            undo.enter_context(sent_over(self.network))
             undo.enter_context(patch.object(observability, "observer", lambda: self.telemetry))
-            # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
-            undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
-            undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
             undo.enter_context(virtual_time(self.scheduler))
             undo.callback(self.scheduler.end)
             QueueSource(self.scheduler, self.queue, self.sync.invoke)
@@ -205,10 +201,6 @@ class Stack:
         """The ``sub`` for whom a Whop user is reserved."""
         item = self.table.items.get(f"WHOP#{whop_user_id}")
         return item["sub"]["S"] if item else None
-
-
-def _unreachable(*_: object, **__: object) -> None:
-    raise OSError("there is no network in the soak")
 
 
 class _Throttle:
