@@ -86,11 +86,11 @@ bench/node/node_modules/.ready: bench/node/package-lock.json
 	@touch $@
 
 .PHONY: scale
-scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in a minute (ARGS="--help")
-	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak.scenarios.backfill $(ARGS)
+scale: .venv/dev/.ready ## a backfill of 100,000 users on a virtual clock, in a minute or two (ARGS="--help")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak backfill $(ARGS)
 
 .PHONY: reuse
-reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, on a clock of its own (ARGS="--help")
+reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, computed (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak.scenarios.reuse $(ARGS)
 
 .PHONY: model
@@ -102,7 +102,7 @@ fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --see
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)
 
 .PHONY: soak
-soak: .venv/dev/.ready ## the whole service with faults, on a clock of its own, in minutes (ARGS="--help")
+soak: .venv/dev/.ready ## the whole service with faults on a virtual clock, in minutes (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak $(ARGS)
 
 .PHONY: whop-check

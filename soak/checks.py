@@ -24,7 +24,7 @@ def at_rest(stack: Stack) -> list[Figure]:
         Figure.none("messages unaccounted for", [*_unaccounted(stack)]),
         Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
         Figure.none("calls above Whop's limit", [*_above(stack)]),
-        Figure.none("unexpected errors of the functions", stack.told.defects),
+        Figure.none("unexpected errors of the functions", stack.telemetry.defects),
     ]
 
 

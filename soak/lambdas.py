@@ -104,10 +104,10 @@ class QueueSource:
     A batch whose invocation failed comes again after the visibility timeout, message by message.
     """
 
-    def __init__(self, scheduler: Scheduler, queue: Queue, function: Function) -> None:
+    def __init__(self, scheduler: Scheduler, queue: Queue, invoke: Callable[[dict[str, Any]], Any]) -> None:
         self._scheduler = scheduler
         self._queue = queue
-        self._function = function
+        self._invoke = invoke
         for _ in range(CONCURRENCY):
             scheduler.start(self._poll)
 
@@ -124,7 +124,7 @@ class QueueSource:
     def _hand_over(self, messages: list[Message]) -> None:
         records = [_record(message) for message in messages]
         try:
-            answer = self._function.invoke({"Records": records})
+            answer = self._invoke({"Records": records})
         except FunctionFailed:
             return
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}

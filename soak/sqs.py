@@ -52,9 +52,10 @@ class Queue:
             case "SendMessageBatch":
                 return self._send_batch(asked["Entries"])
             case "ChangeMessageVisibility":
-                return self._postpone(asked["ReceiptHandle"], asked["VisibilityTimeout"])
+                self.postpone(asked["ReceiptHandle"], asked["VisibilityTimeout"])
+                return {}
             case "GetQueueAttributes":
-                return {"Attributes": self._counts(asked["AttributeNames"])}
+                return {"Attributes": {name: str(count) for name, count in self.counts().items()}}
         raise Refused("InvalidAction", operation)
 
     def send(self, body: str, delay: float = 0.0) -> str:
@@ -105,21 +106,21 @@ class Queue:
         ]
         return {"Successful": sent}
 
-    def _postpone(self, receipt: str, seconds: float) -> dict[str, Any]:
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Hide a received message for some seconds from now."""
         message_id, _, receives = receipt.partition("/")
         message = self.waiting.get(message_id)
         # A handle of an earlier delivery may do nothing (AWS, "Receipt handle").
         if message is not None and str(message.receives) == receives:
             message.hidden = seconds > 0
             self._schedule(message, seconds)
-        return {}
 
-    def _counts(self, names: list[str]) -> dict[str, str]:
+    def counts(self) -> dict[str, int]:
+        """How many can be received now, and how many have been received and are hidden; by SQS's names."""
         now = self._scheduler.now
         hidden = sum(message.hidden and message.due > now for message in self.waiting.values())
         visible = sum(message.due <= now for message in self.waiting.values())
-        counts = {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
-        return {name: str(counts[name]) for name in names}
+        return {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
 
     def _add(self, body: str, delay: float) -> str:
         message = Message(f"message-{next(self._numbers)}", body, 0.0)

@@ -1,12 +1,7 @@
 """The service as it is deployed, with everything around it in memory."""
 
-import functools
 import json
 import os
-import socket
-import sys
-import traceback
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,17 +11,16 @@ from local.whop_simulator import Limits, Readings, Simulator
 from soak.cognito import CLIENT_ID, POOL_ID, Person, Pool
 from soak.dynamodb import Table
 from soak.fault_injector import FaultInjector
+from soak.http_client import sent_over
 from soak.lambdas import Function, FunctionFailed, QueueSource
 from soak.network import WHOP, Network
 from soak.scheduler import Scheduler
 from soak.secrets_manager import Secrets
 from soak.sqs import Queue
+from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
-from whop_chat import bootstrap
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import aws, http
 from whop_chat.runtime import telemetry as observability
-from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, encode
 
 COMPANY = "biz_Soak"
@@ -64,41 +58,10 @@ ENVIRONMENT = {
     "TOKEN_REUSE": "never",
     "DATA_KEY_SECRET_ARN": DATA_KEY_SECRET,
 }
-API_LIMITS = (500, 1000)  # template.yaml, DefaultRouteSettings
+API_LIMITS = (500, 1000)  # template.yaml, ApiRateLimit and ApiBurstLimit
 _TICK_SECONDS = 60.0
 _TRIGGER_TRIES = 3  # AWS, Cognito: "Lambda triggers"
 _CHANGE_ARRIVES_SECONDS = (20.0, 300.0)
-
-
-class Told(Observer):
-    """Counts what the functions tell, and keeps every defect."""
-
-    def __init__(self) -> None:
-        self.metrics: Counter[str] = Counter()
-        self.defects: list[str] = []
-
-    def started(self, context: Any) -> None:
-        """Nothing to begin."""
-
-    def finished(self) -> None:
-        """Nothing to write."""
-
-    def concerns(self, sub: str | None) -> None:
-        """Nobody reads it."""
-
-    def counted(self, metric: str, message: str, **fields: Any) -> None:
-        self.metrics[metric] += 1
-
-    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        self.metrics.update(metrics)
-
-    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
-        self.metrics[metric or message] += 1
-
-    def broke(self, message: str) -> None:
-        # Somebody who is killed breaks nothing.
-        if isinstance(sys.exception(), Exception):
-            self.defects.append(traceback.format_exc())
 
 
 class Stack:
@@ -117,7 +80,7 @@ class Stack:
     ) -> None:
         self.scheduler = scheduler
         self.faults = faults
-        self.told = Told()
+        self.telemetry = CountingTelemetry()
         self.table = Table(scheduler)
         self.queue = Queue(scheduler, twice=twice)
         self.dead_letters = Queue(scheduler)
@@ -147,19 +110,11 @@ class Stack:
         """Inside, the functions find this stack around them, and work is taken from the queue."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
-            for module in (http, bootstrap):
-                undo.enter_context(patch.object(module, "HttpClient", lambda *_, **__: self.network))
-            # Made once a run: a session of botocore takes as long as a thousand calls here.
-            clients = functools.cache(functools.partial(aws.carried_clients, self.network))
-            undo.enter_context(patch.object(bootstrap, "carried_clients", lambda _, **limits: clients(**limits)))
-            undo.enter_context(patch.object(aws, "uncarried_clients", lambda region, **_: clients(region=region)))
-            undo.enter_context(patch.object(observability, "observer", lambda: self.told))
-            # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
-            undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
-            undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
+            undo.enter_context(sent_over(self.network))
+            undo.enter_context(patch.object(observability, "observer", lambda: self.telemetry))
             undo.enter_context(virtual_time(self.scheduler))
             undo.callback(self.scheduler.end)
-            QueueSource(self.scheduler, self.queue, self.sync)
+            QueueSource(self.scheduler, self.queue, self.sync.invoke)
             self.scheduler.start(self._tick)
             yield
 
@@ -245,10 +200,6 @@ class Stack:
         """The ``sub`` for whom a Whop user is reserved."""
         item = self.table.items.get(f"WHOP#{whop_user_id}")
         return item["sub"]["S"] if item else None
-
-
-def _unreachable(*_: object, **__: object) -> None:
-    raise OSError("there is no network in the soak")
 
 
 class _Throttle:

@@ -151,24 +151,7 @@ def test_where_no_token_is_kept_minting_does_not_import_what_keeps_them(built: P
     assert keeping.isdisjoint(_imported(built, "MintTokenFunction", "mint_token"))
 
 
-def test_the_sign_up_trigger_imports_its_logger_when_the_message_is_on_its_way(built: Path) -> None:
-    later = {"aws_lambda_powertools", "pathlib", "random", "urllib.parse"}
-
-    assert later.isdisjoint(_imported(built, "OnSignupFunction", "on_signup"))
-
-
 WAITED_FOR = [("MintTokenFunction", "mint_token"), ("OnSignupFunction", "on_signup")]
-
-
-@pytest.mark.parametrize(("logical_id", "service"), WAITED_FOR)
-def test_garbage_is_looked_for_when_a_start_is_over_and_not_in_what_it_has_imported(
-    built: Path, logical_id: str, service: str
-) -> None:
-    look = "import gc; found = gc.isenabled(), gc.get_freeze_count()"
-    enabled, frozen = _after_import(built, logical_id, service, look)
-
-    assert enabled
-    assert frozen > 10_000
 
 
 def _imported(built: Path, logical_id: str, service: str) -> set[str]:

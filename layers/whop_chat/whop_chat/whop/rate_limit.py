@@ -15,7 +15,9 @@ from whop_chat.runtime.aws import AwsClients, AwsError, update_if
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Observer
 
-CALLS, WINDOW_SECONDS = 600, 60  # Whop, "Rate limits": for each operation and key
+# Whop, "Rate limits": for each operation and key.
+CALLS = 600
+WINDOW_SECONDS = 60
 SLOT_SECONDS = 5
 # From taking a place until the vendor counts the request: sync_user gives a user 8 s, mint_token 3 s, in all; the rest
 # is for clocks that differ.
