@@ -45,17 +45,17 @@ class _RefusedError(Exception):
     """The message says what is wrong with the request."""
 
 
-def answer(request: Request, key_set: bytes) -> Answer:
+def answer(request: Request, jwks: bytes) -> Answer:
     """The answer to ``request``; ``key_set`` is the pool's."""
     try:
-        operation, content = _dispatch(request, key_set)
+        operation, content = _dispatch(request, jwks)
     except (_RefusedError, KeyError, ValueError) as error:
         body = json.dumps({"message": f"{request.method} {request.path}: {type(error).__name__} {error}"})
         return Answer(Operation.REFUSED, 400, body.encode())
     return Answer(operation, 200, content)
 
 
-def _dispatch(request: Request, key_set: bytes) -> tuple[Operation, bytes]:
+def _dispatch(request: Request, jwks: bytes) -> tuple[Operation, bytes]:
     host = request.headers["host"].removesuffix(":443")
     target = request.headers.get("x-amz-target")
     if target is not None:
@@ -64,7 +64,7 @@ def _dispatch(request: Request, key_set: bytes) -> tuple[Operation, bytes]:
         _require(request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential="), "not signed")
         return operation, json.dumps(read(json.loads(request.body))).encode()
     if (request.method, host, request.path) == ("GET", job.COGNITO_HOST, f"/{job.POOL}/.well-known/jwks.json"):
-        return Operation.KEYS, key_set
+        return Operation.KEYS, jwks
     _require((request.method, host, request.path) == ("POST", job.WHOP_HOST, "/api/v1/access_tokens"), f"at {host}")
     _require(request.headers["authorization"] == f"Bearer {job.API_KEY}", "not the API key")
     return Operation.WHOP, json.dumps(_whop_token(json.loads(request.body))).encode()

@@ -80,6 +80,6 @@ def warm(
 
 
 def _turns(candidates: Sequence[Candidate], turns: int) -> Iterator[Candidate]:
-    order = random.Random(0)  # noqa: S311 - the same order in each run
+    command = random.Random(0)  # noqa: S311 - the same order in each run
     for _ in range(turns):
-        yield from order.sample(candidates, len(candidates))
+        yield from command.sample(candidates, len(candidates))

@@ -32,9 +32,9 @@ class Stubs(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, certificate: Path, key_set: bytes) -> None:
+    def __init__(self, certificate: Path, jwks: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
-        self.key_set = key_set
+        self.key_set = jwks
         self.round_trip = 0.0
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()

@@ -13,14 +13,14 @@ _LOOK_SECONDS = 0.0005
 
 
 @contextlib.contextmanager
-def throttled(process: int, cpu_seconds: Callable[[], float], share: float) -> Iterator[None]:
+def throttled(process: int, cpu_seconds: Callable[[], float], priority: float) -> Iterator[None]:
     """Within the block ``process`` gets ``share`` of one CPU, from 0 to 1.
 
     In each period it runs until it has used its part, and is stopped for the rest; what it does not use is lost, and
     what it used too much of before it was stopped is taken from the next. No privilege is needed for that.
     """
     over = threading.Event()
-    thread = threading.Thread(target=_hand_out, args=(process, cpu_seconds, share * _PERIOD_SECONDS, over))
+    thread = threading.Thread(target=_hand_out, args=(process, cpu_seconds, priority * _PERIOD_SECONDS, over))
     thread.start()
     try:
         yield

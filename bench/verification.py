@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from whop_chat.cognito.issuer import issuer
-from whop_chat.cognito.jwks import KeySet
+from whop_chat.cognito.jwks import JwkSet
 from whop_chat.cognito.verifier import MAX_TOKEN_BYTES, TokenRefused, TokenVerifier
 from whop_chat.runtime.deadline import Deadline
 
@@ -57,7 +57,7 @@ def main() -> None:
         pool_id=POOL,
         client_ids=[CLIENT],
         token_use="access",
-        key_set=KeySet(lambda _deadline: document),
+        jwks=JwkSet(lambda _deadline: document),
     )
     header: dict[str, object] = {"alg": "RS256", "kid": "k"}
     now = int(time.time())

@@ -7,20 +7,20 @@ from typing import Any
 from manage.audit import Audit
 from manage.errors import Refused
 from manage.stack import Stack
-from whop_chat.bootstrap import EnrolmentParts, addresses, enrolment_parts
-from whop_chat.cognito.pool import PoolUsers
-from whop_chat.enrolment.email_policy import Addresses
-from whop_chat.reconcile.checkpoint import Ledger
+from whop_chat.bootstrap import EnrolmentParts, email_policy, enrolment_parts
+from whop_chat.cognito.pool import UserPool
+from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime import http
 from whop_chat.runtime.aws import AwsClients, carried_clients
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.api_key import ApiKey
-from whop_chat.whop.circuit_state import WaitItem, Waits
-from whop_chat.whop.rate_limit import Share
+from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
+from whop_chat.whop.rate_limit import Priority
 
 # As in reconcile: no app waits for the answer, and a page of users can be large.
 _ATTEMPT_SECONDS = 4.0
@@ -42,14 +42,14 @@ class Deployment:
         return Deadline(_STEP_SECONDS)
 
     @property
-    def users(self) -> Users:
+    def users(self) -> DynamoDBUserRepository:
         """The users table."""
-        return Users(self._aws, self._table)
+        return DynamoDBUserRepository(self._aws, self._table)
 
     @property
-    def pool(self) -> PoolUsers:
+    def pool(self) -> UserPool:
         """The user pool. Its answers have no display names."""
-        return PoolUsers(self._aws, self.pool_id, ())
+        return UserPool(self._aws, self.pool_id, ())
 
     @property
     def queue(self) -> SyncQueue:
@@ -57,9 +57,9 @@ class Deployment:
         return SyncQueue(self._aws, self.stack.output("SyncQueueUrl"))
 
     @property
-    def checkpoints(self) -> Ledger:
+    def checkpoints(self) -> CheckpointStore:
         """What the reconcile runs stored: checkpoints and reports."""
-        return Ledger(self._aws, self._table, self.pool_id)
+        return CheckpointStore(self._aws, self._table, self.pool_id)
 
     @property
     def audit(self) -> Audit:
@@ -85,17 +85,17 @@ class Deployment:
         return settings
 
     @property
-    def email_policy(self) -> Addresses:
+    def email_policy(self) -> EmailPolicy:
         """The e-mail address that the stack enrols a user under."""
-        return addresses(self.settings)
+        return email_policy(self.settings)
 
     @cached_property
     def enrolment(self) -> EnrolmentParts:
         """Enrolment with the settings of the stack. Raises what `settings` raises."""
         aws, settings = self._aws, self.settings
         key = ApiKey(aws, settings.whop_secret_arn)
-        waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
-        return enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Share.BACKGROUND)
+        waits = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
+        return enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Priority.BACKGROUND)
 
     def as_data(self) -> dict[str, str]:
         """The stack and the user pool, for a JSON answer."""
@@ -127,7 +127,7 @@ class Deployment:
         return http.HttpClient()
 
 
-class _Silent(Observer):
+class _Silent(Telemetry):
     """Drops what a function would log and count: the operator reads the command's answer instead."""
 
     def __init__(self) -> None:

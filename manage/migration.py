@@ -18,7 +18,7 @@ from manage.deployment import Deployment
 from manage.errors import AWS_ERRORS, reason
 from manage.throttle import Throttle
 from manage.users import NO_API_KEY
-from whop_chat.cognito.pool import Listed, NotActive, Standing
+from whop_chat.cognito.pool import ListedUser, NotActive, PoolStatus
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.reconcile.drift import Drift, drift
@@ -63,10 +63,10 @@ def survey(deployment: Deployment, console: Console, *, backfill: bool) -> Surve
     with console.progress("looking through the pool", None) as progress:
         for number, (listed, record) in enumerate(_all_users(deployment), start=1):
             finding = drift(listed, record, email_policy, time.time())
-            address = _fingerprint(listed, email_policy.address(listed.person))
+            address = _fingerprint(listed, email_policy.email(listed.pool_user))
             if address:
                 owners[address] += 1
-            if listed.standing is Standing.ACTIVE and record and record.linked_to:
+            if listed.status is PoolStatus.ACTIVE and record and record.linked_to:
                 found.linked.add(listed.user.sub)
             if address and _is_candidate(finding.drift, record, backfill=backfill):
                 candidates[listed.user] = address
@@ -109,7 +109,7 @@ def relink(deployment: Deployment, user: UserRef, *, protected: Container[str] =
     with deployment.audit.entry("relink", user.sub) as entry:
         parts = deployment.enrolment
         deadline = Deadline(_SECONDS_PER_USER)
-        attributes = parts.pool.find(user, deadline=deadline)
+        attributes = parts.pool.lookup(user, deadline=deadline)
         while True:
             try:
                 link = parts.enrolment.relink(user, attributes, protected=protected, deadline=deadline)
@@ -123,12 +123,12 @@ def relink(deployment: Deployment, user: UserRef, *, protected: Container[str] =
     return entry.outcome
 
 
-def _all_users(deployment: Deployment) -> Iterator[tuple[Listed, Record | None]]:
+def _all_users(deployment: Deployment) -> Iterator[tuple[ListedUser, Record | None]]:
     """Each user of the pool with their record. A user whose record cannot be read is left out."""
     token, throttle = None, Throttle(_LISTINGS_PER_MINUTE)
     while True:
         throttle.wait()
-        page = deployment.pool.page(token, deadline=deployment.deadline())
+        page = deployment.pool.list_page(token, deadline=deployment.deadline())
         records = deployment.users.get_many([listed.user for listed in page.users], deadline=deployment.deadline())
         for listed in page.users:
             if listed.user not in records or records[listed.user] is not None:
@@ -138,9 +138,9 @@ def _all_users(deployment: Deployment) -> Iterator[tuple[Listed, Record | None]]
             return
 
 
-def _fingerprint(listed: Listed, address: str | None) -> bytes | None:
+def _fingerprint(listed: ListedUser, address: str | None) -> bytes | None:
     """A hash that stands for the verified address of an active user."""
-    if address is None or listed.standing is not Standing.ACTIVE:
+    if address is None or listed.status is not PoolStatus.ACTIVE:
         return None
     return hashlib.sha256(address.casefold().encode()).digest()
 
@@ -149,7 +149,7 @@ def _is_candidate(found: Drift, record: Record | None, *, backfill: bool) -> boo
     """Whether somebody else may hold the Whop user of this active user's address."""
     if record is None:
         return backfill and found is Drift.MISSING
-    if record.status is Status.CLAIMED:
+    if record.status is Status.PENDING:
         # An attempt that ended without an outcome, for instance a relink that was interrupted.
         return found is Drift.UNFINISHED
     return record.status is Status.BLOCKED and record.reason == "identity_conflict"

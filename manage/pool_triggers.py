@@ -62,7 +62,7 @@ def write(pool: UserPool, shown: PoolState, wanted: PoolState) -> None:
     Raises `Refused` if the pool is no longer as shown (then nothing is written), or if Cognito refuses the update. If
     the pool is not as wanted afterwards, writes the settings of ``shown`` back and raises `Refused` as well.
     """
-    changed = differences(shown, pool.read())
+    changed = differences(shown, pool.admin_get())
     if changed:
         raise Refused(
             _with_list(f"Somebody has changed user pool {pool.id}; nothing was written. Run it again.", changed),
@@ -85,12 +85,12 @@ def write(pool: UserPool, shown: PoolState, wanted: PoolState) -> None:
 def _remaining(pool: UserPool, wanted: PoolState) -> list[Difference]:
     """The differences between the pool and ``wanted``, once DescribeUserPool has had time to show the write."""
     try:
-        left = differences(wanted, pool.read())
+        left = differences(wanted, pool.admin_get())
         for seconds in _WAITS:
             if not left:
                 break
             time.sleep(seconds)
-            left = differences(wanted, pool.read())
+            left = differences(wanted, pool.admin_get())
     except AWS_ERRORS as error:
         raise Refused(
             f"User pool {pool.id} was written, but could not be read again to check that nothing else has changed.\n"
@@ -105,7 +105,7 @@ def _rolled_back(pool: UserPool, shown: PoolState, wrong: list[Difference]) -> R
     text = _with_list(f"The update of user pool {pool.id} changed other settings, or did not take effect:", wrong)
     try:
         pool.write(shown.settings)
-        if differences(shown, pool.read()):
+        if differences(shown, pool.admin_get()):
             pool.write_mfa(shown.mfa)
         left = _remaining(pool, shown)
     except (*AWS_ERRORS, Refused) as error:

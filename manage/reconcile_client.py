@@ -11,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 from manage.deployment import Deployment
 from manage.errors import Refused
 from whop_chat.reconcile.checkpoint import Phase
-from whop_chat.reconcile.report import standing
+from whop_chat.reconcile.report import progress_of
 
 _POLL_SECONDS = 2.0
 # The function works for up to 15 minutes, also after its caller has gone. It refuses a command at once, so the command
@@ -31,7 +31,7 @@ def send(deployment: Deployment, command: dict[str, Any]) -> dict[str, Any]:
         run = deployment.checkpoints.load(deadline=deployment.deadline())
         if run is None or (before is not None and run.run == before.run):
             raise Refused("The function does not answer. Its log says more.", outcome="failed") from None
-        return standing(run)
+        return progress_of(run)
     if "refused" in answer:
         raise Refused(f"Reconcile: {answer['refused']}.", outcome="refused", run=answer)
     return answer
@@ -46,7 +46,7 @@ def follow(deployment: Deployment, run: str, show: Callable[[int], None]) -> dic
         checkpoint = deployment.checkpoints.load(deadline=deployment.deadline())
         if checkpoint is None or checkpoint.run != run:
             raise Refused(f"Another run has replaced {run}.", outcome="replaced")
-        state = standing(checkpoint)
+        state = progress_of(checkpoint)
         show(state["counts"]["seen"])
         if checkpoint.phase is Phase.FINISHED:
             return state

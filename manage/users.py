@@ -8,7 +8,7 @@ from typing import Literal
 
 from manage.deployment import Deployment
 from manage.errors import Refused
-from whop_chat.cognito.pool import Listed, NotActive, Standing
+from whop_chat.cognito.pool import ListedUser, NotActive, PoolStatus
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.users.admin import Contended
@@ -18,9 +18,9 @@ from whop_chat.whop.errors import WhopError
 
 NO_API_KEY = "The secret has no usable Whop API key yet."
 _NOT_ACTIVE = {
-    Standing.GONE: "The user is deleted. No command can undo that.",
-    Standing.DISABLED: "The user is disabled: enable the user in the pool, then run `sync`.",
-    Standing.INACTIVE: "The user cannot sign in: they are unconfirmed, or have to change their password first.",
+    PoolStatus.GONE: "The user is deleted. No command can undo that.",
+    PoolStatus.DISABLED: "The user is disabled: enable the user in the pool, then run `sync`.",
+    PoolStatus.INACTIVE: "The user cannot sign in: they are unconfirmed, or have to change their password first.",
 }
 
 
@@ -29,13 +29,13 @@ class FoundUser:
     """One user. ``listed`` is what the pool lists, ``record`` what the table has; each can be None."""
 
     user: UserRef
-    listed: Listed | None
+    listed: ListedUser | None
     record: Record | None
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> PoolStatus:
         """How the user stands in the pool, as far as the pool lists them."""
-        return self.listed.standing if self.listed else Standing.GONE
+        return self.listed.status if self.listed else PoolStatus.GONE
 
 
 def add_argument(parser: argparse._ActionsContainer, *, nargs: Literal["?"] | None = None) -> None:
@@ -75,9 +75,9 @@ def as_data(deployment: Deployment, found: FoundUser) -> dict[str, str]:
     return {**deployment.as_data(), "sub": found.user.sub}
 
 
-def not_active(standing: Standing) -> Refused:
+def not_active(pool_status: PoolStatus) -> Refused:
     """Why a command does nothing for a user who is not active."""
-    return Refused(_NOT_ACTIVE[standing], outcome=standing.value)
+    return Refused(_NOT_ACTIVE[pool_status], outcome=pool_status.value)
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except NotActive as error:
-        raise not_active(error.standing) from None
+        raise not_active(error.status) from None
     except (EnrolmentInProgress, Contended):
         raise Refused("Something else is changing the user's record: run the command again in ten seconds.") from None
     except Denied:
@@ -99,8 +99,8 @@ def refusing() -> Iterator[None]:
         raise Refused(f"Whop: {error}", outcome="failed") from None
 
 
-def _one(deployment: Deployment, attribute: Literal["sub", "username", "email"], value: str) -> Listed | None:
-    listed = deployment.pool.having(attribute, value, deadline=deployment.deadline())
+def _one(deployment: Deployment, attribute: Literal["sub", "username", "email"], value: str) -> ListedUser | None:
+    listed = deployment.pool.list_by(attribute, value, deadline=deployment.deadline())
     if len(listed) > 1:
         subs = ", ".join(sorted(each.user.sub for each in listed))
         raise Refused(f"Several users have this {attribute}: name one by sub. {subs}", outcome="several_users")

@@ -176,10 +176,10 @@ class Pool:
     def _number(self) -> int:
         return int(self.keys[0].kid.removeprefix("key-"))
 
-    def _become(self, person: Person) -> None:
-        self.people[person.sub] = person
-        self._by_name[person.username] = person.sub
-        self._history.setdefault(person.sub, []).append((self._scheduler.now, person))
+    def _become(self, pool_user: Person) -> None:
+        self.people[pool_user.sub] = pool_user
+        self._by_name[pool_user.username] = pool_user.sub
+        self._history.setdefault(pool_user.sub, []).append((self._scheduler.now, pool_user))
 
 
 _private_keys: dict[int, rsa.RSAPrivateKey] = {}

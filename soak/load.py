@@ -42,8 +42,8 @@ class Load:
         for person in self.people:
             self._stack.scheduler.start(self._using(person))
 
-    def _using(self, person: Person) -> Any:
-        return lambda: self._use(App(self._stack, self._log, person.sub))
+    def _using(self, pool_user: Person) -> Any:
+        return lambda: self._use(App(self._stack, self._log, pool_user.sub))
 
     def _use(self, app: App) -> None:
         scheduler = self._stack.scheduler
@@ -77,9 +77,9 @@ def most_within(seconds: float, times: Sequence[float]) -> int:
     return max((place - bisect.bisect_right(times, at - seconds) + 1 for place, at in enumerate(times)), default=0)
 
 
-def share_at_once(openings: Sequence[Opening]) -> float:
+def share_at_once(trips: Sequence[Opening]) -> float:
     """In percent."""
-    return 100 * sum(opening.at_once for opening in openings) / len(openings)
+    return 100 * sum(opening.at_once for opening in trips) / len(trips)
 
 
 def code_of(answer: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ class Figure:
         return cls(what, _shown(value, unit), f"at least {_shown(limit, unit)}", value >= limit)
 
     @classmethod
-    def known(cls, what: str, value: float, unit: str = "") -> "Figure":
+    def scan(cls, what: str, value: float, unit: str = "") -> "Figure":
         """For the reader only."""
         return cls(what, _shown(value, unit))
 

@@ -15,11 +15,11 @@ from soak.scheduler import Scheduler
 from soak.sqs import Queue
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncQueue, encode
 from whop_chat.whop.client import Account, Whop
 from whop_chat.whop.errors import WhopRateLimited
-from whop_chat.whop.rate_limit import Budget, LocalSlots, Share, ceiling
+from whop_chat.whop.rate_limit import LocalWindows, Priority, RateLimiter, permits_per_window
 
 COMPANY = "biz_Soak"
 LIMIT, WINDOW = 600, 60.0  # Whop, "Rate limits"
@@ -73,7 +73,7 @@ class _Timed:
 class ModelWhop(Whop):
     """Whop as far as an enrolment sees it, and its limit. Accounts are kept by external id, names by user."""
 
-    def __init__(self, calls: Calls, telemetry: Observer) -> None:
+    def __init__(self, calls: Calls, telemetry: Telemetry) -> None:
         self.company_id = COMPANY
         self.accounts: dict[str, Account] = {}
         self.names: dict[str, str] = {}
@@ -81,17 +81,19 @@ class ModelWhop(Whop):
         self.refused: Counter[str] = Counter()
         self._calls = calls
         self._telemetry = telemetry
-        self._slots = LocalSlots()
+        self._slots = LocalWindows()
 
-    def seen_by(self, share: Share) -> "ModelWhop":
+    def seen_by(self, priority: Priority) -> "ModelWhop":
         """The same Whop for callers of one ``share`` of the budget; all shares are counted together."""
         other = copy.copy(self)
-        other._budget = Budget(self._slots, ceiling(share), self._telemetry, clock=self._calls.scheduler.time)
+        other._rate_limiter = RateLimiter(
+            self._slots, permits_per_window(priority), self._telemetry, clock=self._calls.scheduler.time
+        )
         return other
 
     def _admit(self, operation: Any, deadline: Deadline) -> None:
         self._calls.make("dynamodb", "count")
-        self._require_budget(operation, deadline)
+        self._require_permit(operation, deadline)
         self._calls.make("whop", operation)
         now, times = self._calls.scheduler.now, self.admitted.setdefault(operation, [])
         if len(times) - bisect.bisect_right(times, now - WINDOW) >= LIMIT:

@@ -120,14 +120,14 @@ class Stack:
 
     # What happens to it
 
-    def sign_up(self, person: Person) -> None:
+    def sign_up(self, pool_user: Person) -> None:
         """Cognito tells the trigger, and tries it three times."""
         event = {
             "version": "1",
             "triggerSource": "PostConfirmation_ConfirmSignUp",
             "userPoolId": POOL_ID,
-            "userName": person.username,
-            "request": {"userAttributes": {"sub": person.sub, "email": person.email}},
+            "userName": pool_user.username,
+            "request": {"userAttributes": {"sub": pool_user.sub, "email": pool_user.email}},
             "response": {},
         }
         for _ in range(_TRIGGER_TRIES):

@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from whop_chat.runtime.aws import uncarried_clients
-from whop_chat.runtime.telemetry import Observer, observer
+from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry
 from whop_chat.settings import AwsSettings, SignUpSettings
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.trigger import announce
+from whop_chat.sync.trigger import enqueue
 
 
 @functools.cache
@@ -21,19 +21,19 @@ def _queue() -> SyncQueue:
 
 
 @functools.cache
-def _observer() -> Observer:
-    return observer()
+def _telemetry() -> Telemetry:
+    return lambda_telemetry()
 
 
-def _observing(context: Any) -> Observer:
-    observer = _observer()
-    observer.started(context)
-    return observer
+def _bound_telemetry(context: Any) -> Telemetry:
+    telemetry = _telemetry()
+    telemetry.bind_request(context)
+    return telemetry
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Announce a sign-up or a sign-in; Cognito wants its own event as the answer."""
     with contextlib.suppress(Exception):  # Not even a log line that fails may fail a sign-up.
-        announce(event, _queue, lambda: _observing(context))
-        _observer().finished()
+        enqueue(event, _queue, lambda: _bound_telemetry(context))
+        _telemetry().flush()
     return event

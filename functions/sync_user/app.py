@@ -6,38 +6,38 @@ from typing import Any
 from whop_chat.bootstrap import enrolment_parts, function_clients
 from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.runtime.http import HttpClient
-from whop_chat.runtime.telemetry import observer
+from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, SyncSettings
-from whop_chat.sync.batch import Batch
+from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.worker import Syncing
+from whop_chat.sync.worker import SyncUser
 from whop_chat.whop.api_key import ApiKey
-from whop_chat.whop.circuit_state import WaitItem, Waits
-from whop_chat.whop.rate_limit import Share
+from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
+from whop_chat.whop.rate_limit import Priority
 
 
-def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:
+def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
     http = HttpClient()
     aws = function_clients(aws_settings)
     api_key = ApiKey(aws, settings.whop_secret_arn)
-    waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
-    parts = enrolment_parts(settings, aws, api_key, http, _observer, waits, Share.BACKGROUND)
+    waits = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
+    parts = enrolment_parts(settings, aws, api_key, http, _telemetry, waits, Priority.BACKGROUND)
     dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
-    clean_up = CleanUp(parts.users, parts.whop, _observer, settings.delete_policy)
-    syncing = Syncing(
-        parts.users, parts.pool, parts.enrolment, parts.whop, clean_up, _observer, pool_id=settings.user_pool_id
+    clean_up = CleanUp(parts.users, parts.whop, _telemetry, settings.delete_policy)
+    syncing = SyncUser(
+        parts.users, parts.pool, parts.enrolment, parts.whop, clean_up, _telemetry, pool_id=settings.user_pool_id
     )
-    return Batch(syncing, parts.queue, dead_letters, _observer)
+    return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
 
 
-_observer = observer()
+_telemetry = lambda_telemetry()
 _batch = _compose(SyncSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Bring the users of one batch up to date."""
-    _observer.started(context)
+    _telemetry.bind_request(context)
     try:
         return _batch.handle(event["Records"], lambda: context.get_remaining_time_in_millis() / 1000)
     finally:
-        _observer.finished()
+        _telemetry.flush()

@@ -10,7 +10,7 @@ from manage.deployment import Deployment
 from manage.errors import Refused
 from manage.stack import Stack
 from whop_chat.reconcile.checkpoint import Phase
-from whop_chat.reconcile.report import standing
+from whop_chat.reconcile.report import progress_of
 
 NAME = "report"
 HELP = "show the last reconcile run, and the one under way"
@@ -25,7 +25,7 @@ def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     deployment = Deployment(stack)
     last = deployment.checkpoints.latest_report(deadline=deployment.deadline())
     checkpoint = deployment.checkpoints.load(deadline=deployment.deadline())
-    under_way = standing(checkpoint) if checkpoint and checkpoint.phase is not Phase.FINISHED else None
+    under_way = progress_of(checkpoint) if checkpoint and checkpoint.phase is not Phase.FINISHED else None
     if last is None and under_way is None:
         raise Refused("There is no report: no run has ended in the last 90 days.", outcome="no_report")
     acts = deployment.audit.entries()

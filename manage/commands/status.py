@@ -9,7 +9,7 @@ from manage import audit, users
 from manage.console import Console
 from manage.deployment import Deployment
 from manage.stack import Stack
-from whop_chat.users.lifecycle import step
+from whop_chat.users.lifecycle import next_action
 from whop_chat.users.record import Record
 
 NAME = "status"
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     deployment = Deployment(stack)
     found = users.find(deployment, arguments.user)
     record, acts = _as_data(found.record), deployment.audit.entries(found.user.sub)
-    next_step = step(found.record.status if found.record else None, found.standing)
+    next_step = next_action(found.record.status if found.record else None, found.standing)
     lines = [
         f"User {found.user.sub} of user pool {deployment.pool_id}:",
         f"  in the pool  {found.standing}",

@@ -20,26 +20,26 @@ from soak.service_model import LIMIT, WINDOW, Calls, ModelQueue, ModelWhop
 from soak.sqs import Queue
 from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
-from tests.fakes.memory_checkpoints import MemoryLedger
+from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
-from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.memory_users import MemoryUserRepository
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import Standing
+from whop_chat.cognito.pool import PoolStatus
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp
-from whop_chat.enrolment.email_policy import VerifiedAddress
+from whop_chat.enrolment.email_policy import VerifiedEmail
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.enrolment.errors import EnrolmentInProgress
-from whop_chat.minting.user_quota import MintLimit
-from whop_chat.reconcile.command import Order
+from whop_chat.minting.user_quota import UserQuota
+from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.batch import Batch
+from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source
-from whop_chat.sync.worker import Syncing
+from whop_chat.sync.worker import SyncUser
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.errors import WhopRateLimited
-from whop_chat.whop.rate_limit import Share
+from whop_chat.whop.rate_limit import Priority
 
 POOL = "eu-west-1_Scale"
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
@@ -83,8 +83,8 @@ class Surroundings:
         self.scheduler = calls.scheduler
         self.telemetry = CountingTelemetry()
         self.pool = MemoryPool(POOL)
-        self.users = MemoryUsers()
-        self.checkpoints = MemoryLedger()
+        self.users = MemoryUserRepository()
+        self.checkpoints = MemoryCheckpoints()
         self.whop = ModelWhop(calls, self.telemetry)
         self.messages = Queue(calls.scheduler)
         self.queue = ModelQueue(calls, self.messages)
@@ -101,8 +101,8 @@ class Surroundings:
         kinds = ("plain", "unverified", "disabled", "linked", "renamed")
         kind = self.scheduler.chance.choices(kinds, (92, 3, 1, 2, 2))[0]
         sub = f"{number:08d}-0000-4000-8000-{kind}"
-        standing = Standing.DISABLED if kind == "disabled" else Standing.ACTIVE
-        user = self.pool.join(sub, name=f"Person {number}", verified=kind != "unverified", standing=standing)
+        pool_status = PoolStatus.DISABLED if kind == "disabled" else PoolStatus.ACTIVE
+        user = self.pool.join(sub, name=f"Person {number}", verified=kind != "unverified", pool_status=pool_status)
         if kind in ("linked", "renamed"):
             self._link(user, f"Person {number}" if kind == "linked" else "Another Name")
         if kind in ("plain", "linked", "renamed"):
@@ -116,8 +116,8 @@ class Surroundings:
             whop_account_id=account.id,
             profile_digest=profile_digest(user.sub, name),
         )
-        claim = self.users.put(user, Record(status=Status.CLAIMED), seen=None)
-        self.users.link(user, linked, seen=claim)
+        claim = self.users.put(user, Record(status=Status.PENDING), expected=None)
+        self.users.link(user, linked, expected=claim)
 
     @property
     def run_is_over(self) -> bool:
@@ -133,16 +133,16 @@ class Backfill:
         self._around = around
         self._scheduler = around.scheduler
         table, pool = around.calls.timed("dynamodb", around.users), around.calls.timed("cognito", around.pool)
-        addresses = VerifiedAddress(frozenset())
-        whop, telemetry = around.whop.seen_by(Share.BACKGROUND), around.telemetry
+        addresses = VerifiedEmail(frozenset())
+        whop, telemetry = around.whop.seen_by(Priority.BACKGROUND), around.telemetry
         enrolment = Enrolment(table, pool, whop, addresses)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
-        syncing = Syncing(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL)
-        self._batch = Batch(syncing, around.queue, around.queue, telemetry)
+        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL)
+        self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry)
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
         self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)
-        first_enrolment = Enrolment(table, pool, around.whop.seen_by(Share.FOREGROUND), addresses)
-        limit = MintLimit(table, MINTS_PER_MINUTE)
+        first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses)
+        limit = UserQuota(table, MINTS_PER_MINUTE)
         self.first_tokens = FirstTokens(
             around, limit, first_enrolment, a_minute=tokens_per_minute, ahead=USERS_PER_MINUTE
         )
@@ -150,7 +150,7 @@ class Backfill:
     def run(self) -> float:
         """Everything; the seconds from the command to the last message."""
         scheduler, begin = self._scheduler, self._scheduler.now
-        scheduler.start(lambda: self._invoke(Order("start", backfill=True)))
+        scheduler.start(lambda: self._invoke(Command("start", backfill=True)))
         scheduler.start(self._tick)
         scheduler.start(self.first_tokens.arrive)
         QueueSource(scheduler, self._around.messages, self._sync)
@@ -165,13 +165,13 @@ class Backfill:
     def _tick(self) -> None:
         while not self._around.run_is_over:
             self._scheduler.sleep(_TICK_SECONDS)
-            self._scheduler.start(lambda: self._invoke(Order("continue")))
+            self._scheduler.start(lambda: self._invoke(Command("continue")))
 
-    def _invoke(self, order: Order) -> None:
+    def _invoke(self, command: Command) -> None:
         """One invocation of reconcile."""
         self._around.calls.counts["reconcile invocations"] += 1
         end = self._scheduler.now + _WORKING_SECONDS + _LAST_STEP_SECONDS
-        self._reconcile.handle(order, lambda: end - self._scheduler.now)
+        self._reconcile.handle(command, lambda: end - self._scheduler.now)
 
     def _sync(self, event: dict[str, Any]) -> dict[str, Any]:
         """One invocation of sync_user."""
@@ -187,7 +187,7 @@ class FirstTokens:
     """
 
     def __init__(
-        self, around: Surroundings, limit: MintLimit, enrolment: Enrolment, *, a_minute: int, ahead: int
+        self, around: Surroundings, limit: UserQuota, enrolment: Enrolment, *, a_minute: int, ahead: int
     ) -> None:
         self._around = around
         self._scheduler = around.scheduler
@@ -227,7 +227,7 @@ class FirstTokens:
         while True:
             deadline = Deadline(_PATIENCE_SECONDS)
             try:
-                record = self._limit.counted(user, deadline=deadline)
+                record = self._limit.count(user, deadline=deadline)
                 link = self._enrolment.enrol(user, record, deadline=deadline)
                 break
             except WhopRateLimited as error:
@@ -305,5 +305,5 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "table: counts of calls": made("dynamodb", "count"),
         "table: transactions": made("dynamodb", "link"),
     }
-    hours = Figure.known("hours until the last", seconds / 3600)
-    return [hours, *(Figure.known(what, count) for what, count in figures.items())]
+    hours = Figure.scan("hours until the last", seconds / 3600)
+    return [hours, *(Figure.scan(what, count) for what, count in figures.items())]

@@ -42,7 +42,7 @@ def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
             *answers(log),
             Figure.none("users left out although their messages were handled", scenario.left_out),
             _given_up(log, storm),
-            Figure.known("names at Whop that an overtaken call put back", len(put_back(stack))),
+            Figure.scan("names at Whop that an overtaken call put back", len(put_back(stack))),
             *_context(stack, log),
         ]
         return Found(figures, stack.network.story)
@@ -113,7 +113,7 @@ class Scenario:
 def _given_up(log: Log, storm: float) -> Figure:
     """In a storm patience may end; nothing is lost by it."""
     what = "apps that asked twelve times and got no token"
-    return Figure.none(what, log.without) if storm <= 1 else Figure.known(what, len(log.without))
+    return Figure.none(what, log.without) if storm <= 1 else Figure.scan(what, len(log.without))
 
 
 def _context(stack: Stack, log: Log) -> list[Figure]:
@@ -122,21 +122,21 @@ def _context(stack: Stack, log: Log) -> list[Figure]:
     waits = sorted(log.waits)
     faults = sum(call.fault is not None for call in stack.simulator.calls())
     return [
-        Figure.known("users who signed up", len(stack.pool.people) + len(stack.pool.gone)),
-        Figure.known("users who are gone at the end", len(stack.pool.gone)),
-        Figure.known("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
-        Figure.known("calls to Whop", sum(count for name, count in calls.items() if name.startswith("whop"))),
-        Figure.known("of them with a fault", faults),
-        Figure.known("users whom Whop did not know for some seconds", len(stack.network.forgotten)),
-        Figure.known("of them with a new account", repaired(stack)),
-        Figure.known("invocations", sum(each.invocations for each in _functions(stack))),
-        Figure.known("of them killed or out of time", sum(each.failures for each in _functions(stack))),
-        Figure.known("cold starts", sum(each.cold_starts for each in _functions(stack))),
-        Figure.known("messages, with those delivered twice", stack.queue.accepted + stack.queue.copies),
-        Figure.known("most deliveries of one message", stack.queue.most_receives),
-        Figure.known("tokens", log.answers["200"]),
-        Figure.known("half of the apps had theirs after", waits[len(waits) // 2], " s"),
-        Figure.known("99 in 100 apps had theirs after", waits[len(waits) * 99 // 100], " s"),
+        Figure.scan("users who signed up", len(stack.pool.people) + len(stack.pool.gone)),
+        Figure.scan("users who are gone at the end", len(stack.pool.gone)),
+        Figure.scan("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
+        Figure.scan("calls to Whop", sum(count for name, count in calls.items() if name.startswith("whop"))),
+        Figure.scan("of them with a fault", faults),
+        Figure.scan("users whom Whop did not know for some seconds", len(stack.network.forgotten)),
+        Figure.scan("of them with a new account", repaired(stack)),
+        Figure.scan("invocations", sum(each.invocations for each in _functions(stack))),
+        Figure.scan("of them killed or out of time", sum(each.failures for each in _functions(stack))),
+        Figure.scan("cold starts", sum(each.cold_starts for each in _functions(stack))),
+        Figure.scan("messages, with those delivered twice", stack.queue.accepted + stack.queue.copies),
+        Figure.scan("most deliveries of one message", stack.queue.most_receives),
+        Figure.scan("tokens", log.answers["200"]),
+        Figure.scan("half of the apps had theirs after", waits[len(waits) // 2], " s"),
+        Figure.scan("99 in 100 apps had theirs after", waits[len(waits) * 99 // 100], " s"),
     ]
 
 

@@ -36,8 +36,8 @@ def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) 
         during = load.between(begin, scheduler.now - 5)
         mints = [at for at in flood.mints_at_whop() if at >= begin]
         figures = [
-            Figure.known("minutes of the flood", minutes),
-            Figure.known("requests of the flooder", sum(flood.codes.values())),
+            Figure.scan("minutes of the flood", minutes),
+            Figure.scan("requests of the flooder", sum(flood.codes.values())),
             Figure.at_most(
                 "tokens of the flooder that Whop minted",
                 len(mints),
@@ -45,9 +45,9 @@ def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) 
             ),
             # A minute may share two windows of the limit.
             Figure.at_most("in the fullest 60 s of them", most_within(60, mints), 2 * MINTS_PER_MINUTE),
-            Figure.known("refused by the limit", flood.codes["too_many_requests"]),
+            Figure.scan("refused by the limit", flood.codes["too_many_requests"]),
             Figure.none("refused without being told when to return", flood.untold),
-            Figure.known("openings of everybody else", len(during)),
+            Figure.scan("openings of everybody else", len(during)),
             Figure.none("refusals of everybody else", normal.refusals),
             *at_rest(stack),
             *answers(normal),

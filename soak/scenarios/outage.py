@@ -57,19 +57,19 @@ def _figures(stack: Stack, log: Log, load: Load, dies: float, returns: float, le
     return [
         Figure.at_least("openings answered at once, before", share_at_once(usual), 99, " %"),
         _answered_meanwhile(share_at_once(during), least),
-        Figure.known("calls to Whop a minute, before", len(stack.network.calls_between(dies - 300, dies)) / 5),
-        Figure.known("calls to Whop a minute, during", len(stack.network.calls_between(dies, returns)) / 10),
-        Figure.known("half of the apps that were waiting had a token after", late[len(late) // 2], " s"),
+        Figure.scan("calls to Whop a minute, before", len(stack.network.calls_between(dies - 300, dies)) / 5),
+        Figure.scan("calls to Whop a minute, during", len(stack.network.calls_between(dies, returns)) / 10),
+        Figure.scan("half of the apps that were waiting had a token after", late[len(late) // 2], " s"),
         Figure.at_most("the last of them after", late[-1], _LONGEST_WAIT_SECONDS, " s"),
-        Figure.known("openings in the fullest 10 s, before", opened),
+        Figure.scan("openings in the fullest 10 s, before", opened),
         Figure.at_most("tokens asked of Whop in the fullest 10 s, at recovery", most_within(10, mints), 3 * opened),
-        Figure.known("all calls to Whop in the fullest 10 s, at recovery", most_within(10, [at for at, _ in herd])),
-        Figure.known("most deliveries of one message", stack.queue.most_receives),
+        Figure.scan("all calls to Whop in the fullest 10 s, at recovery", most_within(10, [at for at, _ in herd])),
+        Figure.scan("most deliveries of one message", stack.queue.most_receives),
         *at_rest(stack),
         *answers(log),
     ]
 
 
-def _answered_meanwhile(share: float, least: float | None) -> Figure:
+def _answered_meanwhile(priority: float, least: float | None) -> Figure:
     what = "openings answered at once, during the outage"
-    return Figure.known(what, share, " %") if least is None else Figure.at_least(what, share, least, " %")
+    return Figure.scan(what, priority, " %") if least is None else Figure.at_least(what, priority, least, " %")

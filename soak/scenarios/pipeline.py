@@ -25,7 +25,7 @@ def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.
     faults = FaultInjector(scheduler.chance, whop=0.1, whop_kinds=ONLY_429_AND_500)
     stack = Stack(scheduler, faults, limits=limits)
     known = {"calls": limit, "window": math.ceil(window)}
-    with patch.dict(_defaults(budget.ceiling), known), stack.deployed():
+    with patch.dict(_defaults(budget.permits_per_window), known), stack.deployed():
         for number in range(users):
             stack.pool.sign_up(f"person-{number}@people.example.test", f"Person {number}")
         # The list shows who has been there for some seconds.
@@ -51,10 +51,10 @@ def _context(stack: Stack, limits: Limits, minutes: float) -> list[Figure]:
     window = f"{limits.seconds:,.0f} s"
     return [
         Figure.at_most("users without a link", len(stack.pool.people) - linked, 0),
-        Figure.known("users linked", linked),
+        Figure.scan("users linked", linked),
         Figure.at_most(f"creates in the fullest {window}", counts["accounts.create"].peak, limits.calls),
         Figure.at_most(f"profile updates in the fullest {window}", counts["users.update"].peak, limits.calls),
-        Figure.known("answers 429 and 500 that were injected", len([c for c in stack.simulator.calls() if c.fault])),
-        Figure.known("minutes until the last", minutes),
-        Figure.known("most deliveries of one message", stack.queue.most_receives),
+        Figure.scan("answers 429 and 500 that were injected", len([c for c in stack.simulator.calls() if c.fault])),
+        Figure.scan("minutes until the last", minutes),
+        Figure.scan("most deliveries of one message", stack.queue.most_receives),
     ]

@@ -13,7 +13,7 @@ import openapi_spec_validator
 import pytest
 import yaml
 
-from tests.fakes.shared import ROOT, Told, event
+from tests.fakes.shared import ROOT, RecordingTelemetry, event
 from tests.template.translation import template
 from whop_chat.api.problems import KINDS
 from whop_chat.api.request import MAX_BODY_BYTES, AmbiguousToken
@@ -22,8 +22,8 @@ from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.verifier import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, GroupDenied, ScopePolicy
-from whop_chat.minting.mint import Minting
+from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, FeaturePolicy, GroupDenied
+from whop_chat.minting.mint import MintToken
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -186,14 +186,14 @@ TOKEN = ChatToken(
 )
 
 
-class Mint(Minting):
+class Mint(MintToken):
     """Refuses features that do not exist, as the policy does, and ends otherwise as it is told."""
 
     def __init__(self, outcome: ChatToken | Exception) -> None:
         self._outcome = outcome
 
     def mint(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> ChatToken:
-        ScopePolicy(FEATURE_SCOPES).scopes(features)
+        FeaturePolicy(FEATURE_SCOPES).scopes(features)
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
@@ -209,7 +209,7 @@ class Request:
 
     def answer(self) -> tuple[int, dict[str, str], Node]:
         changed = {**event("mint_token"), **self.changes}
-        response = HttpApi(Mint(self.outcome), Told()).handle(changed, remaining_seconds=10.0)
+        response = HttpApi(Mint(self.outcome), RecordingTelemetry()).handle(changed, remaining_seconds=10.0)
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
 
@@ -322,7 +322,7 @@ def test_a_token_is_answered_as_the_document_says() -> None:
 
 
 def test_health_is_answered_as_the_document_says() -> None:
-    response = HttpApi(Mint(TOKEN), Told()).handle(event("health"), remaining_seconds=10.0)
+    response = HttpApi(Mint(TOKEN), RecordingTelemetry()).handle(event("health"), remaining_seconds=10.0)
 
     assert response["statusCode"] == 200
     _conforms(HEALTH[200], response["headers"], json.loads(response["body"]))

@@ -18,7 +18,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users import admin as directory_admin
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 
 _CHANNELS = ["chat:message:create", "chat:read"]
 
@@ -31,7 +31,7 @@ class Operator:
         self._deployment = deployment
         session = boto3.Session(FAKE_KEYS["AWS_ACCESS_KEY_ID"], FAKE_KEYS["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         aws = AwsClients(session, endpoint=cloud.emulator_url)
-        self._users = Users(aws, deployment["UsersTableName"])
+        self._users = DynamoDBUserRepository(aws, deployment["UsersTableName"])
         for name in ("banned", "trial", "others"):
             cloud.cognito.create_group(UserPoolId=deployment["UserPoolId"], GroupName=name)
 

@@ -21,7 +21,7 @@ from tests.e2e.harness import (
     make_key,
     record_with_status,
 )
-from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.command import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class OldPool:
     def run(self, **order: object) -> dict[str, Any]:
         """Let the function do what an operator's event asks for, then let the queue be worked through."""
         event = {"command": "start", **order}
-        Order.of(event)
+        Command.of(event)
         answer: dict[str, Any] = invoke(self.cloud, self.deployment["ReconcileFunctionName"], event)
         assert answer.get("phase") == "finished", answer
         self.lane.settle()

@@ -40,11 +40,11 @@ def person(own_pool: OwnPool) -> _Person:
 
 
 @pytest.fixture(scope="module")
-def wrong(own_pool: OwnPool, person: _Person, member_tokens: Tokens) -> Mapping[str, str]:
+def wrong(own_pool: OwnPool, pool_user: _Person, member_tokens: Tokens) -> Mapping[str, str]:
     """Tokens that the gateway turns away by itself."""
-    brief = own_pool.brief.sign_in(person.user, username=person.username).access
-    stranger = own_pool.stranger.sign_in(person.user, username=person.username).access
-    access = person.tokens.access
+    brief = own_pool.brief.sign_in(pool_user.user, username=pool_user.username).access
+    stranger = own_pool.stranger.sign_in(pool_user.user, username=pool_user.username).access
+    access = pool_user.tokens.access
     expires_at = _claims(brief)["exp"]
     assert isinstance(expires_at, int)
     assert wait_until(lambda: time.time() > expires_at, 5)
@@ -76,7 +76,7 @@ _WRONG = [
 
 @pytest.fixture(autouse=True)
 def nothing_reaches_whop(
-    whop: SimulatorControl, lane: SyncLane, own_lane: SyncLane, person: _Person, member_tokens: Tokens
+    whop: SimulatorControl, lane: SyncLane, own_lane: SyncLane, pool_user: _Person, member_tokens: Tokens
 ) -> Iterator[None]:
     """Not one of them costs a call."""
     lane.settle()
@@ -116,10 +116,10 @@ def test_a_wrong_token_is_turned_away_by_the_gateway_and_again_by_the_function(
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_an_id_token_passes_the_gateway_and_not_the_function(own_pool: OwnPool, person: _Person) -> None:
+def test_an_id_token_passes_the_gateway_and_not_the_function(own_pool: OwnPool, pool_user: _Person) -> None:
     app = own_pool.apps[0]
-    assert_problem(app.mint(person.tokens.id), "invalid_token")
-    assert_problem(app.invoke("mint_token", person.tokens.id), "invalid_token")
+    assert_problem(app.mint(pool_user.tokens.id), "invalid_token")
+    assert_problem(app.invoke("mint_token", pool_user.tokens.id), "invalid_token")
 
 
 def test_a_machine_is_not_a_user(cloud: LocalStack, own_pool: OwnPool, confidential: Confidential) -> None:
@@ -136,8 +136,8 @@ def test_no_token_is_told_apart_from_a_wrong_one(own_pool: OwnPool) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_two_authorization_headers_are_one_too_many(own_pool: OwnPool, person: _Person) -> None:
-    token = person.tokens.access
+def test_two_authorization_headers_are_one_too_many(own_pool: OwnPool, pool_user: _Person) -> None:
+    token = pool_user.tokens.access
     answer = own_pool.apps[0].invoke("mint_token", headers={"authorization": f"Bearer {token},Bearer {token}"})
     assert_problem(answer, "invalid_token")
 

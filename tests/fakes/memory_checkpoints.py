@@ -6,10 +6,10 @@ from typing import Any
 
 from whop_chat.reconcile.checkpoint import Checkpoint, Superseded
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.record import new_attempt
+from whop_chat.users.record import new_version
 
 
-class MemoryLedger:
+class MemoryCheckpoints:
     """A ledger that lives as long as the object."""
 
     def __init__(self) -> None:
@@ -21,22 +21,24 @@ class MemoryLedger:
         """See `whop_chat.reconcile.checkpoint.Ledger.load`."""
         return self.checkpoint
 
-    def save(self, checkpoint: Checkpoint, *, seen: Checkpoint | None, deadline: Deadline | None = None) -> Checkpoint:
+    def save(
+        self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline | None = None
+    ) -> Checkpoint:
         """See `whop_chat.reconcile.checkpoint.Ledger.save`."""
-        if (self.checkpoint and self.checkpoint.attempt) != (seen and seen.attempt):
+        if (self.checkpoint and self.checkpoint.version) != (expected and expected.version):
             raise Superseded
-        self.checkpoint = dataclasses.replace(checkpoint, attempt=new_attempt())
+        self.checkpoint = dataclasses.replace(checkpoint, attempt=new_version())
         return self.checkpoint
 
-    def note_listed(self, run: str, page: int, prints: bytes, *, deadline: Deadline | None = None) -> None:
+    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline | None = None) -> None:
         """See `whop_chat.reconcile.checkpoint.Ledger.note_listed`."""
-        self._listed[run, page] = prints
+        self._listed[run, page] = fingerprints
 
-    def listed(self, run: str, pages: int, *, seconds: float = 0) -> Iterator[bytes]:
+    def load_listed(self, run: str, pages: int, *, seconds: float = 0) -> Iterator[bytes]:
         """See `whop_chat.reconcile.checkpoint.Ledger.listed`."""
         return (self._listed[run, page] for page in range(pages))
 
-    def file_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline | None = None) -> None:
+    def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline | None = None) -> None:
         """See `whop_chat.reconcile.checkpoint.Ledger.file_report`."""
         self.reports[run] = report
 

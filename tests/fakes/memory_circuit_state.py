@@ -1,34 +1,39 @@
 """What operations wait for, in memory. It passes the same tests as the item in DynamoDB."""
 
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.whop.circuit_state import Wait
+from whop_chat.whop.circuit_state import CircuitState
 
 
-class MemoryWaits:
+class MemoryCircuitStore:
     """A store that lives as long as the object; instances that are given the same one share it."""
 
     def __init__(self) -> None:
-        self.waits: dict[str, Wait] = {}
+        self.waits: dict[str, CircuitState] = {}
 
-    def load(self, *, deadline: Deadline | None = None) -> dict[str, Wait]:
+    def load(self, *, deadline: Deadline | None = None) -> dict[str, CircuitState]:
         """See `whop_chat.whop.circuit_state.WaitStore.load`."""
         return dict(self.waits)
 
-    def prolong(self, operation: str, wait: Wait, *, deadline: Deadline | None = None) -> None:
+    def extend(self, operation: str, state: CircuitState, *, deadline: Deadline | None = None) -> None:
         """See `whop_chat.whop.circuit_state.WaitStore.prolong`."""
-        standing = self.waits.get(operation)
-        if standing is None or standing.until < wait.until:
-            self.waits[operation] = wait
+        pool_status = self.waits.get(operation)
+        if pool_status is None or pool_status.until < state.until:
+            self.waits[operation] = state
 
     def replace(
-        self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline | None = None
+        self,
+        operation: str,
+        state: CircuitState | None,
+        *,
+        expected: CircuitState | None,
+        deadline: Deadline | None = None,
     ) -> bool:
         """See `whop_chat.whop.circuit_state.WaitStore.replace`."""
-        standing = self.waits.get(operation)
-        if (standing and standing.until) != (seen and seen.until):
+        pool_status = self.waits.get(operation)
+        if (pool_status and pool_status.until) != (expected and expected.until):
             return False
-        if wait is None:
+        if state is None:
             self.waits.pop(operation, None)
         else:
-            self.waits[operation] = wait
+            self.waits[operation] = state
         return True

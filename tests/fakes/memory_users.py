@@ -6,14 +6,14 @@ from collections.abc import Collection
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status, new_attempt
-from whop_chat.users.repository import MINT_WINDOW_SECONDS, SCANNED_AT_ONCE, Known
+from whop_chat.users.record import AlreadyReserved, QuotaExceeded, Record, StaleRecord, Status, new_version
+from whop_chat.users.repository import MINT_WINDOW_SECONDS, SCANNED_AT_ONCE, RecordPage
 
 Key = tuple[str, str]
 """Pool and sub."""
 
 
-class MemoryUsers:
+class MemoryUserRepository:
     """A directory that lives as long as the object."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class MemoryUsers:
             return None
         if now - MINT_WINDOW_SECONDS < record.mints_since <= now + MINT_WINDOW_SECONDS:
             if record.mints >= limit:
-                raise MintsUsedUp(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
+                raise QuotaExceeded(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
             counted = dataclasses.replace(record, mints=record.mints + 1)
         else:
             counted = dataclasses.replace(record, mints_since=now, mints=1)
@@ -42,7 +42,7 @@ class MemoryUsers:
         """See `whop_chat.users.repository.Users.get_many`."""
         return {user: self.records[_key(user)] for user in users if _key(user) in self.records}
 
-    def known(self, pool_id: str, after: str | None, *, deadline: Deadline | None = None) -> Known:
+    def scan(self, pool_id: str, after: str | None, *, deadline: Deadline | None = None) -> RecordPage:
         """See `Users.known`. A place is a number: records are never taken away, nor change places."""
         start = int(after or 0)
         places = {
@@ -53,61 +53,63 @@ class MemoryUsers:
             if pool == pool_id and not _done_with(record)
         }
         end = start + SCANNED_AT_ONCE
-        return Known(places, str(end) if end < len(self.records) else None)
+        return RecordPage(places, str(end) if end < len(self.records) else None)
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline | None = None) -> Record:
+    def put(
+        self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline | None = None
+    ) -> Record:
         """See `whop_chat.users.repository.Users.put`."""
-        self._require_still(user, seen)
+        self._require_still(user, expected)
         return self._written(user, record)
 
-    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline | None = None) -> Record:
+    def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline | None = None) -> Record:
         """See `whop_chat.users.repository.Users.link`."""
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
-        self._require_still(user, seen)
+        self._require_still(user, expected)
         if self.reservations.get(record.whop_user_id, _key(user)) != _key(user):
-            raise Reserved
-        if seen.whop_user_id is not None:
-            self.reservations.pop(seen.whop_user_id, None)
+            raise AlreadyReserved
+        if expected.whop_user_id is not None:
+            self.reservations.pop(expected.whop_user_id, None)
         self.reservations[record.whop_user_id] = _key(user)
         return self._written(user, record)
 
-    def take(
+    def transfer(
         self,
         user: UserRef,
         record: Record,
         *,
-        seen: Record,
+        expected: Record,
         holder: UserRef,
-        held: Record | None,
-        left: Record | None,
+        holder_record: Record | None,
+        holder_after: Record | None,
         deadline: Deadline | None = None,
     ) -> Record:
         """See `whop_chat.users.repository.Users.take`."""
-        self._require_still(user, seen)
+        self._require_still(user, expected)
         if self.reservations.get(str(record.whop_user_id)) != _key(holder):
-            raise Reserved
-        if left is not None:
+            raise AlreadyReserved
+        if holder_after is not None:
             try:
-                self._require_still(holder, held)
-            except Lost:
-                raise Reserved from None
-            self._written(holder, left)
+                self._require_still(holder, holder_record)
+            except StaleRecord:
+                raise AlreadyReserved from None
+            self._written(holder, holder_after)
         self.reservations[str(record.whop_user_id)] = _key(user)
-        return self.link(user, record, seen=seen)
+        return self.link(user, record, expected=expected)
 
     def holder(self, whop_user_id: str, *, deadline: Deadline | None = None) -> UserRef | None:
         """See `whop_chat.users.repository.Users.holder`."""
         held = self.reservations.get(whop_user_id)
         return UserRef(pool_id=held[0], sub=held[1], username=held[1]) if held else None
 
-    def _require_still(self, user: UserRef, seen: Record | None) -> None:
+    def _require_still(self, user: UserRef, expected: Record | None) -> None:
         current = self.records.get(_key(user))
-        if (current and current.attempt) != (seen and seen.attempt):
-            raise Lost
+        if (current and current.version) != (expected and expected.version):
+            raise StaleRecord
 
     def _written(self, user: UserRef, record: Record) -> Record:
-        written = dataclasses.replace(record, attempt=new_attempt())
+        written = dataclasses.replace(record, attempt=new_version())
         self.records[_key(user)] = written
         return written
 

@@ -15,7 +15,7 @@ from unittest import mock
 
 import httpx
 
-from tests.fakes.memory_circuit_state import MemoryWaits
+from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.enrol import Enrolment
@@ -23,14 +23,14 @@ from whop_chat.enrolment.errors import Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.record import Record
-from whop_chat.users.repository import Directory
-from whop_chat.whop.circuit_breaker import Circuit
-from whop_chat.whop.circuit_state import Waits, WaitStore
+from whop_chat.users.repository import UserRepository
+from whop_chat.whop.circuit_breaker import CircuitBreaker
+from whop_chat.whop.circuit_state import CircuitStates, CircuitStore
 from whop_chat.whop.client import KeySource, Whop
-from whop_chat.whop.rate_limit import Budget, LocalSlots, Share, ceiling
+from whop_chat.whop.rate_limit import LocalWindows, Priority, RateLimiter, permits_per_window
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "unit-test-api-key"
@@ -115,7 +115,7 @@ class Clock:
         self.now += seconds
 
 
-class Told(Observer):
+class RecordingTelemetry(Telemetry):
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:
@@ -124,16 +124,16 @@ class Told(Observer):
         self.failures: list[tuple[BaseException, str | None]] = []
         self.defects = 0
 
-    def concerns(self, sub: str | None) -> None:
+    def bind_user(self, sub: str | None) -> None:
         self.users.append(sub)
 
-    def counted(self, metric: str, message: str, **fields: Any) -> None:
+    def event(self, metric: str, message: str, **fields: Any) -> None:
         self.counts.append((metric, fields))
 
-    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+    def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
         self.failures.append((error, metric))
 
-    def broke(self, message: str) -> None:
+    def exception(self, message: str) -> None:
         self.defects += 1
 
 
@@ -168,13 +168,13 @@ class Enrolling(Enrolment):
         self.records: list[Record | None] = []
         self.repaired: list[tuple[UserRef, str]] = []
 
-    def polling(self, users: Directory, sleep: Callable[[float], None]) -> "Enrolling":
+    def polling(self, users: UserRepository, sleep: Callable[[float], None]) -> "Enrolling":
         """Reads the record in ``users`` again and sleeps by ``sleep`` while another worker enrols the user."""
         self._users, self._sleep = users, sleep
         return self
 
     def enrol(
-        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
+        self, user: UserRef, record: Record | None, pool_user: PoolUser | None = None, *, deadline: Deadline
     ) -> Link:
         self.enrolled.append(user)
         self.records.append(record)
@@ -183,7 +183,9 @@ class Enrolling(Enrolment):
             raise outcome
         return outcome
 
-    def repair(self, user: UserRef, unknown: str, person: PoolUser | None = None, *, deadline: Deadline) -> Link | None:
+    def repair(
+        self, user: UserRef, unknown: str, pool_user: PoolUser | None = None, *, deadline: Deadline
+    ) -> Link | None:
         self.repaired.append((user, unknown))
         outcome = self.repairs.pop(0)
         if isinstance(outcome, Exception):
@@ -230,14 +232,18 @@ class Server:
         return answer
 
 
-def circuit(clock: Callable[[], float] = time.time, *, store: WaitStore | None = None) -> Circuit:
+def circuit(clock: Callable[[], float] = time.time, *, store: CircuitStore | None = None) -> CircuitBreaker:
     """The real circuit of one instance, without jitter; it shares what it knows with those that have the same store."""
-    return Circuit(Waits(store or MemoryWaits(), clock=clock), Told(), clock=clock, jitter=lambda: 0.0)
+    return CircuitBreaker(
+        CircuitStates(store or MemoryCircuitStore(), clock=clock), RecordingTelemetry(), clock=clock, jitter=lambda: 0.0
+    )
 
 
-def budget(clock: Callable[[], float] = time.time, *, places: int | None = None) -> Budget:
+def rate_limiter(clock: Callable[[], float] = time.time, *, places: int | None = None) -> RateLimiter:
     """The real budget of one instance that is alone."""
-    return Budget(LocalSlots(), places or ceiling(Share.FOREGROUND), Told(), clock=clock)
+    return RateLimiter(
+        LocalWindows(), places or permits_per_window(Priority.FOREGROUND), RecordingTelemetry(), clock=clock
+    )
 
 
 @contextmanager
@@ -247,7 +253,7 @@ def whop_over(
     keys: KeySource | None = None,
     clock: Clock | None = None,
     company_field: Literal["account_id", "company_id"] = "account_id",
-    store: WaitStore | None = None,
+    store: CircuitStore | None = None,
     places: int | None = None,
 ) -> Iterator[Whop]:
     """The real client, talking to ``server``; ``places`` is how often in five seconds, ``store`` what it shares."""
@@ -260,6 +266,6 @@ def whop_over(
         api_version=API_VERSION,
         company_field=company_field,
         circuit=circuit(clock, store=store),
-        budget=budget(clock, places=places),
+        rate_limiter=rate_limiter(clock, places=places),
         sleep=clock.advance,
     )

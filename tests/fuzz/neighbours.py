@@ -15,8 +15,8 @@ from tests.fakes.shared import COMPANY_ID
 from tests.fuzz.mutations import ODD_TEXTS, mutated_json
 from tests.fuzz.virtual_time import NOW, TIME
 from whop_chat.cognito.user import UserRef
-from whop_chat.minting.features import ScopePolicy
-from whop_chat.minting.token_cache import KeptToken, KeptTokens, Purpose
+from whop_chat.minting.features import FeaturePolicy
+from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
 from whop_chat.runtime.aws import carried_clients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
@@ -214,11 +214,11 @@ class _DataKey(CachedSecret[DataKey]):
 def _kept(seconds: int) -> dict[str, Any]:
     """The items of the tokens that were minted so long ago, of an hour each, by their keys."""
     caught, minted_at = _Caught(), datetime.fromtimestamp(NOW - seconds, UTC)
-    kept = KeptTokens(carried_clients(caught, region="eu-west-1"), TABLE, _DataKey(), COMPANY_ID)
-    token = KeptToken(KEPT_TOKEN, minted_at, minted_at + timedelta(hours=1))
+    kept = TokenCache(carried_clients(caught, region="eu-west-1"), TABLE, _DataKey(), COMPANY_ID)
+    token = CachedToken(KEPT_TOKEN, minted_at, minted_at + timedelta(hours=1))
     for features in (["channels", "dms"], ["channels"]):
-        purpose = Purpose(UserRef(POOL_ID, tokens.SUB, USERNAME), ScopePolicy(features).scopes(None, groups=()))
-        kept.keep(purpose, "user_Ada", token, deadline=Deadline(60))
+        purpose = CacheKey(UserRef(POOL_ID, tokens.SUB, USERNAME), FeaturePolicy(features).scopes(None, groups=()))
+        kept.store(purpose, "user_Ada", token, deadline=Deadline(60))
     return caught.items
 
 

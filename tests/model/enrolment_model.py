@@ -305,7 +305,7 @@ class Model:
         elif worker.note != "old answer" and worker.new_key and not worker.repeated:
             after = self._rekeying(state, worker, generation=worker.mine.generation + 1)
         elif worker.note != "old answer" and worker.mine.young:
-            after = _releasing(worker, held=True)
+            after = _releasing(worker, holder_record=True)
         else:
             after = self._rekeying(state, worker)
         yield "looks up", AS_IT_SHOULD, _put(state, number, after)
@@ -496,9 +496,9 @@ def _released_by(number: int) -> Callable[[State, Worker], State]:
     return lambda state, worker: _put(state, number, _releasing(worker))
 
 
-def _releasing(worker: Worker, *, held: bool = False) -> Worker:
+def _releasing(worker: Worker, *, holder_record: bool = False) -> Worker:
     """Before the claim is given back, at once or when the key is no longer young."""
-    return worker._replace(at="release", plan=worker.mine._replace(held=held and worker.mine.young))
+    return worker._replace(at="release", plan=worker.mine._replace(held=holder_record and worker.mine.young))
 
 
 def _linking(worker: Worker) -> Worker:

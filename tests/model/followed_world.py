@@ -126,7 +126,7 @@ class FollowedWorld(World):
 
     def _seen(self) -> Seen:
         state: Any = self.simulator.dump()
-        emails = {person["id"]: person["email"] for person in state["users"]}
+        emails = {pool_user["id"]: pool_user["email"] for pool_user in state["users"]}
         persons = list(dict.fromkeys(self._emails))
         holders: dict[str, int] = {
             emails[whop_user]: self._numbers[sub] for whop_user, (_, sub) in self.users.reservations.items()
@@ -140,7 +140,7 @@ class FollowedWorld(World):
 
     def _attempts(self) -> list[str | None]:
         records = map(self.users.get, self._subs)
-        return [record.attempt if record else None for record in records]
+        return [record.version if record else None for record in records]
 
     def _record(self, user: UserRef) -> Record:
         record = self.users.get(user)
@@ -148,7 +148,7 @@ class FollowedWorld(World):
             return Record()
         waits = record.retry_at is not None and record.retry_at > self.now
         held = {
-            Status.CLAIMED: record.lease_until > self.now,
+            Status.PENDING: record.lease_until > self.now,
             Status.BLOCKED: waits or record.retry_at is None,
             Status.DELETED: waits,
         }

@@ -40,9 +40,9 @@ READINGS = {
 DISTURBANCES = 2
 
 
-def model_of(readings: Readings, addresses: tuple[int, ...]) -> Model:
+def model_of(readings: Readings, email_policy: tuple[int, ...]) -> Model:
     return Model(
-        addresses,
+        email_policy,
         lost_answer=readings.lost_answer,
         server_error=readings.server_error,
         external_id_ignored=readings.external_id_ignored,

@@ -13,13 +13,13 @@ from greenlet import greenlet
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
-from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import Told, budget, circuit
+from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.shared import RecordingTelemetry, circuit, rate_limiter
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.pool import PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy
-from whop_chat.enrolment.email_policy import VerifiedAddress
+from whop_chat.enrolment.email_policy import VerifiedEmail
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
 from whop_chat.enrolment.errors import DeletedMeanwhile
 from whop_chat.runtime.aws import AwsError
@@ -27,7 +27,7 @@ from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Refused, Retryable
 from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, SyncMessage
-from whop_chat.sync.worker import Syncing
+from whop_chat.sync.worker import SyncUser
 from whop_chat.users.lease import LEASE_SECONDS
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.client import Whop
@@ -78,7 +78,7 @@ class World:
         change_disturbances: Mapping[str, Fault | None] | None = None,
     ) -> None:
         self.now = 1_800_000_000.0
-        self.users = MemoryUsers()
+        self.users = MemoryUserRepository()
         self.people: dict[str, PoolUser] = {}
         self.simulator = Simulator(clock=lambda: self.now, readings=readings)
         self.simulator.add_company(COMPANY)
@@ -97,13 +97,15 @@ class World:
             api_version="2026-10-15-1",
             company_field="account_id",
             circuit=circuit(lambda: self.now),
-            budget=budget(lambda: self.now),
+            rate_limiter=rate_limiter(lambda: self.now),
             sleep=lambda _seconds: None,
         )
         users, pool, clock = _SteppedUsers(self), _Pool(self), lambda: self.now
-        self.enrolment = Enrolment(users, pool, self._whop, VerifiedAddress(frozenset()), reuse=reuse, clock=clock)
-        clean_up = CleanUp(users, self._whop, Told(), policy, clock=clock)
-        self._syncing = Syncing(users, pool, self.enrolment, self._whop, clean_up, Told(), pool_id=POOL, clock=clock)
+        self.enrolment = Enrolment(users, pool, self._whop, VerifiedEmail(frozenset()), reuse=reuse, clock=clock)
+        clean_up = CleanUp(users, self._whop, RecordingTelemetry(), policy, clock=clock)
+        self._syncing = SyncUser(
+            users, pool, self.enrolment, self._whop, clean_up, RecordingTelemetry(), pool_id=POOL, clock=clock
+        )
 
     def add_user(self, sub: str, email: str, name: str | None = None) -> UserRef:
         """A confirmed user of the pool."""
@@ -284,12 +286,12 @@ class _Pool:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+    def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         if user.sub not in self._world.people:
             raise UserGone
         return self._world.people[user.sub]
 
-    find = read
+    find = admin_get
 
 
 class _SteppedUsers:
@@ -299,28 +301,30 @@ class _SteppedUsers:
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         return self._world.users.get(user)
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
-        return self._disturbed(lambda: self._world.users.put(user, record, seen=seen))
+    def put(self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline) -> Record:
+        return self._disturbed(lambda: self._world.users.put(user, record, expected=expected))
 
-    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
-        return self._disturbed(lambda: self._world.users.link(user, record, seen=seen))
+    def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline) -> Record:
+        return self._disturbed(lambda: self._world.users.link(user, record, expected=expected))
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         return self._world.users.holder(whop_user_id)
 
-    def take(
+    def transfer(
         self,
         user: UserRef,
         record: Record,
         *,
-        seen: Record,
+        expected: Record,
         holder: UserRef,
-        held: Record | None,
-        left: Record | None,
+        holder_record: Record | None,
+        holder_after: Record | None,
         deadline: Deadline,
     ) -> Record:
         return self._disturbed(
-            lambda: self._world.users.take(user, record, seen=seen, holder=holder, held=held, left=left)
+            lambda: self._world.users.transfer(
+                user, record, expected=expected, holder=holder, holder_record=holder_record, holder_after=holder_after
+            )
         )
 
     def _disturbed(self, write: Callable[[], Record]) -> Record:

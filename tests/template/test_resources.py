@@ -7,7 +7,7 @@ import pytest
 
 from tests.template.translation import Resources, accepts, deployed, of_type, template, translated
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.command import Command
 from whop_chat.sync.queue import Source, SyncMessage, decode
 
 ON_BOTH = {
@@ -206,7 +206,7 @@ def test_the_scheduled_run_writes_to_nobody() -> None:
     resources = deployed(ReconcileSchedule="rate(6 hours)")
     rule = _properties(resources, "ReconcileFunctionScheduled")
 
-    assert Order.of(_rule(resources, "ReconcileFunctionScheduled")) == Order("start", backfill=False, dry_run=False)
+    assert Command.of(_rule(resources, "ReconcileFunctionScheduled")) == Command("start", backfill=False, dry_run=False)
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(6 hours)", "ENABLED")
 
 
@@ -221,7 +221,7 @@ def test_a_run_on_demand_also_goes_on_when_none_are_scheduled() -> None:
     """By a schedule, not by a call of the function to itself, which Lambda would stop."""
     resources = deployed(ReconcileSchedule="")
 
-    assert Order.of(_rule(resources, "ReconcileFunctionTick")) == Order("continue")
+    assert Command.of(_rule(resources, "ReconcileFunctionTick")) == Command("continue")
     assert _properties(resources, "ReconcileFunctionTick").get("State", "ENABLED") == "ENABLED"
     assert _properties(resources, "ReconcileFunctionTick")["ScheduleExpression"] == "rate(1 minute)"
 

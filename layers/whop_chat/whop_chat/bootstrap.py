@@ -3,29 +3,29 @@
 from dataclasses import dataclass
 from typing import Any
 
-from whop_chat.cognito.pool import PoolUsers
-from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAddress
+from whop_chat.cognito.pool import UserPool
+from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.runtime.aws import AwsClients, carried_clients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.partitions import aws_roots
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.api_key import ApiKey
-from whop_chat.whop.circuit_breaker import Circuit
-from whop_chat.whop.circuit_state import Waits
+from whop_chat.whop.circuit_breaker import CircuitBreaker
+from whop_chat.whop.circuit_state import CircuitStates
 from whop_chat.whop.client import Whop
-from whop_chat.whop.rate_limit import Budget, Share, SharedSlots, ceiling
+from whop_chat.whop.rate_limit import Priority, RateLimiter, SharedWindows, permits_per_window
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentParts:
     """What a function that enrols users is made of."""
 
-    users: Users
-    pool: PoolUsers
+    users: DynamoDBUserRepository
+    pool: UserPool
     whop: Whop
     queue: SyncQueue
     enrolment: Enrolment
@@ -36,13 +36,13 @@ def enrolment_parts(
     aws: AwsClients,
     api_key: ApiKey,
     http: HttpClient,
-    observer: Observer,
-    waits: Waits,
-    share: Share,
+    telemetry: Telemetry,
+    states: CircuitStates,
+    priority: Priority,
 ) -> EnrolmentParts:
     """All of them, on one connection pool; ``share`` is what the function may take of Whop's limit."""
-    users = Users(aws, settings.users_table)
-    pool = PoolUsers(aws, settings.user_pool_id, settings.profile_name)
+    users = DynamoDBUserRepository(aws, settings.users_table)
+    pool = UserPool(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(
         http,
         api_key,
@@ -50,11 +50,11 @@ def enrolment_parts(
         company_id=settings.whop_company_id,
         api_version=settings.whop_api_version,
         company_field=settings.whop_company_field,
-        circuit=Circuit(waits, observer),
-        budget=Budget(SharedSlots(aws, settings.users_table), ceiling(share), observer),
+        circuit=CircuitBreaker(states, telemetry),
+        rate_limiter=RateLimiter(SharedWindows(aws, settings.users_table), permits_per_window(priority), telemetry),
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
-    enrolment = Enrolment(users, pool, whop, addresses(settings), reuse=settings.email_reuse)
+    enrolment = Enrolment(users, pool, whop, email_policy(settings), reuse=settings.email_reuse)
     return EnrolmentParts(users, pool, whop, queue, enrolment)
 
 
@@ -64,8 +64,8 @@ def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:
     return carried_clients(http, region=settings.region, endpoint=settings.endpoint, **limits)
 
 
-def addresses(settings: PoolSettings) -> Addresses:
+def email_policy(settings: PoolSettings) -> EmailPolicy:
     """Which address a user is enrolled under, as the team has set it."""
     if settings.enrolment_email == "alias":
-        return AliasAddress(settings.alias_email_template)
-    return VerifiedAddress(frozenset(settings.trusted_providers))
+        return AliasEmail(settings.alias_email_template)
+    return VerifiedEmail(frozenset(settings.trusted_providers))

@@ -19,20 +19,20 @@ from moto.sqs.models import sqs_backends
 from manage import dead_letter_queue
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
-from tests.fakes.shared import Run, Told
+from tests.fakes.shared import RecordingTelemetry, Run
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from tests.tools.manage.command_line import run_command
-from whop_chat.cognito.pool import PoolUsers
+from whop_chat.cognito.pool import UserPool
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import VerifiedAddress
-from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.reconcile.command import Order
+from whop_chat.enrolment.email_policy import VerifiedEmail
+from whop_chat.reconcile.checkpoint import CheckpointStore
+from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime import http
 from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import SyncMessage, SyncQueue, decode
 from whop_chat.users.record import Record, Status
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"
@@ -42,7 +42,7 @@ LINKED = Record(
 TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
 
 
-class _Observer(Told):
+class _Observer(RecordingTelemetry):
     def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
         """The tests of the commands do not read figures."""
 
@@ -69,7 +69,7 @@ class DeployedStack:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self.users = Users(aws_at_moto(), "users")
+        self.users = DynamoDBUserRepository(aws_at_moto(), "users")
         self._environment = dict(cloud.environment)
         self._session = self._watched_session()
 
@@ -126,7 +126,7 @@ class DeployedStack:
 
     def write(self, user: UserRef, record: Record) -> Record:
         """Replace the record of a user."""
-        return self.users.put(user, record, seen=self.record(user), deadline=AN_HOUR)
+        return self.users.put(user, record, expected=self.record(user), deadline=AN_HOUR)
 
     def messages(self) -> list[SyncMessage]:
         """The messages on the sync queue."""
@@ -159,11 +159,11 @@ class DeployedStack:
     def _reconcile(self) -> Reconcile:
         aws, pool_id = aws_at_moto(), self.cloud.pool_id
         return Reconcile(
-            PoolUsers(aws, pool_id, (("name",),)),
+            UserPool(aws, pool_id, (("name",),)),
             self.users,
             SyncQueue(aws, self.cloud.queue_url),
-            Ledger(aws, "users", pool_id),
-            VerifiedAddress(frozenset()),
+            CheckpointStore(aws, "users", pool_id),
+            VerifiedEmail(frozenset()),
             _Observer(),
             pool_id=pool_id,
             sleep=lambda _seconds: None,
@@ -216,7 +216,7 @@ class DeployedStack:
         }
 
     def _invoke(self, params: Any) -> Any:
-        order = Order.of(json.loads(params["body"]))
+        order = Command.of(json.loads(params["body"]))
         answer = self.reconcile.handle(order, lambda: self.seconds)
         if self.silent:
             raise ReadTimeoutError(endpoint_url="https://lambda.example.test")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools.manage.deployment import OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.command import Command
 
 
 def test_reconcile_starts_a_run_and_report_shows_it(run: DeployedStack, ann: UserRef) -> None:
@@ -64,7 +64,7 @@ def test_a_second_run_is_refused_and_the_first_can_be_stopped(run: DeployedStack
 @pytest.mark.parametrize("silent", [False, True])
 def test_wait_shows_progress_until_the_run_has_ended(run: DeployedStack, ann: UserRef, silent: bool) -> None:
     run.silent, run.seconds = silent, 1.0
-    run.then = lambda: run.reconcile.handle(Order("continue"), lambda: 900.0)
+    run.then = lambda: run.reconcile.handle(Command("continue"), lambda: 900.0)
     done = run("--json", "reconcile", "--wait", terminal=True)
 
     assert (done.status, done.json["outcome"], done.json["run"]["counts"]["seen"]) == (0, "completed", 1)
@@ -73,8 +73,8 @@ def test_wait_shows_progress_until_the_run_has_ended(run: DeployedStack, ann: Us
 
 def test_a_run_that_was_replaced_is_not_waited_for(run: DeployedStack, ann: UserRef) -> None:
     def replaced() -> None:
-        run.reconcile.handle(Order("stop"), lambda: 900.0)
-        run.reconcile.handle(Order("start"), lambda: 1.0)
+        run.reconcile.handle(Command("stop"), lambda: 900.0)
+        run.reconcile.handle(Command("start"), lambda: 1.0)
 
     run.seconds, run.then = 1.0, replaced
     refused = run("--json", "reconcile", "--wait")

@@ -33,9 +33,9 @@ def moved(run: DeployedStack, name: str, record: Record | None = CONFLICT) -> Us
 
 
 def link(run: DeployedStack, user: UserRef, whop_user_id: str) -> None:
-    claimed = run.users.put(user, Record(status=Status.CLAIMED), seen=None, deadline=AN_HOUR)
+    claimed = run.users.put(user, Record(status=Status.PENDING), expected=None, deadline=AN_HOUR)
     linked = Record(status=Status.LINKED, whop_user_id=whop_user_id, whop_account_id="biz_Child")
-    run.users.link(user, linked, seen=claimed, deadline=AN_HOUR)
+    run.users.link(user, linked, expected=claimed, deadline=AN_HOUR)
 
 
 def linked_to(run: DeployedStack, user: UserRef) -> str | None:
@@ -162,7 +162,7 @@ def test_an_interrupted_relink_is_finished_by_the_next(run: DeployedStack, bob: 
     run.answer_with(run.cloud.internet)
     record = run.record(bob)
     assert record
-    if record.status is Status.CLAIMED:  # The lease runs out.
+    if record.status is Status.PENDING:  # The lease runs out.
         run.write(bob, dataclasses.replace(record, lease_until=0))
     again = run("--json", "relink", "--by-verified-email", "--yes")
 

@@ -32,7 +32,7 @@ def test_more_calls_than_whop_allows_are_noticed() -> None:
 
 
 def test_users_who_are_not_synced_are_noticed() -> None:
-    with patch.object(batch.Batch, "handle", lambda *_: {"batchItemFailures": []}):
+    with patch.object(batch.SyncBatch, "handle", lambda *_: {"batchItemFailures": []}):
         unmet = backfill.run(1, users=200).unmet
 
     assert {"users who should be linked and are not", "users who are gone and not deleted, or the reverse"} <= set(

@@ -10,10 +10,10 @@ import pytest
 from soak.scenarios import faults, pipeline
 from whop_chat.enrolment import _attempt
 from whop_chat.enrolment.email_policy import external_id
-from whop_chat.sync.batch import Batch
+from whop_chat.sync.batch import SyncBatch
 from whop_chat.users import repository as users
 from whop_chat.users.record import Record
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop import _responses
 from whop_chat.whop import client as whop
 from whop_chat.whop import rate_limit as budget
@@ -31,7 +31,7 @@ def test_a_pool_that_was_there_before_is_enrolled_each_user_once() -> None:
 
 
 def test_calls_that_are_not_counted_exceed_the_limit() -> None:
-    with patch.object(budget.Budget, "take", lambda self, operation, deadline: None):
+    with patch.object(budget.RateLimiter, "take", lambda self, operation, deadline: None):
         assert "calls above Whop's limit" in pipeline.run(1, users=150, limit=40).unmet
 
 
@@ -53,8 +53,8 @@ def _unconditional_writes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_reservation() -> Iterator[None]:
-    both = Users._link_items
-    with patch.object(Users, "_link_items", lambda *args: both(*args)[:1]):
+    both = DynamoDBUserRepository._link_items
+    with patch.object(DynamoDBUserRepository, "_link_items", lambda *args: both(*args)[:1]):
         yield
 
 
@@ -89,7 +89,7 @@ def _a_link_whatever_the_status() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _messages_are_thrown_away() -> Iterator[None]:
-    with patch.object(Batch, "handle", lambda *_: {"batchItemFailures": []}):
+    with patch.object(SyncBatch, "handle", lambda *_: {"batchItemFailures": []}):
         yield
 
 

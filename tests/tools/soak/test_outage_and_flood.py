@@ -9,7 +9,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.minting import token_cache as kept_tokens
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import Record
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 
 pytestmark = pytest.mark.thorough
 
@@ -20,7 +20,7 @@ def test_an_outage_of_ten_minutes_is_stood(mode: str) -> None:
 
 
 def test_tokens_that_are_not_found_again_are_missed_in_an_outage() -> None:
-    with patch.object(kept_tokens.Found, "opened", lambda self, whop_user_id: None):
+    with patch.object(kept_tokens.CacheEntry, "opened", lambda self, whop_user_id: None):
         assert "openings answered at once, during the outage" in outage.run(1, users=3, mode="on-error").unmet
 
 
@@ -29,10 +29,12 @@ def test_one_user_who_floods_is_refused_and_nobody_else() -> None:
 
 
 def test_a_flood_without_a_limit_is_noticed() -> None:
-    def uncounted(self: Users, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
+    def uncounted(
+        self: DynamoDBUserRepository, user: UserRef, *, limit: int, now: int, deadline: Deadline
+    ) -> Record | None:
         return self.get(user, deadline=deadline)
 
-    with patch.object(Users, "count_mint", uncounted):
+    with patch.object(DynamoDBUserRepository, "count_mint", uncounted):
         unmet = flood.run(1, users=5, clients=12, minutes=1).unmet
 
     assert "tokens of the flooder that Whop minted" in unmet

@@ -2,8 +2,8 @@
 
 from soak.report import Figure, Found, Outcome, as_markdown, as_text
 
-GOOD = Found([Figure.none("users lost", []), Figure.known("users", 1234)], "story")
-BAD = Found([Figure.none("users lost", ["user-1"]), Figure.known("users", 1234)], "story")
+GOOD = Found([Figure.none("users lost", []), Figure.scan("users", 1234)], "story")
+BAD = Found([Figure.none("users lost", ["user-1"]), Figure.scan("users", 1234)], "story")
 
 
 def test_a_run_that_fails_says_what_failed_and_how_to_repeat_it_alone() -> None:
@@ -33,7 +33,7 @@ def test_the_document_has_the_seeds_side_by_side_with_the_commands_that_repeat_t
 
 
 def test_a_limit_that_differs_from_run_to_run_is_shown_for_each() -> None:
-    runs = [Found([figure], "story") for figure in (Figure.known("share", 0), Figure.at_least("share", 100, 99))]
+    runs = [Found([figure], "story") for figure in (Figure.scan("share", 0), Figure.at_least("share", 100, 99))]
 
     document = as_markdown([Outcome("outage", number, {}, found) for number, found in enumerate(runs)])
 

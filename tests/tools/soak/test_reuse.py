@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from soak.scenarios.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
-from tests.fakes.memory_tokens import MemoryTokens
-from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, Told
+from tests.fakes.memory_tokens import MemoryTokenCache
+from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, RecordingTelemetry
 from tools.figures import FIGURES, as_markdown
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import Caller, TokenVerifier
 from whop_chat.enrolment.errors import Link
 from whop_chat.minting.authorizer import Authorizer
-from whop_chat.minting.fallback import TokenReuse
-from whop_chat.minting.features import ScopePolicy
-from whop_chat.minting.mint import Minting
-from whop_chat.minting.user_quota import MintLimit, TooManyRequests
+from whop_chat.minting.fallback import TokenFallback
+from whop_chat.minting.features import FeaturePolicy
+from whop_chat.minting.mint import MintToken
+from whop_chat.minting.user_quota import TooManyRequests, UserQuota
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.client import UserToken
@@ -45,7 +45,7 @@ class Linked(Enrolling):
         super().__init__()
 
     def enrol(
-        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
+        self, user: UserRef, record: Record | None, pool_user: PoolUser | None = None, *, deadline: Deadline
     ) -> Link:
         return Link(f"user-{user.sub}")
 
@@ -78,14 +78,16 @@ class Real:
     def __init__(self, mode: Mode, users: int) -> None:
         self.clock = Clock(0)
         self.whop = Limited(self.clock)
-        directory = MemoryUsers()
+        directory = MemoryUserRepository()
         for user in range(users):
-            directory.put(UserRef(POOL, f"sub-{user}", str(user)), Record(status=Status.LINKED), seen=None)
-        told, enrolment = Told(), Linked()
-        reuse = TokenReuse(MemoryTokens(), told, always=mode == "always", ttl=timedelta(hours=1), clock=self.clock)
-        self.minting = Minting(
-            Authorizer(Verifier(), ScopePolicy(["channels"]), pool_id=POOL),
-            MintLimit(directory, PER_MINUTE, clock=self.clock),
+            directory.put(UserRef(POOL, f"sub-{user}", str(user)), Record(status=Status.LINKED), expected=None)
+        told, enrolment = RecordingTelemetry(), Linked()
+        reuse = TokenFallback(
+            MemoryTokenCache(), told, always=mode == "always", ttl=timedelta(hours=1), clock=self.clock
+        )
+        self.minting = MintToken(
+            Authorizer(Verifier(), FeaturePolicy(["channels"]), pool_id=POOL),
+            UserQuota(directory, PER_MINUTE, clock=self.clock),
             enrolment,
             self.whop,
             Queue(),

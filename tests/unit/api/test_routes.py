@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.shared import Told, event
+from tests.fakes.shared import RecordingTelemetry, event
 from whop_chat.api.request import MAX_BODY_BYTES
 from whop_chat.api.routes import BUDGET_SECONDS, HttpApi
 from whop_chat.cognito.verifier import Reason, TokenRefused
 from whop_chat.enrolment.errors import Blocked
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.mint import Minting
+from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.whop.errors import WhopRateLimited
 
@@ -26,7 +26,7 @@ TOKEN = ChatToken(
 )
 
 
-class Mint(Minting):
+class Mint(MintToken):
     """Answers every request with ``outcome``, and keeps what was asked."""
 
     def __init__(self, outcome: ChatToken | Exception) -> None:
@@ -47,7 +47,7 @@ class Api:
 
     def __init__(self, outcome: ChatToken | Exception = TOKEN) -> None:
         self.mint = Mint(outcome)
-        self.told = Told()
+        self.told = RecordingTelemetry()
 
     def answer(self, request: dict[str, Any], *, remaining: float = 10.0) -> tuple[int, dict[str, str], dict[str, Any]]:
         response = HttpApi(self.mint, self.told).handle(request, remaining_seconds=remaining)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from aws_lambda_powertools import Metrics
 
-from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.shared import Context, Enrolling, FakeWhop, Queue, event
 from tests.fakes.tokens import (
     CLIENT_ID,
@@ -30,16 +30,16 @@ from tests.fakes.tokens import (
 )
 from tests.unit.cognito.attack_corpus import Attack, attack_corpus, attack_target
 from whop_chat.api.routes import HttpApi
-from whop_chat.cognito.jwks import KeySet
+from whop_chat.cognito.jwks import JwkSet
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import TokenUse, TokenVerifier
 from whop_chat.enrolment.errors import Link
 from whop_chat.minting.authorizer import Authorizer
-from whop_chat.minting.features import ScopePolicy
-from whop_chat.minting.mint import Minting
-from whop_chat.minting.user_quota import MintLimit
+from whop_chat.minting.features import FeaturePolicy
+from whop_chat.minting.mint import MintToken
+from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.telemetry import observer
+from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.client import UserToken
 
 TARGET = attack_target()
@@ -108,34 +108,34 @@ class Function:
             client_ids=[CLIENT_ID],
             token_use=token_use,
             required_scope=required_scope,
-            key_set=KeySet(fetch),
+            jwks=JwkSet(fetch),
             clock=lambda: float(NOW),
         )
-        policy = ScopePolicy(["channels", "dms"], denied_groups=["banned"], group_features={"guests": ["channels"]})
+        policy = FeaturePolicy(["channels", "dms"], denied_groups=["banned"], group_features={"guests": ["channels"]})
         self._log = io.StringIO()
         with redirect_stdout(self._log):
-            self._observer = observer()
-        users = MemoryUsers()
-        minting = Minting(
+            self._telemetry = lambda_telemetry()
+        users = MemoryUserRepository()
+        minting = MintToken(
             Authorizer(verifier, policy, pool_id=POOL_ID),
-            MintLimit(users, 30, clock=lambda: float(NOW)),
+            UserQuota(users, 30, clock=lambda: float(NOW)),
             self.enrolment,
             self.whop,
             self.queue,
-            self._observer,
+            self._telemetry,
             ttl=timedelta(minutes=60),
             clock=lambda: float(NOW),
         )
-        self._api = HttpApi(minting, self._observer)
+        self._api = HttpApi(minting, self._telemetry)
 
     def answer(self, request: Mapping[str, Any]) -> Answer:
         """As Lambda would: the event comes as JSON, and the answer goes as JSON."""
         self._log.seek(0)
         self._log.truncate()
         with redirect_stdout(self._log):
-            self._observer.started(Context())
+            self._telemetry.bind_request(Context())
             response = json.loads(json.dumps(self._api.handle(json.loads(json.dumps(request)), remaining_seconds=10)))
-            self._observer.finished()
+            self._telemetry.flush()
         return Answer(response["statusCode"], response["headers"], json.loads(response["body"]), self._log.getvalue())
 
     def asked(self) -> list[object]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.tokens import POOL_ID, base64url, jwk, key_set_document, signing_key
 from whop_chat.cognito.issuer import issuer, jwks_url
-from whop_chat.cognito.jwks import KeySet, KeySetError, UnknownKey, http_fetch, read_key_set
+from whop_chat.cognito.jwks import JwksError, JwkSet, UnknownKey, http_fetch, read_jwk_set
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.http import HttpClient
 
@@ -24,7 +24,7 @@ def odd_number(bits: int) -> int:
 
 def kids(*entries: object) -> list[str]:
     document = json.dumps({"keys": [GOOD.jwk(), *entries]}).encode()
-    return [kid for kid in read_key_set(document) if kid != GOOD.kid]
+    return [kid for kid in read_jwk_set(document) if kid != GOOD.kid]
 
 
 # Which keys count
@@ -33,13 +33,13 @@ def kids(*entries: object) -> list[str]:
 def test_the_keys_of_a_pool_are_read_by_their_ids() -> None:
     second = signing_key("second")
 
-    keys = read_key_set(key_set_document(GOOD, second))
+    keys = read_jwk_set(key_set_document(GOOD, second))
 
     assert keys == {GOOD.kid: GOOD.private.public_key(), second.kid: second.private.public_key()}
 
 
 def test_the_keys_that_were_read_cannot_be_changed() -> None:
-    keys = read_key_set(key_set_document(GOOD))
+    keys = read_jwk_set(key_set_document(GOOD))
 
     with pytest.raises(TypeError):
         keys["mine"] = signing_key("stranger").private.public_key()  # type: ignore[index]
@@ -131,7 +131,7 @@ def test_an_entry_that_is_no_key_is_passed_over(entry: object) -> None:
 
 
 def test_a_foreign_key_may_share_an_id_with_one_that_counts() -> None:
-    keys = read_key_set(key_set_document(GOOD, {**GOOD.jwk(), "use": "enc"}))
+    keys = read_jwk_set(key_set_document(GOOD, {**GOOD.jwk(), "use": "enc"}))
 
     assert list(keys) == [GOOD.kid]
 
@@ -162,26 +162,26 @@ def test_a_foreign_key_may_share_an_id_with_one_that_counts() -> None:
     ids=lambda document: str(document[:20]),
 )
 def test_anything_but_a_key_set_is_an_error(document: bytes) -> None:
-    with pytest.raises(KeySetError):
-        read_key_set(document)
+    with pytest.raises(JwksError):
+        read_jwk_set(document)
 
 
 def test_a_key_set_without_a_key_that_counts_is_an_error() -> None:
-    with pytest.raises(KeySetError, match="no usable key"):
-        read_key_set(key_set_document(GOOD.jwk(use="enc"), GOOD.jwk(kty="EC")))
+    with pytest.raises(JwksError, match="no usable key"):
+        read_jwk_set(key_set_document(GOOD.jwk(use="enc"), GOOD.jwk(kty="EC")))
 
 
 def test_two_keys_with_one_id_are_an_error_because_either_could_be_meant() -> None:
-    with pytest.raises(KeySetError, match="two keys"):
-        read_key_set(key_set_document(GOOD, signing_key("second").jwk(kid=GOOD.kid)))
+    with pytest.raises(JwksError, match="two keys"):
+        read_jwk_set(key_set_document(GOOD, signing_key("second").jwk(kid=GOOD.kid)))
 
 
 def test_a_document_over_64_kib_is_not_parsed() -> None:
     fits = key_set_document(GOOD).ljust(64 * 1024)
-    assert list(read_key_set(fits)) == [GOOD.kid]
+    assert list(read_jwk_set(fits)) == [GOOD.kid]
 
-    with pytest.raises(KeySetError, match="64 KiB"):
-        read_key_set(fits + b" ")
+    with pytest.raises(JwksError, match="64 KiB"):
+        read_jwk_set(fits + b" ")
 
 
 # Where keys are
@@ -317,7 +317,7 @@ def test_any_other_status_brings_no_keys_and_no_redirect_is_followed(status: int
         asked.append(str(request.url))
         return httpx.Response(status, headers={"location": "https://attacker.test/"}, content=key_set_document(GOOD))
 
-    with pytest.raises(KeySetError, match=f"^status {status}$"):
+    with pytest.raises(JwksError, match=f"^status {status}$"):
         fetch_from(answer)
 
     assert asked == [URL]
@@ -332,7 +332,7 @@ def test_a_body_over_64_kib_is_not_read_to_its_end() -> None:
             sent += 1
             yield b" " * 1024
 
-    with pytest.raises(KeySetError, match="BodyTooLarge"):
+    with pytest.raises(JwksError, match="BodyTooLarge"):
         fetch_from(lambda _request: httpx.Response(200, content=endless()))
 
     assert sent <= 66
@@ -343,7 +343,7 @@ def test_a_failure_is_told_by_its_kind_alone(error: type[httpx.TransportError]) 
     def answer(_request: httpx.Request) -> httpx.Response:
         raise error("secret-host.test")
 
-    with pytest.raises(KeySetError, match=f"^{error.__name__}$"):
+    with pytest.raises(JwksError, match=f"^{error.__name__}$"):
         fetch_from(answer)
 
 
@@ -357,8 +357,8 @@ def test_nothing_is_asked_when_the_time_is_up() -> None:
 
 def test_a_fetched_key_set_answers_for_its_keys() -> None:
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=key_set_document(GOOD)))
-    key_set = KeySet(http_fetch(HttpClient(transport), URL))
+    jwks = JwkSet(http_fetch(HttpClient(transport), URL))
 
-    assert key_set.key(GOOD.kid, deadline=Deadline(1)) == GOOD.private.public_key()
+    assert jwks.key(GOOD.kid, deadline=Deadline(1)) == GOOD.private.public_key()
     with pytest.raises(UnknownKey):
-        key_set.key("other", deadline=Deadline(1))
+        jwks.key("other", deadline=Deadline(1))

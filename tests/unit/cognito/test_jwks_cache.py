@@ -14,8 +14,8 @@ from whop_chat.cognito.jwks import (
     FIRST_BACKOFF_SECONDS,
     MAX_AGE_SECONDS,
     MAX_STALE_SECONDS,
-    KeySet,
-    KeySetUnavailable,
+    JwkSet,
+    JwksUnavailable,
     UnknownKey,
 )
 from whop_chat.runtime.deadline import Deadline
@@ -80,77 +80,77 @@ def server() -> KeyServer:
 
 
 @pytest.fixture
-def key_set(server: KeyServer, clock: Clock) -> KeySet:
-    return KeySet(server, clock=clock)
+def key_set(server: KeyServer, clock: Clock) -> JwkSet:
+    return JwkSet(server, clock=clock)
 
 
-def accepts(key_set: KeySet, key: SigningKey) -> bool:
+def accepts(jwks: JwkSet, key: SigningKey) -> bool:
     try:
-        found = key_set.key(key.kid, deadline=Deadline(PATIENCE))
+        found = jwks.key(key.kid, deadline=Deadline(PATIENCE))
     except UnknownKey:
         return False
     assert found == key.private.public_key()
     return True
 
 
-def unavailable(key_set: KeySet, key: SigningKey) -> KeySetUnavailable:
-    with pytest.raises(KeySetUnavailable) as failure:
-        key_set.key(key.kid, deadline=Deadline(PATIENCE))
+def unavailable(jwks: JwkSet, key: SigningKey) -> JwksUnavailable:
+    with pytest.raises(JwksUnavailable) as failure:
+        jwks.key(key.kid, deadline=Deadline(PATIENCE))
     return failure.value
 
 
-def look_up_random_kids(key_set: KeySet, count: int) -> None:
+def look_up_random_kids(jwks: JwkSet, count: int) -> None:
     for number in range(count):
         with pytest.raises(UnknownKey):
-            key_set.key(f"made-up-{number}", deadline=Deadline(PATIENCE))
+            jwks.key(f"made-up-{number}", deadline=Deadline(PATIENCE))
 
 
 # Fresh
 
 
-def test_nothing_is_fetched_before_a_key_is_asked_for(key_set: KeySet, server: KeyServer) -> None:
+def test_nothing_is_fetched_before_a_key_is_asked_for(jwks: JwkSet, server: KeyServer) -> None:
     assert server.fetches == 0
 
 
-def test_one_fetch_serves_until_the_maximum_age(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_one_fetch_serves_until_the_maximum_age(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     clock.pass_by(MAX_AGE_SECONDS - 1)
-    assert all(accepts(key_set, OLD) for _ in range(100))
+    assert all(accepts(jwks, OLD) for _ in range(100))
     assert server.fetches == 1
 
     clock.pass_by(1)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     assert server.fetches == 2
 
 
-def test_the_age_of_keys_counts_from_when_they_were_asked_for(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_the_age_of_keys_counts_from_when_they_were_asked_for(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.before_answer = lambda: clock.pass_by(2)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
     clock.pass_by(MAX_AGE_SECONDS - 2)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
     assert server.fetches == 2
 
 
-def test_a_dead_key_server_costs_nothing_while_keys_are_fresh(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_a_dead_key_server_costs_nothing_while_keys_are_fresh(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     server.die()
 
     clock.pass_by(MAX_AGE_SECONDS - 1)
-    assert all(accepts(key_set, OLD) for _ in range(100))
+    assert all(accepts(jwks, OLD) for _ in range(100))
 
     assert server.fetches == 1
 
 
-def test_a_fetch_is_given_a_deadline_of_its_own(key_set: KeySet, server: KeyServer) -> None:
-    key_set.key(OLD.kid, deadline=Deadline(600))
+def test_a_fetch_is_given_a_deadline_of_its_own(jwks: JwkSet, server: KeyServer) -> None:
+    jwks.key(OLD.kid, deadline=Deadline(600))
 
     assert 0 < server.deadlines[0].remaining() <= FETCH_SECONDS
 
 
-def test_a_fetch_does_not_outlast_the_caller(key_set: KeySet, server: KeyServer) -> None:
-    key_set.key(OLD.kid, deadline=Deadline(0.5))
+def test_a_fetch_does_not_outlast_the_caller(jwks: JwkSet, server: KeyServer) -> None:
+    jwks.key(OLD.kid, deadline=Deadline(0.5))
 
     assert 0 < server.deadlines[0].remaining() <= 0.5
 
@@ -158,93 +158,91 @@ def test_a_fetch_does_not_outlast_the_caller(key_set: KeySet, server: KeyServer)
 # Unknown keys and rotation
 
 
-def test_made_up_kids_make_one_fetch_a_cooldown(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_made_up_kids_make_one_fetch_a_cooldown(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
 
     for cooldown in range(5):
-        look_up_random_kids(key_set, 200)
+        look_up_random_kids(jwks, 200)
         assert server.fetches == 1 + cooldown
         clock.pass_by(COOLDOWN_SECONDS - 1)
-        look_up_random_kids(key_set, 200)
+        look_up_random_kids(jwks, 200)
         assert server.fetches == 1 + cooldown
         clock.pass_by(1)
 
 
-def test_made_up_kids_do_not_hold_up_the_others(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    look_up_random_kids(key_set, 10)
+def test_made_up_kids_do_not_hold_up_the_others(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    look_up_random_kids(jwks, 10)
 
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     assert server.fetches == 1
 
 
-def test_a_new_key_is_found_in_the_middle_of_traffic(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_a_new_key_is_found_in_the_middle_of_traffic(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     clock.pass_by(COOLDOWN_SECONDS)
 
     server.keys = (OLD, NEW)
 
-    assert accepts(key_set, NEW)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, NEW)
+    assert accepts(jwks, OLD)
     assert server.fetches == 2
 
 
-def test_a_new_key_is_found_within_a_cooldown_even_under_attack(
-    key_set: KeySet, server: KeyServer, clock: Clock
-) -> None:
-    look_up_random_kids(key_set, 10)
+def test_a_new_key_is_found_within_a_cooldown_even_under_attack(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    look_up_random_kids(jwks, 10)
     server.keys = (OLD, NEW)
-    assert not accepts(key_set, NEW)
+    assert not accepts(jwks, NEW)
 
     clock.pass_by(COOLDOWN_SECONDS)
 
-    assert accepts(key_set, NEW)
+    assert accepts(jwks, NEW)
 
 
-def test_a_withdrawn_key_is_refused_within_the_maximum_age(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_a_withdrawn_key_is_refused_within_the_maximum_age(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.keys = (OLD, NEW)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.keys = (NEW,)
 
     clock.pass_by(MAX_AGE_SECONDS)
 
-    assert not accepts(key_set, OLD)
-    assert accepts(key_set, NEW)
+    assert not accepts(jwks, OLD)
+    assert accepts(jwks, NEW)
 
 
 def test_a_withdrawn_key_is_refused_as_soon_as_another_key_causes_a_fetch(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.keys = (NEW,)
     clock.pass_by(COOLDOWN_SECONDS)
 
-    assert accepts(key_set, NEW)
-    assert not accepts(key_set, OLD)
+    assert accepts(jwks, NEW)
+    assert not accepts(jwks, OLD)
 
 
-def test_a_kid_that_is_used_again_means_the_new_key(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_a_kid_that_is_used_again_means_the_new_key(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     replaced = SigningKey(OLD.kid, NEW.private)
     server.keys = (replaced,)
 
     clock.pass_by(MAX_AGE_SECONDS)
 
-    assert accepts(key_set, replaced)
+    assert accepts(jwks, replaced)
 
 
 # Failures
 
 
-def test_without_keys_the_wait_is_told(key_set: KeySet, server: KeyServer) -> None:
+def test_without_keys_the_wait_is_told(jwks: JwkSet, server: KeyServer) -> None:
     server.die()
 
-    failure = unavailable(key_set, OLD)
+    failure = unavailable(jwks, OLD)
 
     assert (failure.retry_after, failure.detail) == (1, "ConnectionError")
 
 
 def test_failing_fetches_back_off_from_one_second_to_the_cooldown(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
     server.die()
     started = clock.now
@@ -252,7 +250,7 @@ def test_failing_fetches_back_off_from_one_second_to_the_cooldown(
 
     while clock.now < started + 200:
         fetches = server.fetches
-        unavailable(key_set, OLD)
+        unavailable(jwks, OLD)
         if server.fetches > fetches:
             attempts.append(clock.now - started)
         clock.pass_by(0.5)
@@ -262,243 +260,243 @@ def test_failing_fetches_back_off_from_one_second_to_the_cooldown(
     assert attempts[-1] - attempts[-2] == COOLDOWN_SECONDS
 
 
-def test_the_back_off_counts_from_the_end_of_a_slow_failure(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_the_back_off_counts_from_the_end_of_a_slow_failure(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.before_answer = lambda: clock.pass_by(FETCH_SECONDS)
     server.die()
-    unavailable(key_set, OLD)
+    unavailable(jwks, OLD)
 
-    unavailable(key_set, OLD)
+    unavailable(jwks, OLD)
 
     assert server.fetches == 1
 
 
-def test_the_wait_that_is_told_is_the_time_to_the_next_fetch(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_the_wait_that_is_told_is_the_time_to_the_next_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.die()
-    unavailable(key_set, OLD)
+    unavailable(jwks, OLD)
     clock.pass_by(1)
-    unavailable(key_set, OLD)
+    unavailable(jwks, OLD)
     clock.pass_by(1)
-    unavailable(key_set, OLD)
+    unavailable(jwks, OLD)
     clock.pass_by(1)
 
-    assert unavailable(key_set, OLD).retry_after == 4
+    assert unavailable(jwks, OLD).retry_after == 4
 
 
-def test_an_outage_of_days_ends_with_the_first_answer(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_an_outage_of_days_ends_with_the_first_answer(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.die()
     for _ in range(3000):
-        unavailable(key_set, OLD)
+        unavailable(jwks, OLD)
         clock.pass_by(COOLDOWN_SECONDS)
 
     server.fails_with = None
 
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
 
-def test_a_success_ends_the_back_off(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_a_success_ends_the_back_off(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.die()
     for _ in range(10):
-        unavailable(key_set, OLD)
+        unavailable(jwks, OLD)
         clock.pass_by(COOLDOWN_SECONDS)
     server.fails_with = None
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     clock.pass_by(MAX_AGE_SECONDS + MAX_STALE_SECONDS)
     server.die()
 
-    assert unavailable(key_set, OLD).retry_after == FIRST_BACKOFF_SECONDS
+    assert unavailable(jwks, OLD).retry_after == FIRST_BACKOFF_SECONDS
 
 
 def test_stale_keys_bridge_an_outage_at_the_price_of_the_back_off(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.die()
     clock.pass_by(MAX_AGE_SECONDS)
 
     while clock.now < 1000 + MAX_AGE_SECONDS + MAX_STALE_SECONDS:
-        assert accepts(key_set, OLD)
+        assert accepts(jwks, OLD)
         clock.pass_by(1)
 
     # 1 + 2 + 4 + 8 + 16 seconds, and then one attempt a cooldown.
     assert server.fetches - 1 <= 5 + MAX_STALE_SECONDS / COOLDOWN_SECONDS
 
 
-def test_stale_keys_are_not_used_for_ever(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_stale_keys_are_not_used_for_ever(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     server.die()
     clock.pass_by(MAX_AGE_SECONDS + MAX_STALE_SECONDS - 1)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
     clock.pass_by(1)
 
-    unavailable(key_set, OLD)
+    unavailable(jwks, OLD)
 
 
 def test_stale_keys_are_replaced_as_soon_as_the_key_server_answers(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.die()
     clock.pass_by(MAX_AGE_SECONDS)
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.fails_with, server.keys = None, (NEW,)
 
     clock.pass_by(FIRST_BACKOFF_SECONDS)
 
-    assert accepts(key_set, NEW)
-    assert not accepts(key_set, OLD)
+    assert accepts(jwks, NEW)
+    assert not accepts(jwks, OLD)
 
 
 def test_an_unknown_kid_is_not_refused_while_the_key_server_is_dead(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.die()
     clock.pass_by(COOLDOWN_SECONDS)
 
-    assert unavailable(key_set, NEW).retry_after == COOLDOWN_SECONDS
-    assert accepts(key_set, OLD)
+    assert unavailable(jwks, NEW).retry_after == COOLDOWN_SECONDS
+    assert accepts(jwks, OLD)
 
 
 def test_made_up_kids_make_one_fetch_a_cooldown_at_a_dead_key_server(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.die()
     clock.pass_by(COOLDOWN_SECONDS)
 
     for _ in range(int(COOLDOWN_SECONDS)):
-        unavailable(key_set, NEW)
+        unavailable(jwks, NEW)
         clock.pass_by(0.9)
 
     assert server.fetches == 2
 
 
 def test_a_document_that_is_no_key_set_is_a_failure_like_any_other(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     server.keys = ()
     clock.pass_by(MAX_AGE_SECONDS)
 
-    assert accepts(key_set, OLD)
-    assert unavailable(key_set, NEW).detail == "no usable key"
+    assert accepts(jwks, OLD)
+    assert unavailable(jwks, NEW).detail == "no usable key"
 
 
-def test_a_fetch_that_is_interrupted_does_not_block_the_next(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_a_fetch_that_is_interrupted_does_not_block_the_next(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.fails_with = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        key_set.key(OLD.kid, deadline=Deadline(PATIENCE))
+        jwks.key(OLD.kid, deadline=Deadline(PATIENCE))
     server.fails_with = None
 
     clock.pass_by(FIRST_BACKOFF_SECONDS)
 
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
 
-def test_a_caller_without_time_left_is_told_to_come_back(key_set: KeySet, server: KeyServer) -> None:
-    with pytest.raises(KeySetUnavailable) as failure:
-        key_set.key(OLD.kid, deadline=Deadline(0))
+def test_a_caller_without_time_left_is_told_to_come_back(jwks: JwkSet, server: KeyServer) -> None:
+    with pytest.raises(JwksUnavailable) as failure:
+        jwks.key(OLD.kid, deadline=Deadline(0))
 
     assert (failure.value.retry_after, failure.value.detail) == (1, "no time left to fetch")
     assert server.fetches == 0
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
 
 def test_a_caller_without_time_left_does_not_get_an_unknown_kid_refused(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     clock.pass_by(COOLDOWN_SECONDS)
 
-    with pytest.raises(KeySetUnavailable):
-        key_set.key(NEW.kid, deadline=Deadline(0))
+    with pytest.raises(JwksUnavailable):
+        jwks.key(NEW.kid, deadline=Deadline(0))
 
 
 # Before the first key is asked for
 
 
-def test_a_prefetch_saves_the_first_fetch(key_set: KeySet, server: KeyServer) -> None:
-    key_set.prefetch(deadline=Deadline(PATIENCE))
+def test_a_prefetch_saves_the_first_fetch(jwks: JwkSet, server: KeyServer) -> None:
+    jwks.prefetch(deadline=Deadline(PATIENCE))
     assert server.fetches == 1
 
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
     assert server.fetches == 1
 
 
-def test_a_failed_prefetch_is_not_told(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_a_failed_prefetch_is_not_told(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.die()
-    key_set.prefetch(deadline=Deadline(PATIENCE))
+    jwks.prefetch(deadline=Deadline(PATIENCE))
     server.fails_with = None
 
     clock.pass_by(FIRST_BACKOFF_SECONDS)
 
-    assert accepts(key_set, OLD)
+    assert accepts(jwks, OLD)
 
 
 # Many threads
 
 
-def test_whoever_waits_goes_on_as_soon_as_the_fetch_ends(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_whoever_waits_goes_on_as_soon_as_the_fetch_ends(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.before_answer = lambda: clock.wait_for_readers(20)
 
     started = time.monotonic()
     with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda _: accepts(key_set, OLD), range(20)))
+        list(pool.map(lambda _: accepts(jwks, OLD), range(20)))
 
     # Left alone, a waiting thread would sleep until its deadline.
     assert time.monotonic() - started < PATIENCE / 2
 
 
-def test_a_stampede_of_fifty_threads_makes_one_fetch(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_a_stampede_of_fifty_threads_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     # The answer comes only after every thread has found that it has no key.
     server.before_answer = lambda: clock.wait_for_readers(50)
 
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: accepts(key_set, OLD), range(50)))
+        answers = list(pool.map(lambda _: accepts(jwks, OLD), range(50)))
 
     assert answers == [True] * 50
     assert server.fetches == 1
 
 
-def test_a_stampede_at_the_maximum_age_makes_one_fetch(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_a_stampede_at_the_maximum_age_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     clock.pass_by(MAX_AGE_SECONDS)
     clock.readers.clear()
     server.before_answer = lambda: clock.wait_for_readers(50)
 
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: accepts(key_set, OLD), range(50)))
+        answers = list(pool.map(lambda _: accepts(jwks, OLD), range(50)))
 
     assert answers == [True] * 50
     assert server.fetches == 2
 
 
-def test_a_stampede_at_a_dead_key_server_makes_one_fetch(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
+def test_a_stampede_at_a_dead_key_server_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.die()
     server.before_answer = lambda: clock.wait_for_readers(50)
 
     with ThreadPoolExecutor(50) as pool:
-        failures = list(pool.map(lambda _: unavailable(key_set, OLD), range(50)))
+        failures = list(pool.map(lambda _: unavailable(jwks, OLD), range(50)))
 
     assert {failure.retry_after for failure in failures} == {1}
     assert server.fetches == 1
 
 
-def test_a_stampede_of_made_up_kids_makes_one_fetch(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_a_stampede_of_made_up_kids_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     clock.pass_by(COOLDOWN_SECONDS)
     clock.readers.clear()
     server.before_answer = lambda: clock.wait_for_readers(50)
 
     with ThreadPoolExecutor(50) as pool:
-        list(pool.map(lambda _: look_up_random_kids(key_set, 5), range(50)))
+        list(pool.map(lambda _: look_up_random_kids(jwks, 5), range(50)))
 
     assert server.fetches == 2
 
 
-def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(key_set: KeySet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(key_set, OLD)
+def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
     clock.pass_by(COOLDOWN_SECONDS)
     server.keys = (OLD, NEW)
     asked, answer = threading.Event(), threading.Event()
@@ -509,10 +507,10 @@ def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(key_set: KeySet, serv
 
     server.before_answer = slowly
     with ThreadPoolExecutor(1) as pool:
-        slow: Future[bool] = pool.submit(accepts, key_set, NEW)
+        slow: Future[bool] = pool.submit(accepts, jwks, NEW)
         assert asked.wait(PATIENCE)
 
-        assert all(accepts(key_set, OLD) for _ in range(100))
+        assert all(accepts(jwks, OLD) for _ in range(100))
 
         assert not slow.done()
         answer.set()
@@ -520,7 +518,7 @@ def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(key_set: KeySet, serv
 
 
 def test_whoever_waits_for_a_fetch_waits_no_longer_than_its_own_deadline(
-    key_set: KeySet, server: KeyServer, clock: Clock
+    jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
     asked, answer = threading.Event(), threading.Event()
 
@@ -530,12 +528,12 @@ def test_whoever_waits_for_a_fetch_waits_no_longer_than_its_own_deadline(
 
     server.before_answer = slowly
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(accepts, key_set, OLD)
+        slow = pool.submit(accepts, jwks, OLD)
         assert asked.wait(PATIENCE)
 
         started = time.monotonic()
-        with pytest.raises(KeySetUnavailable):
-            key_set.key(OLD.kid, deadline=Deadline(0.05))
+        with pytest.raises(JwksUnavailable):
+            jwks.key(OLD.kid, deadline=Deadline(0.05))
         waited = time.monotonic() - started
 
         assert not slow.done()

@@ -14,14 +14,14 @@ from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.moto_aws import client as sdk_client
 from whop_chat.cognito.display_name import name_rule
 from whop_chat.cognito.pool import (
-    Listed,
+    ListedUser,
     NotActive,
+    PoolStatus,
     PoolUser,
-    PoolUsers,
-    Standing,
     UserDisabled,
     UserGone,
     UserInactive,
+    UserPool,
 )
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
@@ -45,7 +45,7 @@ class Pool:
     def __init__(self, client: "CognitoIdentityProviderClient") -> None:
         self.client = client
         self.id = client.create_user_pool(PoolName="people")["UserPool"]["Id"]
-        self.users = PoolUsers(aws_at_moto(), self.id, NAMES)
+        self.users = UserPool(aws_at_moto(), self.id, NAMES)
 
     def sign_up(self, username: str, *, confirmed: bool = True, **attributes: str) -> UserRef:
         answer = self.client.admin_create_user(
@@ -71,28 +71,28 @@ def pool() -> Iterator[Pool]:
 def test_a_confirmed_user_is_read_with_what_enrolment_needs(pool: Pool) -> None:
     ada = pool.sign_up("ada", email="ada@example.test", email_verified="true", name="Ada Lovelace")
 
-    assert pool.users.read(ada, deadline=AN_HOUR) == PoolUser(
+    assert pool.users.admin_get(ada, deadline=AN_HOUR) == PoolUser(
         sub=ada.sub, email="ada@example.test", email_verified=True, name="Ada Lovelace", providers=()
     )
 
 
 def test_a_user_with_a_phone_only_has_no_address(pool: Pool) -> None:
-    user = pool.users.read(pool.sign_up("phone-only", phone_number="+15550100"), deadline=AN_HOUR)
+    user = pool.users.admin_get(pool.sign_up("phone-only", phone_number="+15550100"), deadline=AN_HOUR)
 
     assert (user.email, user.email_verified, user.name) == (None, False, None)
 
 
 # Two ways of asking, which must come to the same: AdminGetUser and ListUsers.
 
-ASK: list[Callable[[PoolUsers, UserRef], PoolUser]] = [
-    lambda users, user: users.read(user, deadline=AN_HOUR),
-    lambda users, user: users.find(user, deadline=AN_HOUR),
+ASK: list[Callable[[UserPool, UserRef], PoolUser]] = [
+    lambda users, user: users.admin_get(user, deadline=AN_HOUR),
+    lambda users, user: users.lookup(user, deadline=AN_HOUR),
 ]
 either_way = pytest.mark.parametrize("ask", ASK, ids=["read", "find"])
 
 
 @either_way
-def test_a_user_is_read_the_same_either_way(pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]) -> None:
+def test_a_user_is_read_the_same_either_way(pool: Pool, ask: Callable[[UserPool, UserRef], PoolUser]) -> None:
     user = pool.sign_up(made_up("same"), email="same@example.test", email_verified="true", given_name="Ada")
 
     assert ask(pool.users, user) == PoolUser(
@@ -102,7 +102,7 @@ def test_a_user_is_read_the_same_either_way(pool: Pool, ask: Callable[[PoolUsers
 
 @either_way
 def test_a_user_name_taken_by_somebody_else_is_not_the_user(
-    pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]
+    pool: Pool, ask: Callable[[UserPool, UserRef], PoolUser]
 ) -> None:
     name = made_up("shared")
     first = pool.sign_up(name, email="first@example.test")
@@ -115,7 +115,7 @@ def test_a_user_name_taken_by_somebody_else_is_not_the_user(
 
 
 @either_way
-def test_a_deleted_user_is_gone(pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]) -> None:
+def test_a_deleted_user_is_gone(pool: Pool, ask: Callable[[UserPool, UserRef], PoolUser]) -> None:
     user = pool.sign_up(made_up("leaver"))
     pool.client.admin_delete_user(UserPoolId=pool.id, Username=user.username)
 
@@ -125,7 +125,7 @@ def test_a_deleted_user_is_gone(pool: Pool, ask: Callable[[PoolUsers, UserRef], 
 
 @either_way
 def test_a_disabled_user_is_just_that_until_enabled_again(
-    pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]
+    pool: Pool, ask: Callable[[UserPool, UserRef], PoolUser]
 ) -> None:
     user = pool.sign_up(made_up("paused"))
     pool.client.admin_disable_user(UserPoolId=pool.id, Username=user.username)
@@ -138,7 +138,7 @@ def test_a_disabled_user_is_just_that_until_enabled_again(
 
 @either_way
 def test_a_user_who_has_not_set_their_own_password_is_inactive(
-    pool: Pool, ask: Callable[[PoolUsers, UserRef], PoolUser]
+    pool: Pool, ask: Callable[[UserPool, UserRef], PoolUser]
 ) -> None:
     with pytest.raises(UserInactive):
         ask(pool.users, pool.sign_up(made_up("invited"), confirmed=False))
@@ -147,15 +147,15 @@ def test_a_user_who_has_not_set_their_own_password_is_inactive(
 def test_a_user_is_found_whatever_name_they_are_known_by(pool: Pool) -> None:
     user = pool.sign_up(made_up("renamed"))
 
-    assert pool.users.find(dataclasses.replace(user, username="another"), deadline=AN_HOUR).sub == user.sub
+    assert pool.users.lookup(dataclasses.replace(user, username="another"), deadline=AN_HOUR).sub == user.sub
 
 
 def test_the_list_shows_who_is_in_the_pool_whatever_their_standing(pool: Pool) -> None:
     there, gone = pool.sign_up(made_up("there"), confirmed=False), pool.sign_up(made_up("gone"))
     pool.client.admin_delete_user(UserPoolId=pool.id, Username=gone.username)
 
-    assert pool.users.shows(there.sub, deadline=AN_HOUR)
-    assert not pool.users.shows(gone.sub, deadline=AN_HOUR)
+    assert pool.users.exists(there.sub, deadline=AN_HOUR)
+    assert not pool.users.exists(gone.sub, deadline=AN_HOUR)
 
 
 def test_pages_hold_each_user_once_as_they_stand() -> None:
@@ -164,19 +164,19 @@ def test_pages_hold_each_user_once_as_they_stand() -> None:
         users = [pool.sign_up(f"user-{number}", confirmed=number != 3) for number in range(70)]
         pool.client.admin_disable_user(UserPoolId=pool.id, Username="user-5")
 
-        first = pool.users.page(None, deadline=AN_HOUR)
-        last = pool.users.page(first.next_token, deadline=AN_HOUR)
+        first = pool.users.list_page(None, deadline=AN_HOUR)
+        last = pool.users.list_page(first.next_token, deadline=AN_HOUR)
 
     assert (len(first.users), len(last.users), last.next_token) == (60, 10, None)
     listed = {each.user.username: each for each in (*first.users, *last.users)}
     assert {each.user for each in listed.values()} == set(users)
-    assert {name: each.standing for name, each in listed.items() if each.standing is not Standing.ACTIVE} == {
-        "user-3": Standing.INACTIVE,
-        "user-5": Standing.DISABLED,
+    assert {name: each.status for name, each in listed.items() if each.status is not PoolStatus.ACTIVE} == {
+        "user-3": PoolStatus.INACTIVE,
+        "user-5": PoolStatus.DISABLED,
     }
-    assert listed["user-0"] == Listed(
+    assert listed["user-0"] == ListedUser(
         users[0],
-        Standing.ACTIVE,
+        PoolStatus.ACTIVE,
         PoolUser(sub=users[0].sub, email=None, email_verified=False, name=None, providers=()),
     )
 
@@ -205,7 +205,7 @@ def answer(attributes: Mapping[str, str] | None = None, **changes: Any) -> dict[
 
 def read(cognito: Stubber, client: "CognitoIdentityProviderClient", given: dict[str, Any]) -> PoolUser:
     cognito.add_response("admin_get_user", given, {"UserPoolId": ADA.pool_id, "Username": ADA.username})
-    return PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
+    return UserPool(aws_at_moto(), ADA.pool_id, NAMES).admin_get(ADA, deadline=AN_HOUR)
 
 
 IDENTITIES = json.dumps([{"userId": "1", "providerName": "Google"}, {"userId": "2", "providerName": "Okta"}])
@@ -276,7 +276,7 @@ def test_a_failure_of_cognito_says_nothing_about_the_user(
     cognito.add_client_error("admin_get_user", code, "about ada@example.test")
 
     with pytest.raises(AwsError) as caught:
-        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
+        UserPool(aws_at_moto(), ADA.pool_id, NAMES).admin_get(ADA, deadline=AN_HOUR)
 
     assert caught.value.code == code
     assert str(caught.value) == f"AdminGetUser: {code}"
@@ -289,7 +289,7 @@ def test_a_user_whom_the_list_does_not_show_yet_is_not_gone(
     cognito.add_response("list_users", {"Users": []}, asked)
     cognito.add_response("admin_get_user", answer(), {"UserPoolId": ADA.pool_id, "Username": ADA.username})
 
-    assert PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR).sub == ADA.sub
+    assert UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(ADA, deadline=AN_HOUR).sub == ADA.sub
 
 
 def test_a_list_that_shows_another_user_does_not_show_this_one(
@@ -300,13 +300,13 @@ def test_a_list_that_shows_another_user_does_not_show_this_one(
     cognito.add_client_error("admin_get_user", "UserNotFoundException")
 
     with pytest.raises(UserGone):
-        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
+        UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(ADA, deadline=AN_HOUR)
 
 
 @pytest.mark.parametrize("sub", ["", 'x" or sub ^= "', "x y", "x\n"])
 def test_only_a_sub_goes_into_a_filter(sub: str) -> None:
     with pytest.raises(ValueError, match="not a sub"):
-        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
+        UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
 
 
 def test_a_failure_of_the_list_says_nothing_about_the_user(
@@ -315,7 +315,7 @@ def test_a_failure_of_the_list_says_nothing_about_the_user(
     cognito.add_client_error("list_users", "ResourceNotFoundException")
 
     with pytest.raises(AwsError) as caught:
-        PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).find(ADA, deadline=AN_HOUR)
+        UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(ADA, deadline=AN_HOUR)
     assert not isinstance(caught.value, NotActive)
 
 
@@ -325,7 +325,7 @@ def test_users_are_found_by_sub_user_name_or_address(pool: Pool) -> None:
     twin = pool.sign_up(made_up("twin"), email=address)
 
     def found(attribute: Literal["sub", "username", "email"], value: str) -> set[UserRef]:
-        return {listed.user for listed in pool.users.having(attribute, value, deadline=AN_HOUR)}
+        return {listed.user for listed in pool.users.list_by(attribute, value, deadline=AN_HOUR)}
 
     assert found("sub", user.sub) == found("username", name) == {user}
     assert found("email", address) == {user, twin}
@@ -341,7 +341,7 @@ def test_a_quotation_mark_does_not_end_what_is_looked_for(pool: Pool) -> None:
     events = aws_at_moto().cognito.meta.events
     events.register("before-call.cognito-identity-provider.ListUsers", note)
     try:
-        pool.users.having("username", 'a" or \\', deadline=AN_HOUR)
+        pool.users.list_by("username", 'a" or \\', deadline=AN_HOUR)
     finally:
         events.unregister("before-call.cognito-identity-provider.ListUsers", note)
 

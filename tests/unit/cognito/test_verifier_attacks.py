@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.tokens import CLIENT_ID, NOW, POOL_ID, key_set_document
 from tests.unit.cognito.attack_corpus import Attack, attack_corpus, attack_target
-from whop_chat.cognito.jwks import KeySet
+from whop_chat.cognito.jwks import JwkSet
 from whop_chat.cognito.verifier import Reason, TokenRefused, TokenVerifier
 from whop_chat.runtime.deadline import Deadline
 
@@ -17,9 +17,9 @@ DOCUMENT = key_set_document(TARGET.signer, TARGET.second)
 
 @pytest.fixture(scope="module")
 def verifier() -> TokenVerifier:
-    key_set = KeySet(lambda _deadline: DOCUMENT)
+    jwks = JwkSet(lambda _deadline: DOCUMENT)
     return TokenVerifier(
-        pool_id=POOL_ID, client_ids=[CLIENT_ID], token_use="access", key_set=key_set, clock=lambda: float(NOW)
+        pool_id=POOL_ID, client_ids=[CLIENT_ID], token_use="access", jwks=jwks, clock=lambda: float(NOW)
     )
 
 

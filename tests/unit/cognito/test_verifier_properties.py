@@ -22,17 +22,17 @@ from tests.fakes.tokens import (
     sign_raw,
     signing_key,
 )
-from whop_chat.cognito.jwks import KeySet
+from whop_chat.cognito.jwks import JwkSet
 from whop_chat.cognito.verifier import CLOCK_SKEW_SECONDS, TokenRefused, TokenUse, TokenVerifier
 from whop_chat.runtime.deadline import Deadline
 
 KEYS = ["current", "second"]
-KEY_SET = KeySet(lambda _deadline: key_set_document(*map(signing_key, KEYS)))
+KEY_SET = JwkSet(lambda _deadline: key_set_document(*map(signing_key, KEYS)))
 VERIFIER = TokenVerifier(
     pool_id=POOL_ID,
     client_ids=[CLIENT_ID, OTHER_CLIENT_ID],
     token_use="access",
-    key_set=KEY_SET,
+    jwks=KEY_SET,
     clock=lambda: float(NOW),
 )
 
@@ -203,7 +203,7 @@ def test_a_claim_that_is_checked_is_right_or_the_token_is_refused(name: str, val
 def test_what_is_accepted_here_is_accepted_by_another_verifier(claims: dict[str, object], use: TokenUse) -> None:
     token = sign(claims)
     verifier = TokenVerifier(
-        pool_id=POOL_ID, client_ids=[CLIENT_ID], token_use=use, key_set=KEY_SET, clock=lambda: float(NOW)
+        pool_id=POOL_ID, client_ids=[CLIENT_ID], token_use=use, jwks=KEY_SET, clock=lambda: float(NOW)
     )
 
     caller = verifier.verify(token, deadline=Deadline(1))

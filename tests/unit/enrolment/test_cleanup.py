@@ -8,14 +8,14 @@ import pytest
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
-from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import Clock, Keys, Told, budget, circuit
+from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.shared import Clock, Keys, RecordingTelemetry, circuit, rate_limiter
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, OutcomeUnknown
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
-from whop_chat.users.record import Lost, Record, Status
+from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
 
@@ -30,11 +30,11 @@ class Town:
     """A directory, a Whop, and a user who was linked and is deleted."""
 
     def __init__(self) -> None:
-        self.users = MemoryUsers()
+        self.users = MemoryUserRepository()
         self.simulator = Simulator(clock=lambda: NOW)
         self.simulator.add_company(COMPANY)
         self.simulator.add_key("key", company_id=COMPANY)
-        self.told = Told()
+        self.told = RecordingTelemetry()
         self.clock = Clock(NOW)
         self.whop = Whop(
             HttpClient(as_httpx_transport(self.simulator)),
@@ -44,7 +44,7 @@ class Town:
             api_version="2026-10-15-1",
             company_field="account_id",
             circuit=circuit(self.clock),
-            budget=budget(),
+            rate_limiter=rate_limiter(),
             sleep=lambda _seconds: None,
         )
 
@@ -67,7 +67,7 @@ class Town:
             self.whop.set_profile(user_id, name="Ann", deadline=Deadline(5))
             self.users.reservations[user_id] = (POOL, ANN.sub)
             tombstone = dataclasses.replace(tombstone, whop_user_id=user_id, whop_account_id=account_id)
-        return self.users.put(ANN, tombstone, seen=None)
+        return self.users.put(ANN, tombstone, expected=None)
 
     def clean(self, policy: DeletePolicy = "keep-account", *, now: int = NOW) -> Record:
         record = self.record
@@ -104,7 +104,7 @@ def test_the_name_in_the_company_is_overwritten_and_the_tombstone_says_when(town
     after = town.clean()
 
     assert town.names == {buried.whop_user_id: NEUTRAL_NAME}
-    assert after == dataclasses.replace(buried, cleaned_at=NOW, attempt=after.attempt)
+    assert after == dataclasses.replace(buried, cleaned_at=NOW, attempt=after.version)
     assert town.users.holder(str(buried.whop_user_id)) is not None
     assert town.accounts == [buried.whop_account_id]
     assert town.told.counts == [("UserCleanedUp", {})]
@@ -290,9 +290,9 @@ def test_while_a_create_may_still_land_it_is_done_and_stays_open(town: Town) -> 
 
 def test_a_tombstone_that_somebody_else_wrote_meanwhile_is_not_marked_as_done(town: Town) -> None:
     buried = town.buried()
-    theirs = town.users.put(ANN, buried, seen=buried)
+    theirs = town.users.put(ANN, buried, expected=buried)
     clean_up = CleanUp(town.users, town.whop, town.told, "keep-account", clock=Clock(NOW))
-    with pytest.raises(Lost):
+    with pytest.raises(StaleRecord):
         clean_up.clean(ANN, buried, deadline=Deadline(5))
 
     assert town.record == theirs

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from whop_chat.cognito.pool import PoolUser
-from whop_chat.enrolment.email_policy import AliasAddress, VerifiedAddress
+from whop_chat.enrolment.email_policy import AliasEmail, VerifiedEmail
 
 ADA = PoolUser(sub="sub-1", email="ada@example.test", email_verified=True, name="Ada", providers=())
 
@@ -26,19 +26,19 @@ def test_a_verified_address_counts_if_every_provider_of_it_is_trusted(
 ) -> None:
     user = dataclasses.replace(ADA, providers=providers)
 
-    assert VerifiedAddress(frozenset(trusted)).address(user) == address
+    assert VerifiedEmail(frozenset(trusted)).email(user) == address
 
 
 @pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}, {"email": None, "providers": ("G",)}])
 def test_an_address_that_is_missing_or_not_verified_does_not_count(changes: dict[str, object]) -> None:
     user = dataclasses.replace(ADA, **changes)  # type: ignore[arg-type]
 
-    assert VerifiedAddress(frozenset({"G"})).address(user) is None
+    assert VerifiedEmail(frozenset({"G"})).email(user) is None
 
 
 @pytest.mark.parametrize("user", [ADA, dataclasses.replace(ADA, email=None, email_verified=False, providers=("X",))])
 def test_an_alias_is_made_of_the_sub_alone(user: PoolUser) -> None:
-    assert AliasAddress("chat+{sub}@team.example.test").address(user) == "chat+sub-1@team.example.test"
+    assert AliasEmail("chat+{sub}@team.example.test").email(user) == "chat+sub-1@team.example.test"
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_an_alias_is_made_of_the_sub_alone(user: PoolUser) -> None:
 )
 def test_a_template_that_two_users_could_share_or_that_is_no_address_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="alias template"):
-        AliasAddress(template)
+        AliasEmail(template)
 
 
 def test_each_policy_says_which_it_is() -> None:
-    assert VerifiedAddress(frozenset()).mode == "verified"
-    assert AliasAddress("{sub}@team.example.test").mode == "alias"
+    assert VerifiedEmail(frozenset()).mode == "verified"
+    assert AliasEmail("{sub}@team.example.test").mode == "alias"

@@ -10,18 +10,18 @@ import pytest
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
-from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import budget, circuit
+from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.shared import circuit, rate_limiter
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAddress
+from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.http import HttpClient
 from whop_chat.users.lease import LEASE_SECONDS
-from whop_chat.users.lifecycle import SETTLING_SECONDS, restored, shut, tombstone
+from whop_chat.users.lifecycle import SETTLING_SECONDS, reinstate, suspend, tombstone
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Account, Whop
@@ -40,12 +40,12 @@ class Town:
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
-        self.users = MemoryUsers()
+        self.users = MemoryUserRepository()
         self.people = {user.sub: person(user.sub) for user in (ANN, BEN)}
         self.simulator = Simulator(clock=lambda: self.now)
         self.simulator.add_company(COMPANY)
         self.simulator.add_key("key", company_id=COMPANY)
-        self.addresses: Addresses = VerifiedAddress(frozenset())
+        self.addresses: EmailPolicy = VerifiedEmail(frozenset())
         self.reuse: EmailReuse = "refuse"
         self.old_answers: list[httpx.Response] = []
         self.keyless: Exception | None = None
@@ -81,7 +81,7 @@ class Town:
             api_version="2026-10-15-1",
             company_field="account_id",
             circuit=circuit(),
-            budget=budget(),
+            rate_limiter=rate_limiter(),
             sleep=lambda _seconds: None,
         )
         return Enrolment(self.users, self, whop, self.addresses, reuse=self.reuse, clock=lambda: self.now)
@@ -95,7 +95,7 @@ class Town:
         return record
 
     def write(self, record: Record, user: UserRef = ANN) -> Record:
-        return self.users.put(user, record, seen=self.users.get(user))
+        return self.users.put(user, record, expected=self.users.get(user))
 
     def accounts(self) -> list[dict[str, Any]]:
         accounts: Any = self.simulator.dump()["accounts"]
@@ -182,7 +182,7 @@ def test_a_block_ends_when_the_team_switches_to_aliases(town: Town) -> None:
     town.people[ANN.sub] = person(ANN.sub, email=None, email_verified=False)
     with pytest.raises(Blocked):
         town.enrol()
-    town.addresses = AliasAddress("chat+{sub}@team.test")
+    town.addresses = AliasEmail("chat+{sub}@team.test")
     assert town.enrol().created
     assert town.accounts()[0]["email"] == "chat+sub-ann@team.test"
 
@@ -203,14 +203,14 @@ def test_an_address_that_changed_while_an_outcome_is_unknown_starts_a_new_genera
 
 
 def test_a_claim_that_is_held_is_not_entered(town: Town) -> None:
-    town.write(Record(status=Status.CLAIMED, lease_until=int(town.now) + 1))
+    town.write(Record(status=Status.PENDING, lease_until=int(town.now) + 1))
     with pytest.raises(EnrolmentInProgress):
         town.enrol()
     assert town.creates() == []
 
 
 def test_a_claim_whose_lease_ran_out_is_taken_over(town: Town) -> None:
-    town.write(Record(status=Status.CLAIMED, lease_until=int(town.now)))
+    town.write(Record(status=Status.PENDING, lease_until=int(town.now)))
     assert town.enrol().created
 
 
@@ -220,7 +220,7 @@ def test_a_claim_lasts_at_most_ten_seconds(town: Town) -> None:
 
     def watched(user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline | None = None) -> Record:
         leases.append(record.lease_until - int(town.now))
-        return put(user, record, seen=seen)
+        return put(user, record, expected=seen)
 
     town.users.put = watched  # type: ignore[method-assign]
     town.enrol()
@@ -337,7 +337,7 @@ def test_a_request_that_is_still_running_is_given_the_time_of_a_lease(town: Town
 
 def test_an_external_id_bound_to_another_address_starts_a_new_generation(town: Town) -> None:
     first = town.enrol()
-    town.write(Record(status=Status.CLAIMED))
+    town.write(Record(status=Status.PENDING))
     town.people[ANN.sub] = person(ANN.sub, email="new@home.test")
     second = town.enrol()
     assert second.whop_user_id != first.whop_user_id
@@ -407,7 +407,7 @@ def test_an_account_of_another_company_is_nobodys_fault_but_the_keys(town: Town,
     town.simulator.add_fault(Fault("accounts.create", "malformed", body=forged(parent_account=parent)(town)))
     with pytest.raises(WhopInvalidResponse, match="parent_account"):
         town.enrol()
-    assert (town.record().status, town.record().lease_until) == (Status.CLAIMED, 0)
+    assert (town.record().status, town.record().lease_until) == (Status.PENDING, 0)
     assert town.enrol().created
     assert len(town.accounts()) == 1
 
@@ -451,7 +451,7 @@ def test_a_conflict_stays_until_somebody_acts(town: Town) -> None:
     with pytest.raises(Blocked, match="identity_conflict"):
         town.enrol(BEN)
     assert len(town.creates()) == creates
-    town.addresses = AliasAddress("chat+{sub}@team.test")
+    town.addresses = AliasEmail("chat+{sub}@team.test")
     assert town.enrol(BEN).created
 
 
@@ -512,13 +512,13 @@ def test_nobody_inherits_from_one_who_is_not_deleted(town: Town, status: Status)
 def test_a_clean_up_that_begins_again_while_the_identity_is_inherited_comes_first(town: Town) -> None:
     town.reuse = "inherit"
     link = deleted(town)
-    take = town.users.take
+    take = town.users.transfer
 
     def reopened_meanwhile(*args: Any, **options: Any) -> Record:
         town.write(dataclasses.replace(town.record(ANN), cleaned_at=None), ANN)
         return take(*args, **options)
 
-    town.users.take = reopened_meanwhile  # type: ignore[method-assign]
+    town.users.transfer = reopened_meanwhile  # type: ignore[method-assign]
     with pytest.raises(Blocked, match="identity_conflict"):
         town.enrol(BEN)
     assert town.record(BEN).retry_at == town.now + 60
@@ -606,7 +606,7 @@ def test_a_missing_permission_is_nobodys_fault_but_the_keys(town: Town) -> None:
     town.simulator.add_fault(Fault("accounts.create", "status", status=403))
     with pytest.raises(WhopForbidden):
         town.enrol()
-    assert town.record().status is Status.CLAIMED
+    assert town.record().status is Status.PENDING
 
 
 def test_who_has_looked_at_the_pool_already_can_say_what_they_saw(town: Town) -> None:
@@ -646,7 +646,7 @@ def test_a_decision_that_falls_during_an_enrolment_stands(town: Town, status: St
 
     def decided_meanwhile(user: UserRef, record: Record, *, seen: Record, deadline: Deadline | None = None) -> Record:
         town.write(Record(status=status))
-        return link(user, record, seen=seen)
+        return link(user, record, expected=seen)
 
     town.users.link = decided_meanwhile  # type: ignore[method-assign]
     with pytest.raises(error):
@@ -671,7 +671,7 @@ def test_a_user_whom_whop_does_not_know_is_resolved_to_the_same_account_first(to
 
 def test_a_link_follows_the_account_to_its_new_owner(town: Town) -> None:
     link = town.enrol()
-    town.users.link(ANN, dataclasses.replace(town.record(), whop_user_id="user_Before"), seen=town.record())
+    town.users.link(ANN, dataclasses.replace(town.record(), whop_user_id="user_Before"), expected=town.record())
     assert repair(town, "user_Before") == Link(link.whop_user_id)
     assert town.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
     assert len(town.creates()) == 1
@@ -854,14 +854,14 @@ def test_a_repair_under_way_when_the_user_is_shut_out_is_gone_on_with_when_they_
     create = Whop.create_account
 
     def meanwhile(whop: Whop, **asked: Any) -> Account:
-        town.write(shut(town.record(), status))
+        town.write(suspend(town.record(), status))
         return create(whop, **asked)
 
     with monkeypatch.context() as patch:
         patch.setattr(Whop, "create_account", meanwhile)
         with pytest.raises((UserDisabled, Denied)):
             repair(town, link.whop_user_id)
-    town.write(restored(town.record()))
+    town.write(reinstate(town.record()))
     town.now += DAY
     for _ in range(2):
         repair(town, link.whop_user_id)
@@ -902,7 +902,7 @@ def test_a_look_up_that_meets_another_users_whop_user_keeps_the_link_and_counts(
 def test_a_new_owner_gets_the_users_name_anew(town: Town) -> None:
     town.enrol()
     named = dataclasses.replace(town.record(), whop_user_id="user_Before", profile_digest="digest")
-    town.users.link(ANN, named, seen=town.record())
+    town.users.link(ANN, named, expected=town.record())
     repair(town, "user_Before")
     assert town.record().profile_digest is None
 
@@ -915,7 +915,7 @@ def test_a_key_that_cannot_be_had_leaves_the_claim_open(town: Town, error: Excep
     town.keyless = error
     with pytest.raises(type(error)):
         town.enrol()
-    assert (town.record().status, town.record().lease_until) == (Status.CLAIMED, 0)
+    assert (town.record().status, town.record().lease_until) == (Status.PENDING, 0)
     town.keyless = None
     assert town.enrol().created
 
@@ -935,7 +935,7 @@ def test_a_refusal_that_is_not_about_the_address_blocks_nobody(town: Town, statu
     town.simulator.add_fault(Fault("accounts.create", "status", status=status))
     with pytest.raises(WhopRefused):
         town.enrol()
-    assert town.record().status is Status.CLAIMED
+    assert town.record().status is Status.PENDING
     assert town.enrol().created
 
 

@@ -17,7 +17,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, SyncMessage, decode
-from whop_chat.whop.circuit_state import Wait, WaitItem, Why
+from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Reason
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def test_a_function_whose_head_start_fails_starts_all_the_same(
 
 
 def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(cloud: Cloud) -> None:
-    told = WaitItem(moto_aws.aws_at_moto(), "users", COMPANY_ID)
-    told.prolong("mint_token", Wait(time.time() + 60, Why.LIMITED), deadline=moto_aws.AN_HOUR)
+    told = DynamoDBCircuitStore(moto_aws.aws_at_moto(), "users", COMPANY_ID)
+    told.extend("mint_token", CircuitState(time.time() + 60, Reason.LIMITED), deadline=moto_aws.AN_HOUR)
     zoe = cloud.sign_up("zoe")
     fresh = load_function("mint_token")
     cloud.internet.requests.clear()
@@ -119,13 +119,13 @@ def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud, mon
     fresh = load_function("mint_token")
     fresh._waits._read_at = None
     names: list[str] = []
-    load = WaitItem.load
+    load = DynamoDBCircuitStore.load
 
-    def noted(self: WaitItem, *, deadline: Deadline) -> dict[str, Wait]:
+    def noted(self: DynamoDBCircuitStore, *, deadline: Deadline) -> dict[str, CircuitState]:
         names.append(threading.current_thread().name)
         return load(self, deadline=deadline)
 
-    monkeypatch.setattr(WaitItem, "load", noted)
+    monkeypatch.setattr(DynamoDBCircuitStore, "load", noted)
 
     assert ask(fresh, "mint_token", token_of(cloud.sign_up("yan")))[0] == 200
     assert len(names) == 1

@@ -17,12 +17,12 @@ from tests.fakes.shared import Context, event, load_function
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.checkpoint import Ledger
+from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime import http as transport
 from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, decode
 from whop_chat.users.record import Record, Status
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 
 PEOPLE = 65  # two pages
 
@@ -38,7 +38,7 @@ class Town:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self.users = Users(aws_at_moto(), "users")
+        self.users = DynamoDBUserRepository(aws_at_moto(), "users")
         self.people = [cloud.sign_up(f"user-{number}") for number in range(PEOPLE)]
         self.gone = UserRef(pool_id=cloud.pool_id, sub="0a1b2c3d-gone", username="0a1b2c3d-gone")
         self.write(self.people[0], profile_digest(self.people[0].sub, "User-0"))
@@ -48,7 +48,7 @@ class Town:
 
     def write(self, user: UserRef, digest: str | None) -> None:
         record = Record(status=Status.LINKED, whop_user_id=f"user_{user.sub}", profile_digest=digest)
-        self.users.put(user, record, seen=None, deadline=AN_HOUR)
+        self.users.put(user, record, expected=None, deadline=AN_HOUR)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.calls += 1
@@ -78,7 +78,7 @@ class Town:
                 dynamodb.delete_item(TableName="users", Key={"pk": item["pk"]})
 
     def report(self) -> dict[str, Any]:
-        report = Ledger(aws_at_moto(), "users", self.cloud.pool_id).latest_report(deadline=AN_HOUR)
+        report = CheckpointStore(aws_at_moto(), "users", self.cloud.pool_id).latest_report(deadline=AN_HOUR)
         assert report is not None
         return report
 

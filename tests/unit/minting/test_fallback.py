@@ -5,20 +5,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.fakes.memory_tokens import MemoryTokens
+from tests.fakes.memory_tokens import MemoryTokenCache
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock, Told
+from tests.fakes.shared import Clock, RecordingTelemetry
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.fallback import MARGIN_SECONDS, TokenReuse
-from whop_chat.minting.token_cache import Found, KeptToken, Purpose
+from whop_chat.minting.fallback import MARGIN_SECONDS, TokenFallback
+from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.sealed import UnusableDataKey
 
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 SCOPES = ("chat:read",)
-CHAT = Purpose(ADA, SCOPES)
+CHAT = CacheKey(ADA, SCOPES)
 NOW = 1_800_000_000
 HOUR = 3600
 TTL = timedelta(hours=1)
@@ -28,25 +28,27 @@ class Case:
     """A token of an hour, ``age`` seconds old."""
 
     def __init__(self, age: int | None, *, always: bool = False, jitter: float = 0.0, life: int = HOUR) -> None:
-        self.tokens = MemoryTokens()
+        self.tokens = MemoryTokenCache()
         if age is not None:
-            self.tokens.kept[CHAT] = "user_Ada", KeptToken("kept", at(-age), at(life - age))
-        self.told = Told()
-        self.reuse = TokenReuse(self.tokens, self.told, always=always, ttl=TTL, clock=Clock(NOW), jitter=lambda: jitter)
+            self.tokens.kept[CHAT] = "user_Ada", CachedToken("kept", at(-age), at(life - age))
+        self.told = RecordingTelemetry()
+        self.reuse = TokenFallback(
+            self.tokens, self.told, always=always, ttl=TTL, clock=Clock(NOW), jitter=lambda: jitter
+        )
 
     def young(self, whop_user: str = "user_Ada") -> ChatToken | None:
-        with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
-            return last.young(whop_user)
+        with self.reuse.lookup(ADA, SCOPES, deadline=AN_HOUR) as last:
+            return last.fresh(whop_user)
 
     def instead(self, whop_user: str = "user_Ada", wait: int = 0) -> ChatToken | None:
-        with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
-            return last.instead(whop_user, wait=wait, why="unavailable")
+        with self.reuse.lookup(ADA, SCOPES, deadline=AN_HOUR) as last:
+            return last.fallback(whop_user, wait=wait, reason="unavailable")
 
     def replace(self, whop_user: str = "user_Ada") -> bool:
         """Whether a new token for this Whop user is the one that is kept now."""
-        with self.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
+        with self.reuse.lookup(ADA, SCOPES, deadline=AN_HOUR) as last:
             last.replace(whop_user, ChatToken("new", at(HOUR), at(HOUR), SCOPES), minted_at=at(0))
-        return self.tokens.kept.get(CHAT) == (whop_user, KeptToken("new", at(0), at(HOUR)))
+        return self.tokens.kept.get(CHAT) == (whop_user, CachedToken("new", at(0), at(HOUR)))
 
 
 def at(seconds: float) -> datetime:
@@ -133,9 +135,9 @@ def test_what_cannot_be_read_is_not_there_and_is_left_alone(error: Exception) ->
 def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
     case = Case(0)
     case.tokens.reading = AwsError("ThrottlingException")
-    with case.reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
-        assert last.young("user_Ada") is None
-        assert last.instead("user_Ada", wait=0, why="unavailable") is None
+    with case.reuse.lookup(ADA, SCOPES, deadline=AN_HOUR) as last:
+        assert last.fresh("user_Ada") is None
+        assert last.fallback("user_Ada", wait=0, reason="unavailable") is None
 
     assert len(case.told.failures) == 1
 
@@ -159,19 +161,19 @@ def test_reading_and_keeping_have_a_small_time_of_their_own() -> None:
 def test_the_token_is_looked_for_while_the_caller_does_something_else() -> None:
     started, go_on = threading.Event(), threading.Event()
 
-    class Slow(MemoryTokens):
-        def find(self, purpose: Purpose, *, deadline: Deadline) -> Found:
+    class Slow(MemoryTokenCache):
+        def find(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
             started.set()
             assert go_on.wait(5)
-            return super().find(purpose, deadline=deadline)
+            return super().load(cache_key, deadline=deadline)
 
     tokens = Slow()
-    tokens.kept[CHAT] = "user_Ada", KeptToken("kept", at(0), at(HOUR))
-    reuse = TokenReuse(tokens, Told(), always=True, ttl=TTL, clock=Clock(NOW))
-    with reuse.looking(ADA, SCOPES, deadline=AN_HOUR) as last:
+    tokens.kept[CHAT] = "user_Ada", CachedToken("kept", at(0), at(HOUR))
+    reuse = TokenFallback(tokens, RecordingTelemetry(), always=True, ttl=TTL, clock=Clock(NOW))
+    with reuse.lookup(ADA, SCOPES, deadline=AN_HOUR) as last:
         assert started.wait(5)
         go_on.set()
-        assert last.young("user_Ada") is not None
+        assert last.fresh("user_Ada") is not None
 
 
 def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,15 +184,15 @@ def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch:
             waited_for.set()
             super().join(5)
 
-    class Slow(MemoryTokens):
-        def find(self, purpose: Purpose, *, deadline: Deadline) -> Found:
+    class Slow(MemoryTokenCache):
+        def find(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
             assert waited_for.wait(5)
-            return super().find(purpose, deadline=deadline)
+            return super().load(cache_key, deadline=deadline)
 
     tokens = Slow()
     monkeypatch.setattr(threading, "Thread", Joined)
-    reuse = TokenReuse(tokens, Told(), always=True, ttl=TTL)
-    with pytest.raises(KeyError), reuse.looking(ADA, SCOPES, deadline=AN_HOUR):
+    reuse = TokenFallback(tokens, RecordingTelemetry(), always=True, ttl=TTL)
+    with pytest.raises(KeyError), reuse.lookup(ADA, SCOPES, deadline=AN_HOUR):
         raise KeyError
 
     assert len(tokens.seconds) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, GroupDenied, ScopePolicy, UnknownFeature
+from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, FeaturePolicy, GroupDenied, UnknownFeature
 
 FEATURES = sorted(FEATURE_SCOPES)
 CHANNELS = ("chat:message:create", "chat:read")
@@ -26,18 +26,18 @@ SUPPORT = ("support_chat:message:create", "support_chat:read")
 def test_the_scopes_are_those_of_the_features_in_order(
     allowed: Collection[str], requested: Collection[str] | None, scopes: tuple[str, ...]
 ) -> None:
-    assert ScopePolicy(allowed).scopes(requested) == scopes
+    assert FeaturePolicy(allowed).scopes(requested) == scopes
 
 
 def test_a_feature_that_is_not_enabled_is_refused_even_beside_one_that_is() -> None:
     with pytest.raises(FeatureNotAllowed):
-        ScopePolicy(["channels"]).scopes(["channels", "dms"])
+        FeaturePolicy(["channels"]).scopes(["channels", "dms"])
 
 
 @pytest.mark.parametrize("requested", [[], ["payments"], ["channels", "Channels"], "channels", [""]])
 def test_a_request_for_nothing_or_for_something_unknown_is_refused(requested: Collection[str]) -> None:
     with pytest.raises(UnknownFeature) as caught:
-        ScopePolicy(FEATURES).scopes(requested)
+        FeaturePolicy(FEATURES).scopes(requested)
 
     assert "payments" not in str(caught.value)
 
@@ -45,7 +45,7 @@ def test_a_request_for_nothing_or_for_something_unknown_is_refused(requested: Co
 @pytest.mark.parametrize("features", [(), ("payments",), "channels"])
 def test_a_policy_that_grants_nothing_or_something_unknown_cannot_be_made(features: Collection[str]) -> None:
     with pytest.raises(ValueError, match="feature"):
-        ScopePolicy(features)
+        FeaturePolicy(features)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_a_policy_that_grants_nothing_or_something_unknown_cannot_be_made(featur
 )
 def test_groups_narrow_to_what_all_of_them_allow(groups: Collection[str], scopes: tuple[str, ...]) -> None:
     narrowing = {"guests": ["channels"], "talkers": ["channels", "dms"]}
-    policy = ScopePolicy(["channels", "support"], group_features=narrowing)
+    policy = FeaturePolicy(["channels", "support"], group_features=narrowing)
 
     assert policy.scopes(groups=groups) == scopes
 
 
 @pytest.mark.parametrize("requested", [None, ["channels"], []])
 def test_a_member_of_a_denied_group_gets_nothing_whatever_else_they_are(requested: Collection[str] | None) -> None:
-    policy = ScopePolicy(["channels"], denied_groups=["banned"], group_features={"vips": ["channels"]})
+    policy = FeaturePolicy(["channels"], denied_groups=["banned"], group_features={"vips": ["channels"]})
 
     with pytest.raises(GroupDenied):
         policy.scopes(requested, groups=["vips", "banned"])
@@ -79,7 +79,7 @@ def test_a_member_of_a_denied_group_gets_nothing_whatever_else_they_are(requeste
 def test_groups_that_leave_nothing_are_refused_and_not_granted_everything(
     group_features: Mapping[str, Collection[str]],
 ) -> None:
-    policy = ScopePolicy(["channels", "support"], group_features=group_features)
+    policy = FeaturePolicy(["channels", "support"], group_features=group_features)
 
     with pytest.raises(GroupDenied):
         policy.scopes(groups=["guests", "talkers"])
@@ -87,7 +87,7 @@ def test_groups_that_leave_nothing_are_refused_and_not_granted_everything(
 
 def test_a_group_cannot_be_given_a_feature_that_is_unknown() -> None:
     with pytest.raises(UnknownFeature):
-        ScopePolicy(["channels"], group_features={"guests": ["payments"]})
+        FeaturePolicy(["channels"], group_features={"guests": ["payments"]})
 
 
 SETS = st.sets(st.sampled_from(FEATURES), min_size=1)
@@ -98,7 +98,7 @@ SETS = st.sets(st.sampled_from(FEATURES), min_size=1)
 def test_no_request_gets_more_than_it_asks_for_or_than_policy_and_group_allow(
     allowed: set[str], requested: set[str] | None, group: set[str]
 ) -> None:
-    policy = ScopePolicy(allowed, group_features={"guests": group})
+    policy = FeaturePolicy(allowed, group_features={"guests": group})
     try:
         granted = policy.scopes(requested, groups=["guests"])
     except GroupDenied:

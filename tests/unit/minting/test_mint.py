@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from tests.fakes.memory_tokens import MemoryTokens
-from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.memory_tokens import MemoryTokenCache
+from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.moto_aws import aws_over
-from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, Told, whop_over
+from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, RecordingTelemetry, whop_over
 from whop_chat.api.problems import problem_of
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
@@ -21,11 +21,11 @@ from whop_chat.enrolment import enrol
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.fallback import TokenReuse
-from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, ScopePolicy
-from whop_chat.minting.mint import Minting
-from whop_chat.minting.token_cache import KeptToken, Purpose
-from whop_chat.minting.user_quota import MintLimit, TooManyRequests
+from whop_chat.minting.fallback import TokenFallback
+from whop_chat.minting.features import FeatureNotAllowed, FeaturePolicy, GroupDenied
+from whop_chat.minting.mint import MintToken
+from whop_chat.minting.token_cache import CachedToken, CacheKey
+from whop_chat.minting.user_quota import TooManyRequests, UserQuota
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.queue import Source, SyncMessage, decode
@@ -106,17 +106,19 @@ class Case:
         self.enrolment = enrolment
         self.whop = whop
         self.queue = queue or Queue()
-        self.told = Told()
+        self.told = RecordingTelemetry()
         self.clock = clock or Clock(NOW.timestamp() + 0.9)
-        self.users = MemoryUsers()
-        self.kept = MemoryTokens()
-        reuse = TokenReuse(
+        self.users = MemoryUserRepository()
+        self.kept = MemoryTokenCache()
+        reuse = TokenFallback(
             self.kept, self.told, always=bool(always), ttl=timedelta(hours=3), clock=self.clock, jitter=lambda: 0.0
         )
-        policy = ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]})
-        self.minting = Minting(
+        policy = FeaturePolicy(
+            ["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}
+        )
+        self.minting = MintToken(
             Authorizer(Verifier(*groups), policy, pool_id=ADA.pool_id),
-            MintLimit(self.users, PER_MINUTE, clock=self.clock),
+            UserQuota(self.users, PER_MINUTE, clock=self.clock),
             enrolment.polling(self.users, self.clock.advance),
             client or whop,
             self.queue,
@@ -222,7 +224,7 @@ def test_a_token_is_in_no_description_of_it() -> None:
 
 def with_record(case: Case) -> Record:
     """A record of the user, which mints are counted on."""
-    return case.users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_Ada"), seen=None)
+    return case.users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_Ada"), expected=None)
 
 
 def test_the_record_that_a_mint_is_counted_on_is_the_one_that_enrolment_gets() -> None:
@@ -438,8 +440,8 @@ def keeping(
     case = Case(enrolment, Tokens("user_Ada", error=error), always=always, client=client, clock=clock)
     minted_at = NOW - age * MINUTE
     for scopes in (CHANNELS, ALL):
-        token = KeptToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 60 * MINUTE)
-        case.kept.kept[Purpose(ADA, scopes)] = "user_Ada", token
+        token = CachedToken(f"kept-for-{len(scopes)}", minted_at, minted_at + 60 * MINUTE)
+        case.kept.kept[CacheKey(ADA, scopes)] = "user_Ada", token
     return case
 
 
@@ -555,7 +557,7 @@ def test_after_whop_did_not_know_the_user_the_last_token_is_not_answered() -> No
             return super().mint_token(user_id, scopes, expires_at, deadline=deadline)
 
     case = keeping(enrolment=Enrolling(Link("user_Ada"), repairs=[Link("user_Ada2")]), client=Failing())
-    case.kept.kept[Purpose(ADA, ALL)] = "user_Ada2", KeptToken("kept", NOW, NOW + 60 * MINUTE)
+    case.kept.kept[CacheKey(ADA, ALL)] = "user_Ada2", CachedToken("kept", NOW, NOW + 60 * MINUTE)
     with pytest.raises(WhopUnavailable):
         case.mint()
 
@@ -622,7 +624,7 @@ def test_a_new_token_is_kept_when_the_last_is_past_half_of_its_life(age: int, ke
     case = keeping(age=age)
     case.mint()
 
-    assert case.kept.kept[Purpose(ADA, ALL)][1].token == kept
+    assert case.kept.kept[CacheKey(ADA, ALL)][1].token == kept
 
 
 def test_a_table_that_fails_costs_neither_the_new_token_nor_the_error() -> None:

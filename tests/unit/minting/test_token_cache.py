@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, client, table
 from whop_chat.cognito.user import UserRef
-from whop_chat.minting.token_cache import KeptToken, KeptTokens, Purpose
+from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
 from whop_chat.runtime.sealed import UnusableDataKey, data_key
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 TABLE = "users"
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
-CHAT = Purpose(ADA, ("chat:message:create", "chat:read"))
+CHAT = CacheKey(ADA, ("chat:message:create", "chat:read"))
 MINTED_AT = datetime.fromtimestamp(1_800_000_000, UTC)
-TOKEN = KeptToken("whop-token-of-ada", MINTED_AT, expires_at=MINTED_AT + timedelta(hours=1))
+TOKEN = CachedToken("whop-token-of-ada", MINTED_AT, expires_at=MINTED_AT + timedelta(hours=1))
 COMPANY = "biz_Company"
 
 
@@ -48,18 +48,18 @@ def secret(region: None) -> Iterator[str]:
     secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
 
 
-def kept_tokens(secret: str, company: str = COMPANY) -> KeptTokens:
+def kept_tokens(secret: str, company: str = COMPANY) -> TokenCache:
     """As in a function that has just started."""
     aws = aws_at_moto()
-    return KeptTokens(aws, TABLE, data_key(aws, secret), company)
+    return TokenCache(aws, TABLE, data_key(aws, secret), company)
 
 
-def keep(secret: str, token: KeptToken = TOKEN, purpose: Purpose = CHAT) -> None:
-    kept_tokens(secret).keep(purpose, "user_Ada", token, deadline=AN_HOUR)
+def keep(secret: str, token: CachedToken = TOKEN, cache_key: CacheKey = CHAT) -> None:
+    kept_tokens(secret).store(cache_key, "user_Ada", token, deadline=AN_HOUR)
 
 
-def opened(secret: str, purpose: Purpose = CHAT, whop_user: str = "user_Ada", **changes: Any) -> KeptToken | None:
-    return kept_tokens(secret, **changes).find(purpose, deadline=AN_HOUR).opened(whop_user)
+def opened(secret: str, cache_key: CacheKey = CHAT, whop_user: str = "user_Ada", **changes: Any) -> CachedToken | None:
+    return kept_tokens(secret, **changes).load(cache_key, deadline=AN_HOUR).decrypt(whop_user)
 
 
 def item(dynamodb: "DynamoDBClient") -> dict[str, Any]:
@@ -87,16 +87,16 @@ def test_the_times_of_a_token_are_kept_to_the_second(dynamodb: "DynamoDBClient",
 
 def test_other_scopes_are_another_token(dynamodb: "DynamoDBClient", secret: str) -> None:
     keep(secret)
-    assert opened(secret, Purpose(ADA, ("chat:read",))) is None
-    assert opened(secret, Purpose(ADA, CHAT.scopes[::-1])) == TOKEN
+    assert opened(secret, CacheKey(ADA, ("chat:read",))) is None
+    assert opened(secret, CacheKey(ADA, CHAT.scopes[::-1])) == TOKEN
 
 
 def test_a_token_that_was_moved_to_other_scopes_cannot_be_opened(dynamodb: "DynamoDBClient", secret: str) -> None:
-    less = Purpose(ADA, ("chat:read",))
+    less = CacheKey(ADA, ("chat:read",))
     keep(secret)
     full = item(dynamodb)
     dynamodb.delete_item(TableName=TABLE, Key={"pk": full["pk"]})
-    keep(secret, purpose=less)
+    keep(secret, cache_key=less)
     dynamodb.put_item(TableName=TABLE, Item=full | {"pk": item(dynamodb)["pk"]})
 
     assert opened(secret, less) is None
@@ -119,7 +119,7 @@ def test_a_token_that_was_moved_to_another_user_cannot_be_opened(
     moved["pk"] = {"S": moved["pk"]["S"].replace(ADA.sub, other.sub).replace(ADA.pool_id, other.pool_id)}
     dynamodb.put_item(TableName=TABLE, Item=moved)
 
-    assert opened(secret, Purpose(other, CHAT.scopes)) is None
+    assert opened(secret, CacheKey(other, CHAT.scopes)) is None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_an_item_shows_neither_token_nor_whop_user_nor_company(dynamodb: "Dynamo
     shown = repr(item(dynamodb))
 
     assert not [each for each in (TOKEN.token, "user_Ada", COMPANY, "chat:read") if each in shown]
-    assert TOKEN.token not in repr(kept_tokens(secret).find(CHAT, deadline=AN_HOUR))
+    assert TOKEN.token not in repr(kept_tokens(secret).load(CHAT, deadline=AN_HOUR))
     assert TOKEN.token not in repr(opened(secret))
 
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.shared import Clock
 from whop_chat.cognito.user import UserRef
-from whop_chat.minting.user_quota import MAX_REMEMBERED, MintLimit, TooManyRequests
+from whop_chat.minting.user_quota import MAX_REMEMBERED, TooManyRequests, UserQuota
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import Record, Status
 
@@ -17,7 +17,7 @@ BEN = dataclasses.replace(ADA, sub="sub-ben", username="ben")
 LINKED = Record(status=Status.LINKED, whop_user_id="user_1")
 
 
-class Table(MemoryUsers):
+class Table(MemoryUserRepository):
     """Counts the calls."""
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class Case:
     def __init__(self) -> None:
         self.table = Table()
         for user in (ADA, BEN):
-            self.table.put(user, LINKED, seen=None)
+            self.table.put(user, LINKED, expected=None)
         self.clock = Clock(1_800_000_000.0)
-        self.limit = MintLimit(self.table, 2, clock=self.clock)
+        self.limit = UserQuota(self.table, 2, clock=self.clock)
 
     def count(self, user: UserRef = ADA) -> Record | None:
         self.limit.require_not_refused(user)
-        return self.limit.counted(user, deadline=AN_HOUR)
+        return self.limit.count(user, deadline=AN_HOUR)
 
     def refuse(self, user: UserRef = ADA) -> int:
         """Ask until refused; the wait."""
@@ -94,7 +94,7 @@ def test_only_so_many_are_remembered() -> None:
     case.refuse(ADA)
     for number in range(MAX_REMEMBERED):
         user = dataclasses.replace(ADA, sub=f"sub-{number}")
-        case.table.put(user, LINKED, seen=None)
+        case.table.put(user, LINKED, expected=None)
         case.refuse(user)
     calls = case.table.calls
 

@@ -1,6 +1,6 @@
 """A set of users of fixed size."""
 
-from whop_chat.reconcile._bloom_filter import PRINT_BYTES, SeenUsers, fingerprint
+from whop_chat.reconcile._bloom_filter import PRINT_BYTES, BloomFilter, fingerprint
 
 
 def prints(salt: str, kind: str, count: int) -> list[bytes]:
@@ -8,7 +8,7 @@ def prints(salt: str, kind: str, count: int) -> list[bytes]:
 
 
 def test_nobody_who_was_added_is_forgotten_and_strangers_are_strangers() -> None:
-    seen = SeenUsers()
+    seen = BloomFilter()
     known = prints("run", "user", 20_000)
     seen.add(b"".join(known[:60]))
     for start in range(60, len(known), 60):

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from moto import mock_aws
 
-from tests.fakes.memory_checkpoints import MemoryLedger
+from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, made_table
-from whop_chat.reconcile.checkpoint import Checkpoint, Ledger, Phase, Superseded
+from whop_chat.reconcile.checkpoint import Checkpoint, CheckpointStore, Phase, Superseded
 from whop_chat.runtime.aws import AwsError
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ def dynamodb() -> "Iterator[DynamoDBClient]":
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def ledger(request: pytest.FixtureRequest) -> Ledger | MemoryLedger:
+def ledger(request: pytest.FixtureRequest) -> CheckpointStore | MemoryCheckpoints:
     if request.param == "memory":
-        return MemoryLedger()
+        return MemoryCheckpoints()
     request.getfixturevalue("dynamodb")
-    return Ledger(aws_at_moto(), TABLE, POOL, clock=lambda: NOW)
+    return CheckpointStore(aws_at_moto(), TABLE, POOL, clock=lambda: NOW)
 
 
-def test_before_the_first_run_there_is_nothing(ledger: Ledger | MemoryLedger) -> None:
-    assert ledger.load(deadline=AN_HOUR) is None
-    assert ledger.latest_report(deadline=AN_HOUR) is None
+def test_before_the_first_run_there_is_nothing(checkpoints: CheckpointStore | MemoryCheckpoints) -> None:
+    assert checkpoints.load(deadline=AN_HOUR) is None
+    assert checkpoints.latest_report(deadline=AN_HOUR) is None
 
 
-def test_a_checkpoint_comes_back_as_it_was_written(ledger: Ledger | MemoryLedger) -> None:
+def test_a_checkpoint_comes_back_as_it_was_written(checkpoints: CheckpointStore | MemoryCheckpoints) -> None:
     full = Checkpoint(
         run="run-1",
         backfill=True,
@@ -58,49 +58,57 @@ def test_a_checkpoint_comes_back_as_it_was_written(ledger: Ledger | MemoryLedger
         outcome="completed",
         reported="run-0",
     )
-    written = ledger.save(full, seen=None, deadline=AN_HOUR)
+    written = checkpoints.save(full, seen=None, deadline=AN_HOUR)
 
-    assert written == dataclasses.replace(full, attempt=written.attempt)
-    assert ledger.load(deadline=AN_HOUR) == written
+    assert written == dataclasses.replace(full, attempt=written.version)
+    assert checkpoints.load(deadline=AN_HOUR) == written
     assert all(
         getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
     )
 
 
-def test_of_two_who_go_on_from_one_checkpoint_the_second_loses(ledger: Ledger | MemoryLedger) -> None:
-    begun = ledger.save(BEGUN, seen=None, deadline=AN_HOUR)
-    first = ledger.save(dataclasses.replace(begun, page=1), seen=begun, deadline=AN_HOUR)
+def test_of_two_who_go_on_from_one_checkpoint_the_second_loses(
+    checkpoints: CheckpointStore | MemoryCheckpoints,
+) -> None:
+    begun = checkpoints.save(BEGUN, seen=None, deadline=AN_HOUR)
+    first = checkpoints.save(dataclasses.replace(begun, page=1), seen=begun, deadline=AN_HOUR)
 
     with pytest.raises(Superseded):
-        ledger.save(dataclasses.replace(begun, page=1), seen=begun, deadline=AN_HOUR)
+        checkpoints.save(dataclasses.replace(begun, page=1), seen=begun, deadline=AN_HOUR)
     with pytest.raises(Superseded):
-        ledger.save(BEGUN, seen=None, deadline=AN_HOUR)
-    assert ledger.load(deadline=AN_HOUR) == first
+        checkpoints.save(BEGUN, seen=None, deadline=AN_HOUR)
+    assert checkpoints.load(deadline=AN_HOUR) == first
 
 
-def test_the_pages_that_are_done_are_remembered_as_they_were_noted_last(ledger: Ledger | MemoryLedger) -> None:
+def test_the_pages_that_are_done_are_remembered_as_they_were_noted_last(
+    checkpoints: CheckpointStore | MemoryCheckpoints,
+) -> None:
     for page in range(130):
-        ledger.note_listed("run-1", page, f"page-{page}".encode(), deadline=AN_HOUR)
-    ledger.note_listed("run-1", 5, b"page 5 again", deadline=AN_HOUR)
-    ledger.note_listed("run-2", 6, b"of another run", deadline=AN_HOUR)
+        checkpoints.save_listed("run-1", page, f"page-{page}".encode(), deadline=AN_HOUR)
+    checkpoints.save_listed("run-1", 5, b"page 5 again", deadline=AN_HOUR)
+    checkpoints.save_listed("run-2", 6, b"of another run", deadline=AN_HOUR)
 
     expected = {f"page-{page}".encode() for page in range(120)} - {b"page-5"} | {b"page 5 again"}
-    assert set(ledger.listed("run-1", 120, seconds=5)) == expected
+    assert set(checkpoints.load_listed("run-1", 120, seconds=5)) == expected
 
 
-def test_the_report_of_the_last_run_that_ended_is_found_also_during_the_next(ledger: Ledger | MemoryLedger) -> None:
-    ledger.file_report("run-1", {"run": "run-1", "counts": {"seen": 3}}, deadline=AN_HOUR)
-    ended = ledger.save(dataclasses.replace(BEGUN, phase=Phase.FINISHED, reported="run-1"), seen=None, deadline=AN_HOUR)
-    ledger.save(dataclasses.replace(BEGUN, run="run-2", reported="run-1"), seen=ended, deadline=AN_HOUR)
+def test_the_report_of_the_last_run_that_ended_is_found_also_during_the_next(
+    checkpoints: CheckpointStore | MemoryCheckpoints,
+) -> None:
+    checkpoints.save_report("run-1", {"run": "run-1", "counts": {"seen": 3}}, deadline=AN_HOUR)
+    ended = checkpoints.save(
+        dataclasses.replace(BEGUN, phase=Phase.FINISHED, reported="run-1"), seen=None, deadline=AN_HOUR
+    )
+    checkpoints.save(dataclasses.replace(BEGUN, run="run-2", reported="run-1"), seen=ended, deadline=AN_HOUR)
 
-    assert ledger.latest_report(deadline=AN_HOUR) == {"run": "run-1", "counts": {"seen": 3}}
+    assert checkpoints.latest_report(deadline=AN_HOUR) == {"run": "run-1", "counts": {"seen": 3}}
 
 
 def test_reports_and_lists_expire_and_the_checkpoint_does_not(dynamodb: "DynamoDBClient") -> None:
-    ledger = Ledger(aws_at_moto(), TABLE, POOL, clock=lambda: NOW)
-    ledger.save(BEGUN, seen=None, deadline=AN_HOUR)
-    ledger.note_listed("run-1", 0, b"prints", deadline=AN_HOUR)
-    ledger.file_report("run-1", {}, deadline=AN_HOUR)
+    checkpoints = CheckpointStore(aws_at_moto(), TABLE, POOL, clock=lambda: NOW)
+    checkpoints.save(BEGUN, expected=None, deadline=AN_HOUR)
+    checkpoints.save_listed("run-1", 0, b"prints", deadline=AN_HOUR)
+    checkpoints.save_report("run-1", {}, deadline=AN_HOUR)
 
     items = {item["pk"]["S"].partition("#")[0]: item for item in dynamodb.scan(TableName=TABLE)["Items"]}
     assert {kind: item.get("ttl") for kind, item in items.items()} == {
@@ -118,13 +126,13 @@ def test_a_checkpoint_that_was_repeated_after_it_had_arrived_is_not_lost() -> No
             raise httpx.ReadTimeout("the answer is lost")
         return arrived
 
-    ledger = Ledger(aws_over(httpx.MockTransport(arrives_without_an_answer)), TABLE, POOL)
-    written = ledger.save(BEGUN, seen=None, deadline=AN_HOUR)
+    checkpoints = CheckpointStore(aws_over(httpx.MockTransport(arrives_without_an_answer)), TABLE, POOL)
+    written = checkpoints.save(BEGUN, expected=None, deadline=AN_HOUR)
 
-    assert ledger.load(deadline=AN_HOUR) == written
+    assert checkpoints.load(deadline=AN_HOUR) == written
 
 
 @pytest.mark.usefixtures("dynamodb")
 def test_another_failure_is_told_as_it_is() -> None:
     with pytest.raises(AwsError, match="ResourceNotFoundException"):
-        Ledger(aws_at_moto(), "no-such-table", POOL).save(BEGUN, seen=None, deadline=AN_HOUR)
+        CheckpointStore(aws_at_moto(), "no-such-table", POOL).save(BEGUN, expected=None, deadline=AN_HOUR)

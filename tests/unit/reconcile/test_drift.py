@@ -3,23 +3,23 @@
 import pytest
 
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import Listed, PoolUser, Standing
+from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAddress
+from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.users.record import Record, Status
 
 NOW = 1_800_000_000.0
-VERIFIED = VerifiedAddress(frozenset())
+VERIFIED = VerifiedEmail(frozenset())
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 NAMED = profile_digest(ADA.sub, "Ada")
 
 
 def listed(
-    standing: Standing = Standing.ACTIVE, *, name: str | None = "Ada", verified: bool = True, sub: str = ADA.sub
-) -> Listed:
-    person = PoolUser(sub=sub, email="ada@home.test", email_verified=verified, name=name, providers=())
-    return Listed(ADA, standing, person)
+    pool_status: PoolStatus = PoolStatus.ACTIVE, *, name: str | None = "Ada", verified: bool = True, sub: str = ADA.sub
+) -> ListedUser:
+    pool_user = PoolUser(sub=sub, email="ada@home.test", email_verified=verified, name=name, providers=())
+    return ListedUser(ADA, pool_status, pool_user)
 
 
 def blocked(reason: str = "no_verified_email", retry_at: float | None = NOW - 1, mode: str = "verified") -> Record:
@@ -31,8 +31,8 @@ def linked(digest: str | None = NAMED) -> Record:
     return Record(status=Status.LINKED, whop_user_id="user_1", profile_digest=digest)
 
 
-def found(pool: Listed, record: Record | None, addresses: Addresses = VERIFIED) -> Finding:
-    return drift(pool, record, addresses, NOW)
+def found(pool: ListedUser, record: Record | None, email_policy: EmailPolicy = VERIFIED) -> Finding:
+    return drift(pool, record, email_policy, NOW)
 
 
 def test_who_was_never_enrolled_is_missing() -> None:
@@ -41,7 +41,7 @@ def test_who_was_never_enrolled_is_missing() -> None:
 
 def test_who_was_never_enrolled_and_has_no_address_to_enrol_is_blocked() -> None:
     assert found(listed(verified=False), None) == Finding(Drift.BLOCKED, "no_verified_email")
-    assert found(listed(verified=False), None, AliasAddress("chat+{sub}@team.test")) == Finding(Drift.MISSING)
+    assert found(listed(verified=False), None, AliasEmail("chat+{sub}@team.test")) == Finding(Drift.MISSING)
 
 
 def test_a_linked_user_is_in_step_as_long_as_the_name_is_the_one_that_was_set() -> None:
@@ -55,8 +55,8 @@ def test_a_user_without_a_name_keeps_the_one_they_have() -> None:
 
 
 def test_a_claim_is_in_progress_until_its_time_is_over() -> None:
-    assert found(listed(), Record(status=Status.CLAIMED, lease_until=int(NOW) + 5)) == Finding(Drift.IN_PROGRESS)
-    assert found(listed(), Record(status=Status.CLAIMED, lease_until=int(NOW))) == Finding(Drift.UNFINISHED)
+    assert found(listed(), Record(status=Status.PENDING, lease_until=int(NOW) + 5)) == Finding(Drift.IN_PROGRESS)
+    assert found(listed(), Record(status=Status.PENDING, lease_until=int(NOW))) == Finding(Drift.UNFINISHED)
 
 
 @pytest.mark.parametrize(
@@ -68,26 +68,26 @@ def test_a_claim_is_in_progress_until_its_time_is_over() -> None:
     ],
     ids=["still no address", "looked at a moment ago", "an operator has to act"],
 )
-def test_a_block_stays_while_its_reason_does(record: Record, pool: Listed) -> None:
+def test_a_block_stays_while_its_reason_does(record: Record, pool: ListedUser) -> None:
     assert found(pool, record) == Finding(Drift.BLOCKED, record.reason)
 
 
 def test_a_block_whose_reason_has_passed_is_unfinished() -> None:
     assert found(listed(), blocked()) == Finding(Drift.UNFINISHED)
     assert found(listed(), blocked("enrolment_rejected")) == Finding(Drift.UNFINISHED)
-    assert found(listed(), blocked("identity_conflict", None), AliasAddress("chat+{sub}@team.test")) == Finding(
+    assert found(listed(), blocked("identity_conflict", None), AliasEmail("chat+{sub}@team.test")) == Finding(
         Drift.UNFINISHED
     )
 
 
-@pytest.mark.parametrize("status", [Status.LINKED, Status.CLAIMED, Status.BLOCKED])
+@pytest.mark.parametrize("status", [Status.LINKED, Status.PENDING, Status.BLOCKED])
 def test_who_is_disabled_in_the_pool_and_not_here_is_stale(status: Status) -> None:
-    assert found(listed(Standing.DISABLED), Record(status=status)) == Finding(Drift.STALE)
+    assert found(listed(PoolStatus.DISABLED), Record(status=status)) == Finding(Drift.STALE)
 
 
 @pytest.mark.parametrize("record", [None, Record(status=Status.DISABLED)])
 def test_who_is_disabled_in_the_pool_and_shut_out_here_is_disabled(record: Record | None) -> None:
-    assert found(listed(Standing.DISABLED), record) == Finding(Drift.DISABLED)
+    assert found(listed(PoolStatus.DISABLED), record) == Finding(Drift.DISABLED)
 
 
 def test_who_is_disabled_here_only_is_stale() -> None:
@@ -96,10 +96,10 @@ def test_who_is_disabled_here_only_is_stale() -> None:
 
 @pytest.mark.parametrize("record", [None, linked(None), blocked(), Record(status=Status.DISABLED)])
 def test_who_cannot_sign_in_is_left_alone(record: Record | None) -> None:
-    assert found(listed(Standing.INACTIVE), record) == Finding(Drift.INACTIVE)
+    assert found(listed(PoolStatus.INACTIVE), record) == Finding(Drift.INACTIVE)
 
 
-@pytest.mark.parametrize("standing", [Standing.ACTIVE, Standing.DISABLED, Standing.INACTIVE])
-def test_what_an_operator_or_a_deletion_has_settled_stands(standing: Standing) -> None:
-    assert found(listed(standing), Record(status=Status.DENIED)) == Finding(Drift.DENIED)
-    assert found(listed(standing), Record(status=Status.DELETED)) == Finding(Drift.DELETED)
+@pytest.mark.parametrize("standing", [PoolStatus.ACTIVE, PoolStatus.DISABLED, PoolStatus.INACTIVE])
+def test_what_an_operator_or_a_deletion_has_settled_stands(pool_status: PoolStatus) -> None:
+    assert found(listed(pool_status), Record(status=Status.DENIED)) == Finding(Drift.DENIED)
+    assert found(listed(pool_status), Record(status=Status.DELETED)) == Finding(Drift.DELETED)

@@ -7,26 +7,26 @@ from typing import Any, cast
 
 import pytest
 
-from tests.fakes.memory_checkpoints import MemoryLedger
+from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
-from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import Clock, Told
+from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.shared import Clock, RecordingTelemetry
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import Standing
+from whop_chat.cognito.pool import PoolStatus
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import VerifiedAddress
-from whop_chat.reconcile.command import NotAnOrder, Order
+from whop_chat.enrolment.email_policy import VerifiedEmail
+from whop_chat.reconcile.command import Command, InvalidCommand
 from whop_chat.reconcile.drift import Drift
 from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.record import Record, Status
-from whop_chat.whop.rate_limit import SLOT_SECONDS, Share, ceiling
+from whop_chat.whop.rate_limit import WINDOW_SECONDS, Priority, permits_per_window
 
 POOL = "eu-west-1_Pool"
-START, BACKFILL = Order("start"), Order("start", backfill=True)
-CONTINUE, STOP = Order("continue"), Order("stop")
+START, BACKFILL = Command("start"), Command("start", backfill=True)
+CONTINUE, STOP = Command("continue"), Command("stop")
 
 
 class Killed(BaseException):
@@ -108,8 +108,8 @@ class Town:
     def __init__(self) -> None:
         self.clock = Clock(1_800_000_000.0)
         self.pool = MemoryPool(POOL)
-        self.users = MemoryUsers()
-        self.ledger = MemoryLedger()
+        self.users = MemoryUserRepository()
+        self.checkpoints = MemoryCheckpoints()
         self.queue = Queue(self.clock)
         self.told = Figures()
 
@@ -119,42 +119,44 @@ class Town:
             disturbed(self.pool, interruption),
             disturbed(self.users, interruption),
             disturbed(self.queue, interruption),
-            disturbed(self.ledger, interruption),
-            VerifiedAddress(frozenset()),
+            disturbed(self.checkpoints, interruption),
+            VerifiedEmail(frozenset()),
             self.told,
             pool_id=POOL,
             clock=self.clock,
             sleep=self.clock.advance,
         )
 
-    def order(self, order: Order, *, seconds: float = 900, interruption: Interruption | None = None) -> dict[str, Any]:
+    def order(
+        self, command: Command, *, seconds: float = 900, interruption: Interruption | None = None
+    ) -> dict[str, Any]:
         """What is answered to ``order``, with ``seconds`` until the invocation ends."""
         end = self.clock() + seconds
-        return self.reconcile(interruption).handle(order, lambda: end - self.clock())
+        return self.reconcile(interruption).handle(command, lambda: end - self.clock())
 
     def finish(self) -> dict[str, Any]:
         """Tick after tick, as the schedule does, until the run has ended; its report."""
         for _ in range(10_000):
-            checkpoint = self.ledger.checkpoint
+            checkpoint = self.checkpoints.checkpoint
             if checkpoint is not None and checkpoint.phase == "finished":
-                return dict(self.ledger.reports[checkpoint.run])
+                return dict(self.checkpoints.reports[checkpoint.run])
             self.clock.advance(60)
             self.order(CONTINUE)
         raise AssertionError("the run does not end")
 
-    def run(self, order: Order = START) -> dict[str, Any]:
-        assert "refused" not in self.order(order)
+    def run(self, command: Command = START) -> dict[str, Any]:
+        assert "refused" not in self.order(command)
         return self.finish()
 
     def record(self, user: UserRef, record: Record) -> None:
-        self.users.put(user, record, seen=self.users.get(user))
+        self.users.put(user, record, expected=self.users.get(user))
 
     def link(self, user: UserRef, name: str | None = None) -> None:
         digest = profile_digest(user.sub, name) if name else None
         self.record(user, Record(status=Status.LINKED, whop_user_id=f"user_{user.sub}", profile_digest=digest))
 
 
-class Figures(Told):
+class Figures(RecordingTelemetry):
     """Also keeps what is measured."""
 
     def __init__(self) -> None:
@@ -174,15 +176,15 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
     met: Counter[str] = Counter()
     for number, kind in enumerate(itertools.islice(kinds, count)):
         met[kind] += 1
-        standing = {"disabled": Standing.DISABLED, "unconfirmed": Standing.INACTIVE}.get(kind, Standing.ACTIVE)
-        user = town.pool.join(f"{kind}-{number}", name="Ada", verified=kind != "unverified", standing=standing)
+        pool_status = {"disabled": PoolStatus.DISABLED, "unconfirmed": PoolStatus.INACTIVE}.get(kind, PoolStatus.ACTIVE)
+        user = town.pool.join(f"{kind}-{number}", name="Ada", verified=kind != "unverified", pool_status=pool_status)
         match kind:
             case "linked" | "disabled":
                 town.link(user, "Ada")
             case "renamed":
                 town.link(user, "Eva")
             case "abandoned":
-                town.record(user, Record(status=Status.CLAIMED, lease_until=1))
+                town.record(user, Record(status=Status.PENDING, lease_until=1))
             case "denied":
                 town.record(user, Record(status=Status.DENIED))
             case "re-enabled":
@@ -246,7 +248,7 @@ def test_without_the_flag_nobody_is_enrolled_who_never_was() -> None:
 def test_a_dry_run_counts_the_same_and_hands_on_nobody() -> None:
     town, counts = mixed()
     before = dict(town.users.records)
-    report = town.run(Order("start", backfill=True, dry_run=True))
+    report = town.run(Command("start", backfill=True, dry_run=True))
 
     assert town.queue.sent == []
     assert town.users.records == before
@@ -268,8 +270,8 @@ def test_who_joins_while_a_run_is_under_way_is_no_orphan() -> None:
         town.link(town.pool.join(f"user-{number}"))
     late = town.pool.join("late")
     town.link(late)
-    page = town.pool.page
-    town.pool.page = lambda token, *, deadline=None: page(None, deadline=deadline).__class__(  # type: ignore[method-assign]
+    page = town.pool.list_page
+    town.pool.list_page = lambda token, *, deadline=None: page(None, deadline=deadline).__class__(  # type: ignore[method-assign]
         page(None).users, None
     )
     report = town.run()
@@ -305,11 +307,11 @@ def test_a_run_reports_to_log_and_metrics_once() -> None:
 # Kills
 
 
-def calls_of_a_run(order: Order) -> int:
+def calls_of_a_run(command: Command) -> int:
     """How many calls a run makes that nobody disturbs, and that is done in one invocation."""
     town, _ = mixed()
     interruption = Interruption(Killed(), 0, before=True)
-    answer = town.order(order, seconds=1e6, interruption=interruption)
+    answer = town.order(command, seconds=1e6, interruption=interruption)
     assert answer["phase"] == "finished"
     return interruption.calls
 
@@ -325,7 +327,7 @@ def test_a_run_that_is_killed_at_any_call_and_goes_on_loses_nobody_and_counts_no
         town, counts = mixed()
         with pytest.raises(Killed):
             town.order(BACKFILL, seconds=1e6, interruption=Interruption(Killed(), at, before=before))
-        if town.ledger.checkpoint is None:  # killed before it had begun
+        if town.checkpoints.checkpoint is None:  # killed before it had begun
             town.order(BACKFILL)
         report = town.finish()
 
@@ -340,7 +342,7 @@ def test_a_run_that_is_killed_at_every_page_loses_nobody_and_counts_nobody_twice
     town, counts = mixed()
     town.order(BACKFILL, seconds=0)
     kills = 0
-    while town.ledger.checkpoint is None or town.ledger.checkpoint.phase == "listing":
+    while town.checkpoints.checkpoint is None or town.checkpoints.checkpoint.phase == "listing":
         town.clock.advance(301)
         # The first thing that an invocation saves is that it has the run, the second is its first page.
         at = 3 if before else 2
@@ -361,7 +363,7 @@ def test_a_call_that_fails_ends_the_invocation_and_the_next_tick_goes_on(before:
     for at in range(1, CALLS + 1):
         town, counts = mixed()
         town.order(BACKFILL, seconds=1e6, interruption=Interruption(error, at, before=before))
-        if town.ledger.checkpoint is None:
+        if town.checkpoints.checkpoint is None:
             town.order(BACKFILL)
         report = town.finish()
 
@@ -398,7 +400,7 @@ def test_a_run_that_has_stood_still_gives_way_and_is_reported_as_far_as_it_came(
     town.clock.advance(3601)
     town.run(BACKFILL)
 
-    reports = town.ledger.reports
+    reports = town.checkpoints.reports
     assert len(reports) == 2
     assert reports[first["run"]]["outcome"] == "replaced"
     assert reports[first["run"]]["counts"]["seen"] == first["counts"]["seen"] > 0
@@ -410,17 +412,17 @@ def test_a_tick_leaves_a_run_alone_that_another_invocation_has_in_hand() -> None
     interruption = Interruption(Killed(), 9, before=True)
     with pytest.raises(Killed):
         town.order(BACKFILL, interruption=interruption)
-    checkpoint = town.ledger.checkpoint
+    checkpoint = town.checkpoints.checkpoint
 
     assert town.order(CONTINUE)["refused"] == "nothing to do yet"
-    assert town.ledger.checkpoint == checkpoint
+    assert town.checkpoints.checkpoint == checkpoint
 
 
 @pytest.mark.parametrize("call", ["page", "get_many", "send_many", "note_listed"])
 def test_of_two_invocations_with_one_run_only_one_goes_on(call: str) -> None:
     """The first is so slow that its time is over while it is at its second page; the second takes the run."""
     town, counts = mixed()
-    part: Any = next(part for part in (town.pool, town.users, town.queue, town.ledger) if hasattr(part, call))
+    part: Any = next(part for part in (town.pool, town.users, town.queue, town.checkpoints) if hasattr(part, call))
     stock = getattr(part, call)
     calls = itertools.count()
 
@@ -436,7 +438,7 @@ def test_of_two_invocations_with_one_run_only_one_goes_on(call: str) -> None:
     assert answer == {"refused": "another invocation has the run"}
     assert town.finish()["counts"] == counts
     assert set(town.queue.subs) == wanted(town)
-    assert len(town.ledger.reports) == 1
+    assert len(town.checkpoints.reports) == 1
 
 
 def test_the_last_report_is_there_while_the_next_run_is_under_way() -> None:
@@ -444,7 +446,7 @@ def test_the_last_report_is_there_while_the_next_run_is_under_way() -> None:
     report = town.run()
     town.order(START, seconds=15.1)
 
-    assert town.ledger.latest_report() == report
+    assert town.checkpoints.latest_report() == report
 
 
 def test_a_run_can_be_stopped_and_another_one_begun() -> None:
@@ -475,7 +477,7 @@ def test_the_queue_gets_no_more_than_its_share_in_any_minute_and_hardly_less() -
 
 
 def test_the_pace_leaves_first_tokens_their_share() -> None:
-    assert ceiling(Share.BACKGROUND) * 60 / SLOT_SECONDS >= USERS_PER_MINUTE
+    assert permits_per_window(Priority.BACKGROUND) * 60 / WINDOW_SECONDS >= USERS_PER_MINUTE
 
 
 def test_no_message_is_sent_long_before_its_time() -> None:
@@ -510,7 +512,7 @@ def test_a_dry_run_does_not_wait_for_the_queue() -> None:
     town, _ = mixed()
     town.queue.backlog = 1_000_000
 
-    assert town.order(Order("start", dry_run=True))["phase"] == "finished"
+    assert town.order(Command("start", dry_run=True))["phase"] == "finished"
 
 
 def test_the_pool_is_asked_at_its_own_pace() -> None:
@@ -533,15 +535,15 @@ def test_the_pool_is_asked_at_its_own_pace() -> None:
 def test_a_listing_whose_place_is_not_known_any_more_begins_again_and_counts_nobody_twice() -> None:
     town, counts = mixed()
     town.order(BACKFILL, seconds=15.1)
-    page = town.pool.page
+    page = town.pool.list_page
 
     def expired(token: str | None, *, deadline: Deadline | None = None) -> Any:
         if token is not None:
-            town.pool.page = page  # type: ignore[method-assign]
+            town.pool.list_page = page  # type: ignore[method-assign]
             raise AwsError("InvalidParameterException", operation="ListUsers")
         return page(token)
 
-    town.pool.page = expired  # type: ignore[method-assign]
+    town.pool.list_page = expired  # type: ignore[method-assign]
     report = town.finish()
 
     assert report["relisted"] == 1
@@ -550,14 +552,14 @@ def test_a_listing_whose_place_is_not_known_any_more_begins_again_and_counts_nob
 
 def test_a_listing_that_never_gets_anywhere_is_given_up() -> None:
     town, _ = mixed()
-    page = town.pool.page
+    page = town.pool.list_page
 
     def expired(token: str | None, *, deadline: Deadline | None = None) -> Any:
         if token is not None:
             raise AwsError("InvalidParameterException", operation="ListUsers")
         return page(token)
 
-    town.pool.page = expired  # type: ignore[method-assign]
+    town.pool.list_page = expired  # type: ignore[method-assign]
     assert town.run()["outcome"] == "gave_up"
 
 
@@ -567,7 +569,7 @@ def test_an_error_at_the_first_page_is_no_expired_place() -> None:
     def refused(token: str | None, *, deadline: Deadline | None = None) -> Any:
         raise AwsError("InvalidParameterException", operation="ListUsers")
 
-    town.pool.page = refused  # type: ignore[method-assign]
+    town.pool.list_page = refused  # type: ignore[method-assign]
     answer = town.order(START)
 
     assert (answer["phase"], answer["relisted"]) == ("listing", 0)
@@ -579,7 +581,7 @@ def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatc
     town, counts = mixed()
     passed = 0.0
     monkeypatch.setattr("whop_chat.reconcile.run.Deadline", lambda seconds: Deadline(seconds, clock=lambda: passed))
-    shows = town.pool.shows
+    shows = town.pool.exists
 
     def slow(sub: str, *, deadline: Deadline) -> bool:
         nonlocal passed
@@ -587,7 +589,7 @@ def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatc
         passed += 2
         return shows(sub)
 
-    town.pool.shows = slow  # type: ignore[method-assign, assignment]
+    town.pool.exists = slow  # type: ignore[method-assign, assignment]
     assert town.run(BACKFILL)["counts"] == counts
 
 
@@ -599,13 +601,13 @@ def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatc
     [
         ({"command": "start"}, START),
         ({"command": "start", "backfill": True}, BACKFILL),
-        ({"command": "start", "dry_run": True, "backfill": False}, Order("start", dry_run=True)),
+        ({"command": "start", "dry_run": True, "backfill": False}, Command("start", dry_run=True)),
         ({"command": "continue"}, CONTINUE),
         ({"command": "stop"}, STOP),
     ],
 )
-def test_an_event_says_what_to_do(event: dict[str, Any], order: Order) -> None:
-    assert Order.of(event) == order
+def test_an_event_says_what_to_do(event: dict[str, Any], command: Command) -> None:
+    assert Command.of(event) == command
 
 
 @pytest.mark.parametrize(
@@ -623,14 +625,14 @@ def test_an_event_says_what_to_do(event: dict[str, Any], order: Order) -> None:
     ],
 )
 def test_an_event_that_does_not_say_so_is_refused(event: dict[str, Any]) -> None:
-    with pytest.raises(NotAnOrder):
-        Order.of(event)
+    with pytest.raises(InvalidCommand):
+        Command.of(event)
 
 
 @pytest.mark.parametrize("event", [None, [], "start", 7])
 def test_what_is_no_event_at_all_is_no_order(event: Any) -> None:
-    with pytest.raises(NotAnOrder):
-        Order.of(event)
+    with pytest.raises(InvalidCommand):
+        Command.of(event)
 
 
 def test_every_user_is_of_one_kind() -> None:

@@ -12,15 +12,15 @@ import pytest
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.shared import Clock, Server
-from whop_chat.cognito.pool import PoolUsers
+from whop_chat.cognito.pool import UserPool
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.checkpoint import Ledger
+from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, carried_clients, read_many, uncarried_clients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.sync.queue import Source, SyncQueue
-from whop_chat.users.repository import Users
+from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 
 OK = httpx.Response(200, json={"Item": {}})
@@ -280,23 +280,38 @@ def test_what_did_not_fit_into_an_answer_is_asked_for_again() -> None:
 ADA = UserRef(pool_id="eu-west-1_A", sub="sub-ada", username="ada")
 ROW = {"Username": "ada", "Enabled": True, "UserStatus": "CONFIRMED"}
 READINGS: list[tuple[Callable[[AwsClients], object], dict[str, Any]]] = [
-    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": ["pk"]}),
-    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1"}}}),
-    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"status": {"S": "engaged"}}}),
+    (lambda aws: DynamoDBUserRepository(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": ["pk"]}),
+    (lambda aws: DynamoDBUserRepository(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1"}}}),
+    (lambda aws: DynamoDBUserRepository(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"status": {"S": "engaged"}}}),
     (
-        lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR),
+        lambda aws: DynamoDBUserRepository(aws, "t").get(ADA, deadline=AN_HOUR),
         {"Item": {"status": {"S": "linked"}, "repairs": {"S": "1"}}},
     ),
-    (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1e999"}}}),
-    (lambda aws: Users(aws, "t").holder("user_A", deadline=AN_HOUR), {"Item": {"sub": {"S": "sub-ada"}}}),
-    (lambda aws: Users(aws, "t").get_many([ADA], deadline=AN_HOUR), {"Responses": []}),
-    (lambda aws: Users(aws, "t").get_many([ADA], deadline=AN_HOUR), {"Responses": {"t": [{"pk": {"S": "another"}}]}}),
-    (lambda aws: Users(aws, "t").known("eu-west-1_A", None, deadline=AN_HOUR), {"Items": [{}]}),
-    (lambda aws: PoolUsers(aws, "eu-west-1_A", ()).read(ADA, deadline=AN_HOUR), {**ROW, "UserAttributes": "sub"}),
-    (lambda aws: PoolUsers(aws, "eu-west-1_A", ()).find(ADA, deadline=AN_HOUR), {"Users": [7]}),
-    (lambda aws: PoolUsers(aws, "eu-west-1_A", ()).page(None, deadline=AN_HOUR), {"Users": [{**ROW, "Username": 7}]}),
-    (lambda aws: Ledger(aws, "t", "eu-west-1_A").load(deadline=AN_HOUR), {"Item": {"checkpoint": {"S": "{}"}}}),
-    (lambda aws: list(Ledger(aws, "t", "eu-west-1_A").listed("run", 1, seconds=60)), {"Responses": {"t": [{}]}}),
+    (lambda aws: DynamoDBUserRepository(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1e999"}}}),
+    (
+        lambda aws: DynamoDBUserRepository(aws, "t").holder("user_A", deadline=AN_HOUR),
+        {"Item": {"sub": {"S": "sub-ada"}}},
+    ),
+    (lambda aws: DynamoDBUserRepository(aws, "t").get_many([ADA], deadline=AN_HOUR), {"Responses": []}),
+    (
+        lambda aws: DynamoDBUserRepository(aws, "t").get_many([ADA], deadline=AN_HOUR),
+        {"Responses": {"t": [{"pk": {"S": "another"}}]}},
+    ),
+    (lambda aws: DynamoDBUserRepository(aws, "t").scan("eu-west-1_A", None, deadline=AN_HOUR), {"Items": [{}]}),
+    (lambda aws: UserPool(aws, "eu-west-1_A", ()).admin_get(ADA, deadline=AN_HOUR), {**ROW, "UserAttributes": "sub"}),
+    (lambda aws: UserPool(aws, "eu-west-1_A", ()).lookup(ADA, deadline=AN_HOUR), {"Users": [7]}),
+    (
+        lambda aws: UserPool(aws, "eu-west-1_A", ()).list_page(None, deadline=AN_HOUR),
+        {"Users": [{**ROW, "Username": 7}]},
+    ),
+    (
+        lambda aws: CheckpointStore(aws, "t", "eu-west-1_A").load(deadline=AN_HOUR),
+        {"Item": {"checkpoint": {"S": "{}"}}},
+    ),
+    (
+        lambda aws: list(CheckpointStore(aws, "t", "eu-west-1_A").load_listed("run", 1, seconds=60)),
+        {"Responses": {"t": [{}]}},
+    ),
     (lambda aws: SyncQueue(aws, "https://q").waiting(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
     (lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.COMMAND, deadline=AN_HOUR), {"Failed": [7]}),
 ]
@@ -314,7 +329,7 @@ def test_a_record_of_what_no_user_can_be_stops_no_reconcile() -> None:
     keys = ("USER#eu-west-1_A#sub-ada", "USER#eu-west-1_A#x y", "USER#eu-west-1_A#")
     aws = aws_over(Server(httpx.Response(200, json={"Items": [{"pk": {"S": key}} for key in keys]})))
 
-    assert list(Users(aws, "t").known("eu-west-1_A", None, deadline=AN_HOUR).places) == ["sub-ada"]
+    assert list(DynamoDBUserRepository(aws, "t").scan("eu-west-1_A", None, deadline=AN_HOUR).keys) == ["sub-ada"]
 
 
 def test_a_secret_that_is_no_text_is_not_configured() -> None:
@@ -329,4 +344,4 @@ def test_an_address_that_no_encoding_takes_is_none() -> None:
     answer = json.dumps({**ROW, "UserAttributes": attributes})
     aws = aws_over(Server(httpx.Response(200, content=answer)))
 
-    assert PoolUsers(aws, "eu-west-1_A", ()).read(ADA, deadline=AN_HOUR).email is None
+    assert UserPool(aws, "eu-west-1_A", ()).admin_get(ADA, deadline=AN_HOUR).email is None

@@ -11,11 +11,11 @@ from aws_lambda_powertools import Metrics
 from tests.fakes.shared import Context
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import KeysUnavailable
-from whop_chat.runtime.telemetry import Observer, observer, redacted
+from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry, redacted
 
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="user-name-of-ada")
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl_-"
-Start = Callable[[], Observer]
+Start = Callable[[], Telemetry]
 Written = Callable[[], list[dict[str, Any]]]
 
 
@@ -23,7 +23,7 @@ Written = Callable[[], list[dict[str, Any]]]
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Makes the observer of a function of its own, in the test itself: it writes to what is standard output then."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"service-{uuid.uuid4()}")
-    yield observer
+    yield lambda_telemetry
     Metrics().clear_metrics()
 
 
@@ -65,9 +65,9 @@ def test_what_an_operator_needs_is_left_alone(text: str) -> None:
 
 def test_a_line_bears_the_request_and_the_sub_and_not_the_user_name(start: Start, written: Written) -> None:
     told = start()
-    told.started(Context(aws_request_id="request-7"))
-    told.concerns(ADA.sub)
-    told.counted("TokenMinted", "token minted", scopes=("chat:read",))
+    told.bind_request(Context(aws_request_id="request-7"))
+    told.bind_user(ADA.sub)
+    told.event("TokenMinted", "token minted", scopes=("chat:read",))
 
     (line,) = written()
     assert {name: line[name] for name in ("level", "message", "request_id", "sub", "scopes")} == {
@@ -85,7 +85,7 @@ def test_a_provided_for_failure_is_told_by_kind_and_reason_without_a_stack(start
     try:
         raise LookupError("about ada@example.test")
     except LookupError as error:
-        told.failed("no token", error)
+        told.warning("no token", error)
 
     (line,) = written()
     assert (line["level"], line["error"], line["reason"]) == ("WARNING", "LookupError", "about [redacted]")
@@ -94,7 +94,7 @@ def test_a_provided_for_failure_is_told_by_kind_and_reason_without_a_stack(start
 
 
 def test_what_an_error_has_for_the_log_alone_is_told(start: Start, written: Written) -> None:
-    start().failed("no token", KeysUnavailable(retry_after=7, detail="status 500"))
+    start().warning("no token", KeysUnavailable(retry_after=7, detail="status 500"))
 
     (line,) = written()
     assert (line["reason"], line["detail"]) == ("keys_unavailable", "status 500")
@@ -105,7 +105,7 @@ def test_a_defect_is_told_with_its_stack_and_still_without_secrets(start: Start,
     try:
         raise RuntimeError(f"Bearer opaque-1 of ada@example.test: {JWT}")
     except RuntimeError:
-        told.broke("unexpected error")
+        told.exception("unexpected error")
 
     (line,) = written()
     assert line["level"] == "ERROR"
@@ -116,14 +116,14 @@ def test_a_defect_is_told_with_its_stack_and_still_without_secrets(start: Start,
 @pytest.mark.parametrize("before", ["\n", "\t", "\r", '"', "\\", "\x01", "\u2028"], ids=repr)
 def test_a_line_stays_json_whatever_stands_before_an_address(start: Start, written: Written, before: str) -> None:
     told = start()
-    told.counted("Any", f"caused by{before}ada@example.test")
+    told.event("Any", f"caused by{before}ada@example.test")
 
     (line,) = written()
     assert line["message"] == f"caused by{before}[redacted]"
 
 
 def test_half_of_a_surrogate_pair_costs_a_character_and_not_the_line(start: Start, written: Written) -> None:
-    start().counted("Metric", "a \ud800 b")
+    start().event("Metric", "a \ud800 b")
 
     (line, *_) = written()
     assert line["message"] == "a ? b"
@@ -131,10 +131,10 @@ def test_half_of_a_surrogate_pair_costs_a_character_and_not_the_line(start: Star
 
 def test_a_new_invocation_has_forgotten_the_last_ones_user(start: Start, written: Written) -> None:
     told = start()
-    told.started(Context(aws_request_id="request-1"))
-    told.concerns(ADA.sub)
-    told.started(Context(aws_request_id="request-2"))
-    told.counted("Any", "of nobody")
+    told.bind_request(Context(aws_request_id="request-1"))
+    told.bind_user(ADA.sub)
+    told.bind_request(Context(aws_request_id="request-2"))
+    told.event("Any", "of nobody")
 
     (line,) = written()
     assert line["request_id"] == "request-2"
@@ -143,14 +143,14 @@ def test_a_new_invocation_has_forgotten_the_last_ones_user(start: Start, written
 
 def test_what_is_counted_is_written_in_the_embedded_metric_format(start: Start, written: Written) -> None:
     told = start()
-    told.counted("TokenMinted", "token minted")
-    told.failed("no token", LookupError(), metric="Problem.user_gone")
-    told.failed("not counted", LookupError())
+    told.event("TokenMinted", "token minted")
+    told.warning("no token", LookupError(), metric="Problem.user_gone")
+    told.warning("not counted", LookupError())
     try:
         raise RuntimeError
     except RuntimeError:
-        told.broke("unexpected error")
-    told.finished()
+        told.exception("unexpected error")
+    told.flush()
 
     *_, line = written()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -165,10 +165,10 @@ def test_what_is_counted_is_written_in_the_embedded_metric_format(start: Start, 
 
 def test_what_was_counted_is_written_once(start: Start, written: Written) -> None:
     told = start()
-    told.counted("First", "first")
-    told.finished()
-    told.counted("Second", "second")
-    told.finished()
+    told.event("First", "first")
+    told.flush()
+    told.event("Second", "second")
+    told.flush()
 
     last = written()[-1]
     assert "Second" in last
@@ -177,7 +177,7 @@ def test_what_was_counted_is_written_once(start: Start, written: Written) -> Non
 
 def test_an_invocation_that_counted_nothing_ends_without_a_word(start: Start, written: Written) -> None:
     told = start()
-    told.started(Context())
-    told.finished()
+    told.bind_request(Context())
+    told.flush()
 
     assert written() == []

@@ -11,12 +11,12 @@ from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
 from tests.fakes import moto_aws
-from tests.fakes.shared import Context, Queue, Told, event, load_function
+from tests.fakes.shared import Context, Queue, RecordingTelemetry, event, load_function
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import aws
 from whop_chat.runtime.aws import AwsError
 from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, decode
-from whop_chat.sync.trigger import announce
+from whop_chat.sync.trigger import enqueue
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -39,10 +39,10 @@ BROKEN: list[dict[str, Any]] = [
 ]
 
 
-def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], Told]:
+def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], RecordingTelemetry]:
     """Whom ``announce`` put on the queue, and what it told."""
-    queue, told = queue or Queue(), Told()
-    announce(request, lambda: queue, lambda: told)
+    queue, told = queue or Queue(), RecordingTelemetry()
+    enqueue(request, lambda: queue, lambda: told)
     return [decode(body).user for body in queue.sent], told
 
 
@@ -66,8 +66,8 @@ def test_what_the_client_sent_along_is_not_believed() -> None:
 
 
 def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
-    queue, told = Queue(), Told()
-    announce(event("post_authentication"), lambda: queue, lambda: told)
+    queue, told = Queue(), RecordingTelemetry()
+    enqueue(event("post_authentication"), lambda: queue, lambda: told)
 
     assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN)]
     assert told.counts == [("SignInEnqueued", {})]
@@ -84,8 +84,8 @@ def test_any_other_trigger_makes_no_queue_and_sends_nothing(source: str | None) 
     def unwanted() -> SyncQueue:
         raise AssertionError("a queue was made")
 
-    told = Told()
-    announce({**SIGN_UP, "triggerSource": source}, unwanted, lambda: told)
+    told = RecordingTelemetry()
+    enqueue({**SIGN_UP, "triggerSource": source}, unwanted, lambda: told)
 
     assert told.counts == [("TriggerIgnored", {"source": source})]
     assert told.failures == []
@@ -109,8 +109,8 @@ def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
     def broken() -> SyncQueue:
         raise RuntimeError
 
-    told = Told()
-    announce(SIGN_UP, broken, lambda: told)
+    told = RecordingTelemetry()
+    enqueue(SIGN_UP, broken, lambda: told)
 
     assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
 
@@ -207,7 +207,7 @@ def test_a_log_that_cannot_be_written_neither_fails_nor_loses_a_sign_up(
 ) -> None:
     function = load()
 
-    class Mute(Told):
+    class Mute(RecordingTelemetry):
         def started(self, context: Any) -> None:
             raise OSError
 

@@ -10,22 +10,22 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import COMPANY_ID, Clock, Enrolling, Queue, Server, Told, event, whop_over
+from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.shared import COMPANY_ID, Clock, Enrolling, Queue, RecordingTelemetry, Server, event, whop_over
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, OutcomeUnknown
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.sync.batch import Batch
+from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
-from whop_chat.sync.worker import Syncing
-from whop_chat.users.record import Lost, Record, Status
+from whop_chat.sync.worker import SyncUser
+from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
-    BudgetUsedUp,
     CircuitOpen,
+    OutOfPermits,
     WhopForbidden,
     WhopInvalidResponse,
     WhopNotFound,
@@ -48,13 +48,13 @@ class Pool:
         self.misnamed = misnamed
         self.asked: list[str] = []
 
-    def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+    def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         self.asked.append("read")
         if self.misnamed:
             raise UserGone
         return self._answer(user)
 
-    def find(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+    def lookup(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         self.asked.append("find")
         return self._answer(user)
 
@@ -81,16 +81,16 @@ class Case:
         self, server: Server, *, pool: Pool | None = None, enrolment: Enrolling | None = None, linked: bool = True
     ) -> None:
         self.server = server
-        self.users = MemoryUsers()
+        self.users = MemoryUserRepository()
         self.pool = pool or Pool()
         self.enrolment = enrolment or Enrolling(LINK)
         self.clean_up = Cleaning()
-        self.told = Told()
+        self.told = RecordingTelemetry()
         if linked:
             self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
 
     def write(self, record: Record) -> Record:
-        return self.users.put(ADA, record, seen=self.users.get(ADA))
+        return self.users.put(ADA, record, expected=self.users.get(ADA))
 
     def sync(self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP) -> None:
         with self.syncing() as syncing:
@@ -98,9 +98,9 @@ class Case:
                 syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
 
     @contextlib.contextmanager
-    def syncing(self) -> Iterator[Syncing]:
+    def syncing(self) -> Iterator[SyncUser]:
         with whop_over(self.server) as whop:
-            yield Syncing(
+            yield SyncUser(
                 self.users,
                 self.pool,
                 self.enrolment,
@@ -265,7 +265,7 @@ def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled(
     linked = case.write(full)
     case.sync(2, source=Source.CHANGE)
 
-    assert case.record == dataclasses.replace(linked, status=Status.DISABLED, attempt=case.record.attempt)
+    assert case.record == dataclasses.replace(linked, status=Status.DISABLED, attempt=case.record.version)
     assert case.enrolment.enrolled == []
     assert [metric for metric, _ in case.told.counts] == ["UserDisabled", "UserLeft"]
 
@@ -278,13 +278,13 @@ def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled(
 
 def test_a_user_who_was_disabled_before_they_were_linked_is_enrolled_when_enabled() -> None:
     case = Case(Server(), pool=Pool(UserDisabled()), linked=False)
-    case.write(Record(status=Status.CLAIMED, lease_until=NOW + 5, idempotency_key="key"))
+    case.write(Record(status=Status.PENDING, lease_until=NOW + 5, idempotency_key="key"))
     case.sync()
     assert (case.record.status, case.record.idempotency_key) == (Status.DISABLED, "key")
 
     case.pool.name = "Ada"
     case.sync()
-    assert (case.record.status, case.record.lease_until, case.record.idempotency_key) == (Status.CLAIMED, 0, "key")
+    assert (case.record.status, case.record.lease_until, case.record.idempotency_key) == (Status.PENDING, 0, "key")
     assert case.enrolment.enrolled == [ADA]
     assert case.enrolment.records == [case.record]
 
@@ -319,7 +319,7 @@ def test_a_user_who_is_gone_leaves_a_tombstone_which_is_cleaned(status: Status) 
 
     assert case.record == Record(
         status=Status.DELETED,
-        attempt=case.record.attempt,
+        version=case.record.version,
         generation=2,
         whop_user_id="user_Ada",
         whop_account_id="biz_Ada",
@@ -338,7 +338,7 @@ def test_a_message_that_names_a_user_wrongly_deletes_nobody(source: Source) -> N
 
 def test_a_tombstone_whose_create_may_still_land_says_until_when() -> None:
     case = Case(Server(), pool=Pool(UserGone()))
-    case.write(Record(status=Status.CLAIMED, idempotency_key="key"))
+    case.write(Record(status=Status.PENDING, idempotency_key="key"))
     case.sync()
 
     assert (case.record.retry_at, case.record.idempotency_key) == (NOW + 900, None)
@@ -372,7 +372,7 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
 
 def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:
     case = Case(Server(), enrolment=Enrolling(DeletedMeanwhile()))
-    with pytest.raises(Lost):
+    with pytest.raises(StaleRecord):
         case.sync()
 
 
@@ -388,13 +388,13 @@ def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
     theirs: list[Record] = []
 
     def write_first(request: httpx.Request) -> httpx.Response:
-        theirs.append(case.users.put(ADA, dataclasses.replace(case.record, status=Status.DENIED), seen=case.record))
+        theirs.append(case.users.put(ADA, dataclasses.replace(case.record, status=Status.DENIED), expected=case.record))
         return RENAMED
 
     with whop_over(write_first) as whop:
-        syncing = Syncing(case.users, case.pool, case.enrolment, whop, case.clean_up, case.told, pool_id=ADA.pool_id)
+        syncing = SyncUser(case.users, case.pool, case.enrolment, whop, case.clean_up, case.told, pool_id=ADA.pool_id)
         # The name may have been set after the clean-up of a deletion.
-        with pytest.raises(Lost):
+        with pytest.raises(StaleRecord):
             syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
 
     assert case.record == theirs[0]
@@ -411,7 +411,7 @@ def test_a_user_of_another_pool_is_nobody_here() -> None:
 # One delivery
 
 
-class Outcomes(Syncing):
+class Outcomes(SyncUser):
     """Ends as it is told for each user, well for the others."""
 
     def __init__(self, outcomes: dict[str, Exception] | None = None) -> None:
@@ -441,9 +441,9 @@ class Delivery:
         self.syncing = Outcomes(outcomes)
         self.queue = queue or Queue()
         self.dead_letters = dead_letters or Queue()
-        self.told = Told()
+        self.told = RecordingTelemetry()
         self.slept: list[float] = []
-        self.batch = Batch(
+        self.batch = SyncBatch(
             self.syncing,
             self.queue,
             self.dead_letters,
@@ -490,7 +490,7 @@ PASSING = [
     AwsError("ThrottlingException"),
     DeadlineExceeded(),
     EnrolmentInProgress(),
-    Lost(),
+    StaleRecord(),
     OutcomeUnknown(900),
     NotConfigured("the secret has no value"),
 ]
@@ -527,9 +527,9 @@ def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour(
 
 def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
     body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
-    queue, dead_letters, told = Queue(), Queue(), Told()
+    queue, dead_letters, told = Queue(), Queue(), RecordingTelemetry()
     with Case(Server()).syncing() as syncing:
-        answer = Batch(syncing, queue, dead_letters, told).handle([{**record_of(ADA), "body": body}], lambda: 60.0)
+        answer = SyncBatch(syncing, queue, dead_letters, told).handle([{**record_of(ADA), "body": body}], lambda: 60.0)
 
     assert answer == {"batchItemFailures": []}
     assert dead_letters.sent == [body]
@@ -624,7 +624,7 @@ def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment
 
 def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:
     """Else it would go through the whole queue within each five seconds, and ask the pool about everybody in it."""
-    delivery = Delivery({"ada": BudgetUsedUp("create_account", 4)})
+    delivery = Delivery({"ada": OutOfPermits("create_account", 4)})
     delivery.handle("sync_user_batch")
 
     assert delivery.slept == [4]
@@ -635,7 +635,7 @@ def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_som
     ("error", "remaining"),
     [
         (WhopRateLimited("create_account", 4), 60.0),
-        (BudgetUsedUp("create_account", 4), 13.9),
+        (OutOfPermits("create_account", 4), 13.9),
     ],
     ids=["told by Whop", "too little time"],
 )
@@ -656,10 +656,10 @@ def test_a_whop_that_is_left_alone_is_waited_for() -> None:
 def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}))
     case = Case(server)
-    case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), seen=None)
+    case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        Batch(syncing, queue, Queue(), case.told, jitter=lambda: 0.0).handle(
+        SyncBatch(syncing, queue, Queue(), case.told, jitter=lambda: 0.0).handle(
             event("sync_user_batch")["Records"], lambda: 60.0
         )
 

@@ -5,36 +5,36 @@ from pathlib import Path
 
 import pytest
 
-from whop_chat.cognito.pool import Standing
-from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
+from whop_chat.cognito.pool import PoolStatus
+from whop_chat.users.lifecycle import Action, next_action, reinstate, suspend, tombstone
 from whop_chat.users.record import Record, Status
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 #            active        disabled      inactive    gone
-TABLE: dict[Status | None, tuple[Step, ...]] = {
-    None: (Step.ENROL, Step.LEAVE, Step.LEAVE, Step.LEAVE),
-    Status.CLAIMED: (Step.ENROL, Step.DISABLE, Step.LEAVE, Step.BURY),
-    Status.LINKED: (Step.ENROL, Step.DISABLE, Step.LEAVE, Step.BURY),
-    Status.BLOCKED: (Step.ENROL, Step.DISABLE, Step.LEAVE, Step.BURY),
-    Status.DENIED: (Step.LEAVE, Step.LEAVE, Step.LEAVE, Step.BURY),
-    Status.DISABLED: (Step.RESTORE, Step.LEAVE, Step.LEAVE, Step.BURY),
-    Status.DELETED: (Step.CLEAN, Step.CLEAN, Step.CLEAN, Step.CLEAN),
+TABLE: dict[Status | None, tuple[Action, ...]] = {
+    None: (Action.ENROL, Action.LEAVE, Action.LEAVE, Action.LEAVE),
+    Status.PENDING: (Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
+    Status.LINKED: (Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
+    Status.BLOCKED: (Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
+    Status.DENIED: (Action.LEAVE, Action.LEAVE, Action.LEAVE, Action.DELETE),
+    Status.DISABLED: (Action.RESTORE, Action.LEAVE, Action.LEAVE, Action.DELETE),
+    Status.DELETED: (Action.CLEAN_UP, Action.CLEAN_UP, Action.CLEAN_UP, Action.CLEAN_UP),
 }
-COLUMNS = (Standing.ACTIVE, Standing.DISABLED, Standing.INACTIVE, Standing.GONE)
+COLUMNS = (PoolStatus.ACTIVE, PoolStatus.DISABLED, PoolStatus.INACTIVE, PoolStatus.GONE)
 CELLS = [
     (status, standing, wanted) for status, row in TABLE.items() for standing, wanted in zip(COLUMNS, row, strict=True)
 ]
 
 
 @pytest.mark.parametrize(("status", "standing", "wanted"), CELLS)
-def test_each_pair_has_its_step(status: Status | None, standing: Standing, wanted: Step) -> None:
-    assert step(status, standing) is wanted
+def test_each_pair_has_its_step(status: Status | None, pool_status: PoolStatus, wanted: Action) -> None:
+    assert next_action(status, pool_status) is wanted
 
 
 def test_every_pair_is_in_the_table() -> None:
     assert set(TABLE) == {None, *Status}
-    assert set(COLUMNS) == set(Standing)
+    assert set(COLUMNS) == set(PoolStatus)
 
 
 def test_the_document_has_the_same_table() -> None:
@@ -49,7 +49,7 @@ def test_the_document_has_the_same_table() -> None:
 
 FULL = Record(
     status=Status.LINKED,
-    attempt="attempt",
+    version="attempt",
     generation=2,
     lease_until=9,
     idempotency_key="key",
@@ -68,15 +68,15 @@ UNLINKED = dataclasses.replace(FULL, whop_user_id=None, whop_account_id=None)
     "before",
     [
         FULL,
-        dataclasses.replace(UNLINKED, status=Status.CLAIMED),
+        dataclasses.replace(UNLINKED, status=Status.PENDING),
         dataclasses.replace(UNLINKED, status=Status.BLOCKED, reason="identity_conflict", retry_at=5),
     ],
     ids=lambda record: record.status,
 )
 def test_who_is_let_in_again_has_what_was_there_before(status: Status, before: Record) -> None:
-    closed = shut(before, status)
+    closed = suspend(before, status)
     assert closed.status is status
-    assert restored(closed) == dataclasses.replace(before, lease_until=0)
+    assert reinstate(closed) == dataclasses.replace(before, lease_until=0)
 
 
 def test_a_tombstone_keeps_the_ids_and_nothing_of_the_attributes() -> None:

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from moto import mock_aws
 
-from tests.fakes.memory_users import MemoryUsers
+from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, table
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.user_quota import Counter
 from whop_chat.reconcile.ports import Records
 from whop_chat.runtime.aws import AwsError
-from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status
-from whop_chat.users.repository import Directory, Users
+from whop_chat.users.record import AlreadyReserved, QuotaExceeded, Record, StaleRecord, Status
+from whop_chat.users.repository import DynamoDBUserRepository, UserRepository
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TABLE = "users"
 ANN = UserRef(pool_id="eu-west-1_Pool", sub="sub-ann", username="ann")
 BEN = UserRef(pool_id="eu-west-1_Pool", sub="sub-ben", username="ben")
-CLAIM = Record(status=Status.CLAIMED, lease_until=1_700_000_010, idempotency_key="key", key_since=1_700_000_000)
+CLAIM = Record(status=Status.PENDING, lease_until=1_700_000_010, idempotency_key="key", key_since=1_700_000_000)
 
 
 def linked(whop_user_id: str) -> Record:
@@ -45,18 +45,18 @@ def dynamodb(region: None) -> "Iterator[DynamoDBClient]":
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def users(request: pytest.FixtureRequest) -> Directory:
+def users(request: pytest.FixtureRequest) -> UserRepository:
     if request.param == "memory":
-        return MemoryUsers()
+        return MemoryUserRepository()
     request.getfixturevalue("dynamodb")
-    return Users(aws_at_moto(), TABLE)
+    return DynamoDBUserRepository(aws_at_moto(), TABLE)
 
 
-def test_a_user_nobody_has_written_has_no_record(users: Directory) -> None:
+def test_a_user_nobody_has_written_has_no_record(users: UserRepository) -> None:
     assert users.get(ANN, deadline=AN_HOUR) is None
 
 
-def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
+def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
     full = Record(
         status=Status.BLOCKED,
         generation=3,
@@ -82,165 +82,177 @@ def test_a_record_comes_back_as_it_was_written(users: Directory) -> None:
     assert all(
         getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
     )
-    written = users.put(ANN, full, seen=None, deadline=AN_HOUR)
-    assert written == dataclasses.replace(full, attempt=written.attempt)
+    written = users.put(ANN, full, expected=None, deadline=AN_HOUR)
+    assert written == dataclasses.replace(full, attempt=written.version)
     assert users.get(ANN, deadline=AN_HOUR) == written
 
 
-def test_every_write_has_an_attempt_of_its_own(users: Directory) -> None:
-    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    second = users.put(ANN, first, seen=first, deadline=AN_HOUR)
-    assert first.attempt
-    assert first.attempt != second.attempt
+def test_every_write_has_an_attempt_of_its_own(users: UserRepository) -> None:
+    first = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    second = users.put(ANN, first, expected=first, deadline=AN_HOUR)
+    assert first.version
+    assert first.version != second.version
 
 
-def test_users_of_two_pools_are_two_users(users: Directory) -> None:
-    users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+def test_users_of_two_pools_are_two_users(users: UserRepository) -> None:
+    users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     assert users.get(dataclasses.replace(ANN, pool_id="eu-west-1_Other"), deadline=AN_HOUR) is None
 
 
-def test_the_user_name_is_no_part_of_the_identity(users: Directory) -> None:
-    written = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+def test_the_user_name_is_no_part_of_the_identity(users: UserRepository) -> None:
+    written = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     assert users.get(dataclasses.replace(ANN, username="renamed"), deadline=AN_HOUR) == written
 
 
-def test_the_second_to_create_a_record_loses(users: Directory) -> None:
-    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    with pytest.raises(Lost):
-        users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+def test_the_second_to_create_a_record_loses(users: UserRepository) -> None:
+    first = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    with pytest.raises(StaleRecord):
+        users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == first
 
 
-def test_a_write_over_a_record_that_has_changed_loses(users: Directory) -> None:
-    first = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    second = users.put(ANN, CLAIM, seen=first, deadline=AN_HOUR)
-    with pytest.raises(Lost):
-        users.put(ANN, CLAIM, seen=first, deadline=AN_HOUR)
+def test_a_write_over_a_record_that_has_changed_loses(users: UserRepository) -> None:
+    first = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    second = users.put(ANN, CLAIM, expected=first, deadline=AN_HOUR)
+    with pytest.raises(StaleRecord):
+        users.put(ANN, CLAIM, expected=first, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == second
 
 
-def test_a_link_writes_the_record(users: Directory) -> None:
-    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    record = users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+def test_a_link_writes_the_record(users: UserRepository) -> None:
+    claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    record = users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == record
     assert record.status is Status.LINKED
 
 
-def test_a_whop_user_is_reserved_for_one_sub(users: Directory) -> None:
-    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
-    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
-    with pytest.raises(Reserved):
-        users.link(BEN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+def test_a_whop_user_is_reserved_for_one_sub(users: UserRepository) -> None:
+    users.link(ANN, linked("user_1"), expected=users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+    with pytest.raises(AlreadyReserved):
+        users.link(BEN, linked("user_1"), expected=claim, deadline=AN_HOUR)
     assert users.get(BEN, deadline=AN_HOUR) == claim
 
 
-def test_who_holds_a_whop_user_is_known(users: Directory) -> None:
+def test_who_holds_a_whop_user_is_known(users: UserRepository) -> None:
     assert users.holder("user_1", deadline=AN_HOUR) is None
-    users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+    users.link(ANN, linked("user_1"), expected=users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR)
     holder = users.holder("user_1", deadline=AN_HOUR)
     assert holder is not None
     assert (holder.pool_id, holder.sub) == (ANN.pool_id, ANN.sub)
 
 
-def ann_linked(users: Directory) -> Record:
-    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    return users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+def ann_linked(users: UserRepository) -> Record:
+    claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    return users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
 
 
-def taken_by_ben(users: Directory, claim: Record, held: Record | None, left: Record | None) -> Record:
-    return users.take(BEN, linked("user_1"), seen=claim, holder=ANN, held=held, left=left, deadline=AN_HOUR)
+def taken_by_ben(users: UserRepository, claim: Record, holder_record: Record | None, left: Record | None) -> Record:
+    return users.transfer(
+        BEN,
+        linked("user_1"),
+        expected=claim,
+        holder=ANN,
+        holder_record=holder_record,
+        holder_after=left,
+        deadline=AN_HOUR,
+    )
 
 
-def test_a_whop_user_can_be_taken_from_who_has_it(users: Directory) -> None:
+def test_a_whop_user_can_be_taken_from_who_has_it(users: UserRepository) -> None:
     held = ann_linked(users)
-    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
     left = Record(status=Status.DELETED)
     record = taken_by_ben(users, claim, held, left)
 
     assert users.get(BEN, deadline=AN_HOUR) == record
     after = users.get(ANN, deadline=AN_HOUR)
     assert after is not None
-    assert after == dataclasses.replace(left, attempt=after.attempt)
-    assert after.attempt not in ("", held.attempt)
+    assert after == dataclasses.replace(left, attempt=after.version)
+    assert after.version not in ("", held.version)
     holder = users.holder("user_1", deadline=AN_HOUR)
     assert holder is not None
     assert holder.sub == BEN.sub
 
 
-def test_a_whop_user_can_be_taken_from_one_who_has_no_record(users: Directory) -> None:
+def test_a_whop_user_can_be_taken_from_one_who_has_no_record(users: UserRepository) -> None:
     ann_linked(users)
-    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
     assert taken_by_ben(users, claim, None, None).linked_to == "user_1"
 
 
-def test_who_takes_a_whop_user_releases_their_old_one(users: Directory) -> None:
+def test_who_takes_a_whop_user_releases_their_old_one(users: UserRepository) -> None:
     held = ann_linked(users)
-    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
-    before = users.link(BEN, linked("user_2"), seen=claim, deadline=AN_HOUR)
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+    before = users.link(BEN, linked("user_2"), expected=claim, deadline=AN_HOUR)
     taken_by_ben(users, before, held, Record(status=Status.DELETED))
     assert users.holder("user_2", deadline=AN_HOUR) is None
 
 
-def test_nothing_is_taken_from_one_whose_record_has_changed(users: Directory) -> None:
+def test_nothing_is_taken_from_one_whose_record_has_changed(users: UserRepository) -> None:
     held = ann_linked(users)
-    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
-    current = users.put(ANN, held, seen=held, deadline=AN_HOUR)
-    with pytest.raises(Reserved):
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+    current = users.put(ANN, held, expected=held, deadline=AN_HOUR)
+    with pytest.raises(AlreadyReserved):
         taken_by_ben(users, claim, held, Record(status=Status.DELETED))
     assert (users.get(ANN, deadline=AN_HOUR), users.get(BEN, deadline=AN_HOUR)) == (current, claim)
 
 
-def test_nothing_is_taken_from_one_who_does_not_have_it(users: Directory) -> None:
-    claim = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
-    with pytest.raises(Reserved):
+def test_nothing_is_taken_from_one_who_does_not_have_it(users: UserRepository) -> None:
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+    with pytest.raises(AlreadyReserved):
         taken_by_ben(users, claim, None, None)
     assert users.get(BEN, deadline=AN_HOUR) == claim
 
 
-def test_nothing_is_taken_without_the_claim(users: Directory) -> None:
+def test_nothing_is_taken_without_the_claim(users: UserRepository) -> None:
     held = ann_linked(users)
-    old = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
-    users.put(BEN, CLAIM, seen=old, deadline=AN_HOUR)
-    with pytest.raises(Lost):
+    old = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+    users.put(BEN, CLAIM, expected=old, deadline=AN_HOUR)
+    with pytest.raises(StaleRecord):
         taken_by_ben(users, old, held, Record(status=Status.DELETED))
     assert users.get(ANN, deadline=AN_HOUR) == held
 
 
-def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: Directory) -> None:
-    old = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    users.put(ANN, CLAIM, seen=old, deadline=AN_HOUR)
-    with pytest.raises(Lost):
-        users.link(ANN, linked("user_1"), seen=old, deadline=AN_HOUR)
+def test_a_link_without_the_claim_is_lost_and_reserves_nothing(users: UserRepository) -> None:
+    old = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    users.put(ANN, CLAIM, expected=old, deadline=AN_HOUR)
+    with pytest.raises(StaleRecord):
+        users.link(ANN, linked("user_1"), expected=old, deadline=AN_HOUR)
     assert (
         users.link(
-            BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR
+            BEN, linked("user_1"), expected=users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR
         ).whop_user_id
         == "user_1"
     )
 
 
-def test_a_user_can_be_linked_again_to_their_own_whop_user(users: Directory) -> None:
-    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
-    assert users.link(ANN, linked("user_1"), seen=first, deadline=AN_HOUR).whop_user_id == "user_1"
+def test_a_user_can_be_linked_again_to_their_own_whop_user(users: UserRepository) -> None:
+    first = users.link(
+        ANN, linked("user_1"), expected=users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR
+    )
+    assert users.link(ANN, linked("user_1"), expected=first, deadline=AN_HOUR).whop_user_id == "user_1"
 
 
-def test_a_new_link_releases_the_whop_user_of_the_old_one(users: Directory) -> None:
-    first = users.link(ANN, linked("user_1"), seen=users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
-    users.link(ANN, linked("user_2"), seen=first, deadline=AN_HOUR)
+def test_a_new_link_releases_the_whop_user_of_the_old_one(users: UserRepository) -> None:
+    first = users.link(
+        ANN, linked("user_1"), expected=users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR
+    )
+    users.link(ANN, linked("user_2"), expected=first, deadline=AN_HOUR)
     assert (
         users.link(
-            BEN, linked("user_1"), seen=users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR
+            BEN, linked("user_1"), expected=users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR
         ).whop_user_id
         == "user_1"
     )
-    with pytest.raises(Reserved):
-        users.link(BEN, linked("user_2"), seen=users.get(BEN, deadline=AN_HOUR) or CLAIM, deadline=AN_HOUR)
+    with pytest.raises(AlreadyReserved):
+        users.link(BEN, linked("user_2"), expected=users.get(BEN, deadline=AN_HOUR) or CLAIM, deadline=AN_HOUR)
 
 
-def test_a_link_names_its_whop_user(users: Directory) -> None:
-    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+def test_a_link_names_its_whop_user(users: UserRepository) -> None:
+    claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     with pytest.raises(ValueError, match="names its Whop user"):
-        users.link(ANN, Record(status=Status.LINKED), seen=claim, deadline=AN_HOUR)
+        users.link(ANN, Record(status=Status.LINKED), expected=claim, deadline=AN_HOUR)
 
 
 # Counting mints
@@ -248,11 +260,11 @@ def test_a_link_names_its_whop_user(users: Directory) -> None:
 NOW = 1_700_000_000
 
 
-def count(users: Directory, *, now: int = NOW, limit: int = 3) -> Record | None:
+def count(users: UserRepository, *, now: int = NOW, limit: int = 3) -> Record | None:
     return cast(Counter, users).count_mint(ANN, limit=limit, now=now, deadline=AN_HOUR)
 
 
-def test_a_mint_is_counted_on_the_record_and_nothing_else_of_it_changes(users: Directory) -> None:
+def test_a_mint_is_counted_on_the_record_and_nothing_else_of_it_changes(users: UserRepository) -> None:
     record = ann_linked(users)
 
     assert count(users) == dataclasses.replace(record, mints_since=NOW, mints=1)
@@ -260,23 +272,23 @@ def test_a_mint_is_counted_on_the_record_and_nothing_else_of_it_changes(users: D
     assert users.get(ANN, deadline=AN_HOUR) == dataclasses.replace(record, mints_since=NOW, mints=2)
 
 
-def test_nobody_without_a_record_gets_one_by_being_counted(users: Directory) -> None:
+def test_nobody_without_a_record_gets_one_by_being_counted(users: UserRepository) -> None:
     assert count(users) is None
     assert users.get(ANN, deadline=AN_HOUR) is None
 
 
-def test_counting_does_not_disturb_a_claim(users: Directory) -> None:
-    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+def test_counting_does_not_disturb_a_claim(users: UserRepository) -> None:
+    claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     count(users)
 
-    assert users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR).linked_to == "user_1"
+    assert users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR).linked_to == "user_1"
 
 
-def test_who_has_used_up_their_mints_has_new_ones_a_minute_after_the_first(users: Directory) -> None:
+def test_who_has_used_up_their_mints_has_new_ones_a_minute_after_the_first(users: UserRepository) -> None:
     ann_linked(users)
     for second in (0, 20, 40):
         count(users, now=NOW + second)
-    with pytest.raises(MintsUsedUp) as used_up:
+    with pytest.raises(QuotaExceeded) as used_up:
         count(users, now=NOW + 59)
 
     assert used_up.value.until == NOW + 60
@@ -285,26 +297,26 @@ def test_who_has_used_up_their_mints_has_new_ones_a_minute_after_the_first(users
     assert (record.mints_since, record.mints) == (NOW + 60, 1)
 
 
-def test_a_limit_of_one_is_one(users: Directory) -> None:
+def test_a_limit_of_one_is_one(users: UserRepository) -> None:
     ann_linked(users)
     count(users, limit=1)
-    with pytest.raises(MintsUsedUp):
+    with pytest.raises(QuotaExceeded):
         count(users, limit=1)
 
 
-def test_two_clocks_that_differ_a_little_count_in_one_window(users: Directory) -> None:
+def test_two_clocks_that_differ_a_little_count_in_one_window(users: UserRepository) -> None:
     ann_linked(users)
     count(users, now=NOW + 5)
     record = count(users, now=NOW)
     assert record is not None
     assert (record.mints_since, record.mints) == (NOW + 5, 2)
     count(users, now=NOW + 5)
-    with pytest.raises(MintsUsedUp) as used_up:
+    with pytest.raises(QuotaExceeded) as used_up:
         count(users, now=NOW)
     assert used_up.value.until == NOW + 60
 
 
-def test_a_clock_that_was_wrong_by_hours_shuts_nobody_out(users: Directory) -> None:
+def test_a_clock_that_was_wrong_by_hours_shuts_nobody_out(users: UserRepository) -> None:
     ann_linked(users)
     for _ in range(3):
         count(users, now=NOW + 3600)
@@ -327,13 +339,13 @@ def test_the_first_mint_of_a_minute_is_one_call(mints_before: int, calls: int) -
     for _ in range(mints_before):
         count(users)
     asked.clear()
-    with contextlib.suppress(MintsUsedUp):
+    with contextlib.suppress(QuotaExceeded):
         count(users)
 
     assert len(asked) == calls
 
 
-def overtaken(by: Callable[[Users], object]) -> Users:
+def overtaken(by: Callable[[DynamoDBUserRepository], object]) -> DynamoDBUserRepository:
     """A directory in which ``by`` happens once, between the two calls of a count."""
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -363,7 +375,7 @@ def test_a_window_that_another_mint_begins_meanwhile_is_the_one_that_counts() ->
 def test_the_last_place_in_a_window_goes_to_one_of_two_mints() -> None:
     users = overtaken(lambda users: count(users, limit=2))
     count(users, limit=2)
-    with pytest.raises(MintsUsedUp):
+    with pytest.raises(QuotaExceeded):
         count(users, limit=2)
 
 
@@ -371,19 +383,19 @@ def test_a_record_from_before_mints_were_counted_is_counted_on(dynamodb: "Dynamo
     key = {"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}}
     dynamodb.put_item(TableName=TABLE, Item={**key, "status": {"S": "linked"}, "whop_user_id": {"S": "user_1"}})
 
-    record = count(Users(aws_at_moto(), TABLE))
+    record = count(DynamoDBUserRepository(aws_at_moto(), TABLE))
     assert record == Record(status=Status.LINKED, whop_user_id="user_1", mints_since=NOW, mints=1)
 
 
 # Reading many, as reconcile does.
 
 
-class ReadableDirectory(Directory, Records, Protocol):
+class ReadableDirectory(UserRepository, Records, Protocol):
     """What both implementations are."""
 
 
 @pytest.fixture
-def directory(users: Directory) -> ReadableDirectory:
+def directory(users: UserRepository) -> ReadableDirectory:
     return cast(ReadableDirectory, users)
 
 
@@ -393,18 +405,18 @@ def people(count: int) -> list[UserRef]:
 
 def test_many_are_read_at_once_and_who_has_no_record_is_left_out(directory: ReadableDirectory) -> None:
     users = people(60)
-    written = {user: directory.put(user, CLAIM, seen=None, deadline=AN_HOUR) for user in users[::2]}
+    written = {user: directory.put(user, CLAIM, expected=None, deadline=AN_HOUR) for user in users[::2]}
 
     assert directory.get_many(users, deadline=AN_HOUR) == written
     assert directory.get_many([], deadline=AN_HOUR) == {}
 
 
 def everybody(directory: Records) -> list[str]:
-    known = directory.known(ANN.pool_id, None, deadline=AN_HOUR)
-    subs = list(known.places)
-    while known.next_place is not None:
-        known = directory.known(ANN.pool_id, known.next_place, deadline=AN_HOUR)
-        subs += known.places
+    known = directory.scan(ANN.pool_id, None, deadline=AN_HOUR)
+    subs = list(known.keys)
+    while known.next_key is not None:
+        known = directory.scan(ANN.pool_id, known.next_key, deadline=AN_HOUR)
+        subs += known.keys
     return subs
 
 
@@ -414,23 +426,25 @@ def test_all_who_have_a_record_are_known_once_but_for_other_pools_and_tombstones
 ) -> None:
     users = people(1_100)
     for user in users:
-        directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
-    directory.link(BEN, linked("user_1"), seen=directory.put(BEN, CLAIM, seen=None, deadline=AN_HOUR), deadline=AN_HOUR)
+        directory.put(user, CLAIM, expected=None, deadline=AN_HOUR)
+    directory.link(
+        BEN, linked("user_1"), expected=directory.put(BEN, CLAIM, expected=None, deadline=AN_HOUR), deadline=AN_HOUR
+    )
     dan, eve = (dataclasses.replace(ANN, sub=sub) for sub in ("sub-dan", "sub-eve"))
-    directory.put(dan, Record(status=Status.DELETED, cleaned_at=1), seen=None, deadline=AN_HOUR)
-    directory.put(eve, Record(status=Status.DELETED), seen=None, deadline=AN_HOUR)
-    directory.put(dataclasses.replace(ANN, pool_id="eu-west-1_PoolTwo"), CLAIM, seen=None, deadline=AN_HOUR)
+    directory.put(dan, Record(status=Status.DELETED, cleaned_at=1), expected=None, deadline=AN_HOUR)
+    directory.put(eve, Record(status=Status.DELETED), expected=None, deadline=AN_HOUR)
+    directory.put(dataclasses.replace(ANN, pool_id="eu-west-1_PoolTwo"), CLAIM, expected=None, deadline=AN_HOUR)
 
     assert sorted(everybody(directory)) == sorted([BEN.sub, eve.sub, *(user.sub for user in users)])
 
 
 def test_reading_goes_on_behind_any_of_those_who_are_known(directory: ReadableDirectory) -> None:
     for user in people(5):
-        directory.put(user, CLAIM, seen=None, deadline=AN_HOUR)
-    places = directory.known(ANN.pool_id, None, deadline=AN_HOUR).places
+        directory.put(user, CLAIM, expected=None, deadline=AN_HOUR)
+    places = directory.scan(ANN.pool_id, None, deadline=AN_HOUR).keys
     subs = list(places)
 
-    assert list(directory.known(ANN.pool_id, places[subs[2]], deadline=AN_HOUR).places) == subs[3:]
+    assert list(directory.scan(ANN.pool_id, places[subs[2]], deadline=AN_HOUR).keys) == subs[3:]
 
 
 @pytest.mark.usefixtures("dynamodb")
@@ -447,15 +461,15 @@ def test_what_an_answer_had_no_room_for_is_asked_for_again() -> None:
         return httpx.Response(200, json={**arrived.json(), "UnprocessedKeys": unprocessed})
 
     users = interrupted("BatchGetItem", one_at_a_time)
-    written = {user: users.put(user, CLAIM, seen=None, deadline=AN_HOUR) for user in people(3)}
+    written = {user: users.put(user, CLAIM, expected=None, deadline=AN_HOUR) for user in people(3)}
 
     assert users.get_many(people(3), deadline=AN_HOUR) == written
     assert consistent == [True] * 3
 
 
 def test_a_record_that_cannot_be_understood_does_not_hide_the_others(dynamodb: "DynamoDBClient") -> None:
-    users = Users(aws_at_moto(), TABLE)
-    written = users.put(BEN, CLAIM, seen=None, deadline=AN_HOUR)
+    users = DynamoDBUserRepository(aws_at_moto(), TABLE)
+    written = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
     dynamodb.put_item(
         TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, "status": {"S": "on holiday"}}
     )
@@ -463,13 +477,13 @@ def test_a_record_that_cannot_be_understood_does_not_hide_the_others(dynamodb: "
     assert users.get_many([ANN, BEN], deadline=AN_HOUR) == {ANN: None, BEN: written}
 
 
-def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response]) -> Users:
+def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response]) -> DynamoDBUserRepository:
     """A directory whose calls of one operation are answered by ``behave``, which may pass them on."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         return behave(request) if request.headers["X-Amz-Target"].endswith(f".{operation}") else answer(request)
 
-    return Users(aws_over(httpx.MockTransport(respond)), TABLE)
+    return DynamoDBUserRepository(aws_over(httpx.MockTransport(respond)), TABLE)
 
 
 def cancelled() -> httpx.Response:
@@ -485,7 +499,7 @@ def test_a_write_that_was_repeated_after_it_had_arrived_is_not_lost() -> None:
         return arrived
 
     users = interrupted("PutItem", arrives_without_an_answer)
-    written = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    written = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == written
 
 
@@ -511,21 +525,21 @@ def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
 @pytest.mark.usefixtures("dynamodb")
 def test_a_link_that_is_cancelled_again_and_again_is_reported() -> None:
     users = interrupted("TransactWriteItems", lambda _request: cancelled())
-    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     with pytest.raises(AwsError):
-        users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+        users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == claim
 
 
-def link_ann(users: Users) -> Record:
-    claim = users.put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
-    return users.link(ANN, linked("user_1"), seen=claim, deadline=AN_HOUR)
+def link_ann(users: DynamoDBUserRepository) -> Record:
+    claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
+    return users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
 
 
 @pytest.mark.usefixtures("dynamodb")
 def test_another_failure_of_aws_is_reported_with_its_code() -> None:
     with pytest.raises(AwsError) as failure:
-        Users(aws_at_moto(), "no-such-table").get(ANN, deadline=AN_HOUR)
+        DynamoDBUserRepository(aws_at_moto(), "no-such-table").get(ANN, deadline=AN_HOUR)
     assert failure.value.code == "ResourceNotFoundException"
 
 
@@ -543,7 +557,7 @@ def test_every_read_is_strongly_consistent() -> None:
 
 
 def test_a_record_holds_no_attribute_that_expires_it(dynamodb: "DynamoDBClient") -> None:
-    Users(aws_at_moto(), TABLE).put(ANN, CLAIM, seen=None, deadline=AN_HOUR)
+    DynamoDBUserRepository(aws_at_moto(), TABLE).put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     [item] = dynamodb.scan(TableName=TABLE)["Items"]
     assert "ttl" not in item
 
@@ -551,5 +565,5 @@ def test_a_record_holds_no_attribute_that_expires_it(dynamodb: "DynamoDBClient")
 def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynamodb: "DynamoDBClient") -> None:
     item: Any = {"status": {"S": "denied"}, "reason": {"NULL": True}, "generation": {"N": "2"}, "note": {"SS": ["a"]}}
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, **item})
-    record = Users(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
+    record = DynamoDBUserRepository(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
     assert record == Record(status=Status.DENIED, generation=2)

@@ -13,7 +13,7 @@ from whop_chat.runtime.aws import AwsError, carried_clients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
-from whop_chat.runtime.secrets import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS
+from whop_chat.runtime.secrets import MAX_AGE_SECONDS, RETRY_COOLDOWN_SECONDS
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def test_a_failing_secrets_manager_is_not_asked_for_every_request(
     for _ in range(3):
         for _ in range(5):
             assert api_key.current(deadline=AN_HOUR) == "first-key"
-        clock.advance(ASK_COOLDOWN_SECONDS)
+        clock.advance(RETRY_COOLDOWN_SECONDS)
 
     assert secret.reads == 1 + 3
 
@@ -172,7 +172,7 @@ def test_a_refused_key_whose_secret_turned_unusable_is_not_used_again(
 ) -> None:
     refused = api_key.current(deadline=AN_HOUR)
     secret.put("{}")
-    clock.advance(ASK_COOLDOWN_SECONDS)
+    clock.advance(RETRY_COOLDOWN_SECONDS)
     with pytest.raises(NotConfigured):
         api_key.after_refusal(refused, deadline=AN_HOUR)
 
@@ -200,7 +200,7 @@ def test_a_refused_key_is_replaced_by_the_one_that_the_secret_holds_now(
 ) -> None:
     refused = api_key.current(deadline=AN_HOUR)
     secret.put("second-key")
-    clock.advance(ASK_COOLDOWN_SECONDS)
+    clock.advance(RETRY_COOLDOWN_SECONDS)
 
     assert api_key.after_refusal(refused, deadline=AN_HOUR) == "second-key"
     assert api_key.current(deadline=AN_HOUR) == "second-key"
@@ -210,7 +210,7 @@ def test_there_is_no_other_key_while_the_secret_holds_the_refused_one(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
     refused = api_key.current(deadline=AN_HOUR)
-    clock.advance(ASK_COOLDOWN_SECONDS)
+    clock.advance(RETRY_COOLDOWN_SECONDS)
 
     assert api_key.after_refusal(refused, deadline=AN_HOUR) is None
     assert secret.reads == 2
@@ -221,7 +221,7 @@ def test_a_key_that_is_refused_again_and_again_is_read_again_only_after_the_cool
 ) -> None:
     refused = api_key.current(deadline=AN_HOUR)
     for _ in range(3):
-        clock.advance(ASK_COOLDOWN_SECONDS)
+        clock.advance(RETRY_COOLDOWN_SECONDS)
         for _ in range(5):
             api_key.after_refusal(refused, deadline=AN_HOUR)
 
@@ -232,7 +232,7 @@ def test_a_refusal_of_a_key_that_has_been_replaced_already_reads_nothing(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:
     api_key.current(deadline=AN_HOUR)
-    clock.advance(ASK_COOLDOWN_SECONDS)
+    clock.advance(RETRY_COOLDOWN_SECONDS)
 
     assert api_key.after_refusal("an-older-key", deadline=AN_HOUR) == "first-key"
     assert secret.reads == 1

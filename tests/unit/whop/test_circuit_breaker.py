@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.memory_circuit_state import MemoryWaits
+from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock, Told
+from tests.fakes.shared import Clock, RecordingTelemetry
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import _SECONDS_PER_USER
-from whop_chat.whop.circuit_breaker import Circuit, Obstacle
-from whop_chat.whop.circuit_state import Wait, Waits, Why
+from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
+from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
 NOW = 1_800_000_000.0
 CREATE, MINT = "create_account", "mint_token"
@@ -25,26 +25,27 @@ class Fleet:
 
     def __init__(self, size: int, *, jitter: Callable[[], float] = lambda: 0.0) -> None:
         self.clock = Clock(NOW)
-        self.store = MemoryWaits()
-        self.told = [Told() for _ in range(size)]
+        self.store = MemoryCircuitStore()
+        self.told = [RecordingTelemetry() for _ in range(size)]
         self.instances = [
-            Circuit(Waits(self.store, clock=self.clock), told, clock=self.clock, jitter=jitter) for told in self.told
+            CircuitBreaker(CircuitStates(self.store, clock=self.clock), told, clock=self.clock, jitter=jitter)
+            for told in self.told
         ]
 
     @property
-    def one(self) -> Circuit:
+    def one(self) -> CircuitBreaker:
         return self.instances[0]
 
     def go_dead(self, operation: str = CREATE) -> None:
         """The first instance has three calls without an answer."""
         for _ in range(3):
             assert self.may_call(self.one, operation)
-            self.one.unanswered(operation, deadline=AN_HOUR)
+            self.one.record_failure(operation, deadline=AN_HOUR)
 
-    def may_call(self, instance: Circuit, operation: str = CREATE) -> bool:
-        return instance.obstacle(operation, deadline=AN_HOUR) is None
+    def may_call(self, instance: CircuitBreaker, operation: str = CREATE) -> bool:
+        return instance.check(operation, deadline=AN_HOUR) is None
 
-    def callers(self) -> list[Circuit]:
+    def callers(self) -> list[CircuitBreaker]:
         """Who of all may call now, when all ask."""
         return [instance for instance in self.instances if self.may_call(instance)]
 
@@ -58,7 +59,7 @@ def test_after_three_calls_without_an_answer_nobody_calls_for_five_seconds() -> 
     fleet.clock.advance(1)
 
     assert fleet.callers() == []
-    assert [each.obstacle(CREATE, deadline=AN_HOUR) for each in fleet.instances] == [Obstacle(Why.UNAVAILABLE, 4)] * 3
+    assert [each.check(CREATE, deadline=AN_HOUR) for each in fleet.instances] == [Rejection(Reason.UNAVAILABLE, 4)] * 3
     assert fleet.counted() == ["CircuitOpened"]
 
 
@@ -73,8 +74,8 @@ def test_an_answer_in_between_begins_the_count_again() -> None:
     fleet = Fleet(1)
     for _ in range(5):
         for _ in range(2):
-            fleet.one.unanswered(CREATE, deadline=AN_HOUR)
-        fleet.one.answered(CREATE, deadline=AN_HOUR)
+            fleet.one.record_failure(CREATE, deadline=AN_HOUR)
+        fleet.one.record_success(CREATE, deadline=AN_HOUR)
 
     assert fleet.may_call(fleet.one)
     assert fleet.counted() == []
@@ -105,7 +106,7 @@ def test_an_answer_closes_the_circuit_for_everybody() -> None:
     fleet.go_dead()
     fleet.clock.advance(5)
     (trying,) = fleet.callers()
-    trying.answered(CREATE, deadline=AN_HOUR)
+    trying.record_success(CREATE, deadline=AN_HOUR)
     fleet.clock.advance(1)
 
     assert fleet.callers() == fleet.instances
@@ -122,7 +123,7 @@ def test_the_time_doubles_from_try_to_try_up_to_a_minute() -> None:
         closed_for.append(begun)
         fleet.clock.advance(begun)
         (trying,) = fleet.callers()
-        trying.unanswered(CREATE, deadline=AN_HOUR)
+        trying.record_failure(CREATE, deadline=AN_HOUR)
 
     assert closed_for == [5, 10, 20, 40, 60, 60, 60]
     assert fleet.counted() == ["CircuitOpened"]
@@ -142,24 +143,24 @@ def test_one_failure_after_the_recovery_does_not_open_the_circuit_of_others_agai
     fleet = Fleet(2)
     _, other = fleet.instances
     for _ in range(2):
-        other.unanswered(CREATE, deadline=AN_HOUR)
+        other.record_failure(CREATE, deadline=AN_HOUR)
     fleet.go_dead()
     fleet.clock.advance(1)
     assert not fleet.may_call(other)
     fleet.clock.advance(4)
     assert fleet.may_call(fleet.one)
-    fleet.one.answered(CREATE, deadline=AN_HOUR)
+    fleet.one.record_success(CREATE, deadline=AN_HOUR)
     fleet.clock.advance(1)
-    other.unanswered(CREATE, deadline=AN_HOUR)
+    other.record_failure(CREATE, deadline=AN_HOUR)
 
     assert fleet.may_call(other)
 
 
 def test_a_429_stops_every_instance_until_the_time_it_told_and_then_none() -> None:
     fleet = Fleet(3)
-    fleet.one.limited(CREATE, 30, deadline=AN_HOUR)
+    fleet.one.record_rate_limit(CREATE, 30, deadline=AN_HOUR)
     fleet.clock.advance(29.5)
-    assert [each.obstacle(CREATE, deadline=AN_HOUR) for each in fleet.instances] == [Obstacle(Why.LIMITED, 0.5)] * 3
+    assert [each.check(CREATE, deadline=AN_HOUR) for each in fleet.instances] == [Rejection(Reason.LIMITED, 0.5)] * 3
     fleet.clock.advance(0.5)
 
     assert fleet.callers() == fleet.instances
@@ -169,7 +170,7 @@ def test_a_429_stops_every_instance_until_the_time_it_told_and_then_none() -> No
 def test_the_longest_wait_that_was_told_counts() -> None:
     fleet = Fleet(2)
     for seconds in (30, 5):
-        fleet.one.limited(CREATE, seconds, deadline=AN_HOUR)
+        fleet.one.record_rate_limit(CREATE, seconds, deadline=AN_HOUR)
     fleet.clock.advance(6)
 
     assert fleet.callers() == []
@@ -180,7 +181,7 @@ def test_a_429_to_the_one_who_tries_is_an_answer() -> None:
     fleet.go_dead()
     fleet.clock.advance(5)
     (trying,) = fleet.callers()
-    trying.limited(CREATE, 2, deadline=AN_HOUR)
+    trying.record_rate_limit(CREATE, 2, deadline=AN_HOUR)
     fleet.clock.advance(2)
 
     assert fleet.callers() == fleet.instances
@@ -188,7 +189,7 @@ def test_a_429_to_the_one_who_tries_is_an_answer() -> None:
 
 def test_a_circuit_opens_also_after_a_told_wait_that_is_over() -> None:
     fleet = Fleet(2)
-    fleet.one.limited(CREATE, 2, deadline=AN_HOUR)
+    fleet.one.record_rate_limit(CREATE, 2, deadline=AN_HOUR)
     fleet.clock.advance(2)
     fleet.go_dead()
     fleet.clock.advance(1)
@@ -196,17 +197,22 @@ def test_a_circuit_opens_also_after_a_told_wait_that_is_over() -> None:
     assert fleet.callers() == []
 
 
-class Gone(MemoryWaits):
+class Gone(MemoryCircuitStore):
     """A table that does not answer."""
 
-    def load(self, *, deadline: Deadline | None = None) -> dict[str, Wait]:
+    def load(self, *, deadline: Deadline | None = None) -> dict[str, CircuitState]:
         raise AwsError("ServiceUnavailable")
 
-    def prolong(self, operation: str, wait: Wait, *, deadline: Deadline | None = None) -> None:
+    def extend(self, operation: str, state: CircuitState, *, deadline: Deadline | None = None) -> None:
         raise AwsError("ServiceUnavailable")
 
     def replace(
-        self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline | None = None
+        self,
+        operation: str,
+        state: CircuitState | None,
+        *,
+        expected: CircuitState | None,
+        deadline: Deadline | None = None,
     ) -> bool:
         raise AwsError("ServiceUnavailable")
 
@@ -215,11 +221,11 @@ def test_a_call_from_before_that_is_not_answered_does_not_shorten_a_told_wait() 
     fleet = Fleet(3)
     silent, told, _ = fleet.instances
     for _ in range(2):
-        silent.unanswered(CREATE, deadline=AN_HOUR)
-    told.limited(CREATE, 300, deadline=AN_HOUR)
+        silent.record_failure(CREATE, deadline=AN_HOUR)
+    told.record_rate_limit(CREATE, 300, deadline=AN_HOUR)
     fleet.clock.advance(2)
-    assert silent.obstacle(MINT, deadline=AN_HOUR) is None  # which reads the waits of all operations
-    silent.unanswered(CREATE, deadline=AN_HOUR)
+    assert silent.check(MINT, deadline=AN_HOUR) is None  # which reads the waits of all operations
+    silent.record_failure(CREATE, deadline=AN_HOUR)
     fleet.clock.advance(290)
 
     assert fleet.callers() == []
@@ -227,15 +233,17 @@ def test_a_call_from_before_that_is_not_answered_does_not_shorten_a_told_wait() 
 
 def test_without_the_table_an_instance_has_a_circuit_of_its_own() -> None:
     fleet = Fleet(0)
-    circuit = Circuit(Waits(Gone(), clock=fleet.clock), Told(), clock=fleet.clock, jitter=lambda: 0.0)
+    circuit = CircuitBreaker(
+        CircuitStates(Gone(), clock=fleet.clock), RecordingTelemetry(), clock=fleet.clock, jitter=lambda: 0.0
+    )
     assert fleet.may_call(circuit)
     for _ in range(3):
-        circuit.unanswered(CREATE, deadline=AN_HOUR)
+        circuit.record_failure(CREATE, deadline=AN_HOUR)
     assert not fleet.may_call(circuit)
     fleet.clock.advance(5)
     assert fleet.may_call(circuit)
     assert not fleet.may_call(circuit)
-    circuit.answered(CREATE, deadline=AN_HOUR)
+    circuit.record_success(CREATE, deadline=AN_HOUR)
 
     assert fleet.may_call(circuit)
 
@@ -267,7 +275,7 @@ def test_during_an_outage_one_of_all_tries_at_a_time_whoever_asks_when_and_its_a
                 tries.append(fleet.clock())
             elif before is not None:
                 assert fleet.clock() - changed < 1, "nobody goes on for more than a second after the circuit opened"
-            fleet.instances[number].unanswered(CREATE, deadline=AN_HOUR)
+            fleet.instances[number].record_failure(CREATE, deadline=AN_HOUR)
         if fleet.store.waits.get(CREATE) != before:
             changed = fleet.clock()
     assert all(later - earlier >= 10 for earlier, later in itertools.pairwise(tries))
@@ -275,7 +283,7 @@ def test_during_an_outage_one_of_all_tries_at_a_time_whoever_asks_when_and_its_a
     fleet.clock.advance(75)
     if CREATE in fleet.store.waits:
         (trying,) = fleet.callers()
-        trying.answered(CREATE, deadline=AN_HOUR)
+        trying.record_success(CREATE, deadline=AN_HOUR)
         fleet.clock.advance(1)
     assert fleet.callers() == fleet.instances
 
@@ -287,7 +295,7 @@ def test_an_answer_to_a_call_from_before_closes_the_circuit_too(number: int) -> 
     fleet.clock.advance(1)
     late = fleet.instances[number]
     assert not fleet.may_call(late)
-    late.answered(CREATE, deadline=AN_HOUR)
+    late.record_success(CREATE, deadline=AN_HOUR)
     fleet.clock.advance(1)
 
     assert fleet.callers() == fleet.instances

@@ -10,21 +10,21 @@ import httpx
 import pytest
 from moto import mock_aws
 
-from tests.fakes.memory_circuit_state import MemoryWaits
+from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, made_table
 from tests.fakes.shared import Clock
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.whop.circuit_state import Wait, WaitItem, Waits, WaitStore, Why
+from whop_chat.whop.circuit_state import CircuitState, CircuitStates, CircuitStore, DynamoDBCircuitStore, Reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE, NOW = "users", 1_800_000_000.0
-LIMITED = Wait(NOW + 12.345, Why.LIMITED)
-LATER = Wait(NOW + 30, Why.LIMITED)
-OPENED = Wait(NOW + 5, Why.UNAVAILABLE, 1)
-TRYING = Wait(NOW + 10.7, Why.UNAVAILABLE, 2)
+LIMITED = CircuitState(NOW + 12.345, Reason.LIMITED)
+LATER = CircuitState(NOW + 30, Reason.LIMITED)
+OPENED = CircuitState(NOW + 5, Reason.UNAVAILABLE, 1)
+TRYING = CircuitState(NOW + 10.7, Reason.UNAVAILABLE, 2)
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def dynamodb() -> "Iterator[DynamoDBClient]":
         yield made_table(TABLE)
 
 
-def item(clock: float = NOW) -> WaitItem:
-    return WaitItem(aws_at_moto(), TABLE, "biz_Company", clock=lambda: clock)
+def item(clock: float = NOW) -> DynamoDBCircuitStore:
+    return DynamoDBCircuitStore(aws_at_moto(), TABLE, "biz_Company", clock=lambda: clock)
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def store(request: pytest.FixtureRequest) -> WaitStore:
+def store(request: pytest.FixtureRequest) -> CircuitStore:
     if request.param == "memory":
-        return MemoryWaits()
+        return MemoryCircuitStore()
     request.getfixturevalue("dynamodb")
     return item()
 
@@ -48,49 +48,49 @@ def store(request: pytest.FixtureRequest) -> WaitStore:
 # What both stores promise
 
 
-def test_at_first_nothing_waits(store: WaitStore) -> None:
+def test_at_first_nothing_waits(store: CircuitStore) -> None:
     assert store.load(deadline=AN_HOUR) == {}
 
 
-def test_waits_come_back_as_they_were_written_each_by_itself(store: WaitStore) -> None:
-    store.prolong("mint_token", LIMITED, deadline=AN_HOUR)
-    assert store.replace("create_account", TRYING, seen=None, deadline=AN_HOUR)
+def test_waits_come_back_as_they_were_written_each_by_itself(store: CircuitStore) -> None:
+    store.extend("mint_token", LIMITED, deadline=AN_HOUR)
+    assert store.replace("create_account", TRYING, expected=None, deadline=AN_HOUR)
 
     assert store.load(deadline=AN_HOUR) == {"mint_token": LIMITED, "create_account": TRYING}
-    assert all(getattr(TRYING, field.name) != field.default for field in dataclasses.fields(Wait))
+    assert all(getattr(TRYING, field.name) != field.default for field in dataclasses.fields(CircuitState))
 
 
-def test_a_wait_is_prolonged_and_never_shortened(store: WaitStore) -> None:
-    store.prolong("mint_token", LIMITED, deadline=AN_HOUR)
-    store.prolong("mint_token", LATER, deadline=AN_HOUR)
-    store.prolong("mint_token", LIMITED, deadline=AN_HOUR)
+def test_a_wait_is_prolonged_and_never_shortened(store: CircuitStore) -> None:
+    store.extend("mint_token", LIMITED, deadline=AN_HOUR)
+    store.extend("mint_token", LATER, deadline=AN_HOUR)
+    store.extend("mint_token", LIMITED, deadline=AN_HOUR)
 
     assert store.load(deadline=AN_HOUR) == {"mint_token": LATER}
 
 
-def test_of_two_who_go_on_from_one_wait_the_second_loses(store: WaitStore) -> None:
-    assert store.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
-    assert not store.replace("mint_token", TRYING, seen=None, deadline=AN_HOUR)
-    assert store.replace("mint_token", TRYING, seen=OPENED, deadline=AN_HOUR)
-    assert not store.replace("mint_token", None, seen=OPENED, deadline=AN_HOUR)
+def test_of_two_who_go_on_from_one_wait_the_second_loses(store: CircuitStore) -> None:
+    assert store.replace("mint_token", OPENED, expected=None, deadline=AN_HOUR)
+    assert not store.replace("mint_token", TRYING, expected=None, deadline=AN_HOUR)
+    assert store.replace("mint_token", TRYING, expected=OPENED, deadline=AN_HOUR)
+    assert not store.replace("mint_token", None, expected=OPENED, deadline=AN_HOUR)
 
     assert store.load(deadline=AN_HOUR) == {"mint_token": TRYING}
 
 
-def test_a_wait_that_is_taken_away_leaves_the_others(store: WaitStore) -> None:
-    store.prolong("create_account", LIMITED, deadline=AN_HOUR)
-    store.prolong("mint_token", OPENED, deadline=AN_HOUR)
+def test_a_wait_that_is_taken_away_leaves_the_others(store: CircuitStore) -> None:
+    store.extend("create_account", LIMITED, deadline=AN_HOUR)
+    store.extend("mint_token", OPENED, deadline=AN_HOUR)
 
-    assert store.replace("mint_token", None, seen=OPENED, deadline=AN_HOUR)
+    assert store.replace("mint_token", None, expected=OPENED, deadline=AN_HOUR)
     assert store.load(deadline=AN_HOUR) == {"create_account": LIMITED}
-    assert not store.replace("mint_token", None, seen=OPENED, deadline=AN_HOUR)
+    assert not store.replace("mint_token", None, expected=OPENED, deadline=AN_HOUR)
 
 
 # What is DynamoDB's own
 
 
 def test_the_item_expires_a_day_after_it_was_written_last(dynamodb: "DynamoDBClient") -> None:
-    item().prolong("mint_token", LIMITED, deadline=AN_HOUR)
+    item().extend("mint_token", LIMITED, deadline=AN_HOUR)
 
     (written,) = dynamodb.scan(TableName=TABLE)["Items"]
     assert (written["pk"]["S"], written["ttl"]["N"]) == ("WAIT#biz_Company", str(int(NOW) + 86400))
@@ -100,22 +100,22 @@ def test_the_item_expires_a_day_after_it_was_written_last(dynamodb: "DynamoDBCli
 
 @pytest.mark.usefixtures("dynamodb")
 def test_what_has_expired_and_is_not_deleted_yet_stands_in_nobodys_way() -> None:
-    item().prolong("mint_token", LIMITED, deadline=AN_HOUR)
-    item().prolong("create_account", LIMITED, deadline=AN_HOUR)
+    item().extend("mint_token", LIMITED, deadline=AN_HOUR)
+    item().extend("create_account", LIMITED, deadline=AN_HOUR)
     later, opened = item(NOW + 2 * 86400), dataclasses.replace(OPENED, until=NOW + 2 * 86400 + 5)
 
-    assert later.replace("mint_token", opened, seen=None, deadline=AN_HOUR)
+    assert later.replace("mint_token", opened, expected=None, deadline=AN_HOUR)
     assert later.load(deadline=AN_HOUR) == {"mint_token": opened}
-    assert not later.replace("mint_token", TRYING, seen=None, deadline=AN_HOUR)
+    assert not later.replace("mint_token", TRYING, expected=None, deadline=AN_HOUR)
 
 
 @pytest.mark.usefixtures("dynamodb")
 def test_another_failure_is_told_as_it_is() -> None:
-    nowhere = WaitItem(aws_at_moto(), "no-such-table", "biz_Company")
+    nowhere = DynamoDBCircuitStore(aws_at_moto(), "no-such-table", "biz_Company")
     with pytest.raises(AwsError, match="ResourceNotFoundException"):
         nowhere.load(deadline=AN_HOUR)
     with pytest.raises(AwsError, match="ResourceNotFoundException"):
-        nowhere.prolong("mint_token", LIMITED, deadline=AN_HOUR)
+        nowhere.extend("mint_token", LIMITED, deadline=AN_HOUR)
 
 
 @pytest.mark.usefixtures("dynamodb")
@@ -127,16 +127,16 @@ def test_a_replacement_whose_answer_was_lost_is_known_to_have_arrived() -> None:
         return arrived
 
     aws = aws_over(httpx.MockTransport(arrives_without_an_answer))
-    waits = Waits(WaitItem(aws, TABLE, "biz_Company", clock=lambda: NOW), clock=lambda: NOW)
+    waits = CircuitStates(DynamoDBCircuitStore(aws, TABLE, "biz_Company", clock=lambda: NOW), clock=lambda: NOW)
 
-    assert waits.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
-    assert waits.known("mint_token") == OPENED
+    assert waits.replace("mint_token", OPENED, expected=None, deadline=AN_HOUR)
+    assert waits.cached("mint_token") == OPENED
 
 
 # What one instance knows
 
 
-class Counted(MemoryWaits):
+class Counted(MemoryCircuitStore):
     """Counts how often it is read; with ``error`` nothing works."""
 
     def __init__(self) -> None:
@@ -144,20 +144,25 @@ class Counted(MemoryWaits):
         self.reads = 0
         self.error: AwsError | None = None
 
-    def load(self, *, deadline: Deadline | None = None) -> dict[str, Wait]:
+    def load(self, *, deadline: Deadline | None = None) -> dict[str, CircuitState]:
         self.reads += 1
         self._fail()
         return super().load()
 
-    def prolong(self, operation: str, wait: Wait, *, deadline: Deadline | None = None) -> None:
+    def extend(self, operation: str, state: CircuitState, *, deadline: Deadline | None = None) -> None:
         self._fail()
-        super().prolong(operation, wait)
+        super().extend(operation, state)
 
     def replace(
-        self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline | None = None
+        self,
+        operation: str,
+        state: CircuitState | None,
+        *,
+        expected: CircuitState | None,
+        deadline: Deadline | None = None,
     ) -> bool:
         self._fail()
-        return super().replace(operation, wait, seen=seen)
+        return super().replace(operation, state, expected=expected)
 
     def _fail(self) -> None:
         if self.error is not None:
@@ -170,7 +175,7 @@ class Two:
     def __init__(self) -> None:
         self.store = Counted()
         self.clock = Clock(NOW)
-        self.one, self.other = (Waits(self.store, clock=self.clock) for _ in range(2))
+        self.one, self.other = (CircuitStates(self.store, clock=self.clock) for _ in range(2))
 
     def lose_the_table(self) -> None:
         self.store.error = AwsError("ServiceUnavailable")
@@ -178,18 +183,18 @@ class Two:
 
 def test_what_one_instance_was_told_the_other_knows_a_second_later() -> None:
     two = Two()
-    assert two.other.of("mint_token", deadline=AN_HOUR) is None
-    two.one.prolong("mint_token", LATER, deadline=AN_HOUR)
+    assert two.other.get("mint_token", deadline=AN_HOUR) is None
+    two.one.extend("mint_token", LATER, deadline=AN_HOUR)
 
     two.clock.advance(1)
-    assert two.other.of("mint_token", deadline=AN_HOUR) == LATER
+    assert two.other.get("mint_token", deadline=AN_HOUR) == LATER
 
 
 def test_a_new_instance_knows_it_at_once() -> None:
     two = Two()
-    two.one.prolong("mint_token", LATER, deadline=AN_HOUR)
+    two.one.extend("mint_token", LATER, deadline=AN_HOUR)
 
-    assert two.other.of("mint_token", deadline=AN_HOUR) == LATER
+    assert two.other.get("mint_token", deadline=AN_HOUR) == LATER
 
 
 def test_the_table_is_read_once_a_second_at_most_also_when_it_fails() -> None:
@@ -198,7 +203,7 @@ def test_the_table_is_read_once_a_second_at_most_also_when_it_fails() -> None:
         two.store.error, two.store.reads = error, 0
         two.clock.advance(1)
         for _ in range(10):
-            two.one.of("mint_token", deadline=AN_HOUR)
+            two.one.get("mint_token", deadline=AN_HOUR)
             two.clock.advance(0.09)
         assert two.store.reads == 1
 
@@ -214,59 +219,59 @@ def test_a_clock_that_was_set_back_stops_no_reading() -> None:
 
 def test_without_the_table_what_is_known_counts_and_a_replacement_is_taken_for_ours() -> None:
     two = Two()
-    two.one.prolong("mint_token", LATER, deadline=AN_HOUR)
+    two.one.extend("mint_token", LATER, deadline=AN_HOUR)
     two.lose_the_table()
-    two.one.prolong("create_account", LIMITED, deadline=AN_HOUR)
+    two.one.extend("create_account", LIMITED, deadline=AN_HOUR)
     two.clock.advance(1)
 
-    assert two.one.of("mint_token", deadline=AN_HOUR) == LATER
-    assert two.one.of("create_account", deadline=AN_HOUR) == LIMITED
-    assert two.one.replace("update_user", OPENED, seen=None, deadline=AN_HOUR)
-    assert two.one.known("update_user") == OPENED
+    assert two.one.get("mint_token", deadline=AN_HOUR) == LATER
+    assert two.one.get("create_account", deadline=AN_HOUR) == LIMITED
+    assert two.one.replace("update_user", OPENED, expected=None, deadline=AN_HOUR)
+    assert two.one.cached("update_user") == OPENED
 
 
 def test_what_whop_told_an_instance_it_knows_also_if_the_table_never_took_it() -> None:
     two = Two()
     two.lose_the_table()
-    two.one.prolong("mint_token", LATER, deadline=AN_HOUR)
+    two.one.extend("mint_token", LATER, deadline=AN_HOUR)
     two.store.error = None
     two.clock.advance(1)
 
-    assert two.one.of("mint_token", deadline=AN_HOUR) == LATER
+    assert two.one.get("mint_token", deadline=AN_HOUR) == LATER
 
 
 def test_a_told_wait_that_the_table_never_took_and_that_is_over_is_in_nobody_s_way() -> None:
     two = Two()
     two.lose_the_table()
-    two.one.prolong("mint_token", LATER, deadline=AN_HOUR)
+    two.one.extend("mint_token", LATER, deadline=AN_HOUR)
     two.store.error = None
     two.clock.advance(30)
 
-    assert two.one.of("mint_token", deadline=AN_HOUR) is None
-    assert two.one.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
+    assert two.one.get("mint_token", deadline=AN_HOUR) is None
+    assert two.one.replace("mint_token", OPENED, expected=None, deadline=AN_HOUR)
 
 
 def test_a_wait_that_an_operator_deletes_is_over_for_whoever_only_read_of_it() -> None:
     two = Two()
-    two.store.prolong("mint_token", LATER)
-    assert two.one.of("mint_token", deadline=AN_HOUR) == LATER
+    two.store.extend("mint_token", LATER)
+    assert two.one.get("mint_token", deadline=AN_HOUR) == LATER
     two.store.waits.clear()
     two.clock.advance(1)
 
-    assert two.one.of("mint_token", deadline=AN_HOUR) is None
+    assert two.one.get("mint_token", deadline=AN_HOUR) is None
 
 
 def test_who_loses_a_replacement_knows_the_winner_s() -> None:
     two = Two()
-    two.one.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)
+    two.one.replace("mint_token", OPENED, expected=None, deadline=AN_HOUR)
 
-    assert not two.other.replace("mint_token", TRYING, seen=None, deadline=AN_HOUR)
-    assert two.other.known("mint_token") == OPENED
+    assert not two.other.replace("mint_token", TRYING, expected=None, deadline=AN_HOUR)
+    assert two.other.cached("mint_token") == OPENED
 
 
 def test_a_wait_is_written_also_when_the_time_of_the_call_is_up() -> None:
     two = Two()
-    two.one.prolong("mint_token", LATER, deadline=Deadline(0))
+    two.one.extend("mint_token", LATER, deadline=Deadline(0))
 
     assert two.store.waits == {"mint_token": LATER}
 
@@ -275,18 +280,18 @@ def test_whoever_asks_while_the_table_is_read_has_the_answer_of_that_read() -> N
     read, released = threading.Event(), threading.Event()
 
     class Slow(Counted):
-        def load(self, *, deadline: Deadline | None = None) -> dict[str, Wait]:
+        def load(self, *, deadline: Deadline | None = None) -> dict[str, CircuitState]:
             read.set()
             released.wait(5)
             return super().load()
 
     store = Slow()
-    store.prolong("mint_token", LATER)
-    waits = Waits(store, clock=lambda: NOW)
+    store.extend("mint_token", LATER)
+    waits = CircuitStates(store, clock=lambda: NOW)
     with ThreadPoolExecutor() as pool:
         ahead = pool.submit(waits.refresh, deadline=AN_HOUR)
         assert read.wait(5)
-        asked = pool.submit(waits.of, "mint_token", deadline=AN_HOUR)
+        asked = pool.submit(waits.get, "mint_token", deadline=AN_HOUR)
         released.set()
         ahead.result(5)
         assert asked.result(5) == LATER

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from tests.fakes.memory_circuit_state import MemoryWaits
+from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.shared import API_KEY, API_VERSION, COMPANY_ID, Clock, Keys, Server, whop_over
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.whop.client import Account, UserToken, Whop
 from whop_chat.whop.errors import (
-    BudgetUsedUp,
     CircuitOpen,
+    OutOfPermits,
     WhopConflict,
     WhopError,
     WhopForbidden,
@@ -494,7 +494,7 @@ def test_an_old_answer_makes_nobody_wait() -> None:
 
 @every_call
 def test_what_one_instance_was_told_stops_the_next(call: Call, good: Any) -> None:
-    clock, store, server = Clock(), MemoryWaits(), Server(error(429, headers={"Retry-After": "30"}), ok(good))
+    clock, store, server = Clock(), MemoryCircuitStore(), Server(error(429, headers={"Retry-After": "30"}), ok(good))
     with whop_over(server, clock=clock, store=store) as one, whop_over(server, clock=clock, store=store) as other:
         with refused(WhopRateLimited):
             call(one)
@@ -518,7 +518,7 @@ def silent(call: Call, whop: Whop) -> None:
 
 @every_call
 def test_after_three_silences_whop_is_left_alone_and_then_asked_by_one(call: Call, good: Any) -> None:
-    clock, store, server = Clock(), MemoryWaits(), Server(*[httpx.ReadTimeout("")] * 6, ok(good), ok(good))
+    clock, store, server = Clock(), MemoryCircuitStore(), Server(*[httpx.ReadTimeout("")] * 6, ok(good), ok(good))
     with whop_over(server, clock=clock, store=store) as one, whop_over(server, clock=clock, store=store) as other:
         for _ in range(3):
             silent(call, one)
@@ -594,13 +594,13 @@ def test_a_call_for_which_there_is_no_room_is_not_made_until_the_next_five_secon
     clock, server = Clock(1_002.0), Server(ok(good), ok(good))
     with whop_over(server, clock=clock, places=1) as whop:
         call(whop)
-        with refused(BudgetUsedUp) as caught:
+        with refused(OutOfPermits) as caught:
             call(whop)
         assert len(server.requests) == 1
         clock.advance(3)
         call(whop)
 
-    assert isinstance(caught.value, BudgetUsedUp)
+    assert isinstance(caught.value, OutOfPermits)
     assert (caught.value.retry_after, caught.value.repeated) == (3, False)
 
 
@@ -613,7 +613,7 @@ def test_a_token_is_not_counted() -> None:
 
 def test_a_repetition_takes_a_place_too() -> None:
     server = Server(httpx.ReadTimeout(""))
-    with whop_over(server, places=1) as whop, refused(BudgetUsedUp) as caught:
+    with whop_over(server, places=1) as whop, refused(OutOfPermits) as caught:
         create(whop)
 
     assert (caught.value.repeated, len(server.requests)) == (True, 1)
@@ -621,7 +621,7 @@ def test_a_repetition_takes_a_place_too() -> None:
 
 def test_and_so_does_the_request_with_a_newer_key() -> None:
     server = Server(error(401))
-    with whop_over(server, keys=Keys("old-key", "new-key"), places=1) as whop, refused(BudgetUsedUp):
+    with whop_over(server, keys=Keys("old-key", "new-key"), places=1) as whop, refused(OutOfPermits):
         create(whop)
 
     assert len(server.requests) == 1

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, made_table
-from tests.fakes.shared import Clock, Told
+from tests.fakes.shared import Clock, RecordingTelemetry
 from whop_chat.api.routes import BUDGET_SECONDS
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.batch import _SECONDS_PER_USER
 from whop_chat.whop.rate_limit import (
-    CALLS,
     DELAY_SECONDS,
-    WINDOW_SECONDS,
-    Budget,
-    LocalSlots,
-    Share,
-    SharedSlots,
-    Slots,
-    ceiling,
+    LIMIT_CALLS,
+    LIMIT_SECONDS,
+    LocalWindows,
+    Priority,
+    RateLimiter,
+    SharedWindows,
+    Windows,
+    permits_per_window,
 )
 
 if TYPE_CHECKING:
@@ -40,38 +40,38 @@ def dynamodb() -> "Iterator[DynamoDBClient]":
 
 
 @pytest.fixture(params=["dynamodb", "local"])
-def slots(request: pytest.FixtureRequest) -> Slots:
+def slots(request: pytest.FixtureRequest) -> Windows:
     if request.param == "local":
-        return LocalSlots()
+        return LocalWindows()
     request.getfixturevalue("dynamodb")
-    return SharedSlots(aws_at_moto(), TABLE, clock=lambda: NOW)
+    return SharedWindows(aws_at_moto(), TABLE, clock=lambda: NOW)
 
 
 # What both promise
 
 
-def test_there_are_as_many_places_as_there_are(slots: Slots) -> None:
-    assert [slots.take(CREATE, 7, 3, deadline=AN_HOUR) for _ in range(5)] == [True, True, True, False, False]
+def test_there_are_as_many_places_as_there_are(windows: Windows) -> None:
+    assert [windows.acquire(CREATE, 7, 3, deadline=AN_HOUR) for _ in range(5)] == [True, True, True, False, False]
 
 
-def test_whoever_may_take_fewer_finds_none_left_sooner(slots: Slots) -> None:
-    assert [slots.take(CREATE, 7, 2, deadline=AN_HOUR) for _ in range(3)] == [True, True, False]
-    assert slots.take(CREATE, 7, 3, deadline=AN_HOUR)
-    assert not slots.take(CREATE, 7, 3, deadline=AN_HOUR)
+def test_whoever_may_take_fewer_finds_none_left_sooner(windows: Windows) -> None:
+    assert [windows.acquire(CREATE, 7, 2, deadline=AN_HOUR) for _ in range(3)] == [True, True, False]
+    assert windows.acquire(CREATE, 7, 3, deadline=AN_HOUR)
+    assert not windows.acquire(CREATE, 7, 3, deadline=AN_HOUR)
 
 
-def test_operations_and_slots_have_places_of_their_own(slots: Slots) -> None:
-    assert [slots.take(operation, slot, 1, deadline=AN_HOUR) for slot in (7, 8) for operation in (CREATE, UPDATE)] == [
-        True
-    ] * 4
+def test_operations_and_slots_have_places_of_their_own(windows: Windows) -> None:
+    assert [
+        windows.acquire(operation, slot, 1, deadline=AN_HOUR) for slot in (7, 8) for operation in (CREATE, UPDATE)
+    ] == [True] * 4
 
 
-def test_a_clock_that_is_behind_takes_from_the_last_slot(slots: Slots) -> None:
-    assert [slots.take(CREATE, slot, 1, deadline=AN_HOUR) for slot in (7, 8, 7, 8)] == [True, True, False, False]
+def test_a_clock_that_is_behind_takes_from_the_last_slot(windows: Windows) -> None:
+    assert [windows.acquire(CREATE, slot, 1, deadline=AN_HOUR) for slot in (7, 8, 7, 8)] == [True, True, False, False]
 
 
 def test_the_count_of_a_slot_expires(dynamodb: "DynamoDBClient") -> None:
-    SharedSlots(aws_at_moto(), TABLE, clock=lambda: NOW).take(CREATE, 7, 3, deadline=AN_HOUR)
+    SharedWindows(aws_at_moto(), TABLE, clock=lambda: NOW).acquire(CREATE, 7, 3, deadline=AN_HOUR)
 
     (written,) = dynamodb.scan(TableName=TABLE)["Items"]
     assert (written["pk"]["S"], written["used"]["N"]) == ("BUDGET#create_account#7", "1")
@@ -82,7 +82,7 @@ def test_the_count_of_a_slot_expires(dynamodb: "DynamoDBClient") -> None:
 
 
 def test_600_calls_a_minute_are_40_in_five_seconds_and_26_of_them_for_the_background() -> None:
-    assert (ceiling(Share.FOREGROUND), ceiling(Share.BACKGROUND)) == (40, 26)
+    assert (permits_per_window(Priority.FOREGROUND), permits_per_window(Priority.BACKGROUND)) == (40, 26)
 
 
 def test_what_is_on_its_way_for_as_long_as_a_function_may_take_is_provided_for_with_a_second_for_the_clocks() -> None:
@@ -92,34 +92,36 @@ def test_what_is_on_its_way_for_as_long_as_a_function_may_take_is_provided_for_w
 class Caller:
     """One instance, whose clock is off and whose calls take a while until Whop counts them."""
 
-    def __init__(self, slots: Slots, share: Share, calls: int, off: float) -> None:
+    def __init__(self, windows: Windows, priority: Priority, calls: int, off: float) -> None:
         self.clock = Clock()
         self.off = off
-        self.budget = Budget(slots, ceiling(share, calls=calls), Told(), clock=self.clock)
+        self.budget = RateLimiter(
+            windows, permits_per_window(priority, calls=calls), RecordingTelemetry(), clock=self.clock
+        )
 
     def may_call(self, now: float) -> bool:
         self.clock.now = now + self.off
-        return self.budget.take(CREATE, deadline=AN_HOUR) is None
+        return self.budget.acquire(CREATE, deadline=AN_HOUR) is None
 
 
 def assert_within(calls: int, seen: list[float]) -> None:
     """In no minute that begins with a call are there more."""
     seen = sorted(seen)
     for first, begin in enumerate(seen):
-        assert sum(moment < begin + WINDOW_SECONDS for moment in seen[first:]) <= calls
+        assert sum(moment < begin + LIMIT_SECONDS for moment in seen[first:]) <= calls
 
 
-_CALLERS = st.lists(st.tuples(st.sampled_from(list(Share)), st.floats(-0.99, 0.99)), min_size=1, max_size=4)
+_CALLERS = st.lists(st.tuples(st.sampled_from(list(Priority)), st.floats(-0.99, 0.99)), min_size=1, max_size=4)
 _DELAY = st.sampled_from([0.0, 0.0, 3.0, 7.99])
 _ATTEMPTS = st.lists(st.tuples(st.integers(0, 3), st.floats(0, 6), st.integers(1, 12), _DELAY), max_size=60)
 
 
 @given(callers=_CALLERS, attempts=_ATTEMPTS, calls=st.sampled_from([15, 28, 60]))
 def test_in_no_minute_does_whop_see_more_calls_than_it_allows(
-    callers: list[tuple[Share, float]], attempts: list[tuple[int, float, int, float]], calls: int
+    callers: list[tuple[Priority, float]], attempts: list[tuple[int, float, int, float]], calls: int
 ) -> None:
     """However many call, in bursts or steadily, with clocks apart by up to two seconds, and late by up to eight."""
-    slots = LocalSlots()
+    slots = LocalWindows()
     fleet = [Caller(slots, share, calls, off) for share, off in callers]
     now, seen = NOW, []
     for number, pause, burst, delay in attempts:
@@ -133,8 +135,8 @@ def test_in_no_minute_does_whop_see_more_calls_than_it_allows(
 @pytest.mark.parametrize("phase", [hundredths / 100 for hundredths in range(0, 500, 25)])
 def test_not_even_if_the_first_come_as_late_and_the_last_as_early_as_they_can(phase: float) -> None:
     """With 14 slots to a minute, which would do without delay, these would be 30 calls."""
-    slots = LocalSlots()
-    behind, ahead = (Caller(slots, Share.FOREGROUND, 28, off) for off in (-0.99, 0.99))
+    slots = LocalWindows()
+    behind, ahead = (Caller(slots, Priority.FOREGROUND, 28, off) for off in (-0.99, 0.99))
     begin = NOW + phase
     held_up = begin + 7.99
     seen = [held_up for _ in range(3) if behind.may_call(begin)]
@@ -147,7 +149,7 @@ def test_not_even_if_the_first_come_as_late_and_the_last_as_early_as_they_can(ph
 @pytest.mark.parametrize("begin", [NOW, NOW + 4.999])
 def test_the_bound_is_met_and_not_much_is_given_away(begin: float) -> None:
     """Who always wants more gets 480 calls a minute, and what was sent late makes up for the rest."""
-    caller = Caller(LocalSlots(), Share.FOREGROUND, CALLS, 0.0)
+    caller = Caller(LocalWindows(), Priority.FOREGROUND, LIMIT_CALLS, 0.0)
     made = sum(caller.may_call(begin + tenths / 10) for tenths in range(600) for _ in range(10))
 
     assert 480 <= made <= 520
@@ -157,16 +159,20 @@ def test_the_bound_is_met_and_not_much_is_given_away(begin: float) -> None:
 
 
 def test_the_background_leaves_room_for_those_for_whom_somebody_waits() -> None:
-    slots = LocalSlots()
-    background, foreground = (Caller(slots, share, CALLS, 0.0) for share in (Share.BACKGROUND, Share.FOREGROUND))
+    slots = LocalWindows()
+    background, foreground = (
+        Caller(slots, share, LIMIT_CALLS, 0.0) for share in (Priority.BACKGROUND, Priority.FOREGROUND)
+    )
 
     assert sum(background.may_call(NOW) for _ in range(100)) == 26
     assert sum(foreground.may_call(NOW) for _ in range(100)) == 14
 
 
 def test_the_background_waits_while_the_foreground_needs_all_the_room() -> None:
-    slots = LocalSlots()
-    background, foreground = (Caller(slots, share, CALLS, 0.0) for share in (Share.BACKGROUND, Share.FOREGROUND))
+    slots = LocalWindows()
+    background, foreground = (
+        Caller(slots, share, LIMIT_CALLS, 0.0) for share in (Priority.BACKGROUND, Priority.FOREGROUND)
+    )
 
     assert sum(foreground.may_call(NOW) for _ in range(30)) == 30
     assert not background.may_call(NOW)
@@ -174,21 +180,21 @@ def test_the_background_waits_while_the_foreground_needs_all_the_room() -> None:
 
 
 def test_whoever_finds_no_place_is_told_when_the_next_slot_begins() -> None:
-    told, clock = Told(), Clock(NOW + 1.5)
-    budget = Budget(LocalSlots(), 1, told, clock=clock)
+    told, clock = RecordingTelemetry(), Clock(NOW + 1.5)
+    budget = RateLimiter(LocalWindows(), 1, told, clock=clock)
 
-    assert budget.take(CREATE, deadline=AN_HOUR) is None
-    wait = budget.take(CREATE, deadline=AN_HOUR)
+    assert budget.acquire(CREATE, deadline=AN_HOUR) is None
+    wait = budget.acquire(CREATE, deadline=AN_HOUR)
     assert wait == 3.5
     assert told.counts == [("BudgetUsedUp", {"operation": CREATE})]
     clock.advance(wait)
-    assert budget.take(CREATE, deadline=AN_HOUR) is None
+    assert budget.acquire(CREATE, deadline=AN_HOUR) is None
 
 
 # Without the table
 
 
-class Failing(LocalSlots):
+class Failing(LocalWindows):
     """A table that does not answer."""
 
     def __init__(self, error: Exception) -> None:
@@ -196,7 +202,7 @@ class Failing(LocalSlots):
         self.error = error
         self.seconds: list[float] = []
 
-    def take(self, operation: str, slot: int, places: int, *, deadline: Deadline | None = None) -> bool:
+    def take(self, operation: str, window: int, permits: int, *, deadline: Deadline | None = None) -> bool:
         assert deadline is not None
         self.seconds.append(deadline.remaining())
         raise self.error
@@ -207,9 +213,9 @@ def test_a_table_that_does_not_answer_in_half_a_second_stops_no_call_and_the_ins
     error: Exception,
 ) -> None:
     slots = Failing(error)
-    told = Told()
-    budget = Budget(slots, 3, told, clock=Clock(NOW))
+    told = RecordingTelemetry()
+    budget = RateLimiter(slots, 3, told, clock=Clock(NOW))
 
-    assert [budget.take(CREATE, deadline=AN_HOUR) is None for _ in range(4)] == [True, True, True, False]
+    assert [budget.acquire(CREATE, deadline=AN_HOUR) is None for _ in range(4)] == [True, True, True, False]
     assert told.failures == [(error, "CallNotCounted")] * 4
     assert max(slots.seconds) <= 0.5

@@ -8,9 +8,9 @@ from typing import Any
 from whop_chat.api.problems import Problem, problem_of
 from whop_chat.api.request import ChatRequest
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.mint import Minting
+from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 
 # What a client waits for, and what the platform needs to end an invocation in order.
 BUDGET_SECONDS = 3.0
@@ -20,9 +20,9 @@ _RESERVE_SECONDS = 0.5
 class HttpApi:
     """Answers every event; nothing that fails becomes an exception of the function."""
 
-    def __init__(self, minting: Minting, observer: Observer) -> None:
+    def __init__(self, minting: MintToken, telemetry: Telemetry) -> None:
         self._minting = minting
-        self._observer = observer
+        self._telemetry = telemetry
 
     def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
         """The answer to ``event``, within what is left of the invocation."""
@@ -32,10 +32,10 @@ class HttpApi:
         except Exception as error:
             problem = problem_of(error)
             if problem is None:
-                self._observer.broke("unexpected error")
+                self._telemetry.exception("unexpected error")
                 problem = Problem("internal_error")
             else:
-                self._observer.failed("no token", error, metric=f"Problem.{problem.code}")
+                self._telemetry.warning("no token", error, metric=f"Problem.{problem.code}")
             return problem.response()
 
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
@@ -46,9 +46,9 @@ class HttpApi:
                 request = ChatRequest.of(event)
                 token = self._minting.mint(request.token, request.features, deadline=deadline)
                 if token.reused is None:
-                    self._observer.counted("TokenMinted", "token minted", scopes=token.scopes)
+                    self._telemetry.event("TokenMinted", "token minted", scopes=token.scopes)
                 else:
-                    self._observer.counted(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
+                    self._telemetry.event(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
                 return _answer(_token_body(token))
             case {"routeKey": str(route)} if route.endswith(" /chat/token"):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()

@@ -38,7 +38,7 @@ MAX_MODULUS_BITS = 4096  # beyond this a verification costs more than a caller i
 _NO_TIME = "no time left to fetch"
 
 
-class KeySetError(Exception):
+class JwksError(Exception):
     """The document could not be had, or is not a key set. The message is ours and fit for a log."""
 
 
@@ -46,7 +46,7 @@ class UnknownKey(Exception):
     """A key set that is up to date does not hold this key id."""
 
 
-class KeySetUnavailable(Retryable):
+class JwksUnavailable(Retryable):
     """Whether the key is good cannot be told now. ``retry_after`` is in seconds, ``detail`` is for the log."""
 
     def __init__(self, *, retry_after: int, detail: str) -> None:
@@ -55,21 +55,21 @@ class KeySetUnavailable(Retryable):
         self.detail = detail
 
 
-def read_key_set(document: bytes) -> Mapping[str, RSAPublicKey]:
+def read_jwk_set(document: bytes) -> Mapping[str, RSAPublicKey]:
     """The keys of a JWK set (RFC 7517) that may sign a Cognito token, by key id.
 
     Keys of other kinds and purposes are passed over, as RFC 7517 section 5 asks. Raises `KeySetError` if nothing is
     left, if two keys share an id, or if the document is not a JWK set.
     """
     if len(document) > MAX_DOCUMENT_BYTES:
-        raise KeySetError("larger than 64 KiB")
+        raise JwksError("larger than 64 KiB")
     try:
         content = read_json(document)
     except Malformed:
-        raise KeySetError("not strict JSON") from None
+        raise JwksError("not strict JSON") from None
     entries = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise KeySetError("not a key set")
+        raise JwksError("not a key set")
     keys: dict[str, RSAPublicKey] = {}
     for entry in entries:
         if not isinstance(entry, dict) or not _is_for_signatures(entry):
@@ -79,10 +79,10 @@ def read_key_set(document: bytes) -> Mapping[str, RSAPublicKey]:
             continue
         kid = entry["kid"]
         if kid in keys:
-            raise KeySetError("two keys with one id")
+            raise JwksError("two keys with one id")
         keys[kid] = public_key
     if not keys:
-        raise KeySetError("no usable key")
+        raise JwksError("no usable key")
     return MappingProxyType(keys)
 
 
@@ -126,7 +126,7 @@ class _Snapshot:
     asked_at: float
 
 
-class KeySet:
+class JwkSet:
     """The current keys of one pool, for any number of threads.
 
     ``fetch`` brings the document within the deadline it is given, or raises; how it fails does not matter.
@@ -174,8 +174,8 @@ class KeySet:
         snapshot, detail, asked_at = None, "interrupted", self._clock()
         try:
             document = self._fetch(deadline.at_most(FETCH_SECONDS))
-            snapshot = _Snapshot(read_key_set(document), asked_at)
-        except KeySetError as error:
+            snapshot = _Snapshot(read_jwk_set(document), asked_at)
+        except JwksError as error:
             detail = str(error)
         except Exception as error:
             # A fetch may fail in any way, and each means the same: there are no keys.
@@ -201,7 +201,7 @@ class KeySet:
             if up_to_date and not self._backoff:
                 raise UnknownKey
             wait = max(1.0, self._next_fetch() - self._clock())
-            raise KeySetUnavailable(retry_after=math.ceil(wait), detail=self._detail)
+            raise JwksUnavailable(retry_after=math.ceil(wait), detail=self._detail)
 
     def _next_fetch(self) -> float:
         """The time before which no fetch is started."""
@@ -217,9 +217,9 @@ def http_fetch(client: HttpClient, url: str) -> Callable[[Deadline], bytes]:
         try:
             response = client.send(request, deadline=deadline, max_bytes=MAX_DOCUMENT_BYTES)
         except TransportError as error:
-            raise KeySetError(error.reason) from error
+            raise JwksError(error.reason) from error
         if response.status_code != 200:
-            raise KeySetError(f"status {response.status_code}")
+            raise JwksError(f"status {response.status_code}")
         return response.content
 
     return fetch

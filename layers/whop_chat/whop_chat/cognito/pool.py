@@ -17,7 +17,7 @@ _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
 _PAGE = 60  # AWS, ListUsers: the most it gives at once
 
 
-class Standing(StrEnum):
+class PoolStatus(StrEnum):
     """How a user stands in the pool."""
 
     ACTIVE = "active"
@@ -30,25 +30,25 @@ class Standing(StrEnum):
 class NotActive(Refused):
     """The pool has no active user of this ``sub``; ``standing`` says what it has."""
 
-    standing: Standing
+    status: PoolStatus
 
 
 class UserGone(NotActive):
     """The pool has no such user any more. Only this says so, never an error of Cognito's."""
 
-    standing = Standing.GONE
+    status = PoolStatus.GONE
 
 
 class UserDisabled(NotActive):
     """An administrator has disabled the user."""
 
-    standing = Standing.DISABLED
+    status = PoolStatus.DISABLED
 
 
 class UserInactive(NotActive):
     """The user exists and cannot sign in as they are."""
 
-    standing = Standing.INACTIVE
+    status = PoolStatus.INACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +67,23 @@ class PoolUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedUser:
     """A user on a page; ``person`` is what the pool says of them, whatever their ``standing``."""
 
     user: UserRef
-    standing: Standing
-    person: PoolUser
+    status: PoolStatus
+    pool_user: PoolUser
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some users, in the pool's order. ``next_token`` gets the following page; None after the last."""
 
-    users: tuple[Listed, ...]
+    users: tuple[ListedUser, ...]
     next_token: str | None
 
 
-class PoolUsers:
+class UserPool:
     """Reads the users of one pool.
 
     Every method raises `AwsError` and `DeadlineExceeded`.
@@ -94,7 +94,7 @@ class PoolUsers:
         self._pool_id = pool_id
         self._names = names
 
-    def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+    def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """The user as the pool has them now.
 
         The answer counts only if it is about the same ``sub``: user names are re-used, subs are not. AdminGetUser makes
@@ -104,7 +104,7 @@ class PoolUsers:
         """
         return _active(self._by_name(user, deadline))
 
-    def find(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+    def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """The user as ListUsers shows them, which has no effect on billing; found by ``sub``, whatever their name.
 
         ListUsers is not strongly consistent. A change can be missing from it for some seconds, so a later look, such
@@ -115,7 +115,7 @@ class PoolUsers:
         """
         return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
 
-    def page(self, token: str | None, *, deadline: Deadline) -> Page:
+    def list_page(self, token: str | None, *, deadline: Deadline) -> Page:
         """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
         continued: dict[str, Any] = {"PaginationToken": token} if token else {}
         with aws_call(deadline):
@@ -123,13 +123,13 @@ class PoolUsers:
         with validating("ListUsers"):
             return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
 
-    def shows(self, sub: str, *, deadline: Deadline) -> bool:
+    def exists(self, sub: str, *, deadline: Deadline) -> bool:
         """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
         return self._by_sub(sub, deadline) is not None
 
-    def having(
+    def list_by(
         self, attribute: Literal["sub", "username", "email"], value: str, *, deadline: Deadline
-    ) -> tuple[Listed, ...]:
+    ) -> tuple[ListedUser, ...]:
         """Whoever ListUsers shows with this value, at most 60; as stale as `find`. An address can be several users'."""
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
         limit = 1 if attribute == "sub" else _PAGE
@@ -140,12 +140,12 @@ class PoolUsers:
         with validating("ListUsers"):
             return tuple(map(self._listed, answer.get("Users", [])))
 
-    def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
+    def _by_sub(self, sub: str, deadline: Deadline) -> ListedUser | None:
         if not is_sub(sub):
             raise ValueError("not a sub of Cognito's")
-        return next((listed for listed in self.having("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
+        return next((listed for listed in self.list_by("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
 
-    def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
+    def _by_name(self, user: UserRef, deadline: Deadline) -> ListedUser:
         """Raises `UserGone` also if the user name is somebody else's now."""
         try:
             with aws_call(deadline):
@@ -160,22 +160,22 @@ class PoolUsers:
             raise UserGone
         return listed
 
-    def _listed(self, row: Mapping[str, Any]) -> Listed:
+    def _listed(self, row: Mapping[str, Any]) -> ListedUser:
         """What a UserType of the API says."""
         attributes = {item["Name"]: item.get("Value", "") for item in row.get("Attributes", [])}
         status = row.get("UserStatus")
         username = row.get("Username", "")
         if not all(isinstance(text, str) for text in (username, *attributes.values())):
             raise TypeError("an attribute that is no text")
-        person = PoolUser(
+        pool_user = PoolUser(
             sub=_encodable(attributes.get("sub", "")),
             email=_encodable(attributes.get("email", "")) or None,
             email_verified=attributes.get("email_verified") == "true",
             name=display_name(attributes, self._names),
             providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
         )
-        user = UserRef(pool_id=self._pool_id, sub=person.sub, username=username)
-        return Listed(user, _standing(row.get("Enabled"), status), person)
+        user = UserRef(pool_id=self._pool_id, sub=pool_user.sub, username=username)
+        return ListedUser(user, _pool_status(row.get("Enabled"), status), pool_user)
 
 
 def _encodable(text: str) -> str:
@@ -183,19 +183,19 @@ def _encodable(text: str) -> str:
     return text if text.encode(errors="ignore").decode() == text else ""
 
 
-def _standing(enabled: object, status: object) -> Standing:
+def _pool_status(enabled: object, status: object) -> PoolStatus:
     if enabled is not True:
-        return Standing.DISABLED
-    return Standing.ACTIVE if status in _ACTIVE_STATUSES else Standing.INACTIVE
+        return PoolStatus.DISABLED
+    return PoolStatus.ACTIVE if status in _ACTIVE_STATUSES else PoolStatus.INACTIVE
 
 
-def _active(listed: Listed) -> PoolUser:
-    match listed.standing:
-        case Standing.DISABLED:
+def _active(listed: ListedUser) -> PoolUser:
+    match listed.status:
+        case PoolStatus.DISABLED:
             raise UserDisabled
-        case Standing.INACTIVE:
+        case PoolStatus.INACTIVE:
             raise UserInactive
-    return listed.person
+    return listed.pool_user
 
 
 def _providers(attributes: Mapping[str, str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from whop_chat.cognito.issuer import issuer
-from whop_chat.cognito.jwks import KeySet, KeySetUnavailable, UnknownKey
+from whop_chat.cognito.jwks import JwkSet, JwksUnavailable, UnknownKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_base64url, read_json
 from whop_chat.runtime.errors import Retryable
@@ -124,7 +124,7 @@ class TokenVerifier:
         pool_id: str,
         client_ids: Collection[str],
         token_use: TokenUse,
-        key_set: KeySet,
+        jwks: JwkSet,
         required_scope: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -137,7 +137,7 @@ class TokenVerifier:
         if required_scope is not None and (not required_scope or " " in required_scope or token_use == "id"):  # noqa: S105
             raise ValueError("required_scope is one scope, and of access tokens only")
         self._required_scope = required_scope
-        self._key_set = key_set
+        self._jwks = jwks
         self._clock = clock
 
     def verify(self, token: str, *, deadline: Deadline) -> Caller:
@@ -157,10 +157,10 @@ class TokenVerifier:
 
     def _verify_signature(self, jws: "_Jws", deadline: Deadline) -> None:
         try:
-            key = self._key_set.key(jws.kid, deadline=deadline)
+            key = self._jwks.key(jws.kid, deadline=deadline)
         except UnknownKey:
             raise TokenRefused(Reason.UNKNOWN_KEY) from None
-        except KeySetUnavailable as error:
+        except JwksUnavailable as error:
             raise KeysUnavailable(retry_after=error.retry_after, detail=error.detail) from None
         try:
             key.verify(jws.signature, jws.signed, PKCS1v15(), SHA256())

@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Callable
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import EmailMode, external_id, is_address_of
+from whop_chat.enrolment.email_policy import EmailMode, external_id, has_email
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link
 from whop_chat.users.lease import LEASE_SECONDS, Lease
 from whop_chat.users.lifecycle import blocked, keep_link, next_generation, without_identity
-from whop_chat.users.record import Lost, Record, Reserved, Status
-from whop_chat.users.repository import Directory
+from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
+from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Account, Whop
 from whop_chat.whop.errors import WhopConflict, WhopError, WhopInvalidResponse, WhopRefused
 
@@ -38,7 +38,7 @@ class Attempt:
 
     def __init__(
         self,
-        users: Directory,
+        users: UserRepository,
         whop: Whop,
         lease: Lease,
         *,
@@ -65,7 +65,7 @@ class Attempt:
         self._lease.acquire(self._with_key(start), expected)
         try:
             return self._link_or_block()
-        except (Lost, Blocked):
+        except (StaleRecord, Blocked):
             raise
         except EnrolmentInProgress:
             # Asking Whop sooner would only add calls.
@@ -95,9 +95,9 @@ class Attempt:
         linked = self._linked(account)
         try:
             self._lease.record = self._users.link(
-                self._lease.user, linked, seen=self._record, deadline=self._lease.deadline
+                self._lease.user, linked, expected=self._record, deadline=self._lease.deadline
             )
-        except Reserved:
+        except AlreadyReserved:
             self._transfer(account.user_id, linked)
         return Link(account.user_id, created=True)
 
@@ -155,7 +155,7 @@ class Attempt:
         return (
             account.external_id == self._external_id
             and account.parent_id == self._whop.company_id
-            and is_address_of(account, self._email)
+            and has_email(account, self._email)
         )
 
     def _linked(self, account: Account) -> Record:
@@ -178,17 +178,17 @@ class Attempt:
         theirs = self._users.get(holder, deadline=deadline) if holder else None
         try:
             if holder is None or not self._may_transfer(holder, theirs):
-                raise Reserved
-            self._lease.record = self._users.take(
+                raise AlreadyReserved
+            self._lease.record = self._users.transfer(
                 self._lease.user,
                 linked,
-                seen=self._record,
+                expected=self._record,
                 holder=holder,
-                held=theirs,
-                left=theirs and without_identity(theirs, email_mode=self._email_mode),
+                holder_record=theirs,
+                holder_after=theirs and without_identity(theirs, email_mode=self._email_mode),
                 deadline=deadline,
             )
-        except Reserved:
+        except AlreadyReserved:
             # The deletion of the holder may not have arrived, or not be finished.
             raise self._block("identity_conflict", self._outcome_known, retry_in=_RESERVED_RETRY_SECONDS) from None
 

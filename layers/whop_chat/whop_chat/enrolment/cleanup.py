@@ -15,9 +15,9 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import external_id
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Retryable
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.users.record import Record
-from whop_chat.users.repository import Directory
+from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Account, Whop
 from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
@@ -37,16 +37,16 @@ class CleanUp:
 
     def __init__(
         self,
-        users: Directory,
+        users: UserRepository,
         whop: Whop,
-        observer: Observer,
+        telemetry: Telemetry,
         policy: DeletePolicy,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
         self._whop = whop
-        self._observer = observer
+        self._telemetry = telemetry
         self._policy = policy
         self._clock = clock
 
@@ -62,29 +62,29 @@ class CleanUp:
         if tombstone.cleaned_at is not None:
             # Until it is set again, nobody can take over the Whop user.
             reopened = dataclasses.replace(tombstone, cleaned_at=None)
-            tombstone = self._users.put(user, reopened, seen=tombstone, deadline=deadline)
-        tombstone, refusals = self._tidied(user, tombstone, deadline)
+            tombstone = self._users.put(user, reopened, expected=tombstone, deadline=deadline)
+        tombstone, refusals = self._clean(user, tombstone, deadline)
         now = int(self._clock())
         if tombstone.retry_at is not None and tombstone.retry_at > now:
             raise OutcomeUnknown(tombstone.retry_at - now)
         for refusal in refusals:
-            self._observer.failed("clean-up refused", refusal, metric="CleanUpRefused")
+            self._telemetry.warning("clean-up refused", refusal, metric="CleanUpRefused")
         reason = "; ".join(map(str, refusals)) or None
         done = dataclasses.replace(tombstone, cleaned_at=now, retry_at=None, reason=reason)
-        self._users.put(user, done, seen=tombstone, deadline=deadline)
-        self._observer.counted("UserCleanedUp", "user cleaned up")
+        self._users.put(user, done, expected=tombstone, deadline=deadline)
+        self._telemetry.event("UserCleanedUp", "user cleaned up")
 
-    def _tidied(self, user: UserRef, tombstone: Record, deadline: Deadline) -> tuple[Record, list[WhopRefused]]:
+    def _clean(self, user: UserRef, tombstone: Record, deadline: Deadline) -> tuple[Record, list[WhopRefused]]:
         """Do what there is to do; the tombstone after it, and what Whop refused."""
-        found = self._found(user, tombstone, deadline)
+        found = self._accounts(user, tombstone, deadline)
         accounts = [account for account in found if account.parent_id == self._whop.company_id]
-        named = [*self._neutralised(user, tombstone, accounts, deadline)]
+        named = [*self._rename(user, tombstone, accounts, deadline)]
         unknown = [each for each in named if isinstance(each, WhopNotFound)]
         if unknown and found:
             # Written while the account is there: once it is deleted, that would explain the 404.
             told = dataclasses.replace(tombstone, reason="; ".join(map(str, unknown)))
-            tombstone = self._users.put(user, told, seen=tombstone, deadline=deadline)
-        deleted = [*self._deleted(tombstone, accounts, deadline)] if self._policy == "delete-account" else []
+            tombstone = self._users.put(user, told, expected=tombstone, deadline=deadline)
+        deleted = [*self._delete(tombstone, accounts, deadline)] if self._policy == "delete-account" else []
         for refusal in named:
             if isinstance(refusal, WhopForbidden):
                 raise refusal  # A wrong key, which an operator puts right.
@@ -93,12 +93,12 @@ class CleanUp:
             named = [each for each in named if each not in unknown]
         return tombstone, [*named, *(each for each in deleted if each not in gone)]
 
-    def _found(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
+    def _accounts(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
         """What bears an id of the user, also what was made by a worker that could not record it any more."""
         ids = [external_id(user, generation + 1) for generation in range(tombstone.generation)]
         return [account for each in ids for account in self._whop.find_accounts(each, deadline=deadline)]
 
-    def _neutralised(
+    def _rename(
         self, user: UserRef, tombstone: Record, accounts: list[Account], deadline: Deadline
     ) -> Iterator[WhopRefused]:
         """Yields Whop's refusals. A Whop user that is another's by now keeps the other's name."""
@@ -114,7 +114,7 @@ class CleanUp:
             except WhopRefused as refusal:
                 yield refusal
 
-    def _deleted(self, tombstone: Record, accounts: list[Account], deadline: Deadline) -> Iterator[WhopRefused]:
+    def _delete(self, tombstone: Record, accounts: list[Account], deadline: Deadline) -> Iterator[WhopRefused]:
         """Yields Whop's refusals."""
         ids = {tombstone.whop_account_id, *(account.id for account in accounts)} - {None}
         for account_id in sorted(map(str, ids)):

@@ -14,7 +14,7 @@ EmailMode = Literal["verified", "alias"]
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedAddress:
+class VerifiedEmail:
     """The user's own address, if Cognito vouches for it.
 
     A federated user's ``email_verified`` is whatever the provider's mapping wrote, so it counts only if every provider
@@ -24,7 +24,7 @@ class VerifiedAddress:
     trusted_providers: frozenset[str]
     mode: EmailMode = "verified"
 
-    def address(self, user: PoolUser) -> str | None:
+    def email(self, user: PoolUser) -> str | None:
         """The address, or None if none is proved."""
         if user.email is None or not user.email_verified or not self.trusted_providers.issuperset(user.providers):
             return None
@@ -32,7 +32,7 @@ class VerifiedAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class AliasAddress:
+class AliasEmail:
     """An address under the team's own domain: nothing personal leaves, and no two users can share one.
 
     ``template`` holds ``{sub}`` once, before the @: ``chat+{sub}@team.com``.
@@ -46,12 +46,12 @@ class AliasAddress:
         if local.count("{sub}") != 1 or not at or "{" in domain or "@" in domain or "." not in domain:
             raise ValueError("the alias template is not like chat+{sub}@team.com")
 
-    def address(self, user: PoolUser) -> str | None:
+    def email(self, user: PoolUser) -> str | None:
         """The user's alias."""
         return self.template.replace("{sub}", user.sub)
 
 
-Addresses = VerifiedAddress | AliasAddress
+EmailPolicy = VerifiedEmail | AliasEmail
 
 
 def external_id(user: UserRef, generation: int) -> str:
@@ -59,6 +59,6 @@ def external_id(user: UserRef, generation: int) -> str:
     return f"cognito:{user.pool_id}:{user.sub}:{generation}"
 
 
-def is_address_of(account: Account, address: str) -> bool:
+def has_email(account: Account, address: str) -> bool:
     """Whether Whop has ``account`` under ``address``."""
     return (account.email or "").casefold() == address.casefold()

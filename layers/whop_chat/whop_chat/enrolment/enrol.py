@@ -19,14 +19,14 @@ from typing import Literal, Protocol
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import Attempt, MayTransfer
-from whop_chat.enrolment.email_policy import Addresses, external_id, is_address_of
+from whop_chat.enrolment.email_policy import EmailPolicy, external_id, has_email
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.users.lease import Lease
 from whop_chat.users.lifecycle import blocked, keep_link, replacement_of
-from whop_chat.users.record import Lost, Record, Reserved, Status
-from whop_chat.users.repository import Directory
+from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
+from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopInvalidResponse, WhopRefused
 
@@ -42,10 +42,10 @@ EmailReuse = Literal["refuse", "inherit"]
 class PoolReader(Protocol):
     """The user pool: `whop_chat.cognito.pool.PoolUsers`, or one in memory."""
 
-    def read(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+    def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.cognito.pool.PoolUsers.read`."""
 
-    def find(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+    def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.cognito.pool.PoolUsers.find`."""
 
 
@@ -58,10 +58,10 @@ class Enrolment:
 
     def __init__(
         self,
-        users: Directory,
+        users: UserRepository,
         pool: PoolReader,
         whop: Whop,
-        addresses: Addresses,
+        email_policy: EmailPolicy,
         *,
         reuse: EmailReuse = "refuse",
         clock: Callable[[], float] = time.time,
@@ -70,13 +70,13 @@ class Enrolment:
         self._users = users
         self._pool = pool
         self._whop = whop
-        self._addresses = addresses
+        self._email_policy = email_policy
         self._reuse = reuse
         self._clock = clock
         self._sleep = sleep
 
     def enrol(
-        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
+        self, user: UserRef, record: Record | None, pool_user: PoolUser | None = None, *, deadline: Deadline
     ) -> Link:
         """The user's link, made now if there is none.
 
@@ -89,7 +89,7 @@ class Enrolment:
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         self._require_open(record)
-        return self._attempt(user, record, person, deadline)
+        return self._attempt(user, record, pool_user, deadline)
 
     def enrol_patiently(
         self, user: UserRef, record: Record | None, *, patience_seconds: float, deadline: Deadline
@@ -105,7 +105,7 @@ class Enrolment:
             self._sleep(_POLL_SECONDS)
             record = self._users.get(user, deadline=deadline)
 
-    def relink(self, user: UserRef, person: PoolUser, *, protected: Container[str] = (), deadline: Deadline) -> Link:
+    def relink(self, user: UserRef, pool_user: PoolUser, *, protected: Container[str] = (), deadline: Deadline) -> Link:
         """Link ``user`` to the Whop user of their address, even if another user holds it. Operators only.
 
         Never taken from a ``sub`` in ``protected``. The former holder is blocked for ``identity_conflict``, or keeps
@@ -117,9 +117,11 @@ class Enrolment:
         if record is None or record.status is not Status.BLOCKED:
             self._require_open(record)
         may_transfer = self._transfer_rule(lambda holder: holder.sub not in protected)
-        return self._attempt(user, record, person, deadline, may_transfer=may_transfer)
+        return self._attempt(user, record, pool_user, deadline, may_transfer=may_transfer)
 
-    def repair(self, user: UserRef, unknown: str, person: PoolUser | None = None, *, deadline: Deadline) -> Link | None:
+    def repair(
+        self, user: UserRef, unknown: str, pool_user: PoolUser | None = None, *, deadline: Deadline
+    ) -> Link | None:
         """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
 
         First the user's account is looked up again; after that, the next generation gets a new account. A wrong company
@@ -131,7 +133,7 @@ class Enrolment:
         """
         record = self._users.get(user, deadline=deadline)
         if record is None or record.linked_to != unknown:
-            return self.enrol(user, record, person, deadline=deadline)
+            return self.enrol(user, record, pool_user, deadline=deadline)
         now = self._now()
         repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
         if repairs >= _REPAIRS:
@@ -139,40 +141,40 @@ class Enrolment:
         suspect = dataclasses.replace(record, repairs=repairs + 1, repaired_at=now)
         try:
             if not repairs:
-                return self._look_up_again(user, record, suspect, person, deadline)
+                return self._look_up_again(user, record, suspect, pool_user, deadline)
             start = replacement_of(suspect)
-            return self._attempt(user, record, person, deadline, start=start, fallback=suspect)
+            return self._attempt(user, record, pool_user, deadline, start=start, fallback=suspect)
         except Blocked:
             return None
 
     def _look_up_again(
-        self, user: UserRef, record: Record, suspect: Record, person: PoolUser | None, deadline: Deadline
+        self, user: UserRef, record: Record, suspect: Record, pool_user: PoolUser | None, deadline: Deadline
     ) -> Link:
         """The link to the present owner of the user's account; the old one if there is no account, or it is taken."""
         try:
-            owner = self._owner(user, record, person, deadline)
+            owner = self._owner(user, record, pool_user, deadline)
         except (WhopRefused, WhopInvalidResponse):
-            with contextlib.suppress(Lost, AwsError, DeadlineExceeded):
-                self._users.put(user, suspect, seen=record, deadline=deadline)
+            with contextlib.suppress(StaleRecord, AwsError, DeadlineExceeded):
+                self._users.put(user, suspect, expected=record, deadline=deadline)
             raise
         try:
             if owner is not None and owner != record.whop_user_id:
                 moved = dataclasses.replace(suspect, whop_user_id=owner, profile_digest=None)
-                with contextlib.suppress(Reserved):
-                    self._users.link(user, moved, seen=record, deadline=deadline)
+                with contextlib.suppress(AlreadyReserved):
+                    self._users.link(user, moved, expected=record, deadline=deadline)
                     return Link(owner)
-            self._users.put(user, suspect, seen=record, deadline=deadline)
-        except Lost:
+            self._users.put(user, suspect, expected=record, deadline=deadline)
+        except StaleRecord:
             return self._after_loss(user, deadline)
         return Link(str(record.whop_user_id))
 
-    def _owner(self, user: UserRef, record: Record, person: PoolUser | None, deadline: Deadline) -> str | None:
+    def _owner(self, user: UserRef, record: Record, pool_user: PoolUser | None, deadline: Deadline) -> str | None:
         """The Whop user who owns the user's account now; None if Whop has no such account of ours."""
-        email = self._email(user, person, deadline)
+        email = self._email(user, pool_user, deadline)
         found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
         for account in found:
             is_ours = account.id == record.whop_account_id and account.parent_id == self._whop.company_id
-            if is_ours and email is not None and is_address_of(account, email):
+            if is_ours and email is not None and has_email(account, email):
                 return account.user_id
         return None
 
@@ -180,7 +182,7 @@ class Enrolment:
         self,
         user: UserRef,
         expected: Record | None,
-        person: PoolUser | None,
+        pool_user: PoolUser | None,
         deadline: Deadline,
         *,
         start: Record | None = None,
@@ -191,8 +193,8 @@ class Enrolment:
 
         The lease builds on ``start``, else on ``expected``. ``fallback`` is what is written when nothing comes of it.
         """
-        email = self._email(user, person, deadline)
-        start = start or expected or Record(status=Status.CLAIMED)
+        email = self._email(user, pool_user, deadline)
+        start = start or expected or Record(status=Status.PENDING)
         try:
             if email is None:
                 raise self._no_verified_email(user, start, expected, fallback, deadline)
@@ -201,12 +203,12 @@ class Enrolment:
                 self._whop,
                 Lease(self._users, user, deadline=deadline, clock=self._clock),
                 email=email,
-                email_mode=self._addresses.mode,
+                email_mode=self._email_policy.mode,
                 fallback=fallback,
                 may_transfer=may_transfer or self._transfer_rule(None),
             )
             return attempt.run(start, expected)
-        except Lost:
+        except StaleRecord:
             return self._after_loss(user, deadline)
 
     def _transfer_rule(self, as_operator: Callable[[UserRef], bool] | None) -> MayTransfer | None:
@@ -235,9 +237,9 @@ class Enrolment:
                 raise UserDisabled
             case Status.DELETED:
                 raise UserGone
-            case Status.CLAIMED if record.lease_until > self._now():
+            case Status.PENDING if record.lease_until > self._now():
                 raise EnrolmentInProgress
-            case Status.BLOCKED if record.email_mode == self._addresses.mode:
+            case Status.BLOCKED if record.email_mode == self._email_policy.mode:
                 if record.retry_at is None or record.retry_at > self._now():
                     raise Blocked(record.reason or "blocked")
 
@@ -246,10 +248,10 @@ class Enrolment:
     ) -> Blocked:
         """Record that the user has no address to enrol under; the exception to raise."""
         reason, retry_at = "no_verified_email", self._now() + _UNVERIFIED_RETRY_SECONDS
-        record = blocked(start, reason, email_mode=self._addresses.mode, retry_at=retry_at)
+        record = blocked(start, reason, email_mode=self._email_policy.mode, retry_at=retry_at)
         if fallback is not None:
             record = keep_link(fallback, record)
-        self._users.put(user, record, seen=expected, deadline=deadline)
+        self._users.put(user, record, expected=expected, deadline=deadline)
         return Blocked(reason)
 
     def _after_loss(self, user: UserRef, deadline: Deadline) -> Link:
@@ -262,8 +264,8 @@ class Enrolment:
         self._require_open(record)
         raise EnrolmentInProgress
 
-    def _email(self, user: UserRef, person: PoolUser | None, deadline: Deadline) -> str | None:
-        return self._addresses.address(person or self._pool.read(user, deadline=deadline))
+    def _email(self, user: UserRef, pool_user: PoolUser | None, deadline: Deadline) -> str | None:
+        return self._email_policy.email(pool_user or self._pool.admin_get(user, deadline=deadline))
 
     def _now(self) -> int:
         return int(self._clock())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import TokenVerifier
-from whop_chat.minting.features import ScopePolicy
+from whop_chat.minting.features import FeaturePolicy
 from whop_chat.runtime.deadline import Deadline
 
 
@@ -20,7 +20,7 @@ class Grant:
 class Authorizer:
     """Grants scopes to the callers of one pool."""
 
-    def __init__(self, verifier: TokenVerifier, policy: ScopePolicy, *, pool_id: str) -> None:
+    def __init__(self, verifier: TokenVerifier, policy: FeaturePolicy, *, pool_id: str) -> None:
         self._verifier = verifier
         self._policy = policy
         self._pool_id = pool_id

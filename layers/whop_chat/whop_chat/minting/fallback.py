@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.chat_token import ChatToken, usual_refresh
-from whop_chat.minting.token_cache import Found, KeptToken, KeptTokens, Purpose
+from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey, TokenCache
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.sealed import UnusableDataKey
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 
 # A token that ends sooner helps nobody: it has to get to the client and be used.
 MARGIN_SECONDS = 60
@@ -31,11 +31,11 @@ _FAILURES = (AwsError, DeadlineExceeded, UnusableDataKey)
 
 
 @dataclass(frozen=True, slots=True)
-class TokenReuse:
+class TokenFallback:
     """Where tokens are kept and when they are answered: if Whop fails, ``always`` also in the first half of a life."""
 
-    kept: KeptTokens
-    observer: Observer
+    cache: TokenCache
+    telemetry: Telemetry
     _: KW_ONLY
     always: bool
     ttl: timedelta
@@ -44,48 +44,48 @@ class TokenReuse:
     jitter: Callable[[], float] = random.random
 
     @contextmanager
-    def looking(self, user: UserRef, scopes: tuple[str, ...], *, deadline: Deadline) -> Iterator["LastToken"]:
+    def lookup(self, user: UserRef, scopes: tuple[str, ...], *, deadline: Deadline) -> Iterator["TokenLookup"]:
         """Look for the user's last token meanwhile; at the end of the block nothing is under way any more."""
-        last = LastToken(self, Purpose(user, scopes), deadline.at_most(_READ_SECONDS))
+        last = TokenLookup(self, CacheKey(user, scopes), deadline.at_most(_READ_SECONDS))
         try:
             yield last
         finally:
             last.wait()
 
 
-class LastToken:
+class TokenLookup:
     """The last token that a user was given for one purpose, as far as it is found in time, by a thread of its own."""
 
-    def __init__(self, reuse: TokenReuse, purpose: Purpose, deadline: Deadline) -> None:
-        self._reuse, self._purpose, self._deadline = reuse, purpose, deadline
-        self._found: Found | None = None
+    def __init__(self, fallback: TokenFallback, cache_key: CacheKey, deadline: Deadline) -> None:
+        self._reuse, self._purpose, self._deadline = fallback, cache_key, deadline
+        self._found: CacheEntry | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._load, daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
         """Until the look is over, which is soon after its deadline at the latest."""
         self._thread.join(self._deadline.remaining() + _READ_SECONDS)
 
-    def young(self, whop_user_id: str) -> ChatToken | None:
+    def fresh(self, whop_user_id: str) -> ChatToken | None:
         """The token, if it will do without asking Whop."""
-        token = self._opened(whop_user_id)
+        token = self._decrypted(whop_user_id)
         if token is None or not self._reuse.always or self._is_old(token):
             return None
-        return self._again(token, usual_refresh(token.minted_at, token.expires_at), "young")
+        return self._reused(token, usual_refresh(token.minted_at, token.expires_at), "young")
 
-    def instead(self, whop_user_id: str, *, wait: int, why: str) -> ChatToken | None:
+    def fallback(self, whop_user_id: str, *, wait: int, reason: str) -> ChatToken | None:
         """The token, if it will do while Whop fails, which is not to be called for ``wait`` seconds.
 
         Whoever gets it refreshes it when it would be refreshed in any case; if that is past, in one to two minutes and
         not within the wait, but before half of what is left is over.
         """
-        token = self._opened(whop_user_id)
+        token = self._decrypted(whop_user_id)
         if token is None or self._left(token) < timedelta(seconds=MARGIN_SECONDS):
             return None
         soon = timedelta(seconds=max(_AGAIN_SECONDS, wait) + self._reuse.jitter() * _AGAIN_SECONDS)
         refresh_after = self._now() + min(soon, self._left(token) / 2)
-        return self._again(token, max(usual_refresh(token.minted_at, token.expires_at), refresh_after), why)
+        return self._reused(token, max(usual_refresh(token.minted_at, token.expires_at), refresh_after), reason)
 
     def replace(self, whop_user_id: str, new: ChatToken, minted_at: datetime) -> None:
         """Keep ``new`` unless what was found is in the first half of its life; a failure costs its time only.
@@ -94,42 +94,42 @@ class LastToken:
         """
         if self._looked_up() is None:
             return
-        before = self._opened(whop_user_id)
+        before = self._decrypted(whop_user_id)
         if before is not None and not self._is_old(before):
             return
-        token = KeptToken(new.token, minted_at, new.expires_at)
+        token = CachedToken(new.token, minted_at, new.expires_at)
         try:
-            self._reuse.kept.keep(self._purpose, whop_user_id, token, deadline=Deadline(_KEEP_SECONDS))
+            self._reuse.cache.store(self._purpose, whop_user_id, token, deadline=Deadline(_KEEP_SECONDS))
         except _FAILURES as error:
-            self._reuse.observer.failed("token not kept", error, metric="TokenNotKept")
+            self._reuse.telemetry.warning("token not kept", error, metric="TokenNotKept")
 
-    def _look(self) -> None:
+    def _load(self) -> None:
         try:
-            self._found = self._reuse.kept.find(self._purpose, deadline=self._deadline)
+            self._found = self._reuse.cache.load(self._purpose, deadline=self._deadline)
         except Exception as error:
             self._error = error
 
-    def _looked_up(self) -> Found | None:
+    def _looked_up(self) -> CacheEntry | None:
         """What was found; that it could not be read is told once."""
         self.wait()
         error, self._error = self._error, None
         if error is not None:
-            self._reuse.observer.failed("kept token not read", error, metric="KeptTokenNotRead")
+            self._reuse.telemetry.warning("kept token not read", error, metric="KeptTokenNotRead")
         return self._found
 
-    def _opened(self, whop_user_id: str) -> KeptToken | None:
+    def _decrypted(self, whop_user_id: str) -> CachedToken | None:
         found = self._looked_up()
-        token = found.opened(whop_user_id) if found else None
+        token = found.decrypt(whop_user_id) if found else None
         return token if token and self._left(token) <= self._reuse.ttl else None
 
-    def _is_old(self, token: KeptToken) -> bool:
+    def _is_old(self, token: CachedToken) -> bool:
         return self._left(token) < max(timedelta(seconds=MARGIN_SECONDS), (token.expires_at - token.minted_at) / 2)
 
-    def _left(self, token: KeptToken) -> timedelta:
+    def _left(self, token: CachedToken) -> timedelta:
         return token.expires_at - self._now()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reuse.clock(), UTC)
 
-    def _again(self, token: KeptToken, refresh_after: datetime, why: str) -> ChatToken:
-        return ChatToken(token.token, token.expires_at, refresh_after, self._purpose.scopes, reused=why)
+    def _reused(self, token: CachedToken, refresh_after: datetime, reason: str) -> ChatToken:
+        return ChatToken(token.token, token.expires_at, refresh_after, self._purpose.scopes, reused=reason)

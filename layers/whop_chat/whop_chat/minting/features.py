@@ -27,7 +27,7 @@ class GroupDenied(Refused):
     """The user is in a group whose members may not chat, or in several that allow nothing in common."""
 
 
-class ScopePolicy:
+class FeaturePolicy:
     """What a caller may be granted: the server's features, which groups and requests can narrow and never widen.
 
     ``denied_groups`` get nothing. ``group_features`` says what the members of a group get at most; a user who is in

@@ -12,10 +12,10 @@ from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.enrolment.errors import DeletedMeanwhile, Link
 from whop_chat.minting.authorizer import Authorizer, Grant
 from whop_chat.minting.chat_token import ChatToken, usual_refresh
-from whop_chat.minting.user_quota import MintLimit
+from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncQueue
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import (
@@ -27,7 +27,7 @@ from whop_chat.whop.errors import (
 )
 
 if TYPE_CHECKING:
-    from whop_chat.minting.fallback import LastToken, TokenReuse
+    from whop_chat.minting.fallback import TokenFallback, TokenLookup
 
 # Whop gives three hours at most (Whop, "Create access token"), by a clock that may differ from ours.
 _LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
@@ -43,7 +43,7 @@ class _Mint:
 
     user: UserRef
     scopes: tuple[str, ...]
-    last: "LastToken | None"
+    last: "TokenLookup | None"
     deadline: Deadline
     needs_sync: bool = False
 
@@ -53,7 +53,7 @@ class _Mint:
         return link.whop_user_id
 
 
-class Minting:
+class MintToken:
     """Mints chat tokens for the users of one pool.
 
     ``fallback`` is None where no token is kept. ``ttl`` is the life to ask Whop for; ``clock`` tells epoch seconds.
@@ -62,12 +62,12 @@ class Minting:
     def __init__(
         self,
         authorizer: Authorizer,
-        quota: MintLimit,
+        quota: UserQuota,
         enrolment: Enrolment,
         whop: Whop,
         queue: SyncQueue,
-        observer: Observer,
-        fallback: "TokenReuse | None" = None,
+        telemetry: Telemetry,
+        fallback: "TokenFallback | None" = None,
         *,
         ttl: timedelta,
         clock: Callable[[], float] = time.time,
@@ -77,7 +77,7 @@ class Minting:
         self._enrolment = enrolment
         self._whop = whop
         self._queue = queue
-        self._observer = observer
+        self._telemetry = telemetry
         self._fallback = fallback
         self._ttl = min(ttl, _LONGEST_LIFE)
         self._clock = clock
@@ -88,7 +88,7 @@ class Minting:
         Raises what `whop_chat.api.problems` knows: every failure of verification, policy, enrolment and Whop.
         """
         grant = self._authorizer.grant(cognito_token, features, deadline=deadline)
-        self._observer.concerns(grant.user.sub)
+        self._telemetry.bind_user(grant.user.sub)
         self._quota.require_not_refused(grant.user)
         with self._whop.prefetch(), self._last_token(grant, deadline) as last:
             mint = _Mint(grant.user, grant.scopes, last, deadline)
@@ -101,15 +101,15 @@ class Minting:
                 if mint.needs_sync:
                     self._enqueue_sync(mint.user)
 
-    def _last_token(self, grant: Grant, deadline: Deadline) -> "contextlib.AbstractContextManager[LastToken | None]":
+    def _last_token(self, grant: Grant, deadline: Deadline) -> "contextlib.AbstractContextManager[TokenLookup | None]":
         """The user's last token, read concurrently with the record; None where no token is kept."""
         if self._fallback is None:
             return contextlib.nullcontext()
-        return self._fallback.looking(grant.user, grant.scopes, deadline=deadline)
+        return self._fallback.lookup(grant.user, grant.scopes, deadline=deadline)
 
     def _linked(self, mint: _Mint) -> str:
         """The user's id at Whop. The read of their record counts the mint."""
-        record = self._quota.counted(mint.user, deadline=mint.deadline)
+        record = self._quota.count(mint.user, deadline=mint.deadline)
         link = self._enrolment.enrol_patiently(
             mint.user, record, patience_seconds=_LEASE_PATIENCE_SECONDS, deadline=mint.deadline
         )
@@ -117,7 +117,7 @@ class Minting:
 
     def _token(self, mint: _Mint, whop_user_id: str) -> ChatToken:
         """The last token if it is fresh or Whop fails, else a new one."""
-        if mint.last is not None and (fresh := mint.last.young(whop_user_id)):
+        if mint.last is not None and (fresh := mint.last.fresh(whop_user_id)):
             return fresh
         try:
             return self._new_token(mint, whop_user_id)
@@ -127,18 +127,18 @@ class Minting:
         except NoTimeForAnotherKey:
             raise
         except WhopRateLimited as error:
-            return self._instead(mint, whop_user_id, error, "rate_limited")
+            return self._fallback_token(mint, whop_user_id, error, "rate_limited")
         except (WhopUnavailable, DeadlineExceeded) as error:
-            return self._instead(mint, whop_user_id, error, "unavailable")
+            return self._fallback_token(mint, whop_user_id, error, "unavailable")
 
-    def _instead(
-        self, mint: _Mint, whop_user_id: str, error: WhopRateLimited | WhopUnavailable | DeadlineExceeded, why: str
+    def _fallback_token(
+        self, mint: _Mint, whop_user_id: str, error: WhopRateLimited | WhopUnavailable | DeadlineExceeded, reason: str
     ) -> ChatToken:
         """The last token while Whop limits or fails; raises ``error`` if there is none."""
-        token = mint.last.instead(whop_user_id, wait=error.retry_after, why=why) if mint.last else None
+        token = mint.last.fallback(whop_user_id, wait=error.retry_after, reason=reason) if mint.last else None
         if token is None:
             raise error
-        self._observer.failed("no new token", error)
+        self._telemetry.warning("no new token", error)
         return token
 
     def _new_token(self, mint: _Mint, whop_user_id: str) -> ChatToken:
@@ -169,4 +169,4 @@ class Minting:
         try:
             self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
-            self._observer.failed("sync not enqueued", error)
+            self._telemetry.warning("sync not enqueued", error)

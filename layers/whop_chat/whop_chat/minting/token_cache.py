@@ -26,7 +26,7 @@ _NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class CacheKey:
     """Who and what a token is for, but for the Whop user: that is known when the user's record is."""
 
     user: UserRef
@@ -34,7 +34,7 @@ class Purpose:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptToken:
+class CachedToken:
     """A token that was given to the user before; its times are kept to the second."""
 
     token: str = field(repr=False)
@@ -42,7 +42,7 @@ class KeptToken:
     expires_at: datetime
 
 
-class KeptTokens:
+class TokenCache:
     """The tokens for the users of one company.
 
     Methods raise `whop_chat.runtime.aws.AwsError`, `whop_chat.runtime.deadline.DeadlineExceeded` and
@@ -55,22 +55,22 @@ class KeptTokens:
         self._secret = secret
         self._company_id = company_id
 
-    def find(self, purpose: Purpose, *, deadline: Deadline) -> "Found":
+    def load(self, cache_key: CacheKey, *, deadline: Deadline) -> "CacheEntry":
         """What is kept for ``purpose``, still sealed. An older token than the last may be found: none is worse."""
         key = self._secret.current(deadline=deadline)
         with aws_call(deadline):
-            answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": _place(purpose)}})
-        return Found(purpose, self._company_id, key, answer.get("Item", {}))
+            answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": _place(cache_key)}})
+        return CacheEntry(cache_key, self._company_id, key, answer.get("Item", {}))
 
-    def keep(self, purpose: Purpose, whop_user_id: str, kept: KeptToken, *, deadline: Deadline) -> None:
+    def store(self, cache_key: CacheKey, whop_user_id: str, token: CachedToken, *, deadline: Deadline) -> None:
         """Keep a token, in place of the one that is kept for this purpose."""
         key = self._secret.current(deadline=deadline)
-        minted_at, expires_at = int(kept.minted_at.timestamp()), int(kept.expires_at.timestamp())
-        about = _about(purpose, self._company_id, whop_user_id, minted_at, expires_at)
+        minted_at, expires_at = int(token.minted_at.timestamp()), int(token.expires_at.timestamp())
+        about = _about(cache_key, self._company_id, whop_user_id, minted_at, expires_at)
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + AESGCM(key.value).encrypt(nonce, kept.token.encode(), about)
+        sealed = nonce + AESGCM(key.value).encrypt(nonce, token.token.encode(), about)
         item: dict[str, Any] = {
-            "pk": {"S": _place(purpose)},
+            "pk": {"S": _place(cache_key)},
             "key_id": {"S": key.id},
             "sealed": {"B": sealed},
             "minted_at": {"N": str(minted_at)},
@@ -82,36 +82,36 @@ class KeptTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheEntry:
     """What was found, perhaps nothing."""
 
-    purpose: Purpose
+    cache_key: CacheKey
     company_id: str
     key: DataKey
     item: Mapping[str, Any] = field(repr=False)
 
-    def opened(self, whop_user_id: str) -> KeptToken | None:
+    def decrypt(self, whop_user_id: str) -> CachedToken | None:
         """The token, if there is one that was minted for this Whop user and this purpose; None for anything else."""
         try:
             if self.item["key_id"]["S"] != self.key.id:
                 return None
             minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
             sealed = bytes(self.item["sealed"]["B"])
-            about = _about(self.purpose, self.company_id, whop_user_id, minted_at, expires_at)
+            about = _about(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
             token = AESGCM(self.key.value).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
         except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
             return None
-        return KeptToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
+        return CachedToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
 
 
-def _place(purpose: Purpose) -> str:
-    scopes = hashlib.sha256(" ".join(sorted(purpose.scopes)).encode()).hexdigest()[:16]
-    return f"TOKEN#{purpose.user.pool_id}#{purpose.user.sub}#{scopes}"
+def _place(cache_key: CacheKey) -> str:
+    scopes = hashlib.sha256(" ".join(sorted(cache_key.scopes)).encode()).hexdigest()[:16]
+    return f"TOKEN#{cache_key.user.pool_id}#{cache_key.user.sub}#{scopes}"
 
 
-def _about(purpose: Purpose, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
+def _about(cache_key: CacheKey, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
     """JSON, in which no two different lists look alike."""
-    user = purpose.user
+    user = cache_key.user
     return json.dumps(
-        [user.pool_id, user.sub, company_id, whop_user_id, sorted(purpose.scopes), minted_at, expires_at]
+        [user.pool_id, user.sub, company_id, whop_user_id, sorted(cache_key.scopes), minted_at, expires_at]
     ).encode()

@@ -8,7 +8,7 @@ from typing import Protocol
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Retryable
-from whop_chat.users.record import MintsUsedUp, Record
+from whop_chat.users.record import QuotaExceeded, Record
 from whop_chat.users.repository import MINT_WINDOW_SECONDS
 
 MAX_REMEMBERED = 1000
@@ -29,7 +29,7 @@ class Counter(Protocol):
         """See `whop_chat.users.repository.Users.count_mint`."""
 
 
-class MintLimit:
+class UserQuota:
     """At most ``per_minute`` mints of one user.
 
     Whoever is refused here is remembered until they may again, and refused without a call; at most `MAX_REMEMBERED`
@@ -48,7 +48,7 @@ class MintLimit:
         self._clock = clock
         self._refused_until: dict[UserRef, int] = {}
 
-    def counted(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+    def count(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """The user's record, read and counted in one; None for one who has none, whom nothing is counted for.
 
         For one whom `require_not_refused` lets pass. Raises `TooManyRequests`, `whop_chat.runtime.aws.AwsError` and
@@ -57,7 +57,7 @@ class MintLimit:
         now = self._clock()
         try:
             return self._users.count_mint(user, limit=self._per_minute, now=int(now), deadline=deadline)
-        except MintsUsedUp as used_up:
+        except QuotaExceeded as used_up:
             self._remember(user, used_up.until)
             raise self._refusal(used_up.until - now) from None
 

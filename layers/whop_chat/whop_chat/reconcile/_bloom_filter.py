@@ -17,16 +17,16 @@ def fingerprint(salt: str, sub: str) -> bytes:
     return hashlib.blake2b(sub.encode(), key=salt.encode()[:64], digest_size=PRINT_BYTES).digest()
 
 
-class SeenUsers:
+class BloomFilter:
     """Knows the users whose fingerprints it was given."""
 
     def __init__(self) -> None:
         self._bits = bytearray(_BITS // 8)
 
-    def add(self, prints: bytes) -> None:
+    def add(self, fingerprints: bytes) -> None:
         """Any number of fingerprints, one after the other."""
-        for start in range(0, len(prints), PRINT_BYTES):
-            for place in _places(prints[start : start + PRINT_BYTES]):
+        for start in range(0, len(fingerprints), PRINT_BYTES):
+            for place in _places(fingerprints[start : start + PRINT_BYTES]):
                 self._bits[place >> 3] |= 1 << (place & 7)
 
     def __contains__(self, print_: bytes) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from whop_chat.runtime.aws import MAX_READ, AwsClients, AwsError, aws_call, read_many, validating
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.record import new_attempt
+from whop_chat.users.record import new_version
 
 _REPORT_DAYS, _LISTED_DAYS = 90, 7
 
@@ -43,7 +43,7 @@ class Checkpoint:
     dry_run: bool
     started_at: float
     phase: Phase = Phase.LISTING
-    attempt: str = ""
+    version: str = ""
     """Renewed by every write; of two invocations that go on from one checkpoint, one loses."""
     lease_until: float = 0
     """Until then the run is in the hands of an invocation."""
@@ -67,7 +67,7 @@ class Checkpoint:
     """The run of the last report."""
 
 
-class Ledger:
+class CheckpointStore:
     """The ledger of one pool in DynamoDB.
 
     Every method raises `AwsError` and `DeadlineExceeded`.
@@ -88,17 +88,17 @@ class Ledger:
             values = json.loads(item["checkpoint"]["S"])
             return Checkpoint(**{**values, "phase": Phase(values["phase"])})
 
-    def save(self, checkpoint: Checkpoint, *, seen: Checkpoint | None, deadline: Deadline) -> Checkpoint:
+    def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
         """Replace ``seen`` (None: no checkpoint) and return what was written; raises `Superseded`."""
-        written = dataclasses.replace(checkpoint, attempt=new_attempt())
+        written = dataclasses.replace(checkpoint, attempt=new_version())
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if seen is not None:
+        if expected is not None:
             condition = {
                 "ConditionExpression": "attempt = :seen",
-                "ExpressionAttributeValues": {":seen": {"S": seen.attempt}},
+                "ExpressionAttributeValues": {":seen": {"S": expected.version}},
             }
         item = {
-            "attempt": {"S": written.attempt},
+            "attempt": {"S": written.version},
             "checkpoint": {"S": json.dumps(dataclasses.asdict(written))},
         }
         try:
@@ -108,26 +108,26 @@ class Ledger:
                 raise
             # The write may have been repeated after it had arrived; then it is ours that stands there.
             current = self.load(deadline=deadline)
-            if current is None or current.attempt != written.attempt:
+            if current is None or current.version != written.version:
                 raise Superseded from None
         return written
 
-    def note_listed(self, run: str, page: int, prints: bytes, *, deadline: Deadline) -> None:
+    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
         """Remember who was on a page; a page that is listed again replaces what was noted of it."""
-        item = {"prints": {"B": base64.b64encode(prints).decode()}, **self._expiring(_LISTED_DAYS)}
+        item = {"prints": {"B": base64.b64encode(fingerprints).decode()}, **self._expiring(_LISTED_DAYS)}
         self._put(self._listed_key(run, page), item, deadline)
 
-    def listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
+    def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
         """The fingerprints of the first ``pages`` pages; ``seconds`` is the time of one call to DynamoDB."""
         for start in range(0, pages, MAX_READ):
             numbers = range(start, min(start + MAX_READ, pages))
             keys = [self._listed_key(run, number) for number in numbers]
             for item in read_many(self._aws.dynamodb, self._table, keys, deadline=Deadline(seconds)):
                 with validating("BatchGetItem"):
-                    prints = base64.b64decode(item["prints"]["B"])
-                yield prints
+                    fingerprints = base64.b64decode(item["prints"]["B"])
+                yield fingerprints
 
-    def file_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
+    def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
         """Keep what came of a run, for 90 days."""
         item = {"report": {"S": json.dumps(report)}, **self._expiring(_REPORT_DAYS)}
         self._put(f"REPORT#{self._pool_id}#{run}", item, deadline)

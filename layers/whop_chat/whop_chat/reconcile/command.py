@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 
-class NotAnOrder(Exception):
+class InvalidCommand(Exception):
     """The event does not say what to do; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Command:
     """What an event asks for.
 
     ``backfill`` also enrols who was never enrolled: Whop writes an e-mail to each of them, so nobody gets it without
@@ -22,15 +22,15 @@ class Order:
     dry_run: bool = False
 
     @classmethod
-    def of(cls, event: Mapping[str, Any]) -> "Order":
+    def of(cls, event: Mapping[str, Any]) -> "Command":
         """The order that a function was called with; raises `NotAnOrder`."""
         command = event.get("command") if isinstance(event, dict) else None
         if command not in ("start", "continue", "stop"):
-            raise NotAnOrder("command is none of start, continue, stop")
+            raise InvalidCommand("command is none of start, continue, stop")
         options = {name: value for name, value in event.items() if name != "command"}
         unknown = options.keys() - ({"backfill", "dry_run"} if command == "start" else set())
         if unknown:
-            raise NotAnOrder(f"{command} does not know {len(unknown)} of the other members")
+            raise InvalidCommand(f"{command} does not know {len(unknown)} of the other members")
         if not all(isinstance(value, bool) for value in options.values()):
-            raise NotAnOrder("backfill and dry_run are true or false")
+            raise InvalidCommand("backfill and dry_run are true or false")
         return cls(command, **options)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import Listed, PoolUser, Standing
-from whop_chat.enrolment.email_policy import Addresses
-from whop_chat.users.lifecycle import Step, step
+from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser
+from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.users.lifecycle import Action, next_action
 from whop_chat.users.record import Record, Status
 
 
@@ -42,38 +42,38 @@ class Finding:
     reason: str | None = None
 
 
-def drift(listed: Listed, record: Record | None, addresses: Addresses, now: float) -> Finding:
+def drift(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, now: float) -> Finding:
     """What became of a user of the pool; ``now`` is in epoch seconds."""
     status = record.status if record else None
-    match step(status, listed.standing):
-        case Step.CLEAN:
+    match next_action(status, listed.status):
+        case Action.CLEAN_UP:
             return Finding(Drift.DELETED)
-        case Step.DISABLE | Step.RESTORE:
+        case Action.DISABLE | Action.RESTORE:
             return Finding(Drift.STALE)
-        case Step.LEAVE if status is Status.DENIED:
+        case Action.LEAVE if status is Status.DENIED:
             return Finding(Drift.DENIED)
-        case Step.LEAVE:
-            return Finding(Drift.DISABLED if listed.standing is Standing.DISABLED else Drift.INACTIVE)
-    return _enrolled(listed, record, addresses, now)
+        case Action.LEAVE:
+            return Finding(Drift.DISABLED if listed.status is PoolStatus.DISABLED else Drift.INACTIVE)
+    return _enrolled(listed, record, email_policy, now)
 
 
-def _enrolled(listed: Listed, record: Record | None, addresses: Addresses, now: float) -> Finding:
+def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, now: float) -> Finding:
     """Of an active user who may chat here."""
-    address = addresses.address(listed.person)
+    address = email_policy.email(listed.pool_user)
     if record is None:
         return Finding(Drift.MISSING) if address else Finding(Drift.BLOCKED, "no_verified_email")
     match record.status:
         case Status.LINKED:
-            return Finding(Drift.IN_STEP if _has_their_name(listed.person, record) else Drift.STALE)
-        case Status.CLAIMED:
+            return Finding(Drift.IN_STEP if _has_their_name(listed.pool_user, record) else Drift.STALE)
+        case Status.PENDING:
             return Finding(Drift.IN_PROGRESS if record.lease_until > now else Drift.UNFINISHED)
         case Status.BLOCKED:
-            another_mode = record.email_mode != addresses.mode
+            another_mode = record.email_mode != email_policy.mode
             due = another_mode or (record.retry_at is not None and record.retry_at <= now)
             return Finding(Drift.UNFINISHED) if due and address else Finding(Drift.BLOCKED, record.reason or "blocked")
     raise AssertionError("no sync enrols from here")
 
 
-def _has_their_name(person: PoolUser, record: Record) -> bool:
+def _has_their_name(pool_user: PoolUser, record: Record) -> bool:
     """A user without a name keeps the one they have at Whop."""
-    return person.name is None or record.profile_digest == profile_digest(person.sub, person.name)
+    return pool_user.name is None or record.profile_digest == profile_digest(pool_user.sub, pool_user.name)

@@ -9,16 +9,16 @@ from whop_chat.reconcile.checkpoint import Checkpoint
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import Source
 from whop_chat.users.record import Record
-from whop_chat.users.repository import Known
+from whop_chat.users.repository import RecordPage
 
 
 class Pool(Protocol):
     """The user pool: `whop_chat.cognito.pool.PoolUsers`, or one in memory."""
 
-    def page(self, token: str | None, *, deadline: Deadline) -> Page:
+    def list_page(self, token: str | None, *, deadline: Deadline) -> Page:
         """See `whop_chat.cognito.pool.PoolUsers.page`."""
 
-    def shows(self, sub: str, *, deadline: Deadline) -> bool:
+    def exists(self, sub: str, *, deadline: Deadline) -> bool:
         """See `whop_chat.cognito.pool.PoolUsers.shows`."""
 
 
@@ -28,7 +28,7 @@ class Records(Protocol):
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
         """See `whop_chat.users.repository.Users.get_many`."""
 
-    def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> Known:
+    def scan(self, pool_id: str, after: str | None, *, deadline: Deadline) -> RecordPage:
         """See `whop_chat.users.repository.Users.known`."""
 
 
@@ -42,20 +42,20 @@ class Queue(Protocol):
         """See `whop_chat.sync.queue.SyncQueue.waiting`."""
 
 
-class Ledger(Protocol):
+class Checkpoints(Protocol):
     """What a run remembers: `whop_chat.reconcile.checkpoint.Ledger`, or one in memory."""
 
     def load(self, *, deadline: Deadline) -> Checkpoint | None:
         """See `whop_chat.reconcile.checkpoint.Ledger.load`."""
 
-    def save(self, checkpoint: Checkpoint, *, seen: Checkpoint | None, deadline: Deadline) -> Checkpoint:
+    def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
         """See `whop_chat.reconcile.checkpoint.Ledger.save`."""
 
-    def note_listed(self, run: str, page: int, prints: bytes, *, deadline: Deadline) -> None:
+    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
         """See `whop_chat.reconcile.checkpoint.Ledger.note_listed`."""
 
-    def listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
+    def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
         """See `whop_chat.reconcile.checkpoint.Ledger.listed`."""
 
-    def file_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
+    def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
         """See `whop_chat.reconcile.checkpoint.Ledger.file_report`."""

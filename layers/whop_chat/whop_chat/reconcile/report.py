@@ -34,7 +34,7 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def standing(checkpoint: Checkpoint) -> dict[str, Any]:
+def progress_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """How a run stands, ended or not."""
     return {**report_of(checkpoint), "phase": checkpoint.phase}
 

@@ -22,18 +22,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from whop_chat.cognito.pool import Listed
+from whop_chat.cognito.pool import ListedUser
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import Addresses
-from whop_chat.reconcile._bloom_filter import SeenUsers, fingerprint
+from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.reconcile._bloom_filter import BloomFilter, fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
-from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.drift import Drift, Finding, drift
-from whop_chat.reconcile.ports import Ledger, Pool, Queue, Records
-from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, report_of, standing
+from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
+from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, progress_of, report_of
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.record import Record
 
@@ -72,9 +72,9 @@ class Reconcile:
         pool: Pool,
         users: Records,
         queue: Queue,
-        ledger: Ledger,
-        addresses: Addresses,
-        observer: Observer,
+        checkpoints: Checkpoints,
+        email_policy: EmailPolicy,
+        telemetry: Telemetry,
         *,
         pool_id: str,
         clock: Callable[[], float] = time.time,
@@ -83,97 +83,97 @@ class Reconcile:
         self._pool = pool
         self._users = users
         self._queue = queue
-        self._ledger = ledger
-        self._addresses = addresses
-        self._observer = observer
+        self._checkpoints = checkpoints
+        self._email_policy = email_policy
+        self._telemetry = telemetry
         self._pool_id = pool_id
         self._clock = clock
         self._sleep = sleep
         self._listed_at = 0.0
-        self._seen: tuple[str, int, SeenUsers] | None = None
+        self._listed: tuple[str, int, BloomFilter] | None = None
 
-    def handle(self, order: Order, remaining_seconds: Callable[[], float]) -> dict[str, Any]:
+    def handle(self, command: Command, remaining_seconds: Callable[[], float]) -> dict[str, Any]:
         """Carry out ``order`` and work on the run while there is time; answers how the run stands.
 
         ``refused`` in the answer says why nothing was done. What fails in passing is tried again at the next tick.
         """
         try:
-            last = self._ledger.load(deadline=Deadline(_STEP_SECONDS))
-            match order.command:
+            last = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
+            match command.command:
                 case "start":
-                    return self._start(order, last, remaining_seconds)
+                    return self._start(command, last, remaining_seconds)
                 case "stop":
                     return self._stop(last)
-            return self._go_on(last, remaining_seconds)
+            return self._resume(last, remaining_seconds)
         except Superseded as error:
-            self._observer.failed("another invocation has the run", error)
+            self._telemetry.warning("another invocation has the run", error)
             return {"refused": "another invocation has the run"}
         except (AwsError, DeadlineExceeded) as error:
-            self._observer.failed("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
             return {"refused": "AWS did not answer as it should; the log says more"}
 
     # Beginning, going on, ending
 
-    def _start(self, order: Order, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
+    def _start(self, command: Command, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
         now = self._clock()
         if last is not None and last.phase is not Phase.FINISHED:
             if now - last.moved_at < _STALLED_SECONDS:
-                return {**standing(last), "refused": "a run is under way"}
+                return {**progress_of(last), "refused": "a run is under way"}
             last = self._ended(last, "replaced")
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         begun = Checkpoint(
             run=run,
-            backfill=order.backfill,
-            dry_run=order.dry_run,
+            backfill=command.backfill,
+            dry_run=command.dry_run,
             started_at=now,
             reported=last.reported if last else None,
         )
         return self._work(self._saved(begun, last), remaining)
 
-    def _go_on(self, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
+    def _resume(self, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
         if last.lease_until > self._clock() or self._is_ahead(last):
-            return {**standing(last), "refused": "nothing to do yet"}
+            return {**progress_of(last), "refused": "nothing to do yet"}
         taken = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
-        return self._work(self._ledger.save(taken, seen=last, deadline=Deadline(_STEP_SECONDS)), remaining)
+        return self._work(self._checkpoints.save(taken, expected=last, deadline=Deadline(_STEP_SECONDS)), remaining)
 
     def _stop(self, last: Checkpoint | None) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
-        return standing(self._ended(last, "stopped"))
+        return progress_of(self._ended(last, "stopped"))
 
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Step by step, until the time is up or the queue has enough; then let go of the run."""
         try:
             if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > USERS_PER_MINUTE:
-                return standing(self._let_go(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
+                return progress_of(self._let_go(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _SETTLE_SECONDS:
                     break
                 checkpoint = self._step(checkpoint)
         except (AwsError, DeadlineExceeded) as error:
-            self._observer.failed("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
         if checkpoint.phase is not Phase.FINISHED:
             checkpoint = self._let_go(checkpoint, checkpoint)
-        return standing(checkpoint)
+        return progress_of(checkpoint)
 
-    def _let_go(self, checkpoint: Checkpoint, seen: Checkpoint) -> Checkpoint:
+    def _let_go(self, checkpoint: Checkpoint, expected: Checkpoint) -> Checkpoint:
         free = dataclasses.replace(checkpoint, lease_until=0)
-        return self._ledger.save(free, seen=seen, deadline=Deadline(_SETTLE_SECONDS))
+        return self._checkpoints.save(free, expected=expected, deadline=Deadline(_SETTLE_SECONDS))
 
     def _step(self, checkpoint: Checkpoint) -> Checkpoint:
         if checkpoint.phase is Phase.LISTING:
             return self._list_page(checkpoint)
         return self._check_records(checkpoint)
 
-    def _saved(self, checkpoint: Checkpoint, seen: Checkpoint | None) -> Checkpoint:
+    def _saved(self, checkpoint: Checkpoint, expected: Checkpoint | None) -> Checkpoint:
         """A step further, and still in our hands."""
         now = self._clock()
         further = dataclasses.replace(checkpoint, moved_at=now, lease_until=now + _LEASE_SECONDS)
-        return self._ledger.save(further, seen=seen, deadline=Deadline(_STEP_SECONDS))
+        return self._checkpoints.save(further, expected=expected, deadline=Deadline(_STEP_SECONDS))
 
-    def _ended(self, checkpoint: Checkpoint, outcome: str, *, seen: Checkpoint | None = None) -> Checkpoint:
+    def _ended(self, checkpoint: Checkpoint, outcome: str, *, expected: Checkpoint | None = None) -> Checkpoint:
         """Report on a run and end it; ``seen`` is what stands in the ledger, if not ``checkpoint``.
 
         The report comes first: killed after it, the run ends once more and writes the same one.
@@ -188,9 +188,9 @@ class Reconcile:
         )
         report = report_of(ended)
         deadline = Deadline(_STEP_SECONDS)
-        self._ledger.file_report(ended.run, report, deadline=deadline)
-        ended = self._ledger.save(ended, seen=seen or checkpoint, deadline=deadline)
-        self._observer.measured("reconciled", metrics_of(ended), **report)
+        self._checkpoints.save_report(ended.run, report, deadline=deadline)
+        ended = self._checkpoints.save(ended, expected=expected or checkpoint, deadline=deadline)
+        self._telemetry.report("reconciled", metrics_of(ended), **report)
         return ended
 
     def _is_ahead(self, checkpoint: Checkpoint) -> bool:
@@ -202,7 +202,7 @@ class Reconcile:
     def _list_page(self, checkpoint: Checkpoint) -> Checkpoint:
         deadline = Deadline(_STEP_SECONDS)
         try:
-            page = self._paced(lambda: self._pool.page(checkpoint.token, deadline=deadline))
+            page = self._throttled(lambda: self._pool.list_page(checkpoint.token, deadline=deadline))
         except AwsError as error:
             # Cognito does not say how long a token is good for; a run that stood still may find its own too old.
             if checkpoint.token is None or error.code != "InvalidParameterException":
@@ -210,8 +210,8 @@ class Reconcile:
             return self._list_again(checkpoint)
         found = self._users.get_many([listed.user for listed in page.users], deadline=deadline)
         findings = [(listed.user, self._finding(listed, found)) for listed in page.users]
-        prints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
-        self._ledger.note_listed(checkpoint.run, checkpoint.page, prints, deadline=deadline)
+        fingerprints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
+        self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)
         wanted = _wanted(findings, backfill=checkpoint.backfill)
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
         further = dataclasses.replace(
@@ -232,11 +232,11 @@ class Reconcile:
         anew = dataclasses.replace(checkpoint, page=0, token=None, relisted=relisted, counts={})
         return self._saved(anew, checkpoint)
 
-    def _finding(self, listed: Listed, found: Mapping[UserRef, Record | None]) -> Finding:
+    def _finding(self, listed: ListedUser, found: Mapping[UserRef, Record | None]) -> Finding:
         record = found.get(listed.user)
         if record is None and listed.user in found:
             return Finding(Drift.UNREADABLE)
-        return drift(listed, record, self._addresses, self._clock())
+        return drift(listed, record, self._email_policy, self._clock())
 
     def _enqueued(
         self, checkpoint: Checkpoint, wanted: Mapping[str, list[UserRef]], deadline: Deadline
@@ -257,22 +257,22 @@ class Reconcile:
 
     def _check_records(self, checkpoint: Checkpoint) -> Checkpoint:
         """Orphans among some of the records."""
-        seen = self._seen_in(checkpoint)
+        seen = self._listed_in(checkpoint)
         deadline = Deadline(_STEP_SECONDS)
-        known = self._users.known(self._pool_id, checkpoint.place, deadline=deadline)
-        unseen = [sub for sub in known.places if fingerprint(checkpoint.run, sub) not in seen]
-        asked, orphans = self._confirmed(unseen, deadline)
-        place = known.next_place if len(asked) == len(unseen) else known.places[asked[-1]]
+        known = self._users.scan(self._pool_id, checkpoint.place, deadline=deadline)
+        unseen = [sub for sub in known.keys if fingerprint(checkpoint.run, sub) not in seen]
+        asked, orphans = self._confirm_orphans(unseen, deadline)
+        place = known.next_key if len(asked) == len(unseen) else known.keys[asked[-1]]
         # Their user names are not known any more. Cognito takes a sub for one.
         wanted = {ORPHANED: [UserRef(pool_id=self._pool_id, sub=sub, username=sub) for sub in orphans]}
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
         counts = _sum(checkpoint.counts, counts, {"checked": len(asked), "orphaned": len(orphans)})
         further = dataclasses.replace(checkpoint, place=place, next_slot=next_slot, counts=counts)
         if place is None:
-            return self._ended(further, "completed", seen=checkpoint)
+            return self._ended(further, "completed", expected=checkpoint)
         return self._saved(further, checkpoint)
 
-    def _confirmed(self, unseen: list[str], deadline: Deadline) -> tuple[list[str], list[str]]:
+    def _confirm_orphans(self, unseen: list[str], deadline: Deadline) -> tuple[list[str], list[str]]:
         """Whom the pool was asked about, in order, and who of them is not there; as many as a step has time for."""
         asked: list[str] = []
         orphans: list[str] = []
@@ -280,23 +280,23 @@ class Reconcile:
             if asked and deadline.remaining() < _STEP_SECONDS / 2:
                 break
             asked.append(sub)
-            if not self._shown(sub, deadline):
+            if not self._exists(sub, deadline):
                 orphans.append(sub)
         return asked, orphans
 
-    def _shown(self, sub: str, deadline: Deadline) -> bool:
-        return self._paced(lambda: self._pool.shows(sub, deadline=deadline))
+    def _exists(self, sub: str, deadline: Deadline) -> bool:
+        return self._throttled(lambda: self._pool.exists(sub, deadline=deadline))
 
-    def _seen_in(self, checkpoint: Checkpoint) -> SeenUsers:
+    def _listed_in(self, checkpoint: Checkpoint) -> BloomFilter:
         """Who was listed, read back once an invocation of a run (an execution environment may have several)."""
-        if self._seen is None or self._seen[:2] != (checkpoint.run, checkpoint.page):
-            seen = SeenUsers()
-            for prints in self._ledger.listed(checkpoint.run, checkpoint.page, seconds=_STEP_SECONDS):
-                seen.add(prints)
-            self._seen = checkpoint.run, checkpoint.page, seen
-        return self._seen[2]
+        if self._listed is None or self._listed[:2] != (checkpoint.run, checkpoint.page):
+            seen = BloomFilter()
+            for fingerprints in self._checkpoints.load_listed(checkpoint.run, checkpoint.page, seconds=_STEP_SECONDS):
+                seen.add(fingerprints)
+            self._listed = checkpoint.run, checkpoint.page, seen
+        return self._listed[2]
 
-    def _paced[T](self, listing: Callable[[], T]) -> T:
+    def _throttled[T](self, listing: Callable[[], T]) -> T:
         """A ListUsers call, not sooner after the last one than is our share."""
         wait = self._listed_at + _SECONDS_PER_LISTING - self._clock()
         if wait > 0:

@@ -9,7 +9,7 @@ from whop_chat.runtime.deadline import Deadline
 _SECONDS = 2.0
 
 
-class HeadStart:
+class Prefetch:
     """Starts ``fetches`` side by side, each in a thread of its own and within ``seconds``.
 
     A failure is not told here: whoever needs what was to be fetched asks for it again, and meets it.

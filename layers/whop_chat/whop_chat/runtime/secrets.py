@@ -10,7 +10,7 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 
 MAX_AGE_SECONDS = 300.0
 # With a key that Whop refuses, or with an old key while Secrets Manager fails, not every request asks for the secret.
-ASK_COOLDOWN_SECONDS = 10.0
+RETRY_COOLDOWN_SECONDS = 10.0
 # A caller who could go on with the value there is does not wait longer for a newer one.
 _REFRESH_SECONDS = 0.5
 
@@ -35,7 +35,7 @@ class CachedSecret[T]:
         self._parse = parse
         self._clock = clock
         self._value: T | None = None
-        self._read_at = self._asked_in_vain_at = -math.inf
+        self._read_at = self._last_failure_at = -math.inf
 
     def current(self, *, deadline: Deadline) -> T:
         """The cached value, at most `MAX_AGE_SECONDS` old; an older one only while Secrets Manager fails.
@@ -45,15 +45,15 @@ class CachedSecret[T]:
         """
         if self._value is None:
             return self._read(deadline)
-        if self._clock() - self._read_at >= MAX_AGE_SECONDS and self._may_ask_again():
+        if self._clock() - self._read_at >= MAX_AGE_SECONDS and self._may_retry():
             try:
                 return self._read(deadline.at_most(_REFRESH_SECONDS))
             except (AwsError, DeadlineExceeded):
-                self._asked_in_vain_at = self._clock()
+                self._last_failure_at = self._clock()
         return self._value
 
-    def _may_ask_again(self) -> bool:
-        return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
+    def _may_retry(self) -> bool:
+        return self._clock() - self._last_failure_at >= RETRY_COOLDOWN_SECONDS
 
     def _read(self, deadline: Deadline) -> T:
         try:

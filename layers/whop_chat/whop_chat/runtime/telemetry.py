@@ -34,7 +34,7 @@ def _line(fields: dict[str, Any]) -> str:
     return line.encode(errors="replace").decode()
 
 
-class Observer:
+class Telemetry:
     """What one function tells its operators: JSON lines, and counters in CloudWatch's embedded metric format.
 
     A user appears by ``sub`` only. The user name does not: it can be an e-mail address.
@@ -45,42 +45,42 @@ class Observer:
         self._metrics = metrics
         self._anything_counted = False
 
-    def started(self, context: Any) -> None:
+    def bind_request(self, context: Any) -> None:
         """A new invocation: forget the last one's user, and know this one's request id."""
-        self.concerns(None)
+        self.bind_user(None)
         self._logger.append_keys(request_id=getattr(context, "aws_request_id", None))
 
-    def concerns(self, sub: str | None) -> None:
+    def bind_user(self, sub: str | None) -> None:
         """Put the user ``sub``, or nobody, on the lines that follow."""
         if sub is None:
             self._logger.remove_keys(["sub"])
         else:
             self._logger.append_keys(sub=sub)
 
-    def counted(self, metric: str, message: str, **fields: Any) -> None:
+    def event(self, metric: str, message: str, **fields: Any) -> None:
         """Something expected happened."""
         self._logger.info(message, **fields)
         self._count(metric)
 
-    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
+    def report(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
         """Something came to an end, with these figures."""
         self._logger.info(message, **fields)
         for metric, value in metrics.items():
             self._count(metric, value)
 
-    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+    def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
         """Something failed in a way that is provided for: its kind and reason, no stack."""
         detail = getattr(error, "detail", None)
         self._logger.warning(message, error=type(error).__name__, reason=str(error), detail=detail)
         if metric:
             self._count(metric)
 
-    def broke(self, message: str) -> None:
+    def exception(self, message: str) -> None:
         """A defect: call it in the ``except`` block, for the stack."""
         self._logger.exception(message)
         self._count("Defect")
 
-    def finished(self) -> None:
+    def flush(self) -> None:
         """Write the metrics of this invocation, if there are any."""
         if self._anything_counted:
             self._metrics.flush_metrics()
@@ -91,6 +91,6 @@ class Observer:
         self._anything_counted = True
 
 
-def observer() -> Observer:
+def lambda_telemetry() -> Telemetry:
     """The observer of this function; its service, namespace and level come from Powertools' own variables."""
-    return Observer(Logger(json_serializer=_line), Metrics())
+    return Telemetry(Logger(json_serializer=_line), Metrics())

@@ -9,10 +9,10 @@ from typing import Any
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
-from whop_chat.sync.worker import Syncing
-from whop_chat.whop.errors import BudgetUsedUp
+from whop_chat.sync.worker import SyncUser
+from whop_chat.whop.errors import OutOfPermits
 
 _SECONDS_PER_USER = 8.0
 
@@ -27,23 +27,23 @@ _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
 
 
-class Batch:
+class SyncBatch:
     """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
 
     def __init__(
         self,
-        syncing: Syncing,
+        sync_user: SyncUser,
         queue: SyncQueue,
         dead_letters: SyncQueue,
-        observer: Observer,
+        telemetry: Telemetry,
         *,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._syncing = syncing
+        self._sync_user = sync_user
         self._queue = queue
         self._dead_letters = dead_letters
-        self._observer = observer
+        self._telemetry = telemetry
         self._jitter = jitter
         self._sleep = sleep
 
@@ -53,21 +53,21 @@ class Batch:
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
     def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
-        self._observer.concerns(None)
+        self._telemetry.bind_user(None)
         # A user who is begun is finished; the rest is left to the next delivery.
         if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._syncing.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
+            self._sync_user.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
-            self._observer.failed("sync postponed", error, metric="SyncPostponed")
+            self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
             self._postponed(record, max(self._known_wait(error), self._backoff(record)))
-            self._wait_for_places(error, remaining)
+            self._wait_for_permits(error, remaining)
             return False
         except Exception:
-            self._observer.broke("unexpected error")
+            self._telemetry.exception("unexpected error")
             return self._postponed(record, self._backoff(record))
         return True
 
@@ -76,9 +76,9 @@ class Batch:
         try:
             self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as failure:
-            self._observer.failed("unreadable message not set aside", failure)
+            self._telemetry.warning("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
-        self._observer.failed("unreadable message set aside", error, metric="MessageUnreadable")
+        self._telemetry.warning("unreadable message set aside", error, metric="MessageUnreadable")
         return True
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
@@ -86,12 +86,12 @@ class Batch:
             self._queue.postpone(_text(record, "receiptHandle"), seconds, deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
             # Then the queue's own visibility timeout is the wait.
-            self._observer.failed("message not postponed", error)
+            self._telemetry.warning("message not postponed", error)
         return False
 
-    def _wait_for_places(self, error: Retryable, remaining: float) -> None:
+    def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
         """Another message would find none either, and ask the pool and the table for nothing."""
-        if not isinstance(error, BudgetUsedUp):
+        if not isinstance(error, OutOfPermits):
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)

@@ -13,54 +13,54 @@ from whop_chat.runtime.deadline import Deadline, run_within
 from whop_chat.sync.queue import Source, SyncQueue
 
 if TYPE_CHECKING:
-    from whop_chat.runtime.telemetry import Observer
+    from whop_chat.runtime.telemetry import Telemetry
 
 
-class _Occasion(NamedTuple):
+class _TriggerEvent(NamedTuple):
     source: Source
     metric: str
-    words: str
+    phrase: str
 
 
 # The first is also sent when an administrator confirms a user, and for the first sign-in of a federated one. The other
 # source of that trigger, PostConfirmation_ConfirmForgotPassword, is about a user who has been here before.
-_OCCASIONS = {
-    "PostConfirmation_ConfirmSignUp": _Occasion(Source.SIGN_UP, "SignUp", "sign-up"),
-    "PostAuthentication_Authentication": _Occasion(Source.SIGN_IN, "SignIn", "sign-in"),
+_TRIGGER_EVENTS = {
+    "PostConfirmation_ConfirmSignUp": _TriggerEvent(Source.SIGN_UP, "SignUp", "sign-up"),
+    "PostAuthentication_Authentication": _TriggerEvent(Source.SIGN_IN, "SignIn", "sign-in"),
 }
-_UNKNOWN = _Occasion(Source.SIGN_UP, "SignUp", "sign-up")
+_UNKNOWN = _TriggerEvent(Source.SIGN_UP, "SignUp", "sign-up")
 # Two attempts of a second; Cognito waits five for the whole function.
 _SECONDS = 2.1
 
 
-def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer: Callable[[], "Observer"]) -> None:
+def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry: Callable[[], "Telemetry"]) -> None:
     """Enqueue the user of a sign-up or a sign-in; whatever goes wrong is logged and counted, never raised.
 
     ``queue`` makes or gets the queue, so that a failure to make it is caught as well; ``observer`` is asked for when
     there is something to tell. Of the event only what Cognito itself wrote is used: ``clientMetadata`` comes from the
     client.
     """
-    occasion, user = _UNKNOWN, None
+    trigger_event, user = _UNKNOWN, None
     try:
         trigger = event["triggerSource"]
-        if trigger not in _OCCASIONS:
-            observer().counted("TriggerIgnored", "neither a sign-up nor a sign-in", source=trigger)
+        if trigger not in _TRIGGER_EVENTS:
+            telemetry().event("TriggerIgnored", "neither a sign-up nor a sign-in", source=trigger)
             return
-        occasion = _OCCASIONS[trigger]
+        trigger_event = _TRIGGER_EVENTS[trigger]
         user = UserRef(
             pool_id=event["userPoolId"],
             sub=event["request"]["userAttributes"]["sub"],
             username=event["userName"],
         )
-        run_within(_SECONDS, functools.partial(_send, queue, user, occasion.source))
+        run_within(_SECONDS, functools.partial(_send, queue, user, trigger_event.source))
     except Exception as error:
-        told = observer()
-        told.concerns(user.sub if user else None)
-        told.failed(f"{occasion.words} not enqueued", error, metric=f"{occasion.metric}NotEnqueued")
+        told = telemetry()
+        told.bind_user(user.sub if user else None)
+        told.warning(f"{trigger_event.phrase} not enqueued", error, metric=f"{trigger_event.metric}NotEnqueued")
     else:
-        told = observer()
-        told.concerns(user.sub)
-        told.counted(f"{occasion.metric}Enqueued", f"{occasion.words} enqueued")
+        told = telemetry()
+        told.bind_user(user.sub)
+        told.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
 
 
 def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source) -> None:

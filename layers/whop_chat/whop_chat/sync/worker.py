@@ -10,35 +10,35 @@ import time
 from collections.abc import Callable
 
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import NotActive, PoolUser, Standing, UserGone
+from whop_chat.cognito.pool import NotActive, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.enrol import Enrolment, PoolReader
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Refused
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
-from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
-from whop_chat.users.record import Lost, Record, Status
-from whop_chat.users.repository import Directory
+from whop_chat.users.lifecycle import Action, next_action, reinstate, suspend, tombstone
+from whop_chat.users.record import Record, StaleRecord, Status
+from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 # Who has just acted counts as active for billing in any case, so they are read consistently.
-_JUST_ACTED = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 
 
-class Syncing:
+class SyncUser:
     """Handles the messages of one pool."""
 
     def __init__(
         self,
-        users: Directory,
+        users: UserRepository,
         pool: PoolReader,
         enrolment: Enrolment,
         whop: Whop,
         clean_up: CleanUp,
-        observer: Observer,
+        telemetry: Telemetry,
         *,
         pool_id: str,
         clock: Callable[[], float] = time.time,
@@ -48,7 +48,7 @@ class Syncing:
         self._enrolment = enrolment
         self._whop = whop
         self._clean_up = clean_up
-        self._observer = observer
+        self._telemetry = telemetry
         self._pool_id = pool_id
         self._clock = clock
 
@@ -61,61 +61,61 @@ class Syncing:
         user = message.user
         if user.pool_id != self._pool_id:
             raise UnreadableMessage("of another pool")
-        self._observer.concerns(user.sub)
+        self._telemetry.bind_user(user.sub)
         try:
             self._sync(user, message.source, deadline)
         except Refused as error:
-            self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
+            self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
 
     def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
         # The pool first: who is gone stays gone, and a claim that falls between the two is seen.
-        person, standing = self._person(user, source, deadline)
+        pool_user, pool_status = self._pool_user(user, source, deadline)
         record = self._users.get(user, deadline=deadline)
-        match step(record.status if record else None, standing), record, person:
-            case Step.ENROL, _, PoolUser():
-                self._bring_up_to_date(user, record, person, deadline)
-            case Step.RESTORE, Record(), PoolUser():
-                back = self._write(user, restored(record), record, deadline)
-                self._observer.counted("UserEnabled", "user enabled")
-                self._bring_up_to_date(user, back, person, deadline)
-            case Step.DISABLE, Record(), _:
-                self._write(user, shut(record, Status.DISABLED), record, deadline)
-                self._observer.counted("UserDisabled", "user disabled")
-            case Step.BURY, Record(), _:
+        match next_action(record.status if record else None, pool_status), record, pool_user:
+            case Action.ENROL, _, PoolUser():
+                self._enrol_and_name(user, record, pool_user, deadline)
+            case Action.RESTORE, Record(), PoolUser():
+                back = self._write(user, reinstate(record), record, deadline)
+                self._telemetry.event("UserEnabled", "user enabled")
+                self._enrol_and_name(user, back, pool_user, deadline)
+            case Action.DISABLE, Record(), _:
+                self._write(user, suspend(record, Status.DISABLED), record, deadline)
+                self._telemetry.event("UserDisabled", "user disabled")
+            case Action.DELETE, Record(), _:
                 buried = self._write(user, tombstone(record, int(self._clock())), record, deadline)
-                self._observer.counted("UserDeleted", "user deleted")
+                self._telemetry.event("UserDeleted", "user deleted")
                 self._clean_up.clean(user, buried, deadline=deadline)
-            case Step.CLEAN, Record(), _:
+            case Action.CLEAN_UP, Record(), _:
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
-                self._observer.counted("UserLeft", "user left as they are", standing=standing.value)
+                self._telemetry.event("UserLeft", "user left as they are", standing=pool_status.value)
 
-    def _person(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, Standing]:
+    def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
         try:
-            if source in _JUST_ACTED:
+            if source in _ACTIVE_SOURCES:
                 # Nobody of that name and sub does not mean nobody of that sub: a message can name somebody wrongly.
                 with contextlib.suppress(UserGone):
-                    return self._pool.read(user, deadline=deadline), Standing.ACTIVE
-            return self._pool.find(user, deadline=deadline), Standing.ACTIVE
+                    return self._pool.admin_get(user, deadline=deadline), PoolStatus.ACTIVE
+            return self._pool.lookup(user, deadline=deadline), PoolStatus.ACTIVE
         except NotActive as error:
-            return None, error.standing
+            return None, error.status
 
-    def _write(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> Record:
-        return self._users.put(user, record, seen=seen, deadline=deadline)
+    def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
+        return self._users.put(user, record, expected=expected, deadline=deadline)
 
-    def _bring_up_to_date(self, user: UserRef, record: Record | None, person: PoolUser, deadline: Deadline) -> None:
+    def _enrol_and_name(self, user: UserRef, record: Record | None, pool_user: PoolUser, deadline: Deadline) -> None:
         try:
-            self._enrolment.enrol(user, record, person, deadline=deadline)
+            self._enrolment.enrol(user, record, pool_user, deadline=deadline)
         except UserGone:
             # Deleted meanwhile; the next delivery cleans up what was made.
-            raise Lost from None
-        self._set_profile(user, person, deadline)
-        self._observer.counted("UserSynced", "user synced")
+            raise StaleRecord from None
+        self._set_profile(user, pool_user, deadline)
+        self._telemetry.event("UserSynced", "user synced")
 
-    def _set_profile(self, user: UserRef, person: PoolUser, deadline: Deadline) -> None:
+    def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the one that was set last. Raises `Lost`."""
         record = self._users.get(user, deadline=deadline)
-        name = person.name
+        name = pool_user.name
         if record is None or record.linked_to is None or name is None:
             return
         digest = profile_digest(user.sub, name)
@@ -126,13 +126,13 @@ class Syncing:
         except (WhopUnauthorized, WhopForbidden):
             raise  # A wrong key, which an operator puts right.
         except WhopNotFound as error:
-            if self._enrolment.repair(user, record.linked_to, person, deadline=deadline) is not None:
+            if self._enrolment.repair(user, record.linked_to, pool_user, deadline=deadline) is not None:
                 raise  # The next delivery finds the repaired link.
-            self._observer.failed("profile refused", error, metric="ProfileRefused")
+            self._telemetry.warning("profile refused", error, metric="ProfileRefused")
             return
         except WhopRefused as error:
             # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
-            self._observer.failed("profile refused", error, metric="ProfileRefused")
+            self._telemetry.warning("profile refused", error, metric="ProfileRefused")
         # If it is lost, the user may be deleted by now, and the name that was just set has to go again.
         synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
         self._write(user, synced, record, deadline)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.users.record import Lost, Record, Status
-from whop_chat.users.repository import Directory
+from whop_chat.users.record import Record, StaleRecord, Status
+from whop_chat.users.repository import UserRepository
 
 LEASE_SECONDS = 10
 # A release may take this long beyond the deadline: it saves the next worker the rest of the lease.
@@ -26,7 +26,7 @@ class Lease:
     """The record as this worker wrote it last."""
 
     def __init__(
-        self, users: Directory, user: UserRef, *, deadline: Deadline, clock: Callable[[], float] = time.time
+        self, users: UserRepository, user: UserRef, *, deadline: Deadline, clock: Callable[[], float] = time.time
     ) -> None:
         self.user = user
         self.deadline = deadline
@@ -43,13 +43,13 @@ class Lease:
         Raises `whop_chat.users.record.Lost` if another worker was first.
         """
         leased = dataclasses.replace(
-            start, status=Status.CLAIMED, lease_until=self.now() + LEASE_SECONDS, reason=None, retry_at=None
+            start, status=Status.PENDING, lease_until=self.now() + LEASE_SECONDS, reason=None, retry_at=None
         )
-        self.record = self._users.put(self.user, leased, seen=expected, deadline=self.deadline)
+        self.record = self._users.put(self.user, leased, expected=expected, deadline=self.deadline)
 
     def write(self, record: Record) -> None:
         """Replace the record; raises `whop_chat.users.record.Lost` if the lease is another worker's by now."""
-        self.record = self._users.put(self.user, record, seen=self.record, deadline=self.deadline)
+        self.record = self._users.put(self.user, record, expected=self.record, deadline=self.deadline)
 
     def release(self, record: Record) -> None:
         """Leave ``record`` to the next worker, as far as that is possible.
@@ -57,5 +57,5 @@ class Lease:
         It never raises: the caller has an error of its own to report, and the lease runs out by itself.
         """
         grace = Deadline(max(_RELEASE_SECONDS, self.deadline.remaining()))
-        with contextlib.suppress(Lost, AwsError, DeadlineExceeded):
-            self.record = self._users.put(self.user, record, seen=self.record, deadline=grace)
+        with contextlib.suppress(StaleRecord, AwsError, DeadlineExceeded):
+            self.record = self._users.put(self.user, record, expected=self.record, deadline=grace)

@@ -6,14 +6,14 @@ The table stands in docs/architecture.md, "A user's life".
 import dataclasses
 from enum import StrEnum
 
-from whop_chat.cognito.pool import Standing
+from whop_chat.cognito.pool import PoolStatus
 from whop_chat.users.record import Record, Status
 
 # A create whose outcome nobody knows may still take effect at Whop; after this it has, or never will.
 SETTLING_SECONDS = 900
 
 
-class Step(StrEnum):
+class Action(StrEnum):
     """What a sync does."""
 
     LEAVE = "leave"
@@ -22,45 +22,45 @@ class Step(StrEnum):
     DISABLE = "disable"
     RESTORE = "restore"
     """Let the user in as before, then as `ENROL`."""
-    BURY = "bury"
+    DELETE = "bury"
     """Make the record a tombstone, then as `CLEAN`."""
-    CLEAN = "clean"
+    CLEAN_UP = "clean"
     """Clean up at Whop after a user who is gone, or go on with it."""
 
 
-def step(status: Status | None, standing: Standing) -> Step:
+def next_action(status: Status | None, pool_status: PoolStatus) -> Action:
     """The step from a record in ``status`` (None: there is none) for a user of this ``standing``.
 
     A user without a record leaves nothing to clean up; one who cannot sign in for now is neither enrolled nor deleted;
     what an operator said is for an operator to take back.
     """
     if status is Status.DELETED:
-        return Step.CLEAN
-    match standing:
-        case Standing.GONE:
-            return Step.LEAVE if status is None else Step.BURY
-        case Standing.INACTIVE:
-            return Step.LEAVE
-        case Standing.DISABLED:
-            return Step.LEAVE if status in (None, Status.DENIED, Status.DISABLED) else Step.DISABLE
-        case Standing.ACTIVE if status is Status.DENIED:
-            return Step.LEAVE
-        case Standing.ACTIVE if status is Status.DISABLED:
-            return Step.RESTORE
-        case Standing.ACTIVE:
-            return Step.ENROL
+        return Action.CLEAN_UP
+    match pool_status:
+        case PoolStatus.GONE:
+            return Action.LEAVE if status is None else Action.DELETE
+        case PoolStatus.INACTIVE:
+            return Action.LEAVE
+        case PoolStatus.DISABLED:
+            return Action.LEAVE if status in (None, Status.DENIED, Status.DISABLED) else Action.DISABLE
+        case PoolStatus.ACTIVE if status is Status.DENIED:
+            return Action.LEAVE
+        case PoolStatus.ACTIVE if status is Status.DISABLED:
+            return Action.RESTORE
+        case PoolStatus.ACTIVE:
+            return Action.ENROL
 
 
-def shut(record: Record, status: Status) -> Record:
+def suspend(record: Record, status: Status) -> Record:
     """``record``, denied or disabled: everything else stays, so that `restored` brings back what was there."""
     return dataclasses.replace(record, status=status, lease_until=0)
 
 
-def restored(record: Record) -> Record:
+def reinstate(record: Record) -> Record:
     """What a denied or disabled record was before: linked, blocked, or on the way to a link."""
     if record.whop_user_id is not None:
         return dataclasses.replace(record, status=Status.LINKED)
-    return dataclasses.replace(record, status=Status.CLAIMED if record.reason is None else Status.BLOCKED)
+    return dataclasses.replace(record, status=Status.PENDING if record.reason is None else Status.BLOCKED)
 
 
 def tombstone(record: Record, now: int) -> Record:

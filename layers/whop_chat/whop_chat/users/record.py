@@ -10,7 +10,7 @@ from whop_chat.runtime.errors import Retryable
 class Status(StrEnum):
     """Where a user stands."""
 
-    CLAIMED = "claimed"
+    PENDING = "claimed"
     LINKED = "linked"
     BLOCKED = "blocked"
     DENIED = "denied"
@@ -18,17 +18,17 @@ class Status(StrEnum):
     DELETED = "deleted"
 
 
-class Lost(Retryable):
+class StaleRecord(Retryable):
     """The record is no longer the one that was read: another worker wrote it."""
 
     retry_after = 1
 
 
-class Reserved(Exception):
+class AlreadyReserved(Exception):
     """The Whop user belongs to another Cognito user."""
 
 
-class MintsUsedUp(Exception):
+class QuotaExceeded(Exception):
     """The user has minted as often as they may; ``until`` is when they may again, in epoch seconds."""
 
     def __init__(self, until: int) -> None:
@@ -41,7 +41,7 @@ class Record:
     """One user's record. All times are epoch seconds."""
 
     status: Status
-    attempt: str = ""
+    version: str = ""
     generation: int = 1
     """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
     tried: int = 0
@@ -81,6 +81,6 @@ class Record:
         return self.whop_user_id if self.status is Status.LINKED else None
 
 
-def new_attempt() -> str:
+def new_version() -> str:
     """A fresh attempt id."""
     return uuid.uuid4().hex

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, read_many, validating
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status, new_attempt
+from whop_chat.users.record import AlreadyReserved, QuotaExceeded, Record, StaleRecord, Status, new_version
 
 _LINK_ATTEMPTS = 3
 _COUNT_ATTEMPTS = 3
@@ -24,14 +24,14 @@ SCANNED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RecordPage:
     """Some of the users who have a record: each ``sub``, with the place in the table to go on behind it.
 
     ``next_place`` is where the following ones are, None after the last. There may be none here and more later.
     """
 
-    places: Mapping[str, str]
-    next_place: str | None
+    keys: Mapping[str, str]
+    next_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +40,36 @@ class _Updated:
     written: bool
 
 
-class Directory(Protocol):
+class UserRepository(Protocol):
     """The users table: `whop_chat.users.repository.Users`, or one in memory where many runs are tried out."""
 
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """See `whop_chat.users.repository.Users.get`."""
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
+    def put(self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline) -> Record:
         """See `whop_chat.users.repository.Users.put`."""
 
-    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
+    def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline) -> Record:
         """See `whop_chat.users.repository.Users.link`."""
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """See `whop_chat.users.repository.Users.holder`."""
 
-    def take(
+    def transfer(
         self,
         user: UserRef,
         record: Record,
         *,
-        seen: Record,
+        expected: Record,
         holder: UserRef,
-        held: Record | None,
-        left: Record | None,
+        holder_record: Record | None,
+        holder_after: Record | None,
         deadline: Deadline,
     ) -> Record:
         """See `whop_chat.users.repository.Users.take`."""
 
 
-class Users:
+class DynamoDBUserRepository:
     """The directory in DynamoDB.
 
     Every method raises `AwsError` and `DeadlineExceeded`; after either, a write may
@@ -95,7 +95,7 @@ class Users:
 
         Raises `MintsUsedUp`.
         """
-        counted = self._updated(
+        counted = self._update(
             user,
             "SET mints_since = :now, mints = :one",
             "attribute_exists(pk) AND "
@@ -108,11 +108,11 @@ class Users:
             if counted.written or record is None:
                 return record
             if record.mints >= limit:
-                raise MintsUsedUp(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
+                raise QuotaExceeded(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
             if not attempts_left:
                 return record
             # Another mint may begin a window or take the last place in between; then its record decides.
-            counted = self._updated(
+            counted = self._update(
                 user,
                 "ADD mints :one",
                 "mints_since = :seen AND mints < :limit",
@@ -131,7 +131,7 @@ class Users:
         with validating("BatchGetItem"):
             return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
 
-    def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
+    def scan(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "RecordPage":
         """Some of the users of a pool who have a record; ``after`` is the place to go on from.
 
         Left out are tombstones after which all is cleaned up, and what no user can be, written by hand. The order is
@@ -155,40 +155,42 @@ class Users:
         with validating("Scan"):
             last = answer.get("LastEvaluatedKey")
             places = {item["pk"]["S"].removeprefix(prefix): item["pk"]["S"] for item in answer.get("Items", [])}
-            return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
+            return RecordPage(
+                {sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None
+            )
 
-    def put(self, user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline) -> Record:
+    def put(self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline) -> Record:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
-        record = dataclasses.replace(record, attempt=new_attempt())
+        record = dataclasses.replace(record, attempt=new_version())
         try:
             with aws_call(deadline):
-                self._aws.dynamodb.put_item(**self._put(_item(user, record), _still(seen)))
+                self._aws.dynamodb.put_item(**self._put(_item(user, record), _still(expected)))
         except AwsError as error:
             # The answer may be about a repetition, or be missing: if the write arrived, it is ours that stands there.
             current = self.get(user, deadline=deadline)
-            if current is None or current.attempt != record.attempt:
+            if current is None or current.version != record.version:
                 if error.code != "ConditionalCheckFailedException":
                     raise
-                raise Lost from None
+                raise StaleRecord from None
         return record
 
-    def link(self, user: UserRef, record: Record, *, seen: Record, deadline: Deadline) -> Record:
+    def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline) -> Record:
         """Replace ``seen`` by the linked ``record`` and reserve its Whop user, both or neither.
 
         A Whop user that ``seen`` held before is released. Raises `Lost`, and `Reserved` if another ``sub`` holds the
         Whop user. A cancelled transaction says little about why, so the items are read again and decide.
         """
-        return self._link(user, record, seen, user, None, [], deadline)
+        return self._link(user, record, expected, user, None, [], deadline)
 
-    def take(
+    def transfer(
         self,
         user: UserRef,
         record: Record,
         *,
-        seen: Record,
+        expected: Record,
         holder: UserRef,
-        held: Record | None,
-        left: Record | None,
+        holder_record: Record | None,
+        holder_after: Record | None,
         deadline: Deadline,
     ) -> Record:
         """As `link`, for a Whop user that ``holder`` has, whose record ``held`` becomes ``left``: all or nothing.
@@ -197,10 +199,10 @@ class Users:
         the holder is not what it was.
         """
         theirs = []
-        if left is not None:
-            renewed = dataclasses.replace(left, attempt=new_attempt())
-            theirs.append({"Put": self._put(_item(holder, renewed), _still(held))})
-        return self._link(user, record, seen, holder, held, theirs, deadline)
+        if holder_after is not None:
+            renewed = dataclasses.replace(holder_after, attempt=new_version())
+            theirs.append({"Put": self._put(_item(holder, renewed), _still(holder_record))})
+        return self._link(user, record, expected, holder, holder_record, theirs, deadline)
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
@@ -212,68 +214,68 @@ class Users:
         self,
         user: UserRef,
         record: Record,
-        seen: Record,
+        expected: Record,
         holder: UserRef,
-        held: Record | None,
+        holder_record: Record | None,
         more: list[dict[str, Any]],
         deadline: Deadline,
     ) -> Record:
         """Link in one transaction with ``more``; the Whop user is ``holder``'s or, if that is the user, nobody's."""
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
-        record = dataclasses.replace(record, attempt=new_attempt())
-        items: list[Any] = [*self._link_items(user, record, seen, holder), *more]
+        record = dataclasses.replace(record, attempt=new_version())
+        items: list[Any] = [*self._link_items(user, record, expected, holder), *more]
         for attempts_left in reversed(range(_LINK_ATTEMPTS)):
             try:
                 with aws_call(deadline):
-                    self._aws.dynamodb.transact_write_items(TransactItems=items, ClientRequestToken=record.attempt)
+                    self._aws.dynamodb.transact_write_items(TransactItems=items, ClientRequestToken=record.version)
             except AwsError as error:
                 if error.code != "TransactionCanceledException":
                     raise
-                if self._has_landed(user, record, seen, deadline):
+                if self._has_landed(user, record, expected, deadline):
                     return record
-                self._require_held(str(record.whop_user_id), user, holder, held, deadline)
+                self._require_held(str(record.whop_user_id), user, holder, holder_record, deadline)
                 if not attempts_left:
                     raise
             else:
                 return record
         raise AssertionError("unreachable")
 
-    def _link_items(self, user: UserRef, record: Record, seen: Record, holder: UserRef) -> list[dict[str, Any]]:
+    def _link_items(self, user: UserRef, record: Record, expected: Record, holder: UserRef) -> list[dict[str, Any]]:
         reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
         items: list[dict[str, Any]] = [
-            {"Put": self._put(_item(user, record), _still(seen))},
-            {"Put": self._put(reservation, _held_by(holder, or_nobody=holder == user))},
+            {"Put": self._put(_item(user, record), _still(expected))},
+            {"Put": self._put(reservation, _reserved_for(holder, or_nobody=holder == user))},
         ]
-        if seen.whop_user_id not in (None, record.whop_user_id):
-            released = {"TableName": self._table, "Key": _serialized(_whop_key(seen.whop_user_id))}
-            items.append({"Delete": {**released, **_held_by(user, or_nobody=True)}})
+        if expected.whop_user_id not in (None, record.whop_user_id):
+            released = {"TableName": self._table, "Key": _serialized(_whop_key(expected.whop_user_id))}
+            items.append({"Delete": {**released, **_reserved_for(user, or_nobody=True)}})
         return items
 
-    def _has_landed(self, user: UserRef, record: Record, seen: Record, deadline: Deadline) -> bool:
+    def _has_landed(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> bool:
         """Whether the cancelled write is there all the same; raises `Lost` if somebody else's is."""
         current = self.get(user, deadline=deadline)
-        if current is not None and current.attempt == record.attempt:
+        if current is not None and current.version == record.version:
             return True
-        if current is None or current.attempt != seen.attempt:
-            raise Lost
+        if current is None or current.version != expected.version:
+            raise StaleRecord
         return False
 
     def _require_held(
-        self, whop_user_id: str, user: UserRef, holder: UserRef, held: Record | None, deadline: Deadline
+        self, whop_user_id: str, user: UserRef, holder: UserRef, holder_record: Record | None, deadline: Deadline
     ) -> None:
         """Raise `Reserved` unless the cancelled write may be tried again as it is."""
         current = self.holder(whop_user_id, deadline=deadline)
         if current is None and holder == user:
             return
         if current is None or (current.pool_id, current.sub) != (holder.pool_id, holder.sub):
-            raise Reserved
-        if held is not None:
+            raise AlreadyReserved
+        if holder_record is not None:
             record = self.get(holder, deadline=deadline)
-            if record is None or record.attempt != held.attempt:
-                raise Reserved
+            if record is None or record.version != holder_record.version:
+                raise AlreadyReserved
 
-    def _updated(
+    def _update(
         self, user: UserRef, update: str, condition: str, values: Mapping[str, int], deadline: Deadline
     ) -> "_Updated":
         """The record after ``update``, or as it stands where ``condition`` is not met."""
@@ -316,18 +318,18 @@ def _whop_key(whop_user_id: str | None) -> dict[str, str]:
     return {"pk": f"WHOP#{whop_user_id}"}
 
 
-def _still(seen: Record | None) -> dict[str, Any]:
+def _still(expected: Record | None) -> dict[str, Any]:
     """The condition that the record is the one that was read."""
-    if seen is None:
+    if expected is None:
         return {"ConditionExpression": "attribute_not_exists(pk)"}
     return {
         "ConditionExpression": "#attempt = :seen",
         "ExpressionAttributeNames": {"#attempt": "attempt"},
-        "ExpressionAttributeValues": _serialized({":seen": seen.attempt}),
+        "ExpressionAttributeValues": _serialized({":seen": expected.version}),
     }
 
 
-def _held_by(user: UserRef, *, or_nobody: bool) -> dict[str, Any]:
+def _reserved_for(user: UserRef, *, or_nobody: bool) -> dict[str, Any]:
     """The condition that a reservation is ``user``'s."""
     theirs = "(#pool = :pool AND #sub = :sub)"
     return {

@@ -26,8 +26,8 @@ class ApiKey(CachedSecret[str]):
 
     def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
         """Another key than ``refused``, which Whop answered with 401; None if the secret still holds that one."""
-        if self._value == refused and self._may_ask_again():
-            self._asked_in_vain_at = self._clock()
+        if self._value == refused and self._may_retry():
+            self._last_failure_at = self._clock()
             self._read(deadline)
         return self._value if self._value != refused else None
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.telemetry import Observer
-from whop_chat.whop.circuit_state import Wait, Waits, Why
+from whop_chat.runtime.telemetry import Telemetry
+from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
 # Each of them has been repeated once already.
 _FAILURES = 3
@@ -24,80 +24,80 @@ _LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
+class Rejection:
     """Why there is to be no call now, and for how many seconds more."""
 
-    why: Why
+    reason: Reason
     seconds: float
 
 
-class Circuit:
+class CircuitBreaker:
     """The circuits of one vendor's operations, as one instance sees them. Nothing here fails."""
 
     def __init__(
         self,
-        waits: Waits,
-        observer: Observer,
+        states: CircuitStates,
+        telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._waits = waits
-        self._observer = observer
+        self._states = states
+        self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
         self._failures: Counter[str] = Counter()
 
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
         """Read the state concurrently with the block, if it is not fresh."""
-        return self._waits.read_meanwhile()
+        return self._states.prefetch()
 
-    def obstacle(self, operation: str, *, deadline: Deadline) -> Obstacle | None:
+    def check(self, operation: str, *, deadline: Deadline) -> Rejection | None:
         """What forbids a call now. When an open circuit has had its time, nothing does for one caller of all."""
-        wait = self._waits.of(operation, deadline=deadline)
-        if wait is not None and wait.why is Why.UNAVAILABLE and wait.until <= self._clock():
-            trying = self._opened(wait.openings + 1)
-            if self._waits.replace(operation, trying, seen=wait, deadline=deadline):
+        state = self._states.get(operation, deadline=deadline)
+        if state is not None and state.reason is Reason.UNAVAILABLE and state.until <= self._clock():
+            trying = self._tripped(state.trips + 1)
+            if self._states.replace(operation, trying, expected=state, deadline=deadline):
                 return None
-            wait = self._waits.known(operation)
-        left = 0.0 if wait is None else wait.until - self._clock()
-        if wait is None or left <= 0:
+            state = self._states.cached(operation)
+        left = 0.0 if state is None else state.until - self._clock()
+        if state is None or left <= 0:
             return None
         self._failures.pop(operation, None)
-        return Obstacle(wait.why, left)
+        return Rejection(state.reason, left)
 
-    def answered(self, operation: str, *, deadline: Deadline) -> None:
+    def record_success(self, operation: str, *, deadline: Deadline) -> None:
         """There was an answer: whoever waits because there was none may go on."""
         self._failures.pop(operation, None)
-        wait = self._waits.known(operation)
-        if wait is None or wait.why is not Why.UNAVAILABLE:
+        state = self._states.cached(operation)
+        if state is None or state.reason is not Reason.UNAVAILABLE:
             return
-        if self._waits.replace(operation, None, seen=wait, deadline=deadline):
-            self._observer.counted("CircuitClosed", "circuit closed", operation=operation)
+        if self._states.replace(operation, None, expected=state, deadline=deadline):
+            self._telemetry.event("CircuitClosed", "circuit closed", operation=operation)
 
-    def limited(self, operation: str, seconds: float, *, deadline: Deadline) -> None:
+    def record_rate_limit(self, operation: str, seconds: float, *, deadline: Deadline) -> None:
         """The answer was to wait so long."""
-        self.answered(operation, deadline=deadline)
-        self._waits.prolong(operation, Wait(self._in(seconds), Why.LIMITED), deadline=deadline)
-        self._observer.counted("WhopLimited", "limited by Whop", operation=operation, seconds=seconds)
+        self.record_success(operation, deadline=deadline)
+        self._states.extend(operation, CircuitState(self._in(seconds), Reason.LIMITED), deadline=deadline)
+        self._telemetry.event("WhopLimited", "limited by Whop", operation=operation, seconds=seconds)
 
-    def unanswered(self, operation: str, *, deadline: Deadline) -> None:
+    def record_failure(self, operation: str, *, deadline: Deadline) -> None:
         """A call, with its repetition, had no answer."""
         self._failures[operation] += 1
-        wait = self._waits.known(operation)
-        if self._failures[operation] < _FAILURES or (wait is not None and self._holds(wait)):
+        state = self._states.cached(operation)
+        if self._failures[operation] < _FAILURES or (state is not None and self._holds(state)):
             return
-        opened = self._opened(1)
-        if self._waits.replace(operation, opened, seen=wait, deadline=deadline):
-            self._observer.counted("CircuitOpened", "circuit opened", operation=operation)
+        opened = self._tripped(1)
+        if self._states.replace(operation, opened, expected=state, deadline=deadline):
+            self._telemetry.event("CircuitOpened", "circuit opened", operation=operation)
 
-    def _holds(self, wait: Wait) -> bool:
+    def _holds(self, state: CircuitState) -> bool:
         """Whether ``wait`` stays: the circuit is open already, or the vendor has told a time, which is not over."""
-        return wait.why is Why.UNAVAILABLE or wait.until > self._clock()
+        return state.reason is Reason.UNAVAILABLE or state.until > self._clock()
 
-    def _opened(self, openings: int) -> Wait:
-        seconds = min(_FIRST_SECONDS * 2 ** min(openings - 1, 10), _LONGEST_SECONDS)
-        return Wait(self._in(seconds * (1 + self._jitter() / 4)), Why.UNAVAILABLE, openings)
+    def _tripped(self, trips: int) -> CircuitState:
+        seconds = min(_FIRST_SECONDS * 2 ** min(trips - 1, 10), _LONGEST_SECONDS)
+        return CircuitState(self._in(seconds * (1 + self._jitter() / 4)), Reason.UNAVAILABLE, trips)
 
     def _in(self, seconds: float) -> float:
         """The moment in so many seconds, in whole milliseconds: what is written compares equal to what is read."""

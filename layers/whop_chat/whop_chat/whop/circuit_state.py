@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, update_if, validating
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.prefetch import HeadStart
+from whop_chat.runtime.prefetch import Prefetch
 
 _FRESH_SECONDS = 1.0
 _READ_SECONDS = 0.5
@@ -24,7 +24,7 @@ _WRITE_SECONDS = 0.2
 _KEPT_SECONDS = 86400
 
 
-class Why(StrEnum):
+class Reason(StrEnum):
     """Why an operation waits."""
 
     LIMITED = "limited"
@@ -34,31 +34,33 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class CircuitState:
     """``until`` is in epoch seconds; ``openings`` counts the times that an unavailable operation was given up."""
 
     until: float
-    why: Why
-    openings: int = 0
+    reason: Reason
+    trips: int = 0
 
 
-class WaitStore(Protocol):
+class CircuitStore(Protocol):
     """What all instances know: `WaitItem`, or a store in memory.
 
     Every method raises `AwsError` and `DeadlineExceeded`.
     """
 
-    def load(self, *, deadline: Deadline) -> dict[str, Wait]:
+    def load(self, *, deadline: Deadline) -> dict[str, CircuitState]:
         """The waits by operation, also those that have ended."""
 
-    def prolong(self, operation: str, wait: Wait, *, deadline: Deadline) -> None:
+    def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
         """Write ``wait`` unless a later one stands there."""
 
-    def replace(self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline) -> bool:
+    def replace(
+        self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
+    ) -> bool:
         """Write ``wait`` (None: take it away) if what stands there is still ``seen`` (None: nothing)."""
 
 
-class WaitItem:
+class DynamoDBCircuitStore:
     """The waits in DynamoDB, in one item."""
 
     def __init__(self, aws: AwsClients, table: str, name: str, *, clock: Callable[[], float] = time.time) -> None:
@@ -67,35 +69,42 @@ class WaitItem:
         self._key = {"pk": {"S": f"WAIT#{name}"}}
         self._clock = clock
 
-    def load(self, *, deadline: Deadline) -> dict[str, Wait]:
+    def load(self, *, deadline: Deadline) -> dict[str, CircuitState]:
         """See `WaitStore.load`. What is a day old is nothing: DynamoDB deletes the item then, or some days later."""
         with aws_call(deadline):
             answer: Any = self._aws.dynamodb.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
         with validating("GetItem"):
             item = answer.get("Item", {})
-            waits = {name: _wait(typed["M"]) for name, typed in item.items() if "M" in typed}
-        return {name: wait for name, wait in waits.items() if wait.until > self._past()}
+            states = {name: _state(typed["M"]) for name, typed in item.items() if "M" in typed}
+        return {name: state for name, state in states.items() if state.until > self._past()}
 
-    def prolong(self, operation: str, wait: Wait, *, deadline: Deadline) -> None:
+    def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
         """See `WaitStore.prolong`."""
         condition = "attribute_not_exists(#operation) OR #operation.#until < :until"
-        self._write(operation, wait, condition, wait, deadline)
+        self._write(operation, state, condition, state, deadline)
 
-    def replace(self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline) -> bool:
+    def replace(
+        self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
+    ) -> bool:
         """See `WaitStore.replace`."""
         nothing = "attribute_not_exists(#operation) OR #operation.#until <= :past"
-        return self._write(operation, wait, "#operation.#until = :until" if seen else nothing, seen, deadline)
+        return self._write(operation, state, "#operation.#until = :until" if expected else nothing, expected, deadline)
 
     def _write(
-        self, operation: str, wait: Wait | None, condition: str, compared: Wait | None, deadline: Deadline
+        self,
+        operation: str,
+        state: CircuitState | None,
+        condition: str,
+        compared: CircuitState | None,
+        deadline: Deadline,
     ) -> bool:
         """Whether ``condition`` held, in which ``:until`` is that of ``compared``."""
         names = {"#operation": operation, "#until": "until", "#ttl": "ttl"}
         values: dict[str, Any] = {":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)}}
         update = "SET #ttl = :ttl REMOVE #operation"
-        if wait is not None:
+        if state is not None:
             update = "SET #ttl = :ttl, #operation = :wait"
-            values[":wait"] = {"M": _attributes(wait)}
+            values[":wait"] = {"M": _attributes(state)}
         if compared is None:
             values[":past"] = {"N": str(self._past())}
         else:
@@ -114,28 +123,28 @@ class WaitItem:
         return self._clock() - _KEPT_SECONDS
 
 
-def _until(wait: Wait) -> dict[str, str]:
-    return {"N": f"{wait.until:.3f}"}
+def _until(state: CircuitState) -> dict[str, str]:
+    return {"N": f"{state.until:.3f}"}
 
 
-def _attributes(wait: Wait) -> dict[str, Any]:
-    return {"until": _until(wait), "why": {"S": wait.why.value}, "openings": {"N": str(wait.openings)}}
+def _attributes(state: CircuitState) -> dict[str, Any]:
+    return {"until": _until(state), "why": {"S": state.reason.value}, "openings": {"N": str(state.trips)}}
 
 
-def _wait(item: Mapping[str, Mapping[str, str]]) -> Wait:
-    return Wait(float(item["until"]["N"]), Why(item["why"]["S"]), int(item["openings"]["N"]))
+def _state(item: Mapping[str, Mapping[str, str]]) -> CircuitState:
+    return CircuitState(float(item["until"]["N"]), Reason(item["why"]["S"]), int(item["openings"]["N"]))
 
 
-class Waits:
+class CircuitStates:
     """What one instance knows of the waits; for any number of threads. Nothing here fails."""
 
-    def __init__(self, store: WaitStore, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: CircuitStore, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._lock = threading.RLock()
-        self._known: dict[str, Wait] = {}
+        self._known: dict[str, CircuitState] = {}
         # By the vendor to this very instance, which holds whether or not the table took it.
-        self._told: dict[str, Wait] = {}
+        self._reported: dict[str, CircuitState] = {}
         self._read_at: float | None = None
 
     @property
@@ -156,34 +165,36 @@ class Waits:
             self._lock.release()
 
     @contextlib.contextmanager
-    def read_meanwhile(self) -> Iterator[None]:
+    def prefetch(self) -> Iterator[None]:
         """Have them read beside what is done in the block, if they are stale; then nothing is under way any more."""
         reads = [lambda deadline: self.refresh(deadline=deadline)] if self._stale else []
-        read = HeadStart(*reads, seconds=_READ_SECONDS)
+        read = Prefetch(*reads, seconds=_READ_SECONDS)
         try:
             yield
         finally:
             read.wait()
 
-    def of(self, operation: str, *, deadline: Deadline) -> Wait | None:
+    def get(self, operation: str, *, deadline: Deadline) -> CircuitState | None:
         """The wait of ``operation``, or the last one it had; not older than a second if the table answers."""
         self.refresh(deadline=deadline)
         return self._known.get(operation)
 
-    def known(self, operation: str) -> Wait | None:
+    def cached(self, operation: str) -> CircuitState | None:
         """As `of`, without asking."""
         return self._known.get(operation)
 
-    def prolong(self, operation: str, wait: Wait, *, deadline: Deadline) -> None:
+    def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
         """Let everybody wait until then, unless they wait longer."""
         deadline = _for_writing(deadline)
         with self._lock, contextlib.suppress(AwsError, DeadlineExceeded):
             known = self._known.get(operation)
-            if known is None or known.until < wait.until:
-                self._known[operation] = self._told[operation] = wait
-            self._store.prolong(operation, wait, deadline=deadline)
+            if known is None or known.until < state.until:
+                self._known[operation] = self._reported[operation] = state
+            self._store.extend(operation, state, deadline=deadline)
 
-    def replace(self, operation: str, wait: Wait | None, *, seen: Wait | None, deadline: Deadline) -> bool:
+    def replace(
+        self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
+    ) -> bool:
         """Put ``wait`` in the place of ``seen``; False if somebody else was first, and then what they put is known.
 
         True also if the table does not answer.
@@ -191,16 +202,16 @@ class Waits:
         deadline = _for_writing(deadline)
         with self._lock:
             try:
-                if not self._store.replace(operation, wait, seen=seen, deadline=deadline):
+                if not self._store.replace(operation, state, expected=expected, deadline=deadline):
                     # The answer to a write that arrived may have been lost, and the repetition refused.
                     self._load(deadline)
-                    return self._known.get(operation) == wait
+                    return self._known.get(operation) == state
             except (AwsError, DeadlineExceeded):
                 pass
-            if wait is None:
+            if state is None:
                 self._known.pop(operation, None)
             else:
-                self._known[operation] = wait
+                self._known[operation] = state
             return True
 
     def _load(self, deadline: Deadline) -> None:
@@ -209,8 +220,8 @@ class Waits:
         except (AwsError, DeadlineExceeded):
             return
         now = self._clock()
-        self._told = {name: wait for name, wait in self._told.items() if wait.until > now}
-        later = {n: wait for n, wait in self._told.items() if n not in loaded or loaded[n].until < wait.until}
+        self._reported = {name: state for name, state in self._reported.items() if state.until > now}
+        later = {n: state for n, state in self._reported.items() if n not in loaded or loaded[n].until < state.until}
         self._known = {**loaded, **later}
 
 

@@ -19,20 +19,20 @@ from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, UserToken
-from whop_chat.whop.circuit_breaker import Circuit
-from whop_chat.whop.circuit_state import Why
+from whop_chat.whop.circuit_breaker import CircuitBreaker
+from whop_chat.whop.circuit_state import Reason
 from whop_chat.whop.errors import (
-    BudgetUsedUp,
     CircuitOpen,
     NoTimeForAnotherKey,
     Operation,
+    OutOfPermits,
     WhopError,
     WhopInvalidResponse,
     WhopRateLimited,
     WhopUnauthorized,
     WhopUnavailable,
 )
-from whop_chat.whop.rate_limit import Budget
+from whop_chat.whop.rate_limit import RateLimiter
 
 _USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
@@ -73,8 +73,8 @@ class Whop:
         company_id: str,
         api_version: str,
         company_field: Literal["account_id", "company_id"],
-        circuit: Circuit,
-        budget: Budget,
+        circuit: CircuitBreaker,
+        rate_limiter: RateLimiter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
@@ -84,7 +84,7 @@ class Whop:
         self._api_version = api_version
         self._company_field = company_field
         self._circuit = circuit
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._sleep = sleep
 
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
@@ -205,32 +205,32 @@ class Whop:
             raise
 
     def _require_closed_circuit(self, operation: Operation, deadline: Deadline) -> None:
-        obstacle = self._circuit.obstacle(operation, deadline=deadline)
-        if obstacle is None:
+        rejection = self._circuit.check(operation, deadline=deadline)
+        if rejection is None:
             return
-        seconds = _whole_seconds(obstacle.seconds)
-        if obstacle.why is Why.LIMITED:
+        seconds = _whole_seconds(rejection.seconds)
+        if rejection.reason is Reason.LIMITED:
             raise WhopRateLimited(operation, seconds)
         raise CircuitOpen(operation, seconds)
 
-    def _require_budget(self, operation: Operation, deadline: Deadline) -> None:
+    def _require_permit(self, operation: Operation, deadline: Deadline) -> None:
         if operation == "mint_token":
             return
-        wait = self._budget.take(operation, deadline=deadline)
+        wait = self._rate_limiter.acquire(operation, deadline=deadline)
         if wait is not None:
-            raise BudgetUsedUp(operation, _whole_seconds(wait))
+            raise OutOfPermits(operation, _whole_seconds(wait))
 
     def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         """The answer, or an error after which the circuit knows of the silence."""
         given = deadline.remaining()
         try:
-            return self._repeated(operation, request, parse, deadline)
+            return self._retried(operation, request, parse, deadline)
         except WhopUnavailable as error:
             if error.is_silence and given >= _FAIR_SECONDS:
-                self._circuit.unanswered(operation, deadline=deadline)
+                self._circuit.record_failure(operation, deadline=deadline)
             raise
 
-    def _repeated[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
+    def _retried[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         """One repetition when there was no answer: each of our calls is idempotent, keyed, or one more token."""
         try:
             return self._exchange(operation, request, parse, deadline)
@@ -245,12 +245,12 @@ class Whop:
             raise
 
     def _exchange[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
-        self._require_budget(operation, deadline)
+        self._require_permit(operation, deadline)
         try:
             response = self._http.send(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
         except TransportError as error:
             raise WhopUnavailable(operation, code=error.reason) from None
-        self._tell(operation, response, deadline)
+        self._record_answer(operation, response, deadline)
         if response.status_code not in (200, 201):
             raise _responses.error_of(operation, response)
         try:
@@ -260,14 +260,14 @@ class Whop:
                 operation, status=response.status_code, replayed=_responses.replayed(response)
             ) from None
 
-    def _tell(self, operation: Operation, response: Response, deadline: Deadline) -> None:
+    def _record_answer(self, operation: Operation, response: Response, deadline: Deadline) -> None:
         """Let everybody know what this answer says about the next call; an old one says nothing."""
         if _responses.replayed(response):
             return
         if response.status_code == 429:
-            self._circuit.limited(operation, _responses.wait(response), deadline=deadline)
+            self._circuit.record_rate_limit(operation, _responses.wait(response), deadline=deadline)
         elif response.status_code < 500:
-            self._circuit.answered(operation, deadline=deadline)
+            self._circuit.record_success(operation, deadline=deadline)
 
 
 def _timestamp(moment: datetime) -> str:

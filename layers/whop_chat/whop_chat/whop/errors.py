@@ -69,7 +69,7 @@ class WhopRateLimited(WhopError):
         self.retry_after = retry_after
 
 
-class BudgetUsedUp(WhopRateLimited):
+class OutOfPermits(WhopRateLimited):
     """Not called: the calls that are allowed are made."""
 
     def __init__(self, operation: Operation, retry_after: int) -> None:

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from whop_chat.runtime.aws import AwsClients, AwsError, update_if
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.telemetry import Observer
+from whop_chat.runtime.telemetry import Telemetry
 
 # Whop, "Rate limits": for each operation and key.
-CALLS = 600
-WINDOW_SECONDS = 60
-SLOT_SECONDS = 5
+LIMIT_CALLS = 600
+LIMIT_SECONDS = 60
+WINDOW_SECONDS = 5
 # From taking a place until the vendor counts the request: sync_user gives a user 8 s, mint_token 3 s, in all; the rest
 # is for clocks that differ.
 DELAY_SECONDS = 10
@@ -26,7 +26,7 @@ _SECONDS = 0.5
 _KEPT_SECONDS = 3600
 
 
-class Share(Enum):
+class Priority(Enum):
     """How much of each slot may be taken before a caller of this kind has to wait."""
 
     FOREGROUND = 1.0
@@ -35,27 +35,27 @@ class Share(Enum):
     """Nobody does: a third is left to those for whom somebody waits, and more if they were first."""
 
 
-def ceiling(share: Share, *, calls: int = CALLS, window: int = WINDOW_SECONDS) -> int:
+def permits_per_window(priority: Priority, *, calls: int = LIMIT_CALLS, window: int = LIMIT_SECONDS) -> int:
     """The places of one slot, such that a vendor who allows ``calls`` in any ``window`` seconds never sees more.
 
     What it counts within the window took its places within that and the `DELAY_SECONDS` before it. So long a time,
     wherever it begins, touches as many slots as it is long, and one more: 15 of 40 places each, for 600 calls in 60 s.
     """
-    touched = -(-(window + DELAY_SECONDS) // SLOT_SECONDS) + 1
-    return int(calls // touched * share.value)
+    overlapping = -(-(window + DELAY_SECONDS) // WINDOW_SECONDS) + 1
+    return int(calls // overlapping * priority.value)
 
 
-class Slots(Protocol):
+class Windows(Protocol):
     """Where places are taken: `SharedSlots` or `LocalSlots`."""
 
-    def take(self, operation: str, slot: int, places: int, *, deadline: Deadline) -> bool:
+    def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline) -> bool:
         """Take one of ``places`` in a slot of an operation; False if there is none left.
 
         Raises `AwsError` and `DeadlineExceeded`; a place may be taken then.
         """
 
 
-class SharedSlots:
+class SharedWindows:
     """The slots in DynamoDB."""
 
     def __init__(self, aws: AwsClients, table: str, *, clock: Callable[[], float] = time.time) -> None:
@@ -63,40 +63,40 @@ class SharedSlots:
         self._table = table
         self._clock = clock
 
-    def take(self, operation: str, slot: int, places: int, *, deadline: Deadline) -> bool:
+    def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline) -> bool:
         """See `Slots.take`. A repetition after a lost answer may take a second place, never none."""
         asked = {
             "TableName": self._table,
-            "Key": {"pk": {"S": f"BUDGET#{operation}#{slot}"}},
+            "Key": {"pk": {"S": f"BUDGET#{operation}#{window}"}},
             "UpdateExpression": "ADD #used :one SET #ttl = :ttl",
             "ConditionExpression": "attribute_not_exists(#used) OR #used < :places",
             "ExpressionAttributeNames": {"#used": "used", "#ttl": "ttl"},
             "ExpressionAttributeValues": {
                 ":one": {"N": "1"},
-                ":places": {"N": str(places)},
+                ":places": {"N": str(permits)},
                 ":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)},
             },
         }
         return update_if(self._aws.dynamodb, asked, deadline=deadline)
 
 
-class LocalSlots:
+class LocalWindows:
     """The slots of one process; of the past only the last one is remembered."""
 
     def __init__(self) -> None:
         self._used: Counter[tuple[str, int]] = Counter()
 
-    def take(self, operation: str, slot: int, places: int, *, deadline: Deadline | None = None) -> bool:
+    def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline | None = None) -> bool:
         """See `Slots.take`."""
-        if (operation, slot) not in self._used:
-            self._used = Counter({place: used for place, used in self._used.items() if place[1] >= slot - 1})
-        if self._used[operation, slot] >= places:
+        if (operation, window) not in self._used:
+            self._used = Counter({place: used for place, used in self._used.items() if place[1] >= window - 1})
+        if self._used[operation, window] >= permits:
             return False
-        self._used[operation, slot] += 1
+        self._used[operation, window] += 1
         return True
 
 
-class Budget:
+class RateLimiter:
     """The calls that one kind of caller may make.
 
     When the table does not answer in half a second, calls are counted by this instance alone: then the limit is no hard
@@ -105,28 +105,28 @@ class Budget:
 
     def __init__(
         self,
-        slots: Slots,
-        places: int,
-        observer: Observer,
+        windows: Windows,
+        permits: int,
+        telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._slots = slots
-        self._places = places
-        self._observer = observer
+        self._windows = windows
+        self._permits = permits
+        self._telemetry = telemetry
         self._clock = clock
-        self._alone = LocalSlots()
+        self._alone = LocalWindows()
 
-    def take(self, operation: str, *, deadline: Deadline) -> float | None:
+    def acquire(self, operation: str, *, deadline: Deadline) -> float | None:
         """None if the call may be made, and then at once; else the seconds until the next slot."""
         now = self._clock()
-        slot = int(now // SLOT_SECONDS)
+        window = int(now // WINDOW_SECONDS)
         try:
-            taken = self._slots.take(operation, slot, self._places, deadline=deadline.at_most(_SECONDS))
+            acquired = self._windows.acquire(operation, window, self._permits, deadline=deadline.at_most(_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
-            self._observer.failed("call not counted", error, metric="CallNotCounted")
-            taken = self._alone.take(operation, slot, self._places)
-        if taken:
+            self._telemetry.warning("call not counted", error, metric="CallNotCounted")
+            acquired = self._alone.acquire(operation, window, self._permits)
+        if acquired:
             return None
-        self._observer.counted("BudgetUsedUp", "budget used up", operation=operation)
-        return (slot + 1) * SLOT_SECONDS - now
+        self._telemetry.event("BudgetUsedUp", "budget used up", operation=operation)
+        return (window + 1) * WINDOW_SECONDS - now
