@@ -9,7 +9,7 @@ SHELL := /bin/sh
 # what Lambda has), so each has an environment of its own, made from its own lock.
 ENVIRONMENTS := dev sam emulator lambda
 READY := $(ENVIRONMENTS:%=.venv/%/.ready)
-# What only `make bench` needs: the Lambda runtime, and the packages of the contestant with everything included.
+# What only `make bench` needs: the Lambda runtime, and the packages of the candidate with everything included.
 BENCH := bench peer
 DEV := .venv/dev/bin/python
 SAM := .venv/sam/bin/python -m samcli
@@ -86,12 +86,12 @@ bench/node/node_modules/.ready: bench/node/package-lock.json
 	@touch $@
 
 .PHONY: scale
-scale: .venv/dev/.ready ## a backfill of 100,000 users on a clock of its own, in a minute (ARGS="--help")
-	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.scale $(ARGS)
+scale: .venv/dev/.ready ## a backfill of 100,000 users on a virtual clock, in a minute or two (ARGS="--help")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak backfill $(ARGS)
 
 .PHONY: reuse
-reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, on a clock of its own (ARGS="--help")
-	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m bench.reuse $(ARGS)
+reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, computed (ARGS="--help")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak.scenarios.reuse $(ARGS)
 
 .PHONY: model
 model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
@@ -102,7 +102,7 @@ fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --see
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)
 
 .PHONY: soak
-soak: .venv/dev/.ready ## the whole service with faults, on a clock of its own, in minutes (ARGS="--help")
+soak: .venv/dev/.ready ## the whole service with faults on a virtual clock, in minutes (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak $(ARGS)
 
 .PHONY: whop-check
@@ -155,7 +155,7 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/sam.in -o requirements/sam.txt
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
-	$(LOCK) $(LAYER).in -o $(LAYER).txt
+	$(LOCK) $(LAYER).in -c requirements/lambda.txt -o $(LAYER).txt
 	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt
 	$(LOCK) requirements/peer.in -c $(LAYER).txt -o requirements/peer.txt
 	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt

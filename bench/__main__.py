@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 
 from bench import job, measure, upstream
-from bench.lineup import lineup
+from bench.candidates import candidates_of
 from bench.plot import plot
-from bench.report import as_markdown, as_text, tables, write_between_marks
+from bench.report import tables
 from bench.sizes import sizes
 from bench.staging import stage
 from bench.summary import Results, spread
+from tools.figures import FIGURES, as_markdown, as_text, write
 
-_DOCUMENT = job.ROOT / "docs" / "performance.md"
 # With a round trip to wait for, a call is slow and its own share of it small: fewer calls say as much.
 _FEWER = 5
 
@@ -26,7 +26,7 @@ _FEWER = 5
 def main() -> None:
     """Measure, print, and write the results down."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
-    parser.add_argument("--cold", type=int, default=15, metavar="N", help="starts of each contestant (15)")
+    parser.add_argument("--cold", type=int, default=15, metavar="N", help="starts of each candidate (15)")
     parser.add_argument("--warm", type=int, default=1000, metavar="N", help="calls without a round trip (1000)")
     parser.add_argument("--round-trips", type=int, nargs="+", default=[0, 30], metavar="MS", help="(0 30)")
     parser.add_argument("--print-only", action="store_true", help="write no file")
@@ -37,9 +37,10 @@ def main() -> None:
     shown = tables(results)
     print("\n\n".join(map(as_text, shown)))
     if not asked.print_only:
-        (job.ROOT / "bench" / "results.json").write_text(_json(results))
-        _DOCUMENT.with_suffix(".svg").write_text(plot(results))
-        write_between_marks(_DOCUMENT, "\n\n".join([_about(results), *map(as_markdown, shown)]))
+        (FIGURES / "performance.json").write_text(_json(results))
+        (FIGURES / "performance.svg").write_text(plot(results))
+        picture = "![Cold start to first answer](performance.svg)"
+        write("performance", "Performance", "make bench", _about(results), *map(as_markdown, shown), picture)
 
 
 def _run(trips: list[int], starts: int, calls: int) -> Results:
@@ -48,15 +49,15 @@ def _run(trips: list[int], starts: int, calls: int) -> Results:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, upstream.running(pool, Path(name)) as stubs:
         folder = Path(name)
         floor = spread([1000 * seconds for seconds in stubs.floor()])
-        contestants = lineup(staged, stubs)
+        candidates = candidates_of(staged, stubs)
         warm_calls = {trip: calls // _FEWER if trip else calls for trip in trips}
         for trip in trips:
             stubs.set_round_trip(trip / 1000)
             print(f"measuring at {trip} ms round trip", file=sys.stderr)
-            mint_cold[trip] = measure.cold(contestants.mint_cold, lambda: job.mint_event(pool), stubs, folder, starts)
-            sign_up_cold[trip] = measure.cold(contestants.sign_up_cold, job.sign_up_event, stubs, folder, starts)
+            mint_cold[trip] = measure.cold(candidates.mint_cold, lambda: job.mint_event(pool), stubs, folder, starts)
+            sign_up_cold[trip] = measure.cold(candidates.sign_up_cold, job.sign_up_event, stubs, folder, starts)
             mint_warm[trip] = measure.warm(
-                contestants.mint_warm, lambda: job.mint_event(pool), stubs, folder, warm_calls[trip]
+                candidates.mint_warm, lambda: job.mint_event(pool), stubs, folder, warm_calls[trip]
             )
     return Results(
         machine=_machine(with_node=staged.node_bundle is not None),
@@ -93,7 +94,7 @@ def _about(results: Results) -> str:
     calls = " and ".join(f"{count} calls at {trip} ms" for trip, count in results.warm_calls.items())
     return (
         f"{machine['cpus']} CPUs ({machine['processor']}), Python {machine['python']}{node}. {results.cold_starts} cold"
-        f" starts of each contestant at each round trip; warm {calls}. Cold starts are medians with quartiles, in"
+        f" starts of each candidate at each round trip; warm {calls}. Cold starts are medians with quartiles, in"
         f" milliseconds from the start of the process. The stubs alone answer in {results.stub_floor.median:.2f} ms."
     )
 

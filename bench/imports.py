@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import job, upstream
+from bench.candidates import Candidate, candidates_of
 from bench.instance import FirstAnswer, started
-from bench.lineup import Contestant, lineup
 from bench.staging import stage
 
 _LINE = re.compile(r"^import time: +(\d+) \| +(\d+) \|( +)(\S+)$", re.MULTILINE)
@@ -73,10 +73,10 @@ def main() -> None:
     asked = parser.parse_args()
     pool = job.Pool()
     with tempfile.TemporaryDirectory(prefix="bench-") as name, upstream.running(pool, Path(name)) as stubs:
-        contestants = lineup(stage(), stubs)
+        candidates = candidates_of(stage(), stubs)
         sign_up = asked.function == "on_signup"
-        ours = (contestants.sign_up_cold if sign_up else contestants.mint_cold)[0]
-        watched, log = _watched(ours, Path(name)), Path(name) / "contestant.log"
+        ours = (candidates.sign_up_cold if sign_up else candidates.mint_cold)[0]
+        watched, log = _watched(ours, Path(name)), Path(name) / "candidate.log"
         untimed, timed = [], []
         for _ in range(asked.starts):
             event = job.sign_up_event() if sign_up else job.mint_event(pool)
@@ -86,18 +86,18 @@ def main() -> None:
     _print(untimed, timed)
 
 
-def _watched(contestant: Contestant, folder: Path) -> Contestant:
+def _watched(candidate: Candidate, folder: Path) -> Candidate:
     """With its handler imported by a statement: CPython does not time what the runtime client imports by a call."""
     module = folder / "watched.py"
     module.write_text(f"from {_HANDLER} import handler\n")
-    *command, _ = contestant.command
-    path = os.pathsep.join([str(folder), contestant.environment["PYTHONPATH"]])
-    environment = {**contestant.environment, "PYTHONPATH": path}
-    return dataclasses.replace(contestant, command=[*command, "watched.handler"], environment=environment)
+    *command, _ = candidate.command
+    path = os.pathsep.join([str(folder), candidate.environment["PYTHONPATH"]])
+    environment = {**candidate.environment, "PYTHONPATH": path}
+    return dataclasses.replace(candidate, command=[*command, "watched.handler"], environment=environment)
 
 
-def _start(contestant: Contestant, log: Path, event: bytes, *flags: str) -> FirstAnswer:
-    with started(contestant, log, flags) as instance:
+def _start(candidate: Candidate, log: Path, event: bytes, *flags: str) -> FirstAnswer:
+    with started(candidate, log, flags) as instance:
         return instance.first_answer(event)
 
 

@@ -1,4 +1,4 @@
-"""One execution environment of a contestant: its process, from the start to what it has cost."""
+"""One execution environment of a candidate: its process, from the start to what it has cost."""
 
 import contextlib
 import re
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bench.lineup import Contestant
-from bench.runtime_api import ContestantFailedError, RuntimeApi
+from bench.candidates import Candidate
+from bench.runtime_api import CandidateFailedError, RuntimeApi
 
 _LOG_TAIL = 3000
 
@@ -27,18 +27,18 @@ class FirstAnswer:
 
 
 class Instance:
-    """A started contestant."""
+    """A started candidate."""
 
-    def __init__(self, contestant: Contestant, log: IO[bytes], flags: Sequence[str] = ()) -> None:
-        self._contestant = contestant
+    def __init__(self, candidate: Candidate, log: IO[bytes], flags: Sequence[str] = ()) -> None:
+        self._candidate = candidate
         self._log = log
         self._api = RuntimeApi(lambda: self._process.poll() is None)
-        program, *arguments = contestant.command
+        program, *arguments = candidate.command
         self._started = time.perf_counter()
         self._process = subprocess.Popen(
             [program, *flags, *arguments],
-            cwd=contestant.folder,
-            env={**contestant.environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
+            cwd=candidate.folder,
+            env={**candidate.environment, "AWS_LAMBDA_RUNTIME_API": self._api.address},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -46,7 +46,7 @@ class Instance:
 
     @property
     def process_id(self) -> int:
-        """Of the contestant."""
+        """Of the candidate."""
         return self._process.pid
 
     def start_up(self) -> float:
@@ -81,7 +81,7 @@ class Instance:
         """The most memory that was resident so far."""
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text())
         if found is None:
-            raise ContestantFailedError("the process ended")
+            raise CandidateFailedError("the process ended")
         return int(found[1]) / 1024
 
     def close(self) -> None:
@@ -91,25 +91,25 @@ class Instance:
         self._api.close()
 
     def _check(self, event: bytes, answer: bytes) -> None:
-        if not self._contestant.right(event, answer):
-            raise ContestantFailedError(f"a wrong answer: {answer.decode(errors='replace')}")
+        if not self._candidate.right(event, answer):
+            raise CandidateFailedError(f"a wrong answer: {answer.decode(errors='replace')}")
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         """Says who failed, with the end of its log."""
         try:
             yield
-        except (ContestantFailedError, OSError, ValueError, KeyError) as error:
+        except (CandidateFailedError, OSError, ValueError, KeyError) as error:
             self._log.seek(0)
             tail = self._log.read()[-_LOG_TAIL:].decode(errors="replace")
-            raise SystemExit(f"{self._contestant.name} failed: {error}\n{tail}") from None
+            raise SystemExit(f"{self._candidate.name} failed: {error}\n{tail}") from None
 
 
 @contextlib.contextmanager
-def started(contestant: Contestant, log: Path, flags: Sequence[str] = ()) -> Iterator[Instance]:
+def started(candidate: Candidate, log: Path, flags: Sequence[str] = ()) -> Iterator[Instance]:
     """A new process, with ``flags`` for its interpreter; ended with the block. ``log`` gets what it prints."""
     with log.open("w+b") as stream:
-        instance = Instance(contestant, stream, flags)
+        instance = Instance(candidate, stream, flags)
         try:
             yield instance
         finally:

@@ -1,4 +1,4 @@
-"""The job of every contestant: a Cognito access token in, a Whop token for that user out.
+"""The job of every candidate: a Cognito access token in, a Whop token for that user out.
 
 One user of one pool, the same for all; each invocation gets a token of its own, so that no cache can answer for it.
 """

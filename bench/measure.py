@@ -1,4 +1,4 @@
-"""The run: contestants take turns in an order that changes, so that a slow moment of the machine hits all of them."""
+"""The run: candidates take turns in an order that changes, so that a slow moment of the machine hits all of them."""
 
 import random
 from collections import defaultdict
@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.answers import Operation
+from bench.candidates import Candidate
 from bench.instance import FirstAnswer, started
-from bench.lineup import Contestant
 from bench.summary import Cold, Warm, percentile, spread
 from bench.upstream import Upstream
 
@@ -18,17 +18,17 @@ type Event = Callable[[], bytes]
 
 
 def cold(
-    contestants: Sequence[Contestant], event: Event, upstream: Upstream, folder: Path, starts: int
+    candidates: Sequence[Candidate], event: Event, upstream: Upstream, folder: Path, starts: int
 ) -> Mapping[str, Cold]:
-    """Each contestant started ``starts`` times, from nothing to its first answer."""
-    samples: dict[str, list[FirstAnswer]] = {contestant.name: [] for contestant in contestants}
-    for contestant in _turns(contestants, starts):
+    """Each candidate started ``starts`` times, from nothing to its first answer."""
+    samples: dict[str, list[FirstAnswer]] = {candidate.name: [] for candidate in candidates}
+    for candidate in _turns(candidates, starts):
         upstream.counts()
-        with started(contestant, folder / "contestant.log") as instance:
-            samples[contestant.name].append(instance.first_answer(event()))
+        with started(candidate, folder / "candidate.log") as instance:
+            samples[candidate.name].append(instance.first_answer(event()))
         asked = upstream.counts()
-        if asked.keys() != contestant.asks:
-            raise SystemExit(f"{contestant.name} asked for {asked}, and its job is {sorted(contestant.asks)}")
+        if asked.keys() != candidate.asks:
+            raise SystemExit(f"{candidate.name} asked for {asked}, and its job is {sorted(candidate.asks)}")
     return {name: _cold(answers) for name, answers in samples.items()}
 
 
@@ -42,15 +42,15 @@ def _cold(answers: Sequence[FirstAnswer]) -> Cold:
 
 
 def warm(
-    contestants: Sequence[Contestant], event: Event, upstream: Upstream, folder: Path, calls: int
+    candidates: Sequence[Candidate], event: Event, upstream: Upstream, folder: Path, calls: int
 ) -> Mapping[str, Warm]:
-    """``calls`` calls of each contestant, all of them running, one at work."""
+    """``calls`` calls of each candidate, all of them running, one at work."""
     seconds: dict[str, list[float]] = defaultdict(list)
     asked: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     with ExitStack() as stack:
         running = {
             each.name: stack.enter_context(started(each, folder / f"{index}.log"))
-            for index, each in enumerate(contestants)
+            for index, each in enumerate(candidates)
         }
         for instance in running.values():
             instance.first_answer(event())
@@ -58,10 +58,10 @@ def warm(
                 instance.invoke(event())
         before = {name: instance.cpu_seconds() for name, instance in running.items()}
         upstream.counts()
-        for contestant in _turns(contestants, calls):
-            seconds[contestant.name].append(running[contestant.name].invoke(event()))
+        for candidate in _turns(candidates, calls):
+            seconds[candidate.name].append(running[candidate.name].invoke(event()))
             for operation, count in upstream.counts().items():
-                asked[contestant.name][operation] += count
+                asked[candidate.name][operation] += count
         cpu = {name: instance.cpu_seconds() - before[name] for name, instance in running.items()}
         peaks = {name: instance.peak_mib() for name, instance in running.items()}
     for name, counts in asked.items():
@@ -75,11 +75,11 @@ def warm(
             peak=peaks[name],
             asked={operation: count / calls for operation, count in asked[name].items()},
         )
-        for name, samples in ((each.name, seconds[each.name]) for each in contestants)
+        for name, samples in ((each.name, seconds[each.name]) for each in candidates)
     }
 
 
-def _turns(contestants: Sequence[Contestant], turns: int) -> Iterator[Contestant]:
+def _turns(candidates: Sequence[Candidate], turns: int) -> Iterator[Candidate]:
     order = random.Random(0)  # noqa: S311 - the same order in each run
     for _ in range(turns):
-        yield from order.sample(contestants, len(contestants))
+        yield from order.sample(candidates, len(candidates))

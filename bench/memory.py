@@ -17,11 +17,11 @@ from pathlib import Path
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from bench import job, upstream
+from bench.candidates import OURS, Candidate, Candidates, candidates_of
 from bench.instance import Instance, started
-from bench.lineup import OURS, Contestant, Lineup, lineup
-from bench.report import Table, as_markdown, as_text, write_between_marks
 from bench.staging import stage
 from bench.throttle import throttled
+from tools.figures import Table, as_markdown, as_text, write
 
 WHOLE_CPU_MB = 1769
 SIZES_MB = (128, 256, 512, 768, 1024, 1536, WHOLE_CPU_MB)
@@ -108,41 +108,40 @@ def main() -> None:
     shown = [*map(sizes, functions), checked(checks)]
     print("\n\n".join(map(as_text, shown)))
     if not asked.print_only:
-        document = job.ROOT / "docs" / "performance.md"
-        write_between_marks(document, "\n\n".join([_about(functions), *map(as_markdown, shown)]), marks="memory")
+        write("memory", "Memory sizes", "make memory", _about(functions), *map(as_markdown, shown))
 
 
 def _measured() -> tuple[list[Function], list[Check]]:
     pool = job.Pool()
     with tempfile.TemporaryDirectory(prefix="bench-") as name, upstream.running(pool, Path(name)) as stubs:
         stubs.set_round_trip(_ROUND_TRIP_MS / 1000)
-        found, log = lineup(stage(), stubs), Path(name) / "contestant.log"
+        found, log = candidates_of(stage(), stubs), Path(name) / "candidate.log"
         invoked = [
             ("mint_token", _ours(found.mint_cold), lambda: job.mint_event(pool)),
             ("on_signup", _ours(found.sign_up_cold), job.sign_up_event),
         ]
-        samples = {name: _sample(contestant, event, log, _STARTS) for name, contestant, event in invoked}
+        samples = {name: _sample(candidate, event, log, _STARTS) for name, candidate, event in invoked}
         mint, sign_up = (_function(name, sample) for name, sample in samples.items())
         checks = [
-            _check(function, memory, _sample(contestant, event, log, _CHECKED_STARTS, memory))
-            for function, (_, contestant, event) in zip((mint, sign_up), invoked, strict=True)
+            _check(function, memory, _sample(candidate, event, log, _CHECKED_STARTS, memory))
+            for function, (_, candidate, event) in zip((mint, sign_up), invoked, strict=True)
             for memory in CHECKED_MB
         ]
         sync = _sync(found, log, mint, samples["mint_token"])
     return [mint, sign_up, sync], checks
 
 
-def _ours(contestants: Iterable[Contestant]) -> Contestant:
-    return next(each for each in contestants if each.name == OURS)
+def _ours(candidates: Iterable[Candidate]) -> Candidate:
+    return next(each for each in candidates if each.name == OURS)
 
 
 def _sample(
-    contestant: Contestant, event: Callable[[], bytes], log: Path, starts: int, memory: int | None = None
+    candidate: Candidate, event: Callable[[], bytes], log: Path, starts: int, memory: int | None = None
 ) -> _Sample:
     """``memory`` None: a whole CPU."""
     cold, cold_cpu, warm, warm_cpu, peaks = [], [], [], [], []
     for _ in range(starts):
-        with started(contestant, log) as instance, _kept_to(memory, instance):
+        with started(candidate, log) as instance, _kept_to(memory, instance):
             first = instance.first_answer(event())
             cold.append(1000 * first.seconds)
             cold_cpu.append(1000 * first.cpu_seconds)
@@ -176,7 +175,7 @@ def _check(function: Function, memory: int, sample: _Sample) -> Check:
     return Check(function.name, memory, (cold, sample.cold), (warm, sample.warm))
 
 
-def _sync(found: Lineup, log: Path, mint: Function, sample: _Sample) -> Function:
+def _sync(found: Candidates, log: Path, mint: Function, sample: _Sample) -> Function:
     """Its start is measured; a user's calls wait a round trip each and take what mint_token's take, at most."""
     cpu, seconds, peaks = [], [], []
     for _ in range(_STARTS):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bench.lineup import OURS
+from bench.candidates import OURS
 from bench.summary import Results, Spread
 
 _WIDTH, _LABELS, _BAR, _GAP, _TITLE = 760, 190, 18, 6, 34

@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 30.0
 _TIMEOUT_MILLISECONDS = 10_000
 
 
-class ContestantFailedError(Exception):
+class CandidateFailedError(Exception):
     """The process ended, reported an error, or was silent for too long."""
 
 
@@ -30,7 +30,7 @@ class _Request:
 class RuntimeApi:
     """Serves one process. ``alive`` tells whether that process still runs.
 
-    One thread and no queue between it and the socket: what lies between two time stamps is the contestant's.
+    One thread and no queue between it and the socket: what lies between two time stamps is the candidate's.
     """
 
     def __init__(self, alive: Callable[[], bool]) -> None:
@@ -54,7 +54,7 @@ class RuntimeApi:
         while self._waiting is None:
             request = self._request()
             if request.path != f"{_PREFIX}/invocation/next":
-                raise ContestantFailedError(f"{request.path}: {request.body.decode(errors='replace')}")
+                raise CandidateFailedError(f"{request.path}: {request.body.decode(errors='replace')}")
             self._waiting = request.connection
 
     def invoke(self, event: bytes) -> tuple[bytes, float]:
@@ -77,7 +77,7 @@ class RuntimeApi:
         answer = self._request()
         seconds = time.perf_counter() - start
         if answer.path != f"{_PREFIX}/invocation/{request_id}/response":
-            raise ContestantFailedError(f"{answer.path}: {answer.body.decode(errors='replace')}")
+            raise CandidateFailedError(f"{answer.path}: {answer.body.decode(errors='replace')}")
         answer.connection.sendall(
             b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
         )
@@ -96,8 +96,8 @@ class RuntimeApi:
                 elif isinstance(key.fileobj, socket.socket) and (request := self._read(key.fileobj)):
                     return request
             if not self._alive():
-                raise ContestantFailedError("the process ended")
-        raise ContestantFailedError(f"nothing for {_PATIENCE_SECONDS:.0f} s")
+                raise CandidateFailedError("the process ended")
+        raise CandidateFailedError(f"nothing for {_PATIENCE_SECONDS:.0f} s")
 
     def _read(self, connection: socket.socket) -> _Request | None:
         """The whole request that has begun to arrive; None if the peer has hung up."""

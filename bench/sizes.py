@@ -1,11 +1,11 @@
-"""What is uploaded of each contestant."""
+"""What is uploaded of each candidate."""
 
 import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.lineup import EVERYTHING, NODE_NAME, OURS
+from bench.candidates import EVERYTHING, NODE_NAME, OURS
 from bench.staging import BUILT, Staged
 from bench.summary import Size
 

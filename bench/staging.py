@@ -1,4 +1,4 @@
-"""Puts each contestant into folders as Lambda would unpack it, with bytecode that needs no look at the source."""
+"""Puts each candidate into folders as Lambda would unpack it, with bytecode that needs no look at the source."""
 
 import hashlib
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from bench import job
 
 BUILT = job.ROOT / ".aws-sam" / "build"
-CONTESTANTS = job.ROOT / "bench" / "contestants"
+PEERS = job.ROOT / "bench" / "peers"
 NODE = job.ROOT / "bench" / "node"
 RUNTIME = job.ROOT / ".venv" / "bench"
 _PEER = job.ROOT / ".venv" / "peer"
@@ -18,7 +18,7 @@ _STAGE = job.ROOT / ".local" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Folders of the contestants. ``packages`` of the everything-included one exist with and without bytecode."""
+    """Folders of the candidates. ``packages`` of the everything-included one exist with and without bytecode."""
 
     functions: Path
     compiled_packages: Path
@@ -30,7 +30,7 @@ def stage() -> Staged:
     """Everything but the build of this project, which ``make build`` makes."""
     functions = _STAGE / "functions"
     shutil.rmtree(functions, ignore_errors=True)
-    shutil.copytree(CONTESTANTS, functions, ignore=shutil.ignore_patterns("__pycache__", "start.py"))
+    shutil.copytree(PEERS, functions, ignore=shutil.ignore_patterns("__pycache__"))
     _compile(functions)
     _compile_once(site_packages(RUNTIME))
     uncompiled = site_packages(_PEER)
@@ -72,7 +72,7 @@ def _compile(folder: Path) -> None:
 
 
 def _bundle() -> Path | None:
-    """The Node contestant as one minified file; None on a machine without Node."""
+    """The Node candidate as one minified file; None on a machine without Node."""
     esbuild = NODE / "node_modules" / ".bin" / "esbuild"
     if not (esbuild.exists() and shutil.which("node")):
         return None

@@ -48,7 +48,7 @@ class Stubs(socketserver.ThreadingTCPServer):
         return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A contestant that is stopped drops its connections; that is no news."""
+        """A candidate that is stopped drops its connections; that is no news."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 

@@ -30,7 +30,7 @@ def percentile(samples: Sequence[float], percent: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Cold:
-    """Starts of one contestant. Milliseconds from the start of the process; memory in MiB at the first answer."""
+    """Starts of one candidate. Milliseconds from the start of the process; memory in MiB at the first answer."""
 
     first_answer: Spread
     init: Spread
@@ -40,7 +40,7 @@ class Cold:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """Calls of one running contestant. Milliseconds, and MiB at the end; ``asked`` is calls per call, by operation."""
+    """Calls of one running candidate. Milliseconds, and MiB at the end; ``asked`` is calls per call, by operation."""
 
     latency: Spread
     p99: float
@@ -59,13 +59,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One run. The measurements are by round trip in milliseconds, then by contestant."""
+    """One run. The measurements are by round trip in milliseconds, then by candidate."""
 
     machine: Mapping[str, str | int]
     cold_starts: int
     warm_calls: Mapping[int, int]
     stub_floor: Spread
-    """Milliseconds of one exchange with the stubs, without any contestant."""
+    """Milliseconds of one exchange with the stubs, without any candidate."""
     mint_cold: Mapping[int, Mapping[str, Cold]]
     mint_warm: Mapping[int, Mapping[str, Warm]]
     sign_up_cold: Mapping[int, Mapping[str, Cold]]

@@ -31,7 +31,7 @@ class Upstream:
         return counts
 
     def floor(self, exchanges: int = 500) -> list[float]:
-        """Seconds of single exchanges on one warm connection: what no contestant can be quicker than."""
+        """Seconds of single exchanges on one warm connection: what no candidate can be quicker than."""
         context = ssl.create_default_context(cafile=self.authority)
         request = f"GET /{job.POOL}/.well-known/jwks.json HTTP/1.1\r\nHost: {job.COGNITO_HOST}\r\n\r\n".encode()
         seconds = []

@@ -1,6 +1,6 @@
 """What verifying a token costs, as a ratio to the bare RSA check inside it: `python -m bench.verification`.
 
-The contestants take turns in one run, and each ratio is the median of the turns. Nothing here is a test.
+The candidates take turns in one run, and each ratio is the median of the turns. Nothing here is a test.
 """
 
 import base64
@@ -35,11 +35,11 @@ def _token(key: rsa.RSAPrivateKey, header: Mapping[str, object], claims: Mapping
     return f"{signed}.{_base64url(key.sign(signed.encode(), PKCS1v15(), SHA256()))}"
 
 
-def _median_microseconds(contestants: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """The contestants take turns, so that a slow moment of the machine hits all of them."""
-    turns: dict[str, list[float]] = {name: [] for name in contestants}
+def _median_microseconds(candidates: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """The candidates take turns, so that a slow moment of the machine hits all of them."""
+    turns: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(TURNS):
-        for name, call in contestants.items():
+        for name, call in candidates.items():
             start = time.perf_counter()
             for _ in range(CALLS):
                 call()

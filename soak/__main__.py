@@ -1,4 +1,4 @@
-"""Run the scenarios, print what they found, and write it to docs/reliability.md: `make soak`."""
+"""Run the scenarios, print what they found, and write pages of docs/figures: `make soak`, `make scale`."""
 
 import argparse
 import inspect
@@ -7,31 +7,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from bench.report import write_between_marks
-from soak import faults, flood, outage, pipeline
 from soak.report import Found, Outcome, as_markdown, as_text
-
-_DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
+from soak.scenarios import backfill, faults, flood, outage, pipeline
+from tools.figures import write
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What can be run, and how it usually is: with more seeds where more is left to chance."""
+    """What can be run, and with which seeds and options it usually is: more seeds where more is left to chance."""
 
     run: Callable[..., Found]
     seeds: Sequence[int] = (1,)
     options: Sequence[Mapping[str, Any]] = ({},)
 
 
-SCENARIOS: Mapping[str, Scenario] = {
+UNDER_FAULTS: Mapping[str, Scenario] = {
     "faults": Scenario(faults.run, (1, 2, 3)),
     "outage": Scenario(outage.run, options=[{"mode": mode} for mode in ("never", "on-error", "always")]),
     "flood": Scenario(flood.run),
     "pipeline": Scenario(pipeline.run),
 }
+"""Without a name, all of them are run."""
+SCENARIOS = {**UNDER_FAULTS, "backfill": Scenario(backfill.run, options=[{"create": 0.3}, {"create": 0.1}])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,44 +45,59 @@ class _Run:
 
 
 def main() -> None:
-    """Command line; the exit status is 1 if a figure is not what is allowed."""
-    parser = argparse.ArgumentParser(prog="python -m soak", description=main.__doc__)
-    parser.add_argument("scenario", nargs="?", choices=SCENARIOS, help="one of them; all without it")
-    parser.add_argument(
-        "--seed", type=int, action="append", help="instead of the usual ones; more than one if repeated"
-    )
-    parser.add_argument("--users", type=int, help="how many, instead of the usual number")
-    parser.add_argument("--storm", type=float, help="of faults: how much oftener things fail (1)")
-    parser.add_argument("--mode", help="of outage: TokenReuse, instead of all three")
-    parser.add_argument("--clients", type=int, help="of flood: how many (100)")
-    parser.add_argument("--minutes", type=float, help="of flood: how long (5)")
-    parser.add_argument("--limit", type=int, help="of pipeline: calls of one operation that Whop takes (600)")
-    parser.add_argument("--window", type=float, help="of pipeline: within so many seconds (60)")
-    parser.add_argument("--per-minute", type=int, help="of pipeline: ReconcilePerMinute (300)")
-    asked = parser.parse_args()
-    options = {name: value for name, value in vars(asked).items() if value is not None}
+    """Run the scenarios; the exit status is 1 if a figure is not what is allowed."""
+    parser = _parser()
+    options = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     named, seeds = options.pop("scenario", None), options.pop("seed", None)
-    for name in [named] if named else SCENARIOS:
+    names = [named] if named else list(UNDER_FAULTS)
+    for name in names:
         unknown = options.keys() - inspect.signature(SCENARIOS[name].run).parameters.keys()
         if unknown:
-            parser.error(f"{name} knows no {', '.join(sorted(unknown))}")
-    runs = [
-        _Run(name, seed, {**usually, **options})
-        for name in ([named] if named else SCENARIOS)
-        for usually in SCENARIOS[name].options
-        if usually.keys().isdisjoint(options) or usually == SCENARIOS[name].options[0]
-        for seed in seeds or SCENARIOS[name].seeds
-    ]
-    outcomes = _all(runs)
-    usual = not (named or seeds or options)
-    if usual:
-        tables = [as_markdown([each for each in outcomes if each.scenario == name]) for name in SCENARIOS]
-        write_between_marks(_DOCUMENT, "\n\n".join(tables), marks="soak")
+            parser.error(f"{name} has no {', '.join(sorted(unknown))}")
+    outcomes = _all([run for name in names for run in _runs(name, seeds, options)])
+    if not (seeds or options):
+        _write(named, outcomes)
     sys.exit(not all(outcome.met for outcome in outcomes))
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m soak", description=main.__doc__)
+    parser.add_argument("scenario", nargs="?", choices=SCENARIOS, help=f"all of {', '.join(UNDER_FAULTS)} without it")
+    parser.add_argument("--seed", type=int, action="append", help="instead of the usual ones; may be repeated")
+    parser.add_argument("--users", type=int, help="how many, instead of the usual number")
+    parser.add_argument("--storm", type=float, help="faults: how many times the usual faults (1)")
+    parser.add_argument("--mode", help="outage: a mode of TokenReuse, instead of all three")
+    parser.add_argument("--clients", type=int, help="flood: how many clients (100)")
+    parser.add_argument("--minutes", type=float, help="flood: how long (5)")
+    parser.add_argument("--limit", type=int, help="pipeline: calls of one operation that Whop takes (600)")
+    parser.add_argument("--window", type=float, help="pipeline: within so many seconds (60)")
+    parser.add_argument("--tokens-per-minute", type=int, help="backfill: first tokens (120)")
+    parser.add_argument("--create", type=float, help="backfill: seconds that Whop takes for an account (0.3, 0.1)")
+    return parser
+
+
+def _runs(name: str, seeds: Sequence[int] | None, options: Mapping[str, Any]) -> list[_Run]:
+    """The usual runs of a scenario, changed by ``options``; an option that is given replaces all its usual values."""
+    scenario = SCENARIOS[name]
+    return [
+        _Run(name, seed, {**usually, **options})
+        for usually in scenario.options
+        if usually.keys().isdisjoint(options) or usually == scenario.options[0]
+        for seed in seeds or scenario.seeds
+    ]
+
+
+def _write(named: str | None, outcomes: Sequence[Outcome]) -> None:
+    """The page that goes with a usual run; a single scenario under faults has none of its own."""
+    if named == "backfill":
+        write("scale", "A backfill of 100,000 users", "make scale", as_markdown(outcomes))
+    elif not named:
+        tables = [as_markdown([each for each in outcomes if each.scenario == name]) for name in UNDER_FAULTS]
+        write("soak", "The service under faults", "make soak", *tables)
+
+
 def _all(runs: Sequence[_Run]) -> list[Outcome]:
-    """Run side by side, and show each in its turn."""
+    """Run them in parallel, and print each in its turn."""
     began = time.perf_counter()
     outcomes = []
     with ProcessPoolExecutor() as pool:

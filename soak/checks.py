@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
+from soak.actors import Log
 from soak.cognito import POOL_ID
-from soak.people import Log
 from soak.report import Figure
 from soak.stack import COMPANY, Stack
 from whop_chat.cognito.display_name import NEUTRAL_NAME, profile_digest
@@ -24,7 +24,7 @@ def at_rest(stack: Stack) -> list[Figure]:
         Figure.none("messages unaccounted for", [*_unaccounted(stack)]),
         Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
         Figure.none("calls above Whop's limit", [*_above(stack)]),
-        Figure.none("unexpected errors of the functions", stack.told.defects),
+        Figure.none("unexpected errors of the functions", stack.telemetry.defects),
     ]
 
 

@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from soak.errors import Refused
-from soak.world import World
+from soak.scheduler import Scheduler
 
 POOL_ID = "eu-west-1_Soak"
 CLIENT_ID = "1example23456789"
@@ -75,8 +75,8 @@ class SigningKey:
 class Pool:
     """The pool. ``people`` are those who are there, ``gone`` those who were."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
         self.people: dict[str, Person] = {}
         self.gone: dict[str, Person] = {}
         self._by_name: dict[str, str] = {}
@@ -89,7 +89,7 @@ class Pool:
 
     def sign_up(self, email: str, name: str, *, username: str | None = None, verified: bool = True) -> Person:
         """A confirmed user."""
-        sub = str(uuid.UUID(int=self._world.chance.getrandbits(128), version=4))
+        sub = str(uuid.UUID(int=self._scheduler.chance.getrandbits(128), version=4))
         person = Person(sub, username or f"name-of-{sub}", email, name, verified)
         if person.username in self._by_name:
             raise AssertionError("the user name is taken")
@@ -107,7 +107,7 @@ class Pool:
         """The user is gone; the user name is free again."""
         person = self.gone[sub] = self.people.pop(sub)
         del self._by_name[person.username]
-        self._history[sub].append((self._world.now, None))
+        self._history[sub].append((self._scheduler.now, None))
 
     def rotate(self) -> None:
         """Sign with a new key; the one before it stays published, the one before that does not."""
@@ -118,7 +118,7 @@ class Pool:
         person = self.people.get(sub)
         if person is None or not person.enabled:
             raise Refused("NotAuthorizedException")
-        now = int(self._world.now)
+        now = int(self._scheduler.now)
         self._signed += 1
         claims = {
             "sub": sub,
@@ -165,7 +165,7 @@ class Pool:
 
     def _listed(self, sub: str) -> Person | None:
         """The user as a list shows them: as they were up to three seconds ago."""
-        moment = self._world.now - self._world.chance.uniform(0, _LISTED_AFTER_SECONDS)
+        moment = self._scheduler.now - self._scheduler.chance.uniform(0, _LISTED_AFTER_SECONDS)
         shown = None
         for at, person in self._history.get(sub, []):
             if at <= moment:
@@ -179,7 +179,7 @@ class Pool:
     def _become(self, person: Person) -> None:
         self.people[person.sub] = person
         self._by_name[person.username] = person.sub
-        self._history.setdefault(person.sub, []).append((self._world.now, person))
+        self._history.setdefault(person.sub, []).append((self._scheduler.now, person))
 
 
 _private_keys: dict[int, rsa.RSAPrivateKey] = {}

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from soak.dynamodb_expressions import Item, ValidationError, holds, projected, updated
+from soak.dynamodb_expressions import Item, ValidationError, condition, projected, updated
 from soak.errors import Refused
-from soak.world import World
+from soak.scheduler import Scheduler
 
 _STALE_SECONDS = 1.0
 _TOKEN_SECONDS = 600  # AWS, TransactWriteItems: how long a ClientRequestToken counts
@@ -21,8 +21,8 @@ _ANSWERED_AT_ONCE = 0.95
 class Table:
     """The users table."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
         self.items: dict[str, Item] = {}
         self._before: dict[str, tuple[float, Item | None]] = {}
         self._tokens: dict[str, tuple[float, str]] = {}
@@ -49,7 +49,7 @@ class Table:
     def _read(self, key: str, *, consistent: bool) -> Item | None:
         if not consistent and key in self._before:
             changed_at, before = self._before[key]
-            if self._world.now - changed_at < _STALE_SECONDS and self._world.chance.random() < 0.5:
+            if self._scheduler.now - changed_at < _STALE_SECONDS and self._scheduler.chance.random() < 0.5:
                 return before
         return self.items.get(key)
 
@@ -59,7 +59,7 @@ class Table:
         keys = wanted["Keys"]
         if len(keys) > 100 or len({key["pk"]["S"] for key in keys}) < len(keys):
             raise ValidationError("more than 100 keys, or one of them twice")
-        now = len(keys) if self._world.chance.random() < _ANSWERED_AT_ONCE else (len(keys) + 1) // 2
+        now = len(keys) if self._scheduler.chance.random() < _ANSWERED_AT_ONCE else (len(keys) + 1) // 2
         found = [self._read(key["pk"]["S"], consistent=wanted.get("ConsistentRead", False)) for key in keys[:now]]
         left = {table: {**wanted, "Keys": keys[now:]}} if keys[now:] else {}
         return {"Responses": {table: [item for item in found if item is not None]}, "UnprocessedKeys": left}
@@ -67,7 +67,7 @@ class Table:
     def _write(self, kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         key = _key(asked)
         before = self.items.get(key)
-        if not holds(before, asked):
+        if not condition(asked)(before):
             shown = before is not None and asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             raise Refused("ConditionalCheckFailedException", more={"Item": before} if shown else {})
         after = _after(kind, before, asked)
@@ -84,7 +84,7 @@ class Table:
     def _transact(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """All or nothing; a token that counts still says that it is done already."""
         token, print_ = asked.get("ClientRequestToken"), json.dumps(asked["TransactItems"], sort_keys=True)
-        if token in self._tokens and self._world.now - self._tokens[token][0] < _TOKEN_SECONDS:
+        if token in self._tokens and self._scheduler.now - self._tokens[token][0] < _TOKEN_SECONDS:
             if self._tokens[token][1] != print_:
                 raise Refused("IdempotentParameterMismatchException")
             return {}
@@ -93,7 +93,7 @@ class Table:
         if len(set(keys)) < len(keys):
             raise ValidationError("Transaction request cannot include multiple operations on one item")
         codes = [
-            "None" if holds(self.items.get(key), action) else "ConditionalCheckFailed"
+            "None" if condition(action)(self.items.get(key)) else "ConditionalCheckFailed"
             for key, (_, action) in zip(keys, actions, strict=True)
         ]
         if set(codes) != {"None"}:
@@ -108,7 +108,7 @@ class Table:
         for key, after in written:
             self._put(key, after)
         if token is not None:
-            self._tokens[token] = self._world.now, print_
+            self._tokens[token] = self._scheduler.now, print_
         return {}
 
     def _scan(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,12 +118,13 @@ class Table:
             start = _place(asked["ExclusiveStartKey"]["pk"]["S"])
             keys = [key for key in keys if _place(key) > start]
         page = keys[: asked.get("Limit", len(keys))]
-        found = [self.items[key] for key in page if holds(self.items[key], asked, "FilterExpression")]
+        let_through = condition(asked, "FilterExpression")
+        found = [self.items[key] for key in page if let_through(self.items[key])]
         last = {"LastEvaluatedKey": {"pk": {"S": page[-1]}}} if len(page) < len(keys) else {}
         return {"Items": [projected(item, asked) for item in found], **last}
 
     def _put(self, key: str, after: Item | None) -> None:
-        self._before[key] = self._world.now, self.items.get(key)
+        self._before[key] = self._scheduler.now, self.items.get(key)
         if after is None:
             self.items.pop(key, None)
         else:

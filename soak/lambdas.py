@@ -12,8 +12,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from soak.scheduler import Scheduler, Worker
 from soak.sqs import Message, Queue
-from soak.world import Worker, World
 
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 0.4
@@ -31,14 +31,14 @@ class FunctionFailed(Exception):
 class Context:
     """What Lambda hands to a handler besides the event."""
 
-    def __init__(self, world: World, seconds: float, number: int) -> None:
-        self._world = world
-        self._end = world.now + seconds
+    def __init__(self, scheduler: Scheduler, seconds: float, number: int) -> None:
+        self._scheduler = scheduler
+        self._end = scheduler.now + seconds
         self.aws_request_id = f"request-{number}"
 
     def get_remaining_time_in_millis(self) -> int:
         """Until the function is stopped."""
-        return max(0, int((self._end - self._world.now) * 1000))
+        return max(0, int((self._end - self._scheduler.now) * 1000))
 
 
 @dataclass(slots=True)
@@ -50,8 +50,8 @@ class _Instance:
 class Function:
     """A function that is deployed; ``timeout`` is in seconds."""
 
-    def __init__(self, world: World, name: str, timeout: float) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, name: str, timeout: float) -> None:
+        self._scheduler = scheduler
         self._name = name
         self.timeout = timeout
         self._idle: list[_Instance] = []
@@ -63,7 +63,7 @@ class Function:
     def invoke(self, event: dict[str, Any]) -> Any:
         """What the handler returns, in an instance that is free or a new one; raises `FunctionFailed`."""
         self.invocations += 1
-        invocation = self._world.start(lambda: self._run(event))
+        invocation = self._scheduler.start(lambda: self._run(event))
         result = invocation.wait()
         if invocation.killed:
             self.failures += 1
@@ -74,10 +74,10 @@ class Function:
         # An event is JSON: nobody shares an object with the function.
         event = json.loads(json.dumps(event))
         instance = self._instance()
-        worker = self._world.current
-        self._world.at(self._world.now + self.timeout, lambda: self._stop(worker))
-        result = instance.handler(event, Context(self._world, self.timeout, self.invocations))
-        instance.used_at = self._world.now
+        worker = self._scheduler.current
+        self._scheduler.at(self._scheduler.now + self.timeout, lambda: self._stop(worker))
+        result = instance.handler(event, Context(self._scheduler, self.timeout, self.invocations))
+        instance.used_at = self._scheduler.now
         self._idle.append(instance)
         return json.loads(json.dumps(result))
 
@@ -87,15 +87,15 @@ class Function:
             worker.kill()
 
     def _instance(self) -> _Instance:
-        now = self._world.now
+        now = self._scheduler.now
         self._idle = [instance for instance in self._idle if now - instance.used_at < _IDLE_SECONDS]
         if self._idle:
-            return self._idle.pop(self._world.chance.randrange(len(self._idle)))
+            return self._idle.pop(self._scheduler.chance.randrange(len(self._idle)))
         self.cold_starts += 1
-        self._world.sleep(_START_SECONDS)
+        self._scheduler.sleep(_START_SECONDS)
         module: dict[str, Any] = {"__name__": f"functions.{self._name}.app"}
         exec(_code(self._name), module)  # noqa: S102 - the function, as Lambda loads it
-        return _Instance(module["handler"], self._world.now)
+        return _Instance(module["handler"], self._scheduler.now)
 
 
 class QueueSource:
@@ -104,27 +104,27 @@ class QueueSource:
     A batch whose invocation failed comes again after the visibility timeout, message by message.
     """
 
-    def __init__(self, world: World, queue: Queue, function: Function) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, queue: Queue, invoke: Callable[[dict[str, Any]], Any]) -> None:
+        self._scheduler = scheduler
         self._queue = queue
-        self._function = function
+        self._invoke = invoke
         for _ in range(CONCURRENCY):
-            world.start(self._poll)
+            scheduler.start(self._poll)
 
     def _poll(self) -> None:
         while True:
             messages = self._queue.receive(BATCH)
             if not messages:
                 due = self._queue.next_due()
-                wait = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0.05, due - self._world.now))
-                self._world.sleep(wait)
+                wait = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0.05, due - self._scheduler.now))
+                self._scheduler.sleep(wait)
                 continue
             self._hand_over(messages)
 
     def _hand_over(self, messages: list[Message]) -> None:
         records = [_record(message) for message in messages]
         try:
-            answer = self._function.invoke({"Records": records})
+            answer = self._invoke({"Records": records})
         except FunctionFailed:
             return
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}

@@ -1,10 +1,14 @@
-"""The way from the functions to AWS and to Whop: it takes time, and something may go wrong on it."""
+"""The network between the functions and AWS or Whop. A request takes time, and a fault may happen to it.
+
+It knows requests and responses only as they are sent. `soak.http_client` puts it below the package's HTTP client.
+"""
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from local.whop_simulator import Exchange, Fate, Fault, Simulator
@@ -12,10 +16,8 @@ from local.whop_simulator import Request as WhopRequest
 from local.whop_simulator.operations import route
 from soak.cognito import ISSUER, Pool
 from soak.errors import Refused
-from soak.troubles import Troubles
-from soak.world import Killed, World
-from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from soak.fault_injector import FaultInjector
+from soak.scheduler import Killed, Scheduler
 
 type Service = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
@@ -26,17 +28,50 @@ _WHOP_SECONDS = {"POST accounts": 0.3, "PATCH users": 0.15}
 _OTHER_WHOP_SECONDS = 0.12
 
 
-class Network(HttpClient):
-    """The HTTP client of every function. ``calls`` counts them; ``story`` is a digest of all that happened."""
+class ConnectionFailed(Exception):
+    """There is no whole response. ``reason`` is the name of the exception that httpx would raise."""
+
+    def __init__(self, reason: Literal["ConnectError", "ReadTimeout", "RemoteProtocolError"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A whole request. ``patience`` is how many seconds its sender waits for the response."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole response; the names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Network:
+    """Where every request of every function goes. ``calls`` counts them; ``story`` is a digest of all that happened."""
 
     def __init__(
-        self, world: World, services: Mapping[str, Service], pool: Pool, simulator: Simulator, troubles: Troubles
+        self,
+        scheduler: Scheduler,
+        services: Mapping[str, Service],
+        pool: Pool,
+        simulator: Simulator,
+        faults: FaultInjector,
     ) -> None:
-        self._world = world
+        self._scheduler = scheduler
         self._services = services
         self._cognito = pool
         self._simulator = simulator
-        self._troubles = troubles
+        self._faults = faults
         self._story = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
@@ -53,65 +88,60 @@ class Network(HttpClient):
         """The calls to Whop then: when, and which operation."""
         return [(at, operation) for at, operation in self.whop_calls if begin <= at < end]
 
-    def hang_up(self) -> None:
-        """Connections are not modelled."""
-
-    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """See `HttpClient.exchange`."""
-        deadline.require()
-        self._world.require_alive()
-        killed = self._troubles.of_caller()
+    def send(self, request: Request) -> Response:
+        """The response, after the time that it takes. Raises `ConnectionFailed`."""
+        self._scheduler.require_alive()
+        killed = self._faults.for_caller()
+        gives_up_at = self._scheduler.now + request.patience
         if request.url.startswith(WHOP):
-            response = self._whop(request, deadline, killed)
+            response = self._whop(request, gives_up_at, killed)
         else:
-            response = self._aws(request, deadline, killed)
+            response = self._aws(request, gives_up_at, killed)
         if killed:
             self._die()
-        if len(response.body) > max_bytes:
-            raise TransportError("BodyTooLarge")
         return response
 
     def _die(self) -> None:
-        self._world.current.kill()
+        self._scheduler.current.kill()
         raise Killed
 
-    def _wait(self, seconds: float, deadline: Deadline) -> None:
-        """Part of the way; the caller gives up at the deadline."""
-        left = deadline.remaining()
-        self._world.sleep(min(seconds, left))
+    def _wait(self, seconds: float, gives_up_at: float) -> None:
+        """Part of the way; the sender gives up when its patience ends."""
+        left = gives_up_at - self._scheduler.now
+        self._scheduler.sleep(min(seconds, left))
         if seconds >= left:
-            raise TransportError("ReadTimeout")
+            raise ConnectionFailed("ReadTimeout")
 
     def _note(self, *what: object) -> None:
-        self._story.update(f"{self._world.now:.6f} {what}\n".encode())
+        self._story.update(f"{self._scheduler.now:.6f} {what}\n".encode())
 
     # AWS
 
-    def _aws(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
+    def _aws(self, request: Request, gives_up_at: float, killed: str | None) -> Response:
         service, operation, perform = self._addressed(request)
         self.calls[f"{service} {operation}"] += 1
-        trouble = self._troubles.of_aws(service, operation)
-        kind = trouble.kind if trouble else None
+        fault = self._faults.for_aws(service, operation)
+        kind = fault.kind if fault else None
         self._note(service, operation, kind, killed)
-        half = _SECONDS[service] * self._world.chance.uniform(0.3, 0.9)
-        self._wait(half, deadline)
+        half = _SECONDS[service] * self._scheduler.chance.uniform(0.3, 0.9)
+        self._wait(half, gives_up_at)
         if killed == "before":
             self._die()
         if kind == "drop_before":
-            raise TransportError("RemoteProtocolError")
-        if trouble and kind == "refused":
-            return _refusal(trouble.code)
-        response = self._late(perform, trouble.seconds, deadline) if trouble and kind == "slow" else perform()
+            raise ConnectionFailed("RemoteProtocolError")
+        if fault and kind == "refused":
+            return _refusal(fault.code)
+        response = self._late(perform, fault.seconds, gives_up_at) if fault and kind == "slow" else perform()
         if kind == "drop_after":
-            raise TransportError("RemoteProtocolError")
-        self._wait(half, deadline)
+            raise ConnectionFailed("RemoteProtocolError")
+        self._wait(half, gives_up_at)
         return response
 
-    def _late(self, perform: Callable[[], Response], seconds: float, deadline: Deadline) -> Response:
+    def _late(self, perform: Callable[[], Response], seconds: float, gives_up_at: float) -> Response:
         """What is done happens so much later, whether somebody still waits for it or not."""
         landed: list[Response] = []
-        self._world.at(self._world.now + seconds, lambda: landed.append(perform()))
-        self._wait(seconds + 0.001, deadline)
+        self._scheduler.at(self._scheduler.now + seconds, lambda: landed.append(perform()))
+        self._wait(seconds + 0.001, gives_up_at)
         return landed[0]
 
     def _addressed(self, request: Request) -> tuple[str, str, Callable[[], Response]]:
@@ -123,61 +153,61 @@ class Network(HttpClient):
 
     # Whop
 
-    def _whop(self, request: Request, deadline: Deadline, killed: str | None) -> Response:
+    def _whop(self, request: Request, gives_up_at: float, killed: str | None) -> Response:
         url = urlsplit(request.url)
         operation, _ = route(request.method, url.path)
         name = operation.name if operation else "unknown"
         self.calls[f"whop {name}"] += 1
-        if self._troubles.whop_is_dead:
-            self.whop_calls.append((self._world.now, name))
-            self._find_nobody(deadline)
-        fault = self._troubles.of_whop()
+        if self._faults.whop_is_down:
+            self.whop_calls.append((self._scheduler.now, name))
+            self._find_nobody(gives_up_at)
+        fault = self._faults.for_whop()
         if fault is None and name == "access_tokens.create":
             fault = self._unknown(json.loads(request.body)["user_id"])
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
-        half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._world.chance.uniform(0.3, 0.9)
-        self._wait(half, deadline)
+        half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
+        self._wait(half, gives_up_at)
         if killed == "before":
             self._die()
         if fault is not None:
             self._simulator.add_fault(fault)
-        self.whop_calls.append((self._world.now, name))
+        self.whop_calls.append((self._scheduler.now, name))
         exchange = self._simulator.receive(
             WhopRequest(
                 request.method, url.path, tuple(parse_qsl(url.query)), tuple(request.headers.items()), request.body
             )
         )
-        return self._answered(exchange, half, deadline)
+        return self._answered(exchange, half, gives_up_at)
 
     def _unknown(self, user_id: str) -> Fault | None:
         """A 404 as long as Whop does not know the user, which may begin now."""
-        if self._unknown_until.get(user_id, 0) <= self._world.now:
-            seconds = self._troubles.seconds_unknown()
+        if self._unknown_until.get(user_id, 0) <= self._scheduler.now:
+            seconds = self._faults.seconds_unknown()
             if not seconds:
                 return None
-            self._unknown_until[user_id] = self._world.now + seconds
+            self._unknown_until[user_id] = self._scheduler.now + seconds
             self.forgotten[user_id] += 1
         return Fault("access_tokens.create", "status", status=404)
 
-    def _find_nobody(self, deadline: Deadline) -> None:
-        if self._world.chance.random() < 0.5:
-            self._wait(deadline.remaining(), deadline)
-        raise TransportError("ConnectError")
+    def _find_nobody(self, gives_up_at: float) -> None:
+        if self._scheduler.chance.random() < 0.5:
+            self._wait(gives_up_at - self._scheduler.now, gives_up_at)
+        raise ConnectionFailed("ConnectError")
 
-    def _answered(self, exchange: Exchange, half: float, deadline: Deadline) -> Response:
+    def _answered(self, exchange: Exchange, half: float, gives_up_at: float) -> Response:
         if exchange.delay:
             # Whether somebody waits for it or not.
-            self._world.at(self._world.now + exchange.delay, exchange.complete)
-            self._wait(exchange.delay, deadline)
+            self._scheduler.at(self._scheduler.now + exchange.delay, exchange.complete)
+            self._wait(exchange.delay, gives_up_at)
         answer = exchange.complete()
         if answer.fate is Fate.UNREACHABLE:
-            raise TransportError("ConnectError")
+            raise ConnectionFailed("ConnectError")
         if answer.fate is Fate.DROPPED:
-            raise TransportError("RemoteProtocolError")
-        self._wait(half + (len(answer.body) * answer.drip_seconds if answer.fate is Fate.DRIPPED else 0.0), deadline)
+            raise ConnectionFailed("RemoteProtocolError")
+        self._wait(half + (len(answer.body) * answer.drip_seconds if answer.fate is Fate.DRIPPED else 0.0), gives_up_at)
         if answer.fate is Fate.TRUNCATED:
-            raise TransportError("RemoteProtocolError")
+            raise ConnectionFailed("RemoteProtocolError")
         return Response(answer.status, dict(answer.headers), answer.body)
 
 

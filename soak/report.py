@@ -1,7 +1,9 @@
-"""What a scenario found, as a table for the terminal and for docs/reliability.md."""
+"""What a scenario found, as a table for the terminal and for docs/figures/soak.md."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tools import figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,14 @@ def as_text(outcome: Outcome) -> str:
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """For the document: runs of one scenario, side by side."""
-    header = ["what", *(outcome.name for outcome in outcomes), "allowed"]
+    header = ["", *(outcome.name for outcome in outcomes), "allowed"]
     rows = [
         [same[0].what, *(figure.figure for figure in same), _limits(same)]
         for same in zip(*(outcome.found.figures for outcome in outcomes), strict=True)
     ]
-    lines = [header, ["---" for _ in header], *rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = figures.as_markdown(figures.Table(outcomes[0].scenario, header, rows))
     commands = "\n".join(f"- `{outcome.replay}`" for outcome in outcomes)
-    return f"**{outcomes[0].scenario.capitalize()}**\n\n{table}\n\nTo repeat it:\n\n{commands}"
+    return f"{table}\n\nTo repeat it:\n\n{commands}"
 
 
 def _limits(figures: Sequence[Figure]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soak.errors import Refused
-from soak.world import World
+from soak.scheduler import Scheduler
 
 VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
 MAX_RECEIVES = 250
@@ -31,8 +31,8 @@ class Queue:
     ``twice`` is how likely a message is delivered twice, by a copy of it or because its deletion was lost.
     """
 
-    def __init__(self, world: World, *, twice: float = 0.0) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, *, twice: float = 0.0) -> None:
+        self._scheduler = scheduler
         self.twice = twice
         self.waiting: dict[str, Message] = {}
         self.accepted = 0
@@ -52,9 +52,10 @@ class Queue:
             case "SendMessageBatch":
                 return self._send_batch(asked["Entries"])
             case "ChangeMessageVisibility":
-                return self._postpone(asked["ReceiptHandle"], asked["VisibilityTimeout"])
+                self.postpone(asked["ReceiptHandle"], asked["VisibilityTimeout"])
+                return {}
             case "GetQueueAttributes":
-                return {"Attributes": self._counts(asked["AttributeNames"])}
+                return {"Attributes": {name: str(count) for name, count in self.counts().items()}}
         raise Refused("InvalidAction", operation)
 
     def send(self, body: str, delay: float = 0.0) -> str:
@@ -62,14 +63,14 @@ class Queue:
         self.accepted += 1
         self.bodies.add(body)
         message_id = self._add(body, delay)
-        if self._world.chance.random() < self.twice:
+        if self._scheduler.chance.random() < self.twice:
             self._copy(body, delay)
         return message_id
 
     def receive(self, most: int) -> list[Message]:
         """Messages that are due, in any order; each is hidden from others for six minutes."""
         due: list[Message] = []
-        while self._due and self._due[0][0] <= self._world.now and len(due) < most:
+        while self._due and self._due[0][0] <= self._scheduler.now and len(due) < most:
             at, message_id = heapq.heappop(self._due)
             message = self.waiting.get(message_id)
             if message is None or message.due != at:
@@ -93,7 +94,7 @@ class Queue:
         if self.waiting.pop(message.id, None) is None:
             return
         self.handled += 1
-        if self._world.chance.random() < self.twice:
+        if self._scheduler.chance.random() < self.twice:
             self._copy(message.body, VISIBILITY_SECONDS)
 
     def _send_batch(self, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -105,21 +106,21 @@ class Queue:
         ]
         return {"Successful": sent}
 
-    def _postpone(self, receipt: str, seconds: float) -> dict[str, Any]:
+    def postpone(self, receipt: str, seconds: float) -> None:
+        """Hide a received message for some seconds from now."""
         message_id, _, receives = receipt.partition("/")
         message = self.waiting.get(message_id)
         # A handle of an earlier delivery may do nothing (AWS, "Receipt handle").
         if message is not None and str(message.receives) == receives:
             message.hidden = seconds > 0
             self._schedule(message, seconds)
-        return {}
 
-    def _counts(self, names: list[str]) -> dict[str, str]:
-        now = self._world.now
+    def counts(self) -> dict[str, int]:
+        """How many can be received now, and how many have been received and are hidden; by SQS's names."""
+        now = self._scheduler.now
         hidden = sum(message.hidden and message.due > now for message in self.waiting.values())
         visible = sum(message.due <= now for message in self.waiting.values())
-        counts = {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
-        return {name: str(counts[name]) for name in names}
+        return {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
 
     def _add(self, body: str, delay: float) -> str:
         message = Message(f"message-{next(self._numbers)}", body, 0.0)
@@ -132,5 +133,5 @@ class Queue:
         self._add(body, delay)
 
     def _schedule(self, message: Message, seconds: float) -> None:
-        message.due = self._world.now + seconds + self._world.chance.uniform(0, _OUT_OF_ORDER_SECONDS)
+        message.due = self._scheduler.now + seconds + self._scheduler.chance.uniform(0, _OUT_OF_ORDER_SECONDS)
         heapq.heappush(self._due, (message.due, message.id))

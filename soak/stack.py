@@ -2,29 +2,25 @@
 
 import json
 import os
-import socket
-import sys
-import traceback
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from local.whop_simulator import Limits, Readings, Simulator
-from soak.clockwork import time_of
 from soak.cognito import CLIENT_ID, POOL_ID, Person, Pool
 from soak.dynamodb import Table
+from soak.fault_injector import FaultInjector
+from soak.http_client import sent_over
 from soak.lambdas import Function, FunctionFailed, QueueSource
 from soak.network import WHOP, Network
+from soak.scheduler import Scheduler
 from soak.secrets_manager import Secrets
 from soak.sqs import Queue
-from soak.troubles import Troubles
-from soak.world import World
+from soak.telemetry import CountingTelemetry
+from soak.virtual_clock import virtual_time
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import http as transport
 from whop_chat.runtime import telemetry as observability
-from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, encode
 
 COMPANY = "biz_Soak"
@@ -61,7 +57,6 @@ ENVIRONMENT = {
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
     "DATA_KEY_SECRET_ARN": DATA_KEY_SECRET,
-    "RECONCILE_PER_MINUTE": "300",
 }
 API_LIMITS = (500, 1000)  # template.yaml, ApiRateLimit and ApiBurstLimit
 _TICK_SECONDS = 60.0
@@ -69,44 +64,13 @@ _TRIGGER_TRIES = 3  # AWS, Cognito: "Lambda triggers"
 _CHANGE_ARRIVES_SECONDS = (20.0, 300.0)
 
 
-class Told(Observer):
-    """Counts what the functions tell, and keeps every defect."""
-
-    def __init__(self) -> None:
-        self.metrics: Counter[str] = Counter()
-        self.defects: list[str] = []
-
-    def started(self, context: Any) -> None:
-        """Nothing to begin."""
-
-    def finished(self) -> None:
-        """Nothing to write."""
-
-    def concerns(self, sub: str | None) -> None:
-        """Nobody reads it."""
-
-    def counted(self, metric: str, message: str, **fields: Any) -> None:
-        self.metrics[metric] += 1
-
-    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        self.metrics.update(metrics)
-
-    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
-        self.metrics[metric or message] += 1
-
-    def broke(self, message: str) -> None:
-        # Somebody who is killed breaks nothing.
-        if isinstance(sys.exception(), Exception):
-            self.defects.append(traceback.format_exc())
-
-
 class Stack:
     """All functions and what they call. ``settings`` are environment variables that differ from the usual ones."""
 
     def __init__(
         self,
-        world: World,
-        troubles: Troubles,
+        scheduler: Scheduler,
+        faults: FaultInjector,
         *,
         limits: Limits | None = None,
         readings: Readings | None = None,
@@ -114,15 +78,15 @@ class Stack:
         changes_lost: float = 0.0,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.world = world
-        self.troubles = troubles
-        self.told = Told()
-        self.table = Table(world)
-        self.queue = Queue(world, twice=twice)
-        self.dead_letters = Queue(world)
-        self.pool = Pool(world)
+        self.scheduler = scheduler
+        self.faults = faults
+        self.telemetry = CountingTelemetry()
+        self.table = Table(scheduler)
+        self.queue = Queue(scheduler, twice=twice)
+        self.dead_letters = Queue(scheduler)
+        self.pool = Pool(scheduler)
         self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4})
-        self.simulator = Simulator(clock=world.time, limits=limits, readings=readings)
+        self.simulator = Simulator(clock=scheduler.time, limits=limits, readings=readings)
         self.simulator.add_company(COMPANY)
         self.simulator.add_key(self.secrets[WHOP_SECRET], company_id=COMPANY)
         services = {
@@ -131,30 +95,27 @@ class Stack:
             "secretsmanager": self.secrets.call,
             "sqs": self._queue_call,
         }
-        self.network = Network(world, services, self.pool, self.simulator, troubles)
+        self.network = Network(scheduler, services, self.pool, self.simulator, faults)
         self._environment = {**ENVIRONMENT, **(settings or {})}
         self._changes_lost = changes_lost
-        self.mint = Function(world, "mint_token", 10.0)
-        self.on_signup = Function(world, "on_signup", 4.0)
-        self.sync = Function(world, "sync_user", 60.0)
-        self.reconcile = Function(world, "reconcile", 900.0)
+        self.mint = Function(scheduler, "mint_token", 10.0)
+        self.on_signup = Function(scheduler, "on_signup", 4.0)
+        self.sync = Function(scheduler, "sync_user", 60.0)
+        self.reconcile = Function(scheduler, "reconcile", 900.0)
         self.unannounced = 0
-        self._gateway = _Throttle(world, rate=API_LIMITS[0], burst=API_LIMITS[1])
+        self._gateway = _Throttle(scheduler, rate=API_LIMITS[0], burst=API_LIMITS[1])
 
     @contextmanager
     def deployed(self) -> Iterator[None]:
         """Inside, the functions find this stack around them, and work is taken from the queue."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
-            undo.enter_context(patch.object(transport, "HttpClient", lambda *_, **__: self.network))
-            undo.enter_context(patch.object(observability, "observer", lambda: self.told))
-            # Nothing that is made at a start, such as a connection in advance, is to reach out of the process.
-            undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
-            undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
-            undo.enter_context(time_of(self.world))
-            undo.callback(self.world.end)
-            QueueSource(self.world, self.queue, self.sync)
-            self.world.start(self._tick)
+            undo.enter_context(sent_over(self.network))
+            undo.enter_context(patch.object(observability, "observer", lambda: self.telemetry))
+            undo.enter_context(virtual_time(self.scheduler))
+            undo.callback(self.scheduler.end)
+            QueueSource(self.scheduler, self.queue, self.sync.invoke)
+            self.scheduler.start(self._tick)
             yield
 
     # What happens to it
@@ -179,11 +140,11 @@ class Stack:
 
     def tell_of_change(self, sub: str) -> None:
         """CloudTrail tells of a change by and by, or not at all."""
-        if self.world.chance.random() < self._changes_lost:
+        if self.scheduler.chance.random() < self._changes_lost:
             return
         body = encode(UserRef(pool_id=POOL_ID, sub=sub, username=sub), Source.CHANGE)
-        arrives = self.world.now + self.world.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
-        self.world.at(arrives, lambda: self.queue.send(body))
+        arrives = self.scheduler.now + self.scheduler.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
+        self.scheduler.at(arrives, lambda: self.queue.send(body))
 
     def post(self, token: str, body: str | None = None) -> dict[str, Any]:
         """`POST /chat/token` through API Gateway: what the function answers, or a bare 500."""
@@ -211,8 +172,8 @@ class Stack:
 
     def _tick(self) -> None:
         while True:
-            self.world.sleep(_TICK_SECONDS)
-            self.world.start(lambda: self.order(command="continue"))
+            self.scheduler.sleep(_TICK_SECONDS)
+            self.scheduler.start(lambda: self.order(command="continue"))
 
     def _queue_call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         return {_QUEUE: self.queue, _DEAD_LETTERS: self.dead_letters}[asked["QueueUrl"]].call(operation, asked)
@@ -241,23 +202,19 @@ class Stack:
         return item["sub"]["S"] if item else None
 
 
-def _unreachable(*_: object, **__: object) -> None:
-    raise OSError("there is no network in the soak")
-
-
 class _Throttle:
     """API Gateway's, for all callers together (template.yaml, DefaultRouteSettings)."""
 
-    def __init__(self, world: World, *, rate: float, burst: float) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, *, rate: float, burst: float) -> None:
+        self._scheduler = scheduler
         self._rate = rate
         self._burst = self._left = burst
-        self._at = world.now
+        self._at = scheduler.now
 
     def admits(self) -> bool:
         """Whether a request that comes now is let through."""
-        self._left = min(self._burst, self._left + (self._world.now - self._at) * self._rate)
-        self._at = self._world.now
+        self._left = min(self._burst, self._left + (self._scheduler.now - self._at) * self._rate)
+        self._at = self._scheduler.now
         if self._left < 1:
             return False
         self._left -= 1

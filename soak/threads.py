@@ -1,42 +1,42 @@
-"""The module ``threading`` as the package sees it: threads are workers of the world, and belong to their process."""
+"""Stands in for the module ``threading``: a thread is a worker of the scheduler, in the process that starts it."""
 
 from collections.abc import Callable
 from typing import Any
 
-from soak.world import Worker, World
+from soak.scheduler import Scheduler, Worker
 
 
 class Threads:
     """What stands in for the module."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
 
     def Thread(  # noqa: N802 - as in the module
         self, *, target: Callable[..., object], args: tuple[Any, ...] = (), daemon: bool = False
     ) -> "Thread":
-        return Thread(self._world, lambda: target(*args))
+        return Thread(self._scheduler, lambda: target(*args))
 
     def Lock(self) -> "Lock":  # noqa: N802
-        return Lock(self._world)
+        return Lock(self._scheduler)
 
     RLock = Lock
 
     def Condition(self) -> "Condition":  # noqa: N802
-        return Condition(self._world)
+        return Condition(self._scheduler)
 
 
 class Thread:
     """A thread of the process that makes it."""
 
-    def __init__(self, world: World, work: Callable[[], object]) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler, work: Callable[[], object]) -> None:
+        self._scheduler = scheduler
         self._work = work
         self._worker: Worker | None = None
 
     def start(self) -> None:
         """Begin at this moment, but not before whoever starts it has come to wait."""
-        self._worker = self._world.start(self._work, process=self._world.current.process)
+        self._worker = self._scheduler.start(self._work, process=self._scheduler.current.process)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for its end, ``timeout`` seconds at most."""
@@ -47,23 +47,23 @@ class Thread:
 class Lock:
     """A lock that its holder may take again, as an ``RLock``."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
         self._holder: Worker | None = None
         self._depth = 0
         self._waiting: list[Worker] = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Whether it is held now; ``timeout`` in seconds."""
-        current, end = self._world.current, self._world.now + timeout
+        current, end = self._scheduler.current, self._scheduler.now + timeout
         while self._holder not in (None, current):
-            left = end - self._world.now
+            left = end - self._scheduler.now
             if not blocking or (timeout >= 0 and left <= 0):
                 return False
             self._waiting.append(current)
             if timeout >= 0:
                 current.wake(left)
-            self._world.pause()
+            self._scheduler.pause()
         self._holder = current
         self._depth += 1
         return True
@@ -87,22 +87,22 @@ class Lock:
 class Condition(Lock):
     """A condition with a lock of its own."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
         self._hoping: list[Worker] = []
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
         """Until ``predicate`` holds; its value at last."""
-        end = None if timeout is None else self._world.now + timeout
+        end = None if timeout is None else self._scheduler.now + timeout
         while not (holds := predicate()):
-            if end is not None and self._world.now >= end:
+            if end is not None and self._scheduler.now >= end:
                 return holds
-            current = self._world.current
+            current = self._scheduler.current
             self._hoping.append(current)
             if end is not None:
-                current.wake(end - self._world.now)
+                current.wake(end - self._scheduler.now)
             self.release()
-            self._world.pause()
+            self._scheduler.pause()
             self.acquire()
         return holds
 

@@ -1,7 +1,7 @@
 // A small loop on the Lambda Runtime API: AWS's own client for Node (aws-lambda-ric) needs a C++ toolchain to install.
 // It loads less than AWS's does, which favours Node.
 //
-// Every TLS connection ends at the stubs, as with the Python contestants (contestants/start.py). The stubs' authority
+// Every TLS connection ends at the stubs, as with the Python candidates (bench/start_candidate.py). The stubs' authority
 // comes by NODE_EXTRA_CA_CERTS, on top of Node's own.
 
 "use strict";

@@ -18,7 +18,7 @@ import boto3
 import httpx
 from botocore.config import Config
 
-from local.chat_app import ChatApp, Tokens, User, made_up_email
+from local.demo.chat_app import ChatApp, Tokens, User, made_up_email
 from local.processes import wait_until
 from local.sam import FAKE_KEYS, REGION, ROOT
 from local.stack import Deployment, LocalStack
@@ -296,8 +296,8 @@ def _lambda(endpoint: str) -> Any:
 
 
 def invoke(cloud: LocalStack, function: str, event: Mapping[str, object]) -> Any:
-    """What the function that callers reach answers to ``event``; an AssertionError if it fails."""
-    answer = _lambda(cloud.emulator_url).invoke(FunctionName=function, Qualifier="live", Payload=json.dumps(event))
+    """What the function answers to ``event``; an AssertionError if it fails."""
+    answer = _lambda(cloud.emulator_url).invoke(FunctionName=function, Payload=json.dumps(event))
     payload = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, payload
     return payload

@@ -10,15 +10,15 @@ import pytest
 
 from bench import answers, job, memory
 from bench.answers import Operation, Request, answer
+from bench.candidates import BARE, EVERYTHING, NODE_NAME, OURS
 from bench.function_environment import function_environment
 from bench.imports import by_package, read
-from bench.lineup import BARE, EVERYTHING, NODE_NAME, OURS
 from bench.memory import Check, Function, Work
-from bench.report import Table, as_markdown, as_text, tables, write_between_marks
+from bench.report import tables
 from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
 from bench.throttle import throttled
-from whop_chat.runtime.base_settings import SignUpSettings
-from whop_chat.settings import MintSettings
+from tools.figures import FIGURES
+from whop_chat.settings import MintSettings, SignUpSettings
 
 # ------------------------------------------------------------------------------------------------------- statistics
 
@@ -92,42 +92,6 @@ def test_what_is_beyond_the_bare_calls_is_shown() -> None:
     assert rows[BARE]["+, 0 ms"] == ""
 
 
-def test_a_table_lines_up_in_a_terminal_and_is_markdown_in_a_document() -> None:
-    table = Table("Title", ["", "value"], [["a", "1"], ["long name", "22"]])
-
-    assert as_text(table).splitlines() == ["Title", "             value", "  a              1", "  long name     22"]
-    assert as_markdown(table).splitlines()[2:] == ["|  | value |", "| --- | --: |", "| a | 1 |", "| long name | 22 |"]
-
-
-def test_only_what_is_between_the_marks_is_replaced(tmp_path: Path) -> None:
-    document = tmp_path / "a.md"
-    document.write_text("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
-
-    write_between_marks(document, "new")
-    write_between_marks(document, "newer")
-
-    assert document.read_text() == "before\n<!-- bench: begin -->\n\nnewer\n\n<!-- bench: end -->\nafter\n"
-
-
-def test_a_document_without_its_marks_is_left_alone(tmp_path: Path) -> None:
-    document = tmp_path / "a.md"
-    document.write_text("before <!-- bench: begin --> after")
-
-    with pytest.raises(SystemExit, match="lost the marks"):
-        write_between_marks(document, "new")
-
-    assert document.read_text() == "before <!-- bench: begin --> after"
-
-
-def test_the_document_has_its_marks(tmp_path: Path) -> None:
-    copy = tmp_path / "performance.md"
-    copy.write_text((job.ROOT / "docs" / "performance.md").read_text())
-
-    write_between_marks(copy, "new")
-
-    assert "\n\nnew\n\n" in copy.read_text()
-
-
 # ----------------------------------------------------------------------------------------------------------- memory
 
 
@@ -160,9 +124,9 @@ def test_a_check_shows_how_far_off_the_derivation_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["mint_token", "on_signup", "sync_user"])
-def test_the_sizes_in_the_document_are_those_of_the_template(name: str) -> None:
-    document = (job.ROOT / "docs" / "performance.md").read_text()
-    table = document.partition(f"**{name}, derived**")[2].partition("**")[0]
+def test_the_page_marks_the_sizes_of_the_template(name: str) -> None:
+    page = (FIGURES / "memory.md").read_text()
+    table = page.partition(f"**{name}, derived**")[2].partition("**")[0]
 
     assert f"| {memory.chosen(name)} (chosen) |" in table
 

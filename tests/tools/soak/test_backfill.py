@@ -1,33 +1,40 @@
-"""The computation behind docs/scale.md, in small: what it checks holds, and it notices when it does not."""
+"""The backfill in small: its checks pass, and each notices what it is there for."""
+
+from unittest.mock import patch
 
 import pytest
 
-from bench.scale import Scale
+from soak import service_model
+from soak.scenarios import backfill
+from whop_chat.sync import batch
 
 pytestmark = pytest.mark.thorough
 
 
-def test_a_small_backfill_holds_what_a_large_one_is_said_to() -> None:
-    scale = Scale(600, per_minute=300, tokens_per_minute=120)
-    scale.run()
-    scale.check()
-
-    assert scale.first_tokens
+def test_a_small_backfill_meets_every_figure() -> None:
+    assert backfill.run(1, users=600).unmet == {}
 
 
-def test_more_first_tokens_than_whop_allows_wait_and_none_is_a_call_too_many() -> None:
-    scale = Scale(1_500, per_minute=300, tokens_per_minute=600)
-    scale.run()
-
-    assert not scale.whop.refused
-    with pytest.raises(AssertionError, match="a first token waited longer"):
-        scale.check()
+def test_a_seed_repeats_the_backfill_call_by_call() -> None:
+    assert backfill.run(2, users=150) == backfill.run(2, users=150)
 
 
-def test_more_than_whop_allows_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.scale.ceiling", lambda _share: 1_000)
-    scale = Scale(1_500, per_minute=300, tokens_per_minute=600)
-    scale.run()
+def test_more_first_tokens_than_whop_allows_wait() -> None:
+    unmet = backfill.run(1, users=400, tokens_per_minute=600).unmet
 
-    with pytest.raises(AssertionError, match="refused by Whop"):
-        scale.check()
+    assert "the longest enrolment of a first token" in unmet
+    assert "calls that Whop refused" not in unmet
+
+
+def test_more_calls_than_whop_allows_are_noticed() -> None:
+    with patch.object(service_model, "LIMIT", 150):
+        assert "calls that Whop refused" in backfill.run(1, users=600).unmet
+
+
+def test_users_who_are_not_synced_are_noticed() -> None:
+    with patch.object(batch.Batch, "handle", lambda *_: {"batchItemFailures": []}):
+        unmet = backfill.run(1, users=200).unmet
+
+    assert {"users who should be linked and are not", "users who are gone and not deleted, or the reverse"} <= set(
+        unmet
+    )

@@ -4,11 +4,12 @@ from unittest.mock import patch
 
 import pytest
 
-from soak import flood, outage
+from soak.scenarios import flood, outage
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting import token_cache as kept_tokens
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Record, Users
+from whop_chat.users.record import Record
+from whop_chat.users.repository import Users
 
 pytestmark = pytest.mark.thorough
 

@@ -27,7 +27,7 @@ def test_a_run_that_holds_says_so() -> None:
 def test_the_document_has_the_seeds_side_by_side_with_the_commands_that_repeat_them() -> None:
     document = as_markdown([Outcome("faults", 1, {}, GOOD), Outcome("faults", 2, {}, GOOD)])
 
-    assert "| what | seed 1 | seed 2 | allowed |" in document
+    assert "|  | seed 1 | seed 2 | allowed |" in document
     assert "| users | 1,234 | 1,234 |  |" in document
     assert '`make soak ARGS="faults --seed 2"`' in document
 

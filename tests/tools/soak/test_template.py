@@ -1,8 +1,9 @@
 """What the soak takes for granted is what the template deploys."""
 
-from soak import cognito, flood, lambdas, sqs, stack
-from soak.troubles import Troubles
-from soak.world import World
+from soak import cognito, lambdas, sqs, stack
+from soak.fault_injector import FaultInjector
+from soak.scenarios import flood
+from soak.scheduler import Scheduler
 from tests.template.translation import deployed, parameter_values
 
 
@@ -10,8 +11,8 @@ def test_queue_functions_and_limits_are_those_of_the_template() -> None:
     resources = deployed()
     properties = {name: resource.get("Properties", {}) for name, resource in resources.items()}
     source = next(each for each in properties.values() if "ScalingConfig" in each)
-    world = World(0)
-    made = stack.Stack(world, Troubles(world.chance))
+    scheduler = Scheduler(0)
+    made = stack.Stack(scheduler, FaultInjector(scheduler.chance))
 
     assert properties["SyncQueue"]["VisibilityTimeout"] == sqs.VISIBILITY_SECONDS
     assert properties["SyncQueue"]["RedrivePolicy"]["maxReceiveCount"] == sqs.MAX_RECEIVES
@@ -26,9 +27,9 @@ def test_queue_functions_and_limits_are_those_of_the_template() -> None:
     ):
         assert properties[name]["Timeout"] == function.timeout
 
-    defaults = parameter_values()
-    assert (int(defaults["ApiRateLimit"]), int(defaults["ApiBurstLimit"])) == stack.API_LIMITS
-    assert int(defaults["MintsPerMinute"]) == flood.MINTS_PER_MINUTE
+    throttle = properties["HttpApiApiGatewayDefaultStage"]["DefaultRouteSettings"]
+    assert (throttle["ThrottlingRateLimit"], throttle["ThrottlingBurstLimit"]) == stack.API_LIMITS
+    assert int(parameter_values()["MintsPerMinute"]) == flood.MINTS_PER_MINUTE
 
 
 def test_the_environment_of_the_soak_has_every_name_that_the_template_gives() -> None:

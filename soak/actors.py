@@ -1,0 +1,180 @@
+"""What people and their apps do: sign up, ask for tokens, change, leave."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.whop_simulator import Request
+from soak.cognito import TOKEN_SECONDS, Person
+from soak.errors import Refused
+from soak.stack import Stack
+
+_TRIES = 12
+_SHUT_OUT = ("disabled", "deleted", "denied")
+
+
+@dataclass(slots=True)
+class Log:
+    """What apps were answered, and what was wrong with it."""
+
+    answers: Counter[str] = field(default_factory=Counter)
+    """By status and code."""
+    waits: list[float] = field(default_factory=list)
+    """Seconds from the first request to the token."""
+    wrong: list[str] = field(default_factory=list)
+    """Tokens for somebody else than who asked."""
+    late: list[str] = field(default_factory=list)
+    """Tokens for somebody of whom the table said, before and after, that they are shut out."""
+    unhelpful: list[str] = field(default_factory=list)
+    """Answers 503 that do not say when to come back."""
+    without: list[str] = field(default_factory=list)
+    """Those who asked again and again and got no token."""
+
+    @property
+    def refusals(self) -> list[str]:
+        """All answers without a token."""
+        return [code for code in self.answers.elements() if not code.startswith("200")]
+
+
+class App:
+    """The app of one user, which asks for tokens as the README says."""
+
+    def __init__(self, stack: Stack, log: Log, sub: str) -> None:
+        self._stack = stack
+        self._log = log
+        self._sub = sub
+        self._token = ""
+        self._until = 0.0
+
+    def token(self) -> str:
+        """Ask until there is an answer that is final; its code, ``ok`` for a token, ``signed_out`` at Cognito."""
+        scheduler = self._stack.scheduler
+        begun = scheduler.now
+        code, last = "", 0
+        for number in range(_TRIES):
+            try:
+                answer = self.ask(refresh=last == 401)
+            except Refused:
+                return "signed_out"
+            status, code = answer["statusCode"], _code(answer)
+            if status == 200:
+                self._log.waits.append(scheduler.now - begun)
+                return "ok"
+            if status == 403:
+                return code
+            if status == 401 and last != 401:
+                last = 401
+                continue
+            last = status
+            told = float(answer["headers"].get("Retry-After", 0))
+            scheduler.sleep(max(told, min(30.0, 2.0**number)) * scheduler.chance.uniform(1.0, 1.3))
+        self._log.without.append(f"{self._sub}: {code}")
+        return code
+
+    def ask(self, *, refresh: bool = False) -> dict[str, Any]:
+        """One request. Raises `Refused` if Cognito gives no token."""
+        scheduler = self._stack.scheduler
+        if refresh or scheduler.now > self._until - 60:
+            self._token = self._stack.pool.token(self._sub)
+            self._until = scheduler.now + TOKEN_SECONDS
+        before = self._stack.record(self._sub).get("status")
+        answer = self._stack.post(self._token)
+        self._log.answers[f"{answer['statusCode']} {_code(answer)}".strip()] += 1
+        if answer["statusCode"] == 200:
+            self._look_at(json.loads(answer["body"]), before)
+        if answer["statusCode"] == 503 and "Retry-After" not in answer["headers"]:
+            self._log.unhelpful.append(_code(answer))
+        return answer
+
+    def _look_at(self, body: dict[str, Any], before: str | None) -> None:
+        """Whop itself says whose token it is."""
+        simulator = self._stack.simulator
+        asked = Request("GET", "/api/v1/users/me", headers=(("authorization", f"Bearer {body['token']}"),))
+        whose = simulator.handle(asked)
+        user_id = str(whose.json().get("id")) if whose.status == 200 else f"nobody ({whose.status})"
+        if self._stack.holder(user_id) != self._sub:
+            self._log.wrong.append(f"{self._sub} got a token of {user_id}")
+        # Who was let in meanwhile may have one.
+        if before in _SHUT_OUT and self._stack.record(self._sub).get("status") in _SHUT_OUT:
+            self._log.late.append(f"{self._sub} got a token while {before}")
+
+
+class Life:
+    """The life of one user, from the sign-up on."""
+
+    def __init__(self, stack: Stack, log: Log, number: int, everybody: list["Life"]) -> None:
+        self._stack = stack
+        self._log = log
+        self._number = number
+        self._everybody = everybody
+        self.sub = ""
+
+    def live(self, *, begins_within: float, acts: int) -> None:
+        """All of it; who deletes their account does so at the end."""
+        scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
+        scheduler.sleep(chance.uniform(0, begins_within))
+        kind = chance.choices(("plain", "quiet", "unverified", "twin", "heir"), (78, 8, 6, 4, 4))[0]
+        person = self._sign_up(kind)
+        self.sub = person.sub
+        app = App(self._stack, self._log, person.sub)
+        scheduler.start(lambda: self._stack.sign_up(person))
+        # Some ask at once, while the sync is under way, some much later; the quiet ones never.
+        if kind != "quiet":
+            scheduler.sleep(chance.choice((0.2, 2.0, 60.0)) * chance.random())
+            app.token()
+        if kind == "unverified":
+            scheduler.sleep(chance.uniform(10, 300))
+            self._change(verified=True)
+            scheduler.sleep(65)
+            app.token()
+        for _ in range(chance.randrange(acts + 1)):
+            scheduler.sleep(chance.expovariate(1 / 120))
+            self._act(app, quiet=kind == "quiet")
+        if chance.random() < 0.15:
+            scheduler.sleep(chance.expovariate(1 / 60))
+            self._stack.pool.delete(person.sub)
+            self._stack.tell_of_change(person.sub)
+
+    def _sign_up(self, kind: str) -> Person:
+        """A twin has the address of somebody who is there, an heir address and name of somebody who is gone."""
+        pool, chance = self._stack.pool, self._stack.scheduler.chance
+        email, username = f"person-{self._number}@people.example.test", None
+        others = [life.sub for life in self._everybody if life.sub]
+        if kind == "twin":
+            there = [sub for sub in others if sub in pool.people]
+            email = pool.people[chance.choice(there)].email if there else email
+        if kind == "heir":
+            gone = [sub for sub in others if sub in pool.gone]
+            if gone:
+                before = pool.gone[chance.choice(gone)]
+                taken = {person.username for person in pool.people.values()}
+                email, username = before.email, None if before.username in taken else before.username
+        return pool.sign_up(email, f"Person {self._number}", username=username, verified=kind != "unverified")
+
+    def _act(self, app: App, *, quiet: bool) -> None:
+        scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
+        match chance.choices(("ask", "rename", "readdress", "disable"), (0, 3, 1, 0) if quiet else (5, 3, 1, 1))[0]:
+            case "ask":
+                app.token()
+            case "rename":
+                self._change(name=f"Person {self._number} the {chance.randrange(1000)}th")
+            # Before there is a link it would leave an account with the old address behind, as docs/reliability.md says.
+            case "readdress" if self._stack.record(self.sub).get("status") == "linked":
+                self._change(email=f"person-{self._number}-{chance.randrange(1000)}@people.example.test")
+            case "disable":
+                self._change(enabled=False)
+                # Perhaps their token is still good.
+                scheduler.sleep(chance.uniform(0, 400))
+                app.token()
+                self._change(enabled=True)
+                scheduler.sleep(chance.uniform(0, 400))
+                app.token()
+
+    def _change(self, **changes: Any) -> None:
+        self._stack.pool.change(self.sub, **changes)
+        self._stack.tell_of_change(self.sub)
+
+
+def _code(answer: dict[str, Any]) -> str:
+    return str(json.loads(answer["body"]).get("code", ""))
