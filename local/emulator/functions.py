@@ -29,7 +29,6 @@ def install() -> None:
         "AWS::Lambda::EventSourceMapping",
         create=_visibility_covers_the_timeout_in_stack,
     )
-    wrap_resource(provisioners._RESOURCE_HANDLERS, "AWS::Lambda::EventSourceMapping", create=_numbers_from_parameters)
 
 
 def _handlers_own_python(stock: Function) -> Function:
@@ -102,20 +101,6 @@ def _visibility_covers_the_timeout_in_stack(stock: Function) -> Function:
         if reason:
             raise ValueError(reason)
         return stock(logical_id, props, stack_name)
-
-    return create
-
-
-def _numbers_from_parameters(stock: Function) -> Function:
-    """Stock takes a Number parameter as a string, and then cannot compare it; AWS takes it as a number.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
-    """
-
-    def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
-        scaling = props.get("ScalingConfig") or {}
-        numbers = {name: int(value) for name, value in scaling.items()}
-        return stock(logical_id, {**props, "ScalingConfig": numbers} if numbers else props, stack_name)
 
     return create
 

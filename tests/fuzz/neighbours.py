@@ -276,6 +276,6 @@ def _row(attributes: str) -> dict[str, Any]:
     }
 
 
-def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Header values as bytes on the wire can be: what is beyond Latin-1 is left out."""
-    return {name: value.encode("latin-1", "ignore").decode("latin-1") for name, value in headers.items()}
+def _sendable(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as they come over the wire: what is beyond Latin-1 is left out."""
+    return [(name.encode(), value.encode("latin-1", "ignore")) for name, value in headers.items()]

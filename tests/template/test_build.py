@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.source_tree import CACHE, copy_sources
 from tests.template.translation import ROOT, of_type, template, translated
 from tests.unit.test_settings import AWS_ENV, ENV
 
 SAM = ROOT / ".venv" / "sam" / "bin" / "python"
-CACHE = Path(".aws-sam") / "layer"
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 FUNCTIONS = {
     "MintTokenFunction": "mint_token",
@@ -31,22 +31,6 @@ FUNCTIONS = {
     "SyncUserFunction": "sync_user",
     "ReconcileFunction": "reconcile",
 }
-SOURCES = ("template.yaml", "functions", "layers", "tools")
-
-
-def _copy(folder: Path) -> Path:
-    """A copy of what a build reads, with what earlier builds have installed."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=ignored)
-        else:
-            shutil.copy(source, folder / name)
-    if (ROOT / CACHE).is_dir():
-        unfinished = shutil.ignore_patterns("tmp*")
-        shutil.copytree(ROOT / CACHE, folder / CACHE, ignore=unfinished)
-    return folder
 
 
 def _build(tree: Path, name: str) -> Path:
@@ -77,7 +61,7 @@ def _build(tree: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _copy(tmp_path_factory.mktemp("tree"))
+    return copy_sources(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +231,7 @@ def test_an_unchanged_build_is_the_same_to_the_byte_and_publishes_nothing(built:
 
 
 def test_one_changed_line_in_the_layer_reaches_every_function(built: Path, tmp_path: Path) -> None:
-    clone = _copy(tmp_path)
+    clone = copy_sources(tmp_path)
     with (clone / "layers" / "whop_chat" / "whop_chat" / "__init__.py").open("a") as module:
         module.write("\n# one line more\n")
     changed = _build(clone, "changed")
