@@ -84,7 +84,7 @@ def _secret(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def _item(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The user's record, read; of `whop_chat.whop.circuit_state` there is nothing."""
     _require(body.get("ConsistentRead") is True, "not strongly consistent")
-    if body["Key"] == {"pk": {"S": f"WAIT#{job.COMPANY}"}}:
+    if body["Key"] == {"pk": {"S": f"CIRCUIT#{job.COMPANY}"}}:
         return {}  # No operation waits.
     return {"Item": _record(body)}
 
@@ -101,7 +101,7 @@ def _record(body: Mapping[str, Any]) -> Mapping[str, Any]:
     key = f"USER#{job.POOL}#{job.SUB}"
     _require(body["TableName"] == job.TABLE and body["Key"] == {"pk": {"S": key}}, "not the user")
     texts = {
-        "pk": key, "pool": job.POOL, "sub": job.SUB, "status": "linked", "attempt": uuid.uuid4().hex,
+        "pk": key, "pool": job.POOL, "sub": job.SUB, "status": "linked", "version": uuid.uuid4().hex,
         "whop_user_id": job.WHOP_USER, "whop_account_id": "biz_Child", "profile_digest": "0" * 64,
     }  # fmt: skip
     numbers = {

@@ -133,8 +133,8 @@ class _Silent(Telemetry):
     def __init__(self) -> None:
         pass
 
-    def counted(self, metric: str, message: str, **fields: Any) -> None:
-        """See `Observer.counted`."""
+    def event(self, metric: str, message: str, **fields: Any) -> None:
+        """See `Telemetry.event`."""
 
-    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
-        """See `Observer.failed`."""
+    def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+        """See `Telemetry.warning`."""

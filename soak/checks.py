@@ -47,7 +47,7 @@ def left_out(stack: Stack) -> list[str]:
         if person.enabled
         and person.verified
         and sub in told_of - waiting
-        and stack.record(sub).get("status") in (None, "claimed")
+        and stack.record(sub).get("status") in (None, "pending")
     ]
 
 

@@ -16,7 +16,7 @@ NAME = "status"
 HELP = "show how a user stands in the pool and in the records"
 
 # These are made of attributes or secrets, or mean nothing to an operator.
-_HIDDEN = ("attempt", "idempotency_key", "email_digest", "profile_digest")
+_HIDDEN = ("version", "idempotency_key", "email_digest", "profile_digest")
 _TIMES = ("lease_until", "key_since", "retry_at", "synced_at", "repaired_at", "cleaned_at", "mints_since")
 
 

@@ -1,6 +1,6 @@
 """A pool of 100,000 users is enrolled while first tokens come in: `make scale`.
 
-The code that decides and writes is real: `Reconcile`, `Batch`, `Syncing`, `Enrolment`, `CleanUp`. The users table, the
+The code that decides and writes is real: `Reconcile`, `SyncBatch`, `SyncUser`, `Enrolment`, `CleanUp`. The users table, the
 checkpoints and the pool are the ones in memory that pass the tests of the real ones. `soak.service_model` stands for
 AWS, SQS and Whop. An invocation of reconcile works for a minute at most.
 
@@ -283,7 +283,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
     """What the run took."""
     calls, first_tokens = around.calls.counts, backfill.first_tokens
     listed = around.checkpoints.checkpoint.counts if around.checkpoints.checkpoint else {}
-    told_to_wait = around.telemetry.metrics["BudgetUsedUp"] - first_tokens.told_to_wait
+    told_to_wait = around.telemetry.metrics["OutOfPermits"] - first_tokens.told_to_wait
 
     def made(service: str, *operations: str) -> int:
         return sum(calls[f"{service} {operation}"] for operation in operations)
@@ -296,12 +296,12 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "syncs told to wait": told_to_wait,
         "messages handled": around.messages.handled,
         "reconcile invocations": calls["reconcile invocations"],
-        "ListUsers calls": made("cognito", "page", "shows", "find"),
-        "AdminGetUser calls": made("cognito", "read"),
+        "ListUsers calls": made("cognito", "list_page", "exists", "lookup"),
+        "AdminGetUser calls": made("cognito", "admin_get"),
         "SQS sends": made("sqs", "send", "send_many"),
         "table: batch reads": made("dynamodb", "get_many"),
         "table: reads": made("dynamodb", "get", "load", "holder"),
-        "table: writes": made("dynamodb", "put", "count_mint", "save", "note_listed"),
+        "table: writes": made("dynamodb", "put", "count_mint", "save", "save_listed"),
         "table: counts of calls": made("dynamodb", "count"),
         "table: transactions": made("dynamodb", "link"),
     }

@@ -6,7 +6,7 @@ Modelled are
   page load asks for a token, as in the sample of Whop's guide, and whoever gets none does not ask again;
 - Whop: 600 mints in any 60 s, the next one is a 429 that says how long to wait (Whop, "Rate limits");
 - this service: the limit of one user, the last token, and the wait that all instances keep. It is a small copy of
-  `Minting`, because a day has two million page loads; tests/tools/soak/test_reuse.py holds it to the real one.
+  `MintToken`, because a day has two million page loads; tests/tools/soak/test_reuse.py holds it to the real one.
 
 ``the guide's sample`` is a backend without any of it: each page load is a call.
 """
@@ -103,7 +103,7 @@ class Outcome:
 
 
 class Model:
-    """What `Minting` makes of page loads of linked users, with tokens that live ``life`` seconds."""
+    """What `MintToken` makes of page loads of linked users, with tokens that live ``life`` seconds."""
 
     def __init__(self, mode: Mode, *, life: int = 3600, limit: int = LIMIT, per_minute: int = MINTS_PER_MINUTE) -> None:
         self.outcome = Outcome()

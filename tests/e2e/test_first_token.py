@@ -160,6 +160,6 @@ def test_a_claim_that_another_worker_holds_is_waited_for_and_then_told(
     cloud: LocalStack, stack: Deployment, app: TeamApp, whop: SimulatorControl
 ) -> None:
     user = app.create_by_admin()
-    change_record(cloud, stack, user, status="claimed", attempt="another", lease_until=int(time.time()) + 10)
+    change_record(cloud, stack, user, status="pending", version="another", lease_until=int(time.time()) + 10)
     assert_problem(app.mint(app.sign_in(user).access), "enrolment_in_progress")
     assert accounts_of(whop, user) == []

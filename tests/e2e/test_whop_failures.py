@@ -73,7 +73,7 @@ def _both(app: TeamApp, linked: str, waiting: str, *, at_once: bool) -> list[htt
 
 def _tried(record: Mapping[str, str], before: str) -> bool:
     """Whether another worker has claimed the user since, and given up or got an answer."""
-    return record["attempt"] != before and record["lease_until"] == "0"
+    return record["version"] != before and record["lease_until"] == "0"
 
 
 def _works_again(app: TeamApp, token: str) -> bool:
@@ -100,7 +100,7 @@ def test_a_failure_fails_no_sign_up_is_told_as_promised_and_is_made_good_by_the_
         begun = time.monotonic()
         minting, enrolling = _both(app, member_tokens.access, token, at_once=name == "slow")
         took = time.monotonic() - begun
-        attempt = cloud.user_record(stack, user.sub)["attempt"]
+        attempt = cloud.user_record(stack, user.sub)["version"]
 
     if failure.enrolling == "enrolment_rejected":
         lane.settle()
@@ -142,7 +142,7 @@ def test_what_one_function_is_told_stops_the_other(
         told = time.monotonic()
         assert_problem(app.mint(app.sign_in(user).access), "whop_rate_limited", wait=_LONG_SECONDS)
         calls = len(whop.calls(_ACCOUNTS))
-        attempt = cloud.user_record(stack, user.sub)["attempt"]
+        attempt = cloud.user_record(stack, user.sub)["version"]
 
     assert wait_until(lambda: _tried(cloud.user_record(stack, user.sub), attempt), _LONG_SECONDS)
     assert len(whop.calls(_ACCOUNTS)) == calls

@@ -18,32 +18,32 @@ class MemoryCheckpoints:
         self._listed: dict[tuple[str, int], bytes] = {}
 
     def load(self, *, deadline: Deadline | None = None) -> Checkpoint | None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.load`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load`."""
         return self.checkpoint
 
     def save(
         self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline | None = None
     ) -> Checkpoint:
-        """See `whop_chat.reconcile.checkpoint.Ledger.save`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.save`."""
         if (self.checkpoint and self.checkpoint.version) != (expected and expected.version):
             raise Superseded
-        self.checkpoint = dataclasses.replace(checkpoint, attempt=new_version())
+        self.checkpoint = dataclasses.replace(checkpoint, version=new_version())
         return self.checkpoint
 
     def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline | None = None) -> None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.note_listed`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_listed`."""
         self._listed[run, page] = fingerprints
 
     def load_listed(self, run: str, pages: int, *, seconds: float = 0) -> Iterator[bytes]:
-        """See `whop_chat.reconcile.checkpoint.Ledger.listed`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_listed`."""
         return (self._listed[run, page] for page in range(pages))
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline | None = None) -> None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.file_report`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_report`."""
         self.reports[run] = report
 
     def latest_report(self, *, deadline: Deadline | None = None) -> Mapping[str, Any] | None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.latest_report`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.latest_report`."""
         if self.checkpoint is None or self.checkpoint.reported is None:
             return None
         return self.reports.get(self.checkpoint.reported)

@@ -11,11 +11,11 @@ class MemoryCircuitStore:
         self.waits: dict[str, CircuitState] = {}
 
     def load(self, *, deadline: Deadline | None = None) -> dict[str, CircuitState]:
-        """See `whop_chat.whop.circuit_state.WaitStore.load`."""
+        """See `whop_chat.whop.circuit_state.CircuitStore.load`."""
         return dict(self.waits)
 
     def extend(self, operation: str, state: CircuitState, *, deadline: Deadline | None = None) -> None:
-        """See `whop_chat.whop.circuit_state.WaitStore.prolong`."""
+        """See `whop_chat.whop.circuit_state.CircuitStore.extend`."""
         pool_status = self.waits.get(operation)
         if pool_status is None or pool_status.until < state.until:
             self.waits[operation] = state
@@ -28,7 +28,7 @@ class MemoryCircuitStore:
         expected: CircuitState | None,
         deadline: Deadline | None = None,
     ) -> bool:
-        """See `whop_chat.whop.circuit_state.WaitStore.replace`."""
+        """See `whop_chat.whop.circuit_state.CircuitStore.replace`."""
         pool_status = self.waits.get(operation)
         if (pool_status and pool_status.until) != (expected and expected.until):
             return False

@@ -38,18 +38,18 @@ class MemoryPool:
         self._people[sub] = None
 
     def list_page(self, token: str | None, *, deadline: Deadline | None = None) -> Page:
-        """See `whop_chat.cognito.pool.PoolUsers.page`."""
+        """See `whop_chat.cognito.pool.UserPool.list_page`."""
         start = int(token or 0)
         listed = [self._people[sub] for sub in self._order[start : start + PAGE]]
         end = start + PAGE
         return Page(tuple(each for each in listed if each), str(end) if end < len(self._order) else None)
 
     def exists(self, sub: str, *, deadline: Deadline | None = None) -> bool:
-        """See `whop_chat.cognito.pool.PoolUsers.shows`."""
+        """See `whop_chat.cognito.pool.UserPool.exists`."""
         return self._people.get(sub) is not None
 
     def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
-        """See `whop_chat.cognito.pool.PoolUsers.read`."""
+        """See `whop_chat.cognito.pool.UserPool.admin_get`."""
         listed = self._people.get(user.sub)
         if listed is None:
             raise UserGone
@@ -57,4 +57,4 @@ class MemoryPool:
             raise UserDisabled if listed.status is PoolStatus.DISABLED else UserInactive
         return listed.pool_user
 
-    find = admin_get
+    lookup = admin_get

@@ -16,14 +16,14 @@ class MemoryTokenCache(TokenCache):
         """What each call had time for."""
 
     def load(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
-        """See `whop_chat.minting.token_cache.KeptTokens.find`."""
+        """See `whop_chat.minting.token_cache.TokenCache.load`."""
         self.seconds.append(deadline.remaining())
         if self.reading is not None:
             raise self.reading
         return _Open(cache_key, self.kept.get(cache_key))
 
     def store(self, cache_key: CacheKey, whop_user_id: str, kept: CachedToken, *, deadline: Deadline) -> None:
-        """See `whop_chat.minting.token_cache.KeptTokens.keep`."""
+        """See `whop_chat.minting.token_cache.TokenCache.store`."""
         self.seconds.append(deadline.remaining())
         if self.writing is not None:
             raise self.writing
@@ -34,7 +34,7 @@ class _Open(CacheEntry):
     def __init__(self, cache_key: CacheKey, kept: tuple[str, CachedToken] | None) -> None:
         super().__init__(cache_key, "biz_Company", DataKey("1", b""), {"kept": kept})
 
-    def opened(self, whop_user_id: str) -> CachedToken | None:
+    def decrypt(self, whop_user_id: str) -> CachedToken | None:
         """See `whop_chat.minting.token_cache.Found.opened`."""
         kept = self.item["kept"]
         return kept[1] if kept and kept[0] == whop_user_id else None

@@ -21,11 +21,11 @@ class MemoryUserRepository:
         self.reservations: dict[str, Key] = {}
 
     def get(self, user: UserRef, *, deadline: Deadline | None = None) -> Record | None:
-        """See `whop_chat.users.repository.Users.get`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.get`."""
         return self.records.get(_key(user))
 
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline | None = None) -> Record | None:
-        """See `whop_chat.users.repository.Users.count_mint`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.count_mint`."""
         record = self.records.get(_key(user))
         if record is None:
             return None
@@ -39,11 +39,11 @@ class MemoryUserRepository:
         return counted
 
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline | None = None) -> dict[UserRef, Record | None]:
-        """See `whop_chat.users.repository.Users.get_many`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.get_many`."""
         return {user: self.records[_key(user)] for user in users if _key(user) in self.records}
 
     def scan(self, pool_id: str, after: str | None, *, deadline: Deadline | None = None) -> RecordPage:
-        """See `Users.known`. A place is a number: records are never taken away, nor change places."""
+        """See `DynamoDBUserRepository.scan`. A place is a number: records are never taken away, nor change places."""
         start = int(after or 0)
         places = {
             sub: str(number)
@@ -58,12 +58,12 @@ class MemoryUserRepository:
     def put(
         self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline | None = None
     ) -> Record:
-        """See `whop_chat.users.repository.Users.put`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.put`."""
         self._require_still(user, expected)
         return self._written(user, record)
 
     def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline | None = None) -> Record:
-        """See `whop_chat.users.repository.Users.link`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.link`."""
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
         self._require_still(user, expected)
@@ -85,7 +85,7 @@ class MemoryUserRepository:
         holder_after: Record | None,
         deadline: Deadline | None = None,
     ) -> Record:
-        """See `whop_chat.users.repository.Users.take`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.transfer`."""
         self._require_still(user, expected)
         if self.reservations.get(str(record.whop_user_id)) != _key(holder):
             raise AlreadyReserved
@@ -99,7 +99,7 @@ class MemoryUserRepository:
         return self.link(user, record, expected=expected)
 
     def holder(self, whop_user_id: str, *, deadline: Deadline | None = None) -> UserRef | None:
-        """See `whop_chat.users.repository.Users.holder`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.holder`."""
         held = self.reservations.get(whop_user_id)
         return UserRef(pool_id=held[0], sub=held[1], username=held[1]) if held else None
 
@@ -109,7 +109,7 @@ class MemoryUserRepository:
             raise StaleRecord
 
     def _written(self, user: UserRef, record: Record) -> Record:
-        written = dataclasses.replace(record, attempt=new_version())
+        written = dataclasses.replace(record, version=new_version())
         self.records[_key(user)] = written
         return written
 

@@ -53,8 +53,8 @@ RECORDS: tuple[Mapping[str, Any] | None, ...] = (
     None,
     {"status": "linked", "whop_user_id": "user_Ada", "whop_account_id": "biz_Child"},
     {"status": "linked", "whop_user_id": "user_Ada", "whop_account_id": "biz_Child", "repairs": 1, "repaired_at": SOON},
-    {"status": "claimed", "lease_until": SOON},
-    {"status": "claimed", "idempotency_key": "key-1", "email_digest": "0" * 64, "key_since": int(NOW) - 60},
+    {"status": "pending", "lease_until": SOON},
+    {"status": "pending", "idempotency_key": "key-1", "email_digest": "0" * 64, "key_since": int(NOW) - 60},
     {"status": "blocked", "reason": "no_verified_email", "email_mode": "verified", "retry_at": SOON},
     {"status": "blocked", "reason": "no_verified_email", "email_mode": "verified", "retry_at": 1},
     {"status": "denied"},
@@ -62,7 +62,7 @@ RECORDS: tuple[Mapping[str, Any] | None, ...] = (
     {"status": "deleted", "whop_user_id": "user_Ada", "generation": 2},
 )
 _CHECKPOINT = {"run": "20270115T080000Z-abc123", "backfill": True, "dry_run": False, "started_at": NOW - 60}
-_CHECKPOINT |= {"attempt": "attempt-0", "moved_at": NOW - 30, "page": 1}
+_CHECKPOINT |= {"version": "version-0", "moved_at": NOW - 30, "page": 1}
 CHECKPOINTS: tuple[Mapping[str, Any] | None, ...] = (
     None,
     {**_CHECKPOINT, "phase": "listing"},

@@ -158,10 +158,10 @@ class Neighbours(HttpClient):
         if kind == "USER" and self.record is not None:
             return {"Item": {"pk": {"S": key}, **_typed(self.record)}}
         if kind == "RECONCILE" and self.checkpoint is not None:
-            written = {"attempt": self.checkpoint["attempt"], "checkpoint": json.dumps(self.checkpoint)}
+            written = {"version": self.checkpoint["version"], "checkpoint": json.dumps(self.checkpoint)}
             return {"Item": {"pk": {"S": key}, **_typed(written)}}
         if kind == "WAIT":
-            wait = {"until": {"N": "1000000000.5"}, "why": {"S": "limited"}, "openings": {"N": "0"}}
+            wait = {"until": {"N": "1000000000.5"}, "reason": {"S": "limited"}, "trips": {"N": "0"}}
             return {"Item": {"pk": {"S": key}, "ttl": {"N": "4000000000"}, "mint_token": {"M": wait}}}
         if kind == "TOKEN" and self.kept_for is not None:
             return {"Item": item} if (item := _kept(self.kept_for).get(key)) else {}

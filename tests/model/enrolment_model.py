@@ -221,14 +221,14 @@ class Model:
         record = state.records[worker.user]
         closed = (
             record.status in ("linked", "deleted")
-            or (record.status == "claimed" and record.held)
+            or (record.status == "pending" and record.held)
             or (record.status == "blocked" and (record.held or record.reason in PERMANENT))
             or worker.user in state.gone
         )
         if closed:
             yield "starts", AS_IT_SHOULD, _over(state, number)
             return
-        plan = record._replace(status="claimed", held=True, reason="")
+        plan = record._replace(status="pending", held=True, reason="")
         if not record.key:
             plan = plan._replace(key=_new_key(state), young=True)
         worker = worker._replace(at="claim", fresh=True, mine=record, plan=plan, new_key=not record.key, calls=CREATES)
@@ -448,7 +448,7 @@ _MOVES: dict[str, Callable[[Model, State, int, Worker], Moves]] = {
 def described(before: Record, after: Record) -> str:
     """What a write does to a record."""
     words = [after.reason or after.status]
-    if after.status == "claimed":
+    if after.status == "pending":
         key = "no key" if not after.key else "the same key" if after.key == before.key else "a new key"
         words.append(f"{'with' if after.held else 'free, with'} {key}")
     elif after.key:
@@ -511,7 +511,7 @@ def _blocking(worker: Worker, reason: str, *, generation: int = 0, key: int = 0)
 
 
 def _aged(record: Record) -> Record:
-    return record._replace(young=False, held=record.held and record.status != "claimed")
+    return record._replace(young=False, held=record.held and record.status != "pending")
 
 
 def _spent(state: State, how: str) -> State:

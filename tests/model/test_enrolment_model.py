@@ -114,7 +114,7 @@ def test_a_counterexample_is_told_step_by_step() -> None:
     assert str(caught.value).splitlines() == [
         "a user is stuck",
         "  1. worker 0 starts",
-        "  2. worker 0 writes claimed, with a new key (crash)",
+        "  2. worker 0 writes pending, with a new key (crash)",
         "  3. time passes, and nobody gets further",
     ]
 

@@ -1,6 +1,6 @@
 """A world in which enrolment and deletion are tried out: every call of every worker is a step that a script decides.
 
-Workers are greenlets running the real `Enrolment` and `Syncing` with the real `Whop` client on the real simulator; only
+Workers are greenlets running the real `Enrolment` and `SyncUser` with the real `Whop` client on the real simulator; only
 the users table, the pool and time are in memory. Before each call a worker hands over to the world, which says how it
 goes: as it should, or with one of the disturbances the call can meet.
 """
@@ -291,7 +291,7 @@ class _Pool:
             raise UserGone
         return self._world.people[user.sub]
 
-    find = admin_get
+    lookup = admin_get
 
 
 class _SteppedUsers:

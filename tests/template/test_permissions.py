@@ -92,7 +92,7 @@ def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(r
 
 
 def test_minting_counts_mints_on_users_and_calls_of_whop(resources: Resources) -> None:
-    assert _items(resources, "MintTokenRole", {"dynamodb:UpdateItem"}) == {"USER", "BUDGET", "WAIT"}
+    assert _items(resources, "MintTokenRole", {"dynamodb:UpdateItem"}) == {"USER", "RATE", "CIRCUIT"}
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
@@ -154,18 +154,18 @@ def test_only_minting_reads_the_tokens_that_are_kept_and_what_they_are_sealed_wi
 
 @pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole"])
 def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resources, role: str) -> None:
-    assert {"BUDGET", "WAIT"} <= _items(resources, role, {"dynamodb:UpdateItem"})
-    assert "WAIT" in _items(resources, role, {"dynamodb:GetItem"})
-    assert not {"BUDGET", "WAIT"} & _items(resources, role, {"dynamodb:PutItem", "dynamodb:DeleteItem"})
+    assert {"RATE", "CIRCUIT"} <= _items(resources, role, {"dynamodb:UpdateItem"})
+    assert "CIRCUIT" in _items(resources, role, {"dynamodb:GetItem"})
+    assert not {"RATE", "CIRCUIT"} & _items(resources, role, {"dynamodb:PutItem", "dynamodb:DeleteItem"})
 
 
 def test_syncing_changes_no_user_in_part(resources: Resources) -> None:
-    assert _items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"BUDGET", "WAIT"}
+    assert _items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT"}
 
 
 def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
     assert "DataKeySecret" not in resources
-    assert _items(resources, "MintTokenRole") == {"USER", "WHOP", "BUDGET", "WAIT"}
+    assert _items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT"}
     variables = resources["MintTokenFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["DATA_KEY_SECRET_ARN"] == ""
 

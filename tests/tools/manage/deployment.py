@@ -43,7 +43,7 @@ TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
 
 
 class _Observer(RecordingTelemetry):
-    def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
+    def report(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
         """The tests of the commands do not read figures."""
 
 

@@ -31,7 +31,7 @@ def test_a_pool_that_was_there_before_is_enrolled_each_user_once() -> None:
 
 
 def test_calls_that_are_not_counted_exceed_the_limit() -> None:
-    with patch.object(budget.RateLimiter, "take", lambda self, operation, deadline: None):
+    with patch.object(budget.RateLimiter, "acquire", lambda self, operation, deadline: None):
         assert "calls above Whop's limit" in pipeline.run(1, users=150, limit=40).unmet
 
 
@@ -47,7 +47,10 @@ def test_a_seed_repeats_its_run_call_by_call() -> None:
 
 @contextlib.contextmanager
 def _unconditional_writes() -> Iterator[None]:
-    with patch.object(users, "_still", lambda seen: {}), patch.object(users, "_held_by", lambda user, or_nobody: {}):
+    with (
+        patch.object(users, "_still", lambda seen: {}),
+        patch.object(users, "_reserved_for", lambda user, or_nobody: {}),
+    ):
         yield
 
 

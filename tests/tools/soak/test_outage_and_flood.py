@@ -20,7 +20,7 @@ def test_an_outage_of_ten_minutes_is_stood(mode: str) -> None:
 
 
 def test_tokens_that_are_not_found_again_are_missed_in_an_outage() -> None:
-    with patch.object(kept_tokens.CacheEntry, "opened", lambda self, whop_user_id: None):
+    with patch.object(kept_tokens.CacheEntry, "decrypt", lambda self, whop_user_id: None):
         assert "openings answered at once, during the outage" in outage.run(1, users=3, mode="on-error").unmet
 
 

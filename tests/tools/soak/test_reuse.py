@@ -73,7 +73,7 @@ class Limited(FakeWhop):
 
 
 class Real:
-    """The real `Minting` with what is around it in memory."""
+    """The real `MintToken` with what is around it in memory."""
 
     def __init__(self, mode: Mode, users: int) -> None:
         self.clock = Clock(0)

@@ -80,7 +80,7 @@ def server() -> KeyServer:
 
 
 @pytest.fixture
-def key_set(server: KeyServer, clock: Clock) -> JwkSet:
+def jwks(server: KeyServer, clock: Clock) -> JwkSet:
     return JwkSet(server, clock=clock)
 
 

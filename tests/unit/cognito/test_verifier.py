@@ -49,7 +49,7 @@ def verifier(**changes: Any) -> TokenVerifier:
         "pool_id": POOL_ID,
         "client_ids": [CLIENT_ID],
         "token_use": "access",
-        "key_set": JwkSet(served),
+        "jwks": JwkSet(served),
         "clock": lambda: float(NOW),
     }
     return TokenVerifier(**{**settings, **changes})
@@ -250,7 +250,7 @@ def test_a_bad_token_without_the_required_scope_is_a_bad_token() -> None:
 
 def test_without_keys_a_token_can_be_neither_accepted_nor_refused() -> None:
     with pytest.raises(KeysUnavailable) as failure:
-        verify(sign(access_claims()), key_set=JwkSet(unreachable))
+        verify(sign(access_claims()), jwks=JwkSet(unreachable))
 
     assert failure.value.reason == Reason.KEYS_UNAVAILABLE
     assert failure.value.retry_after >= 1
@@ -259,7 +259,7 @@ def test_without_keys_a_token_can_be_neither_accepted_nor_refused() -> None:
 
 def test_why_the_keys_could_not_be_had_is_told_without_details() -> None:
     with pytest.raises(KeysUnavailable) as failure:
-        verify(sign(access_claims()), key_set=JwkSet(unreachable))
+        verify(sign(access_claims()), jwks=JwkSet(unreachable))
 
     assert failure.value.detail == "ConnectionError"
     assert "secret-host" not in "".join(traceback.format_exception(failure.value))
@@ -273,7 +273,7 @@ def test_a_token_whose_header_is_wrong_costs_no_fetch() -> None:
         return served(deadline)
 
     for token in ("", "a.b.c", "A" * 9000, sign(access_claims(), crit=["exp"]), sign(access_claims(), kid="")):
-        reason_for(token, key_set=JwkSet(count))
+        reason_for(token, jwks=JwkSet(count))
 
     assert fetches == []
 
@@ -337,13 +337,13 @@ def test_the_reasons_are_stable() -> None:
 # What cannot be configured
 
 
-@pytest.mark.parametrize("missing", ["pool_id", "client_ids", "token_use", "key_set"])
+@pytest.mark.parametrize("missing", ["pool_id", "client_ids", "token_use", "jwks"])
 def test_a_verifier_cannot_be_made_without_saying_what_it_checks(missing: str) -> None:
     settings: dict[str, Any] = {
         "pool_id": POOL_ID,
         "client_ids": [CLIENT_ID],
         "token_use": "access",
-        "key_set": JwkSet(served),
+        "jwks": JwkSet(served),
     }
     del settings[missing]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.shared import ROOT
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
-TELLING = {"counted", "failed", "broke", "measured"}
+TELLING = {"event", "warning", "exception", "report"}
 
 
 def _literals() -> set[str]:

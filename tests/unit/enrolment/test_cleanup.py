@@ -104,7 +104,7 @@ def test_the_name_in_the_company_is_overwritten_and_the_tombstone_says_when(town
     after = town.clean()
 
     assert town.names == {buried.whop_user_id: NEUTRAL_NAME}
-    assert after == dataclasses.replace(buried, cleaned_at=NOW, attempt=after.version)
+    assert after == dataclasses.replace(buried, cleaned_at=NOW, version=after.version)
     assert town.users.holder(str(buried.whop_user_id)) is not None
     assert town.accounts == [buried.whop_account_id]
     assert town.told.counts == [("UserCleanedUp", {})]

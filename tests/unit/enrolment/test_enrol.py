@@ -55,12 +55,12 @@ class Town:
             return self.old_answers.pop()
         return as_httpx_transport(self.simulator).handle_request(request)
 
-    def read(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+    def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         if user.sub not in self.people:
             raise UserGone
         return self.people[user.sub]
 
-    find = read
+    lookup = admin_get
 
     def current(self, *, deadline: Deadline) -> str:
         if self.keyless is not None:
@@ -218,9 +218,9 @@ def test_a_claim_lasts_at_most_ten_seconds(town: Town) -> None:
     leases: list[int] = []
     put = town.users.put
 
-    def watched(user: UserRef, record: Record, *, seen: Record | None, deadline: Deadline | None = None) -> Record:
+    def watched(user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline | None = None) -> Record:
         leases.append(record.lease_until - int(town.now))
-        return put(user, record, expected=seen)
+        return put(user, record, expected=expected)
 
     town.users.put = watched  # type: ignore[method-assign]
     town.enrol()
@@ -644,9 +644,11 @@ def test_a_deleted_user_is_not_enrolled(town: Town) -> None:
 def test_a_decision_that_falls_during_an_enrolment_stands(town: Town, status: Status, error: type[Exception]) -> None:
     link = town.users.link
 
-    def decided_meanwhile(user: UserRef, record: Record, *, seen: Record, deadline: Deadline | None = None) -> Record:
+    def decided_meanwhile(
+        user: UserRef, record: Record, *, expected: Record, deadline: Deadline | None = None
+    ) -> Record:
         town.write(Record(status=status))
-        return link(user, record, expected=seen)
+        return link(user, record, expected=expected)
 
     town.users.link = decided_meanwhile  # type: ignore[method-assign]
     with pytest.raises(error):

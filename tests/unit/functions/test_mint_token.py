@@ -81,13 +81,13 @@ def test_keys_and_api_key_are_there_before_the_first_request(cloud: Cloud) -> No
 
 def test_whoever_shows_no_good_token_costs_no_call_to_aws(cloud: Cloud) -> None:
     fay, fresh = cloud.sign_up("fay"), load_function("mint_token")
-    fresh._waits._read_at = None  # as when a second has passed
+    fresh._circuit_states._read_at = None  # as when a second has passed
     cloud.internet.aws.clear()
     codes = [ask(fresh, name, token)[0] for name, token in (("health", None), ("mint_token", token_of(fay)[:-8]))]
 
     assert (codes, cloud.internet.aws) == ([200, 401], [])
     assert ask(fresh, "mint_token", token_of(fay))[0] == 200
-    assert {"GetItem WAIT", "UpdateItem USER"} <= set(cloud.internet.aws)
+    assert {"GetItem CIRCUIT", "UpdateItem USER"} <= set(cloud.internet.aws)
 
 
 def test_a_function_whose_head_start_fails_starts_all_the_same(
@@ -107,7 +107,7 @@ def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(clo
     fresh = load_function("mint_token")
     cloud.internet.requests.clear()
     answer = ask(fresh, "mint_token", token_of(zoe))
-    moto_aws.client("dynamodb").delete_item(TableName="users", Key={"pk": {"S": f"WAIT#{COMPANY_ID}"}})
+    moto_aws.client("dynamodb").delete_item(TableName="users", Key={"pk": {"S": f"CIRCUIT#{COMPANY_ID}"}})
 
     assert answer[1]["code"] == "whop_rate_limited"
     assert answer[1]["retry_after"] >= 58
@@ -117,7 +117,7 @@ def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(clo
 def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever verifies and reads the user needs no answer about waits; it is there before Whop is called."""
     fresh = load_function("mint_token")
-    fresh._waits._read_at = None
+    fresh._circuit_states._read_at = None
     names: list[str] = []
     load = DynamoDBCircuitStore.load
 
@@ -221,7 +221,7 @@ def test_a_token_is_kept_and_answered_again_where_the_team_says_so(
     assert answers == [answers[0]] * 3
     assert answers[0][0] == 200
     assert len(cloud.internet.bodies("/access_tokens")) == 1
-    assert '"TokenReused.young"' in capsys.readouterr().out
+    assert '"TokenReused.fresh"' in capsys.readouterr().out
 
 
 def test_a_required_scope_is_asked_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

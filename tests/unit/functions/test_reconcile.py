@@ -200,7 +200,7 @@ def test_what_nobody_foresaw_is_logged_and_not_raised(
     def broken(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("somebody@example.test")
 
-    monkeypatch.setattr("whop_chat.reconcile.checkpoint.Ledger.load", broken)
+    monkeypatch.setattr("whop_chat.reconcile.checkpoint.CheckpointStore.load", broken)
     answer = load().handler(event("reconcile_continue"), Context())
 
     assert answer == {"refused": "unexpected error; the log says more"}

@@ -61,7 +61,7 @@ def test_always_answers_in_the_first_half_of_a_life(age: int, answered: bool) ->
 
 
 def test_a_reused_token_ends_and_is_refreshed_when_it_would_have_been() -> None:
-    again = ChatToken("kept", expires_at=at(3000), refresh_after=at(2280), scopes=SCOPES, reused="young")
+    again = ChatToken("kept", expires_at=at(3000), refresh_after=at(2280), scopes=SCOPES, reused="fresh")
 
     assert Case(600, always=True).young() == again
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_not_there_and_is_left_alone(error: Exception) ->
     case.tokens.reading = error
 
     assert (case.young(), case.instead(), case.replace()) == (None, None, False)
-    assert case.told.failures == [(error, "KeptTokenNotRead")] * 3
+    assert case.told.failures == [(error, "TokenCacheNotRead")] * 3
 
 
 def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
@@ -148,7 +148,7 @@ def test_what_cannot_be_kept_costs_a_line_in_the_log(error: Exception) -> None:
     case.tokens.writing = error
 
     assert not case.replace()
-    assert case.told.failures == [(error, "TokenNotKept")]
+    assert case.told.failures == [(error, "TokenNotCached")]
 
 
 def test_reading_and_keeping_have_a_small_time_of_their_own() -> None:
@@ -162,7 +162,7 @@ def test_the_token_is_looked_for_while_the_caller_does_something_else() -> None:
     started, go_on = threading.Event(), threading.Event()
 
     class Slow(MemoryTokenCache):
-        def find(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
+        def load(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
             started.set()
             assert go_on.wait(5)
             return super().load(cache_key, deadline=deadline)

@@ -581,7 +581,7 @@ def test_who_asks_too_often_does_not_get_the_last_token_either() -> None:
     case = keeping(always=True)
     with_record(case)
     for _ in range(PER_MINUTE):
-        assert case.mint().reused == "young"
+        assert case.mint().reused == "fresh"
     with pytest.raises(TooManyRequests):
         case.mint()
     reads = len(case.kept.seconds)
@@ -608,7 +608,7 @@ def test_with_always_whop_is_not_asked_while_the_last_token_is_young() -> None:
     case = keeping(always=True)
     token = case.mint()
 
-    assert (token.token, token.reused, case.whop.asked) == ("kept-for-4", "young", [])
+    assert (token.token, token.reused, case.whop.asked) == ("kept-for-4", "fresh", [])
     assert (token.expires_at, token.refresh_after) == (NOW + 55 * MINUTE, NOW + 43 * MINUTE)
     assert keeping(always=True, age=31).mint().token == "token-of-user_Ada"
 

@@ -128,8 +128,8 @@ def test_a_token_that_was_moved_to_another_user_cannot_be_opened(
         {"expires_at": {"N": "1800009999"}},
         {"minted_at": {"N": "1800000001"}},
         {"expires_at": {"S": "later"}},
-        {"sealed": {"B": b"short"}},
-        {"sealed": {"B": b"x" * 60}},
+        {"encrypted": {"B": b"short"}},
+        {"encrypted": {"B": b"x" * 60}},
         {"key_id": {"S": "another"}},
     ],
     ids=lambda change: next(iter(change)),
@@ -154,9 +154,9 @@ def test_an_item_shows_neither_token_nor_whop_user_nor_company(dynamodb: "Dynamo
 
 def test_two_items_of_one_token_have_nothing_in_common(dynamodb: "DynamoDBClient", secret: str) -> None:
     keep(secret)
-    first = item(dynamodb)["sealed"]
+    first = item(dynamodb)["encrypted"]
     keep(secret)
-    assert item(dynamodb)["sealed"] != first
+    assert item(dynamodb)["encrypted"] != first
 
 
 def test_an_item_vanishes_when_its_token_ends(dynamodb: "DynamoDBClient", secret: str) -> None:

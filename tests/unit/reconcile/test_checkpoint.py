@@ -27,7 +27,7 @@ def dynamodb() -> "Iterator[DynamoDBClient]":
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def ledger(request: pytest.FixtureRequest) -> CheckpointStore | MemoryCheckpoints:
+def checkpoints(request: pytest.FixtureRequest) -> CheckpointStore | MemoryCheckpoints:
     if request.param == "memory":
         return MemoryCheckpoints()
     request.getfixturevalue("dynamodb")
@@ -58,25 +58,25 @@ def test_a_checkpoint_comes_back_as_it_was_written(checkpoints: CheckpointStore 
         outcome="completed",
         reported="run-0",
     )
-    written = checkpoints.save(full, seen=None, deadline=AN_HOUR)
+    written = checkpoints.save(full, expected=None, deadline=AN_HOUR)
 
-    assert written == dataclasses.replace(full, attempt=written.version)
+    assert written == dataclasses.replace(full, version=written.version)
     assert checkpoints.load(deadline=AN_HOUR) == written
     assert all(
-        getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
+        getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "version"
     )
 
 
 def test_of_two_who_go_on_from_one_checkpoint_the_second_loses(
     checkpoints: CheckpointStore | MemoryCheckpoints,
 ) -> None:
-    begun = checkpoints.save(BEGUN, seen=None, deadline=AN_HOUR)
-    first = checkpoints.save(dataclasses.replace(begun, page=1), seen=begun, deadline=AN_HOUR)
+    begun = checkpoints.save(BEGUN, expected=None, deadline=AN_HOUR)
+    first = checkpoints.save(dataclasses.replace(begun, page=1), expected=begun, deadline=AN_HOUR)
 
     with pytest.raises(Superseded):
-        checkpoints.save(dataclasses.replace(begun, page=1), seen=begun, deadline=AN_HOUR)
+        checkpoints.save(dataclasses.replace(begun, page=1), expected=begun, deadline=AN_HOUR)
     with pytest.raises(Superseded):
-        checkpoints.save(BEGUN, seen=None, deadline=AN_HOUR)
+        checkpoints.save(BEGUN, expected=None, deadline=AN_HOUR)
     assert checkpoints.load(deadline=AN_HOUR) == first
 
 
@@ -97,9 +97,9 @@ def test_the_report_of_the_last_run_that_ended_is_found_also_during_the_next(
 ) -> None:
     checkpoints.save_report("run-1", {"run": "run-1", "counts": {"seen": 3}}, deadline=AN_HOUR)
     ended = checkpoints.save(
-        dataclasses.replace(BEGUN, phase=Phase.FINISHED, reported="run-1"), seen=None, deadline=AN_HOUR
+        dataclasses.replace(BEGUN, phase=Phase.FINISHED, reported="run-1"), expected=None, deadline=AN_HOUR
     )
-    checkpoints.save(dataclasses.replace(BEGUN, run="run-2", reported="run-1"), seen=ended, deadline=AN_HOUR)
+    checkpoints.save(dataclasses.replace(BEGUN, run="run-2", reported="run-1"), expected=ended, deadline=AN_HOUR)
 
     assert checkpoints.latest_report(deadline=AN_HOUR) == {"run": "run-1", "counts": {"seen": 3}}
 

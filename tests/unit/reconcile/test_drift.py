@@ -99,7 +99,7 @@ def test_who_cannot_sign_in_is_left_alone(record: Record | None) -> None:
     assert found(listed(PoolStatus.INACTIVE), record) == Finding(Drift.INACTIVE)
 
 
-@pytest.mark.parametrize("standing", [PoolStatus.ACTIVE, PoolStatus.DISABLED, PoolStatus.INACTIVE])
+@pytest.mark.parametrize("pool_status", [PoolStatus.ACTIVE, PoolStatus.DISABLED, PoolStatus.INACTIVE])
 def test_what_an_operator_or_a_deletion_has_settled_stands(pool_status: PoolStatus) -> None:
     assert found(listed(pool_status), Record(status=Status.DENIED)) == Finding(Drift.DENIED)
     assert found(listed(pool_status), Record(status=Status.DELETED)) == Finding(Drift.DELETED)

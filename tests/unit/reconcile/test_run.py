@@ -163,7 +163,7 @@ class Figures(RecordingTelemetry):
         super().__init__()
         self.measures: list[dict[str, int]] = []
 
-    def measured(self, message: str, metrics: Any, **fields: Any) -> None:
+    def report(self, message: str, metrics: Any, **fields: Any) -> None:
         self.measures.append(dict(metrics))
 
 
@@ -418,7 +418,7 @@ def test_a_tick_leaves_a_run_alone_that_another_invocation_has_in_hand() -> None
     assert town.checkpoints.checkpoint == checkpoint
 
 
-@pytest.mark.parametrize("call", ["page", "get_many", "send_many", "note_listed"])
+@pytest.mark.parametrize("call", ["list_page", "get_many", "send_many", "save_listed"])
 def test_of_two_invocations_with_one_run_only_one_goes_on(call: str) -> None:
     """The first is so slow that its time is over while it is at its second page; the second takes the run."""
     town, counts = mixed()
@@ -518,7 +518,7 @@ def test_a_dry_run_does_not_wait_for_the_queue() -> None:
 def test_the_pool_is_asked_at_its_own_pace() -> None:
     town, _ = mixed()
     asked: list[float] = []
-    for name in ("page", "shows"):
+    for name in ("list_page", "exists"):
         stock: Callable[..., Any] = getattr(town.pool, name)
 
         def noted(*args: Any, stock: Callable[..., Any] = stock, **kwargs: Any) -> Any:
@@ -597,7 +597,7 @@ def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("event", "order"),
+    ("event", "command"),
     [
         ({"command": "start"}, START),
         ({"command": "start", "backfill": True}, BACKFILL),

@@ -208,7 +208,7 @@ def test_a_log_that_cannot_be_written_neither_fails_nor_loses_a_sign_up(
     function = load()
 
     class Mute(RecordingTelemetry):
-        def started(self, context: Any) -> None:
+        def bind_request(self, context: Any) -> None:
             raise OSError
 
     function._observer = Mute  # type: ignore[attr-defined]

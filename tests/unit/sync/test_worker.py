@@ -1,4 +1,4 @@
-"""Syncing: each message by itself, later if that can help, on record or set aside if it cannot."""
+"""SyncUser: each message by itself, later if that can help, on record or set aside if it cannot."""
 
 import contextlib
 import dataclasses
@@ -75,7 +75,7 @@ class Cleaning(CleanUp):
 
 
 class Case:
-    """Syncing with everything around it, for a user who is linked."""
+    """SyncUser with everything around it, for a user who is linked."""
 
     def __init__(
         self, server: Server, *, pool: Pool | None = None, enrolment: Enrolling | None = None, linked: bool = True
@@ -265,7 +265,7 @@ def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled(
     linked = case.write(full)
     case.sync(2, source=Source.CHANGE)
 
-    assert case.record == dataclasses.replace(linked, status=Status.DISABLED, attempt=case.record.version)
+    assert case.record == dataclasses.replace(linked, status=Status.DISABLED, version=case.record.version)
     assert case.enrolment.enrolled == []
     assert [metric for metric, _ in case.told.counts] == ["UserDisabled", "UserLeft"]
 
@@ -428,7 +428,7 @@ class Outcomes(SyncUser):
 
 
 class Delivery:
-    """One delivery of the queue to a `Batch`."""
+    """One delivery of the queue to a `SyncBatch`."""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ BEFORE = [
 
 def without_attempt(record: Record | None) -> Record:
     assert record is not None
-    return dataclasses.replace(record, attempt="")
+    return dataclasses.replace(record, version="")
 
 
 @pytest.mark.parametrize("before", BEFORE, ids=lambda record: record.status)

@@ -27,7 +27,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "standing", "wanted"), CELLS)
+@pytest.mark.parametrize(("status", "pool_status", "wanted"), CELLS)
 def test_each_pair_has_its_step(status: Status | None, pool_status: PoolStatus, wanted: Action) -> None:
     assert next_action(status, pool_status) is wanted
 

@@ -80,10 +80,10 @@ def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
         mints=11,
     )
     assert all(
-        getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "attempt"
+        getattr(full, field.name) != field.default for field in dataclasses.fields(full) if field.name != "version"
     )
     written = users.put(ANN, full, expected=None, deadline=AN_HOUR)
-    assert written == dataclasses.replace(full, attempt=written.version)
+    assert written == dataclasses.replace(full, version=written.version)
     assert users.get(ANN, deadline=AN_HOUR) == written
 
 
@@ -168,7 +168,7 @@ def test_a_whop_user_can_be_taken_from_who_has_it(users: UserRepository) -> None
     assert users.get(BEN, deadline=AN_HOUR) == record
     after = users.get(ANN, deadline=AN_HOUR)
     assert after is not None
-    assert after == dataclasses.replace(left, attempt=after.version)
+    assert after == dataclasses.replace(left, version=after.version)
     assert after.version not in ("", held.version)
     holder = users.holder("user_1", deadline=AN_HOUR)
     assert holder is not None

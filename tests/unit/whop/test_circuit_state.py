@@ -93,7 +93,7 @@ def test_the_item_expires_a_day_after_it_was_written_last(dynamodb: "DynamoDBCli
     item().extend("mint_token", LIMITED, deadline=AN_HOUR)
 
     (written,) = dynamodb.scan(TableName=TABLE)["Items"]
-    assert (written["pk"]["S"], written["ttl"]["N"]) == ("WAIT#biz_Company", str(int(NOW) + 86400))
+    assert (written["pk"]["S"], written["ttl"]["N"]) == ("CIRCUIT#biz_Company", str(int(NOW) + 86400))
     assert item(LIMITED.until + 86399).load(deadline=AN_HOUR) == {"mint_token": LIMITED}
     assert item(LIMITED.until + 86400).load(deadline=AN_HOUR) == {}
 

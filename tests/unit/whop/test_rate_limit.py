@@ -40,7 +40,7 @@ def dynamodb() -> "Iterator[DynamoDBClient]":
 
 
 @pytest.fixture(params=["dynamodb", "local"])
-def slots(request: pytest.FixtureRequest) -> Windows:
+def windows(request: pytest.FixtureRequest) -> Windows:
     if request.param == "local":
         return LocalWindows()
     request.getfixturevalue("dynamodb")
@@ -74,7 +74,7 @@ def test_the_count_of_a_slot_expires(dynamodb: "DynamoDBClient") -> None:
     SharedWindows(aws_at_moto(), TABLE, clock=lambda: NOW).acquire(CREATE, 7, 3, deadline=AN_HOUR)
 
     (written,) = dynamodb.scan(TableName=TABLE)["Items"]
-    assert (written["pk"]["S"], written["used"]["N"]) == ("BUDGET#create_account#7", "1")
+    assert (written["pk"]["S"], written["permits"]["N"]) == ("RATE#create_account#7", "1")
     assert int(written["ttl"]["N"]) > NOW
 
 
@@ -186,7 +186,7 @@ def test_whoever_finds_no_place_is_told_when_the_next_slot_begins() -> None:
     assert budget.acquire(CREATE, deadline=AN_HOUR) is None
     wait = budget.acquire(CREATE, deadline=AN_HOUR)
     assert wait == 3.5
-    assert told.counts == [("BudgetUsedUp", {"operation": CREATE})]
+    assert told.counts == [("OutOfPermits", {"operation": CREATE})]
     clock.advance(wait)
     assert budget.acquire(CREATE, deadline=AN_HOUR) is None
 
@@ -202,7 +202,7 @@ class Failing(LocalWindows):
         self.error = error
         self.seconds: list[float] = []
 
-    def take(self, operation: str, window: int, permits: int, *, deadline: Deadline | None = None) -> bool:
+    def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline | None = None) -> bool:
         assert deadline is not None
         self.seconds.append(deadline.remaining())
         raise self.error

@@ -58,7 +58,7 @@ class JwksUnavailable(Retryable):
 def read_jwk_set(document: bytes) -> Mapping[str, RSAPublicKey]:
     """The keys of a JWK set (RFC 7517) that may sign a Cognito token, by key id.
 
-    Keys of other kinds and purposes are passed over, as RFC 7517 section 5 asks. Raises `KeySetError` if nothing is
+    Keys of other kinds and purposes are passed over, as RFC 7517 section 5 asks. Raises `JwksError` if nothing is
     left, if two keys share an id, or if the document is not a JWK set.
     """
     if len(document) > MAX_DOCUMENT_BYTES:
@@ -145,7 +145,7 @@ class JwkSet:
         self._detail = _NO_TIME
 
     def key(self, kid: str, *, deadline: Deadline) -> RSAPublicKey:
-        """The public key with this id. Raises `UnknownKey` and `KeySetUnavailable`."""
+        """The public key with this id. Raises `UnknownKey` and `JwksUnavailable`."""
         snapshot, now = self._snapshot, self._clock()
         if kid in snapshot.keys and now - snapshot.asked_at < MAX_AGE_SECONDS:
             return snapshot.keys[kid]
@@ -210,7 +210,7 @@ class JwkSet:
 
 
 def http_fetch(client: HttpClient, url: str) -> Callable[[Deadline], bytes]:
-    """A fetch for `KeySet` over HTTP: status 200 only, no redirects, at most 64 KiB, done by the deadline."""
+    """A fetch for `JwkSet` over HTTP: status 200 only, no redirects, at most 64 KiB, done by the deadline."""
 
     def fetch(deadline: Deadline) -> bytes:
         request = Request("GET", url, headers={"Accept": "application/json"})

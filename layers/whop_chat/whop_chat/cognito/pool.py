@@ -28,7 +28,7 @@ class PoolStatus(StrEnum):
 
 
 class NotActive(Refused):
-    """The pool has no active user of this ``sub``; ``standing`` says what it has."""
+    """The pool has no active user of this ``sub``; ``pool_status`` says what it has."""
 
     status: PoolStatus
 
@@ -68,7 +68,7 @@ class PoolUser:
 
 @dataclass(frozen=True, slots=True)
 class ListedUser:
-    """A user on a page; ``person`` is what the pool says of them, whatever their ``standing``."""
+    """A user on a page; ``pool_user`` is what the pool says of them, whatever their ``pool_status``."""
 
     user: UserRef
     status: PoolStatus

@@ -59,7 +59,7 @@ class Attempt:
     def run(self, start: Record, expected: Record | None) -> Link:
         """The user's link, made from the record ``start``, which replaces ``expected``.
 
-        Raises `Blocked`, `EnrolmentInProgress`, `whop_chat.users.record.Lost`, `whop_chat.whop.errors.WhopError`,
+        Raises `Blocked`, `EnrolmentInProgress`, `whop_chat.users.record.StaleRecord`, `whop_chat.whop.errors.WhopError`,
         `whop_chat.whop.api_key.NotConfigured`, `AwsError` and `DeadlineExceeded`.
         """
         self._lease.acquire(self._with_key(start), expected)

@@ -57,7 +57,7 @@ class CleanUp:
         404 for the name, which can mean that the company id is wrong; not where the account is gone already, with which
         the Whop user may have gone.
 
-        Raises `OutcomeUnknown`, `whop_chat.users.record.Lost`, and the errors of Whop and AWS that may pass.
+        Raises `OutcomeUnknown`, `whop_chat.users.record.StaleRecord`, and the errors of Whop and AWS that may pass.
         """
         if tombstone.cleaned_at is not None:
             # Until it is set again, nobody can take over the Whop user.

@@ -40,13 +40,13 @@ EmailReuse = Literal["refuse", "inherit"]
 
 
 class PoolReader(Protocol):
-    """The user pool: `whop_chat.cognito.pool.PoolUsers`, or one in memory."""
+    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """See `whop_chat.cognito.pool.PoolUsers.read`."""
+        """See `whop_chat.cognito.pool.UserPool.admin_get`."""
 
     def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """See `whop_chat.cognito.pool.PoolUsers.find`."""
+        """See `whop_chat.cognito.pool.UserPool.lookup`."""
 
 
 class Enrolment:
@@ -80,7 +80,7 @@ class Enrolment:
     ) -> Link:
         """The user's link, made now if there is none.
 
-        ``record`` is the user's as it was just read, None if there is none. ``person`` is the user as the pool has
+        ``record`` is the user's as it was just read, None if there is none. ``pool_user`` is the user as the pool has
         them, from a caller that looked; otherwise the pool is read if it matters.
 
         Raises `EnrolmentInProgress`, `Blocked`, `Denied`, `whop_chat.cognito.pool.NotActive`,

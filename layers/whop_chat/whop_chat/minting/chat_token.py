@@ -13,7 +13,7 @@ class ChatToken:
     refresh_after: datetime
     scopes: tuple[str, ...]
     reused: str | None = None
-    """Why it is the last token again: it is ``young``, or Whop is ``rate_limited`` or ``unavailable``."""
+    """Why it is the last token again: it is ``fresh``, or Whop is ``rate_limited`` or ``unavailable``."""
 
 
 def usual_refresh(minted_at: datetime, expires_at: datetime) -> datetime:

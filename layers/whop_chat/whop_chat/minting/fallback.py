@@ -72,7 +72,7 @@ class TokenLookup:
         token = self._decrypted(whop_user_id)
         if token is None or not self._reuse.always or self._is_old(token):
             return None
-        return self._reused(token, usual_refresh(token.minted_at, token.expires_at), "young")
+        return self._reused(token, usual_refresh(token.minted_at, token.expires_at), "fresh")
 
     def fallback(self, whop_user_id: str, *, wait: int, reason: str) -> ChatToken | None:
         """The token, if it will do while Whop fails, which is not to be called for ``wait`` seconds.
@@ -101,7 +101,7 @@ class TokenLookup:
         try:
             self._reuse.cache.store(self._purpose, whop_user_id, token, deadline=Deadline(_KEEP_SECONDS))
         except _FAILURES as error:
-            self._reuse.telemetry.warning("token not kept", error, metric="TokenNotKept")
+            self._reuse.telemetry.warning("token not cached", error, metric="TokenNotCached")
 
     def _load(self) -> None:
         try:
@@ -114,7 +114,7 @@ class TokenLookup:
         self.wait()
         error, self._error = self._error, None
         if error is not None:
-            self._reuse.telemetry.warning("kept token not read", error, metric="KeptTokenNotRead")
+            self._reuse.telemetry.warning("cached token not read", error, metric="TokenCacheNotRead")
         return self._found
 
     def _decrypted(self, whop_user_id: str) -> CachedToken | None:

@@ -68,11 +68,11 @@ class TokenCache:
         minted_at, expires_at = int(token.minted_at.timestamp()), int(token.expires_at.timestamp())
         about = _about(cache_key, self._company_id, whop_user_id, minted_at, expires_at)
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + AESGCM(key.value).encrypt(nonce, token.token.encode(), about)
+        encrypted = nonce + AESGCM(key.value).encrypt(nonce, token.token.encode(), about)
         item: dict[str, Any] = {
             "pk": {"S": _place(cache_key)},
             "key_id": {"S": key.id},
-            "sealed": {"B": sealed},
+            "encrypted": {"B": encrypted},
             "minted_at": {"N": str(minted_at)},
             "expires_at": {"N": str(expires_at)},
             "ttl": {"N": str(expires_at)},
@@ -96,9 +96,9 @@ class CacheEntry:
             if self.item["key_id"]["S"] != self.key.id:
                 return None
             minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
-            sealed = bytes(self.item["sealed"]["B"])
+            encrypted = bytes(self.item["encrypted"]["B"])
             about = _about(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
-            token = AESGCM(self.key.value).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
+            token = AESGCM(self.key.value).decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], about)
         except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
             return None
         return CachedToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))

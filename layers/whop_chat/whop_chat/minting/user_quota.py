@@ -23,10 +23,10 @@ class TooManyRequests(Retryable):
 
 
 class Counter(Protocol):
-    """Where mints are counted: `whop_chat.users.repository.Users`, or a directory in memory."""
+    """Where mints are counted: `whop_chat.users.repository.DynamoDBUserRepository`, or a directory in memory."""
 
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
-        """See `whop_chat.users.repository.Users.count_mint`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.count_mint`."""
 
 
 class UserQuota:

@@ -89,16 +89,17 @@ class CheckpointStore:
             return Checkpoint(**{**values, "phase": Phase(values["phase"])})
 
     def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
-        """Replace ``seen`` (None: no checkpoint) and return what was written; raises `Superseded`."""
-        written = dataclasses.replace(checkpoint, attempt=new_version())
+        """Replace ``expected`` (None: no checkpoint) and return what was written; raises `Superseded`."""
+        written = dataclasses.replace(checkpoint, version=new_version())
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if expected is not None:
             condition = {
-                "ConditionExpression": "attempt = :seen",
-                "ExpressionAttributeValues": {":seen": {"S": expected.version}},
+                "ConditionExpression": "#version = :expected",
+                "ExpressionAttributeNames": {"#version": "version"},
+                "ExpressionAttributeValues": {":expected": {"S": expected.version}},
             }
         item = {
-            "attempt": {"S": written.version},
+            "version": {"S": written.version},
             "checkpoint": {"S": json.dumps(dataclasses.asdict(written))},
         }
         try:

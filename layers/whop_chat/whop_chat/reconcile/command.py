@@ -23,7 +23,7 @@ class Command:
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Command":
-        """The order that a function was called with; raises `NotAnOrder`."""
+        """The order that a function was called with; raises `InvalidCommand`."""
         command = event.get("command") if isinstance(event, dict) else None
         if command not in ("start", "continue", "stop"):
             raise InvalidCommand("command is none of start, continue, stop")

@@ -13,23 +13,23 @@ from whop_chat.users.repository import RecordPage
 
 
 class Pool(Protocol):
-    """The user pool: `whop_chat.cognito.pool.PoolUsers`, or one in memory."""
+    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
 
     def list_page(self, token: str | None, *, deadline: Deadline) -> Page:
-        """See `whop_chat.cognito.pool.PoolUsers.page`."""
+        """See `whop_chat.cognito.pool.UserPool.list_page`."""
 
     def exists(self, sub: str, *, deadline: Deadline) -> bool:
-        """See `whop_chat.cognito.pool.PoolUsers.shows`."""
+        """See `whop_chat.cognito.pool.UserPool.exists`."""
 
 
 class Records(Protocol):
-    """The users table, read only: `whop_chat.users.repository.Users`, or one in memory."""
+    """The users table, read only: `whop_chat.users.repository.DynamoDBUserRepository`, or one in memory."""
 
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
-        """See `whop_chat.users.repository.Users.get_many`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.get_many`."""
 
     def scan(self, pool_id: str, after: str | None, *, deadline: Deadline) -> RecordPage:
-        """See `whop_chat.users.repository.Users.known`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.scan`."""
 
 
 class Queue(Protocol):
@@ -43,19 +43,19 @@ class Queue(Protocol):
 
 
 class Checkpoints(Protocol):
-    """What a run remembers: `whop_chat.reconcile.checkpoint.Ledger`, or one in memory."""
+    """What a run remembers: `whop_chat.reconcile.checkpoint.CheckpointStore`, or one in memory."""
 
     def load(self, *, deadline: Deadline) -> Checkpoint | None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.load`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load`."""
 
     def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
-        """See `whop_chat.reconcile.checkpoint.Ledger.save`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.save`."""
 
     def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.note_listed`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_listed`."""
 
     def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
-        """See `whop_chat.reconcile.checkpoint.Ledger.listed`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_listed`."""
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.file_report`."""
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_report`."""

@@ -13,7 +13,7 @@ CREATED, UPDATED, ORPHANED = "enqueued_create", "enqueued_update", "enqueued_orp
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """What a run has come to.
 
-    ``counts`` has every user of the pool once: `Drift` under its own name, their sum as ``seen``.
+    ``counts`` has every user of the pool once: `Drift` under its own name, their sum as ``expected``.
     Besides, ``enqueued_…`` says how many were handed to the queue, for what; what becomes of them is counted when they
     are handled. ``checked`` are records whose user the listing did not show, ``orphaned`` those whose user is gone.
     """

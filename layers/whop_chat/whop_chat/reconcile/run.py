@@ -174,7 +174,7 @@ class Reconcile:
         return self._checkpoints.save(further, expected=expected, deadline=Deadline(_STEP_SECONDS))
 
     def _ended(self, checkpoint: Checkpoint, outcome: str, *, expected: Checkpoint | None = None) -> Checkpoint:
-        """Report on a run and end it; ``seen`` is what stands in the ledger, if not ``checkpoint``.
+        """Report on a run and end it; ``expected`` is what stands in the ledger, if not ``checkpoint``.
 
         The report comes first: killed after it, the run ends once more and writes the same one.
         """

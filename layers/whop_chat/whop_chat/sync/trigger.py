@@ -36,7 +36,7 @@ _SECONDS = 2.1
 def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry: Callable[[], "Telemetry"]) -> None:
     """Enqueue the user of a sign-up or a sign-in; whatever goes wrong is logged and counted, never raised.
 
-    ``queue`` makes or gets the queue, so that a failure to make it is caught as well; ``observer`` is asked for when
+    ``queue`` makes or gets the queue, so that a failure to make it is caught as well; ``telemetry`` is asked for when
     there is something to tell. Of the event only what Cognito itself wrote is used: ``clientMetadata`` comes from the
     client.
     """

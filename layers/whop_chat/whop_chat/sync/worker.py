@@ -113,7 +113,7 @@ class SyncUser:
         self._telemetry.event("UserSynced", "user synced")
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
-        """Set the name in the company, unless it is the one that was set last. Raises `Lost`."""
+        """Set the name in the company, unless it is the one that was set last. Raises `StaleRecord`."""
         record = self._users.get(user, deadline=deadline)
         name = pool_user.name
         if record is None or record.linked_to is None or name is None:

@@ -40,7 +40,7 @@ class Lease:
     def acquire(self, start: Record, expected: Record | None) -> None:
         """Take the lease with a record built on ``start``, in place of ``expected`` (None: no record).
 
-        Raises `whop_chat.users.record.Lost` if another worker was first.
+        Raises `whop_chat.users.record.StaleRecord` if another worker was first.
         """
         leased = dataclasses.replace(
             start, status=Status.PENDING, lease_until=self.now() + LEASE_SECONDS, reason=None, retry_at=None
@@ -48,7 +48,7 @@ class Lease:
         self.record = self._users.put(self.user, leased, expected=expected, deadline=self.deadline)
 
     def write(self, record: Record) -> None:
-        """Replace the record; raises `whop_chat.users.record.Lost` if the lease is another worker's by now."""
+        """Replace the record; raises `whop_chat.users.record.StaleRecord` if the lease is another worker's by now."""
         self.record = self._users.put(self.user, record, expected=self.record, deadline=self.deadline)
 
     def release(self, record: Record) -> None:

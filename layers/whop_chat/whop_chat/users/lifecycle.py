@@ -22,14 +22,14 @@ class Action(StrEnum):
     DISABLE = "disable"
     RESTORE = "restore"
     """Let the user in as before, then as `ENROL`."""
-    DELETE = "bury"
+    DELETE = "delete"
     """Make the record a tombstone, then as `CLEAN`."""
-    CLEAN_UP = "clean"
+    CLEAN_UP = "clean_up"
     """Clean up at Whop after a user who is gone, or go on with it."""
 
 
 def next_action(status: Status | None, pool_status: PoolStatus) -> Action:
-    """The step from a record in ``status`` (None: there is none) for a user of this ``standing``.
+    """The step from a record in ``status`` (None: there is none) for a user of this ``pool_status``.
 
     A user without a record leaves nothing to clean up; one who cannot sign in for now is neither enrolled nor deleted;
     what an operator said is for an operator to take back.

@@ -10,7 +10,7 @@ from whop_chat.runtime.errors import Retryable
 class Status(StrEnum):
     """Where a user stands."""
 
-    PENDING = "claimed"
+    PENDING = "pending"
     LINKED = "linked"
     BLOCKED = "blocked"
     DENIED = "denied"
@@ -82,5 +82,5 @@ class Record:
 
 
 def new_version() -> str:
-    """A fresh attempt id."""
+    """A fresh version id."""
     return uuid.uuid4().hex

@@ -3,7 +3,7 @@
 ``USER#<pool>#<sub>`` is a user's record, ``WHOP#<user id>`` the reservation of a Whop user for one ``sub``. Every read
 is strongly consistent. Every write replaces the record that was read: its ``attempt``, an id that each write renews,
 must still be there, so of two writers one loses and knows it. Counting a mint is no such write: it leaves the
-``attempt`` and disturbs nobody.
+``version`` and disturbs nobody.
 """
 
 import dataclasses
@@ -41,19 +41,19 @@ class _Updated:
 
 
 class UserRepository(Protocol):
-    """The users table: `whop_chat.users.repository.Users`, or one in memory where many runs are tried out."""
+    """The users table: `whop_chat.users.repository.DynamoDBUserRepository`, or one in memory where many runs are tried out."""
 
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
-        """See `whop_chat.users.repository.Users.get`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.get`."""
 
     def put(self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline) -> Record:
-        """See `whop_chat.users.repository.Users.put`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.put`."""
 
     def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline) -> Record:
-        """See `whop_chat.users.repository.Users.link`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.link`."""
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
-        """See `whop_chat.users.repository.Users.holder`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.holder`."""
 
     def transfer(
         self,
@@ -66,7 +66,7 @@ class UserRepository(Protocol):
         holder_after: Record | None,
         deadline: Deadline,
     ) -> Record:
-        """See `whop_chat.users.repository.Users.take`."""
+        """See `whop_chat.users.repository.DynamoDBUserRepository.transfer`."""
 
 
 class DynamoDBUserRepository:
@@ -93,7 +93,7 @@ class DynamoDBUserRepository:
         twice ``limit`` in a minute that two windows share. A call that had no answer may have counted, and is repeated
         all the same. A window more than a minute in the future is the work of a wrong clock, and is not waited for.
 
-        Raises `MintsUsedUp`.
+        Raises `QuotaExceeded`.
         """
         counted = self._update(
             user,
@@ -160,8 +160,8 @@ class DynamoDBUserRepository:
             )
 
     def put(self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline) -> Record:
-        """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
-        record = dataclasses.replace(record, attempt=new_version())
+        """Replace ``expected`` (None: no record) by ``record`` and return it with its new version; raises `StaleRecord`."""
+        record = dataclasses.replace(record, version=new_version())
         try:
             with aws_call(deadline):
                 self._aws.dynamodb.put_item(**self._put(_item(user, record), _still(expected)))
@@ -175,9 +175,9 @@ class DynamoDBUserRepository:
         return record
 
     def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline) -> Record:
-        """Replace ``seen`` by the linked ``record`` and reserve its Whop user, both or neither.
+        """Replace ``expected`` by the linked ``record`` and reserve its Whop user, both or neither.
 
-        A Whop user that ``seen`` held before is released. Raises `Lost`, and `Reserved` if another ``sub`` holds the
+        A Whop user that ``expected`` held before is released. Raises `StaleRecord`, and `AlreadyReserved` if another ``sub`` holds the
         Whop user. A cancelled transaction says little about why, so the items are read again and decide.
         """
         return self._link(user, record, expected, user, None, [], deadline)
@@ -193,14 +193,14 @@ class DynamoDBUserRepository:
         holder_after: Record | None,
         deadline: Deadline,
     ) -> Record:
-        """As `link`, for a Whop user that ``holder`` has, whose record ``held`` becomes ``left``: all or nothing.
+        """As `link`, for a Whop user that ``holder`` has, whose record ``holder_record`` becomes ``holder_after``: all or nothing.
 
-        Without a record of the holder both are None. Raises `Lost`, and `Reserved` if the reservation or the record of
+        Without a record of the holder both are None. Raises `StaleRecord`, and `AlreadyReserved` if the reservation or the record of
         the holder is not what it was.
         """
         theirs = []
         if holder_after is not None:
-            renewed = dataclasses.replace(holder_after, attempt=new_version())
+            renewed = dataclasses.replace(holder_after, version=new_version())
             theirs.append({"Put": self._put(_item(holder, renewed), _still(holder_record))})
         return self._link(user, record, expected, holder, holder_record, theirs, deadline)
 
@@ -223,7 +223,7 @@ class DynamoDBUserRepository:
         """Link in one transaction with ``more``; the Whop user is ``holder``'s or, if that is the user, nobody's."""
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
-        record = dataclasses.replace(record, attempt=new_version())
+        record = dataclasses.replace(record, version=new_version())
         items: list[Any] = [*self._link_items(user, record, expected, holder), *more]
         for attempts_left in reversed(range(_LINK_ATTEMPTS)):
             try:
@@ -253,7 +253,7 @@ class DynamoDBUserRepository:
         return items
 
     def _has_landed(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> bool:
-        """Whether the cancelled write is there all the same; raises `Lost` if somebody else's is."""
+        """Whether the cancelled write is there all the same; raises `StaleRecord` if somebody else's is."""
         current = self.get(user, deadline=deadline)
         if current is not None and current.version == record.version:
             return True
@@ -264,7 +264,7 @@ class DynamoDBUserRepository:
     def _require_held(
         self, whop_user_id: str, user: UserRef, holder: UserRef, holder_record: Record | None, deadline: Deadline
     ) -> None:
-        """Raise `Reserved` unless the cancelled write may be tried again as it is."""
+        """Raise `AlreadyReserved` unless the cancelled write may be tried again as it is."""
         current = self.holder(whop_user_id, deadline=deadline)
         if current is None and holder == user:
             return
@@ -323,9 +323,9 @@ def _still(expected: Record | None) -> dict[str, Any]:
     if expected is None:
         return {"ConditionExpression": "attribute_not_exists(pk)"}
     return {
-        "ConditionExpression": "#attempt = :seen",
-        "ExpressionAttributeNames": {"#attempt": "attempt"},
-        "ExpressionAttributeValues": _serialized({":seen": expected.version}),
+        "ConditionExpression": "#version = :expected",
+        "ExpressionAttributeNames": {"#version": "version"},
+        "ExpressionAttributeValues": _serialized({":expected": expected.version}),
     }
 
 

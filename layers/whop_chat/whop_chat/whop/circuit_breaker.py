@@ -79,7 +79,7 @@ class CircuitBreaker:
         """The answer was to wait so long."""
         self.record_success(operation, deadline=deadline)
         self._states.extend(operation, CircuitState(self._in(seconds), Reason.LIMITED), deadline=deadline)
-        self._telemetry.event("WhopLimited", "limited by Whop", operation=operation, seconds=seconds)
+        self._telemetry.event("WhopLimited", "rate limited by Whop", operation=operation, seconds=seconds)
 
     def record_failure(self, operation: str, *, deadline: Deadline) -> None:
         """A call, with its repetition, had no answer."""
@@ -92,7 +92,7 @@ class CircuitBreaker:
             self._telemetry.event("CircuitOpened", "circuit opened", operation=operation)
 
     def _holds(self, state: CircuitState) -> bool:
-        """Whether ``wait`` stays: the circuit is open already, or the vendor has told a time, which is not over."""
+        """Whether ``state`` stays: the circuit is open already, or the vendor has told a time, which is not over."""
         return state.reason is Reason.UNAVAILABLE or state.until > self._clock()
 
     def _tripped(self, trips: int) -> CircuitState:

@@ -1,6 +1,6 @@
 """Until when an operation of a vendor is not to be called, known to every instance of every function.
 
-One item of the users table, ``WAIT#<name>``, has an attribute for each operation that was told to wait. Whoever learns
+One item of the users table, ``CIRCUIT#<name>``, has an attribute for each operation that was told to wait. Whoever learns
 of a wait writes it there; whoever is about to call reads the item, once a second at most. What is known counts when
 the table does not answer: a wait that cannot be shared is better than no call at all.
 """
@@ -43,7 +43,7 @@ class CircuitState:
 
 
 class CircuitStore(Protocol):
-    """What all instances know: `WaitItem`, or a store in memory.
+    """What all instances know: `DynamoDBCircuitStore`, or a store in memory.
 
     Every method raises `AwsError` and `DeadlineExceeded`.
     """
@@ -52,12 +52,12 @@ class CircuitStore(Protocol):
         """The waits by operation, also those that have ended."""
 
     def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
-        """Write ``wait`` unless a later one stands there."""
+        """Write ``state`` unless a later one stands there."""
 
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
-        """Write ``wait`` (None: take it away) if what stands there is still ``seen`` (None: nothing)."""
+        """Write ``state`` (None: take it away) if what stands there is still ``expected`` (None: nothing)."""
 
 
 class DynamoDBCircuitStore:
@@ -66,11 +66,11 @@ class DynamoDBCircuitStore:
     def __init__(self, aws: AwsClients, table: str, name: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
         self._table = table
-        self._key = {"pk": {"S": f"WAIT#{name}"}}
+        self._key = {"pk": {"S": f"CIRCUIT#{name}"}}
         self._clock = clock
 
     def load(self, *, deadline: Deadline) -> dict[str, CircuitState]:
-        """See `WaitStore.load`. What is a day old is nothing: DynamoDB deletes the item then, or some days later."""
+        """See `CircuitStore.load`. What is a day old is nothing: DynamoDB deletes the item then, or some days later."""
         with aws_call(deadline):
             answer: Any = self._aws.dynamodb.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
         with validating("GetItem"):
@@ -79,14 +79,14 @@ class DynamoDBCircuitStore:
         return {name: state for name, state in states.items() if state.until > self._past()}
 
     def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
-        """See `WaitStore.prolong`."""
+        """See `CircuitStore.extend`."""
         condition = "attribute_not_exists(#operation) OR #operation.#until < :until"
         self._write(operation, state, condition, state, deadline)
 
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
-        """See `WaitStore.replace`."""
+        """See `CircuitStore.replace`."""
         nothing = "attribute_not_exists(#operation) OR #operation.#until <= :past"
         return self._write(operation, state, "#operation.#until = :until" if expected else nothing, expected, deadline)
 
@@ -128,11 +128,11 @@ def _until(state: CircuitState) -> dict[str, str]:
 
 
 def _attributes(state: CircuitState) -> dict[str, Any]:
-    return {"until": _until(state), "why": {"S": state.reason.value}, "openings": {"N": str(state.trips)}}
+    return {"until": _until(state), "reason": {"S": state.reason.value}, "trips": {"N": str(state.trips)}}
 
 
 def _state(item: Mapping[str, Mapping[str, str]]) -> CircuitState:
-    return CircuitState(float(item["until"]["N"]), Reason(item["why"]["S"]), int(item["openings"]["N"]))
+    return CircuitState(float(item["until"]["N"]), Reason(item["reason"]["S"]), int(item["trips"]["N"]))
 
 
 class CircuitStates:
@@ -195,7 +195,7 @@ class CircuitStates:
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
-        """Put ``wait`` in the place of ``seen``; False if somebody else was first, and then what they put is known.
+        """Put ``state`` in the place of ``expected``; False if somebody else was first, and then what they put is known.
 
         True also if the table does not answer.
         """

@@ -73,7 +73,7 @@ class OutOfPermits(WhopRateLimited):
     """Not called: the calls that are allowed are made."""
 
     def __init__(self, operation: Operation, retry_after: int) -> None:
-        super().__init__(operation, retry_after, code="budget_used_up")
+        super().__init__(operation, retry_after, code="out_of_permits")
 
 
 class WhopUnavailable(WhopError):

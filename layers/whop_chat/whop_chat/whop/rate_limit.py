@@ -1,7 +1,7 @@
 """How often a vendor's operation is called, counted by all instances together, so that its limit is never met.
 
 Time is cut into slots. Before each request a place in the current slot is taken, in one conditional write to the item
-``BUDGET#<operation>#<slot>`` of the users table; a slot with no place left is over, and the caller is told when the
+``RATE#<operation>#<slot>`` of the users table; a slot with no place left is over, and the caller is told when the
 next one begins.
 """
 
@@ -46,7 +46,7 @@ def permits_per_window(priority: Priority, *, calls: int = LIMIT_CALLS, window: 
 
 
 class Windows(Protocol):
-    """Where places are taken: `SharedSlots` or `LocalSlots`."""
+    """Where places are taken: `SharedWindows` or `LocalWindows`."""
 
     def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline) -> bool:
         """Take one of ``places`` in a slot of an operation; False if there is none left.
@@ -64,16 +64,16 @@ class SharedWindows:
         self._clock = clock
 
     def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline) -> bool:
-        """See `Slots.take`. A repetition after a lost answer may take a second place, never none."""
+        """See `Windows.acquire`. A repetition after a lost answer may take a second place, never none."""
         asked = {
             "TableName": self._table,
-            "Key": {"pk": {"S": f"BUDGET#{operation}#{window}"}},
-            "UpdateExpression": "ADD #used :one SET #ttl = :ttl",
-            "ConditionExpression": "attribute_not_exists(#used) OR #used < :places",
-            "ExpressionAttributeNames": {"#used": "used", "#ttl": "ttl"},
+            "Key": {"pk": {"S": f"RATE#{operation}#{window}"}},
+            "UpdateExpression": "ADD #permits :one SET #ttl = :ttl",
+            "ConditionExpression": "attribute_not_exists(#permits) OR #permits < :limit",
+            "ExpressionAttributeNames": {"#permits": "permits", "#ttl": "ttl"},
             "ExpressionAttributeValues": {
                 ":one": {"N": "1"},
-                ":places": {"N": str(permits)},
+                ":limit": {"N": str(permits)},
                 ":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)},
             },
         }
@@ -87,7 +87,7 @@ class LocalWindows:
         self._used: Counter[tuple[str, int]] = Counter()
 
     def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline | None = None) -> bool:
-        """See `Slots.take`."""
+        """See `Windows.acquire`."""
         if (operation, window) not in self._used:
             self._used = Counter({place: used for place, used in self._used.items() if place[1] >= window - 1})
         if self._used[operation, window] >= permits:
@@ -128,5 +128,5 @@ class RateLimiter:
             acquired = self._alone.acquire(operation, window, self._permits)
         if acquired:
             return None
-        self._telemetry.event("BudgetUsedUp", "budget used up", operation=operation)
+        self._telemetry.event("OutOfPermits", "out of permits", operation=operation)
         return (window + 1) * WINDOW_SECONDS - now
