@@ -68,7 +68,7 @@ def run(
         seconds = backfill.run()
         scheduler.end()
     figures = [*_at_the_end(around), *_limits(around, backfill, per_minute), *_context(around, backfill, seconds)]
-    return Found(figures, calls.story)
+    return Found(figures, calls.digest)
 
 
 class Surroundings:
@@ -256,7 +256,7 @@ def _at_the_end(around: Surroundings) -> list[Figure]:
         Figure.none("shared Whop users", [str(owner) for owner, count in owners.items() if count > 1]),
         Figure.none("users with two accounts", [user for user, count in accounts.items() if count > 1]),
         Figure.none("users without a name at Whop", sorted(unnamed)),
-        Figure.none("users who are gone and not deleted, or the reverse", sorted(around.orphans ^ deleted)),
+        Figure.none("users who are gone without a tombstone, or the reverse", sorted(around.orphans ^ deleted)),
         Figure.none("unexpected errors", around.telemetry.defects),
     ]
 
@@ -270,7 +270,7 @@ def _limits(around: Surroundings, backfill: Backfill, per_minute: int) -> list[F
         Figure.none("runs that did not complete", outcome),
         Figure.none("calls that Whop refused", list(whop.refused.elements())),
         *(
-            Figure.at_most(f"calls of {operation} in the fullest minute", most_within(WINDOW, times), LIMIT)
+            Figure.at_most(f"calls of {operation} in the busiest minute", most_within(WINDOW, times), LIMIT)
             for operation, times in sorted(whop.admitted.items())
         ),
         Figure.at_most("first tokens without an answer", first_tokens.asked - len(first_tokens.waits), 0),

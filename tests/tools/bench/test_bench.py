@@ -96,7 +96,7 @@ def test_what_is_beyond_the_bare_calls_is_shown() -> None:
 # ----------------------------------------------------------------------------------------------------------- memory
 
 
-def test_cpu_time_grows_as_the_share_of_a_cpu_shrinks_and_waiting_does_not() -> None:
+def test_a_smaller_share_of_a_cpu_adds_to_cpu_time_only() -> None:
     work = Work(cpu=100, waiting=30)
 
     assert work.milliseconds(1769) == 130
@@ -104,12 +104,12 @@ def test_cpu_time_grows_as_the_share_of_a_cpu_shrinks_and_waiting_does_not() -> 
     assert work.milliseconds(884) == pytest.approx(230, rel=0.01)
 
 
-def test_a_million_calls_cost_their_gigabyte_seconds_and_their_number() -> None:
+def test_a_million_calls_cost_gigabyte_seconds_and_a_fee() -> None:
     assert Work(cpu=0, waiting=1000).dollars(1024) == pytest.approx(16.6667 + 0.20)
     assert Work(cpu=0, waiting=1000).dollars(512) == pytest.approx(16.6667 / 2 + 0.20)
 
 
-def test_the_size_of_the_template_is_marked_even_if_it_is_an_odd_one() -> None:
+def test_the_size_of_the_template_is_marked_even_an_odd_one() -> None:
     function = Function("mint_token", Work(100, 30), Work(2, 60), 60.0, chosen=600)
 
     table = memory.sizes(function)
