@@ -15,7 +15,8 @@ from bench.function_environment import function_environment
 from bench.imports import by_package, read
 from bench.memory import Check, Function, Work
 from bench.report import tables
-from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
+from bench.summary import Cold, Results, Size, Spread, Warm, percentile, spread
+from bench.targets import Target, targets
 from bench.throttle import throttled
 from tools.figures import FIGURES
 from whop_chat.runtime.base_settings import SignUpSettings
@@ -54,26 +55,27 @@ def _results(*, with_node: bool = True) -> Results:
     return Results(
         machine={"cpus": 2},
         cold_starts=1,
-        warm_calls={0: 1},
+        warm_calls={0: 1, 30: 1},
         stub_floor=Spread(0.1, 0.1, 0.1),
         mint_cold={0: {OURS: _cold(100), EVERYTHING: _cold(400), **node_cold}},
-        mint_warm={0: {OURS: _warm(3, 60), EVERYTHING: _warm(4, 120), BARE: _warm(2, 20)}},
+        mint_warm={
+            0: {OURS: _warm(3, 60), EVERYTHING: _warm(4, 120), BARE: _warm(2, 20)},
+            30: {OURS: _warm(66, 60), EVERYTHING: _warm(67, 120), BARE: _warm(60, 20)},
+        },
         sign_up_cold={0: {OURS: _cold(60), EVERYTHING: _cold(200)}},
         sizes={OURS: Size(26, 9)},
     )
 
 
 def test_the_ratios_are_ours_by_the_peer_s() -> None:
-    found = targets(_results(), ours=OURS, everything=EVERYTHING, node=NODE_NAME, bare=BARE)
+    found = list(targets(_results()))
 
-    assert [target.value for target in found] == [0.25, 2.0, 1.5, 0.3, 0.5, 26]
-    assert [target.met for target in found] == [True, False, False, True, True, True]
+    assert [target.value for target in found] == [0.25, 2.0, 0.3, 1.1, 0.5, 26]
+    assert [target.met for target in found] == [True, False, True, True, True, True]
 
 
 def test_without_node_there_is_no_ratio_to_it() -> None:
-    found = targets(_results(with_node=False), ours=OURS, everything=EVERYTHING, node=NODE_NAME, bare=BARE)
-
-    assert not [target for target in found if NODE_NAME in target.name]
+    assert not [target for target in targets(_results(with_node=False)) if NODE_NAME in target.name]
 
 
 # ----------------------------------------------------------------------------------------------------------- report
