@@ -3,7 +3,6 @@
 `ListUsers` shows the pool as it was some seconds ago, `AdminGetUser` as it is now.
 """
 
-import base64
 import dataclasses
 import json
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from soak.errors import Refused
 from soak.scheduler import Scheduler
@@ -59,17 +59,10 @@ class SigningKey:
         self.kid = f"key-{number}"
         self.private = _private_key(number)
 
-    def jwk(self) -> dict[str, str]:
+    def jwk(self) -> dict[str, Any]:
         """The public key."""
-        numbers = self.private.public_key().public_numbers()
-        return {
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": self.kid,
-            "n": _base64url(numbers.n),
-            "e": _base64url(numbers.e),
-        }
+        key: dict[str, Any] = RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        return {**key, "use": "sig", "alg": "RS256", "kid": self.kid}
 
 
 class Pool:
@@ -186,8 +179,3 @@ def _private_key(number: int) -> rsa.RSAPrivateKey:
     if number not in _private_keys:
         _private_keys[number] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return _private_keys[number]
-
-
-def _base64url(number: int) -> str:
-    data = number.to_bytes((number.bit_length() + 7) // 8)
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
