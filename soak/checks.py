@@ -39,14 +39,14 @@ def answers(log: Log) -> list[Figure]:
 
 def not_synced(stack: Stack) -> list[str]:
     """Users who are not enrolled although all their messages were handled. To be asked before the last reconcile."""
-    told_of = {json.loads(body)["sub"] for body in stack.queue.bodies}
+    announced = {json.loads(body)["sub"] for body in stack.queue.bodies}
     waiting = {json.loads(message.body)["sub"] for message in stack.queue.waiting.values()}
     return [
         f"{sub} is {stack.record(sub).get('status', 'without a record')}"
         for sub, person in stack.pool.people.items()
         if person.enabled
         and person.verified
-        and sub in told_of - waiting
+        and sub in announced - waiting
         and stack.record(sub).get("status") in (None, "claimed")
     ]
 

@@ -197,7 +197,7 @@ class FirstTokens:
         self._ahead = ahead
         self.over = False
         self.asked = 0
-        self.told_to_wait = 0
+        self.rate_limited = 0
         self.waits: list[float] = []
         """Seconds from the request to the enrolment."""
 
@@ -231,7 +231,7 @@ class FirstTokens:
                 link = self._enrolment.enrol(user, record, deadline=deadline)
                 break
             except WhopRateLimited as error:
-                self.told_to_wait += 1
+                self.rate_limited += 1
                 self._scheduler.sleep(error.retry_after)
             except EnrolmentInProgress:
                 self._scheduler.sleep(_POLL_SECONDS)
@@ -262,7 +262,7 @@ def _at_the_end(around: Surroundings) -> list[Figure]:
 
 
 def _limits(around: Surroundings, backfill: Backfill, per_minute: int) -> list[Figure]:
-    """Whether nobody waited too long, and Whop was not called too often."""
+    """Whether all waits and all rates of calls are within their limits."""
     whop, first_tokens = around.whop, backfill.first_tokens
     checkpoint = around.checkpoints.checkpoint
     outcome = [] if checkpoint is not None and checkpoint.outcome == "completed" else ["the run has not completed"]
@@ -283,7 +283,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
     """What the run took."""
     calls, first_tokens = around.calls.counts, backfill.first_tokens
     listed = around.checkpoints.checkpoint.counts if around.checkpoints.checkpoint else {}
-    told_to_wait = around.telemetry.metrics["BudgetUsedUp"] - first_tokens.told_to_wait
+    rate_limited = around.telemetry.metrics["BudgetUsedUp"] - first_tokens.rate_limited
 
     def made(service: str, *operations: str) -> int:
         return sum(calls[f"{service} {operation}"] for operation in operations)
@@ -292,8 +292,8 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "users listed": sum(listed.get(name, 0) for name in _LISTED),
         "users enrolled, each with an e-mail of Whop": len(around.whop.admitted.get("create_account", ())),
         "first tokens": first_tokens.asked,
-        "of them told to wait": first_tokens.told_to_wait,
-        "syncs told to wait": told_to_wait,
+        "of them rate-limited": first_tokens.rate_limited,
+        "syncs rate-limited": rate_limited,
         "messages handled": around.messages.handled,
         "reconcile invocations": calls["reconcile invocations"],
         "ListUsers calls": made("cognito", "page", "shows", "find"),

@@ -141,7 +141,7 @@ def test_a_throttled_process_gets_its_share_and_is_let_go(tmp_path: Path) -> Non
     used = iter([0.0, 0.0])
     process = subprocess.Popen([sys.executable, "-c", spinning])
     try:
-        # A process whose whole share is used from the start is stopped, and goes on after the block.
+        # A process whose whole share is used from the start is stopped, and resumes after the block.
         with throttled(process.pid, lambda: next(used, 1e9), 0.5):
             assert _becomes(process.pid, "T")
         assert _becomes(process.pid, "RS")
@@ -173,7 +173,7 @@ import time:        50 |         50 | late
 """
 
 
-def test_imports_are_told_apart_by_who_caused_them() -> None:
+def test_imports_are_grouped_by_who_caused_them() -> None:
     imports = read(IMPORT_LOG)
 
     assert [each.module for each in imports.runtime] == ["runtime"]
