@@ -21,7 +21,8 @@ class SoakHttpClient(HttpClient):
     def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
         """See `HttpClient.exchange`."""
         patience = deadline.require()
-        asked = network.Request(request.method, request.url, request.headers, request.body, patience)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = network.Request(request.method, request.url, headers, request.body, patience)
         try:
             answer = self._network.send(asked)
         except ConnectionFailed as failure:

@@ -38,7 +38,10 @@ class ConnectionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request. ``patience`` is how many seconds its sender waits for the response."""
+    """A whole request; the names of headers are in lower case.
+
+    ``patience`` is how many seconds its sender waits for the response.
+    """
 
     method: str
     url: str
@@ -148,7 +151,7 @@ class Network:
         if request.url == f"{ISSUER}/.well-known/jwks.json":
             return "keys", "GET", lambda: Response(200, {}, self._cognito.key_set())
         service = (urlsplit(request.url).hostname or "").partition(".")[0]
-        operation = request.headers["X-Amz-Target"].rpartition(".")[2]
+        operation = request.headers["x-amz-target"].rpartition(".")[2]
         return service, operation, lambda: _answer(self._services[service], operation, request.body)
 
     # Whop
