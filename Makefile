@@ -54,6 +54,10 @@ lint: .venv/dev/.ready ## ruff and mypy --strict
 	@$(DEV) -m ruff format --check .
 	@$(DEV) -m mypy
 
+.PHONY: prose
+prose: .venv/dev/.ready ## how long the sentences of the documents are
+	@$(DEV) -m tools.prose
+
 .PHONY: template
 template: .venv/sam/.ready ## sam validate and cfn-lint
 	@$(OFFLINE) $(SAM) validate --lint
@@ -151,7 +155,7 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/sam.in -o requirements/sam.txt
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
-	$(LOCK) $(LAYER).in -o $(LAYER).txt
+	$(LOCK) $(LAYER).in -c requirements/lambda.txt -o $(LAYER).txt
 	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt
 	$(LOCK) requirements/peer.in -c $(LAYER).txt -o requirements/peer.txt
 	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt

@@ -1,8 +1,7 @@
-"""Programs as child processes: started, awaited, and stopped with everything they started themselves.
+"""Runs programs as child processes, and stops each together with its own children.
 
-Each program leads a process group of its own, which is stopped as a whole. A guard, one small shell for each program,
-holds a pipe whose other end only this process has: however this process ends, the pipe closes, and the guard stops
-the group.
+Each program leads its own process group, which is stopped as a whole. A guard process stops the group if this process
+dies: it is a small shell that reads from a pipe, and only this process has the other end of that pipe.
 """
 
 import contextlib
@@ -31,11 +30,11 @@ kill -KILL "-$1" 2>/dev/null
 
 
 class ServerError(Exception):
-    """A server ended, or was not ready in time. The message ends with the last lines of its log."""
+    """A server ended, or did not become ready in time. The message ends with the last lines of its log."""
 
 
 def free_ports(count: int) -> list[int]:
-    """``count`` different ports that nothing listens on at this moment."""
+    """``count`` different ports on which nothing listens now."""
     with contextlib.ExitStack() as sockets:
         opened = [sockets.enter_context(socket.socket()) for _ in range(count)]
         for each in opened:
@@ -44,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, poll: float = _POLL_SECONDS) -> bool:
-    """Whether ``condition`` came true within ``seconds``; it is asked every ``poll`` seconds, and at least once."""
+    """Check ``condition`` every ``poll`` seconds, and at least once; whether it became true within ``seconds``."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= end:
@@ -55,7 +54,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, *, poll: float = _
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. The environment is the whole one: nothing is inherited."""
+    """What to run. ``environment`` is complete: the program inherits nothing."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -71,7 +70,7 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def wait_until(self, ready: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Return once ``ready()`` is true; raises `ServerError` when the server ends or ``seconds`` have passed."""
+        """Wait until ``ready()`` is true. Raises `ServerError` if the server ends or ``seconds`` pass first."""
         if not wait_until(lambda: self.process.poll() is not None or ready(), seconds):
             raise ServerError(f"not ready after {seconds:.0f} s: {_last_lines(self.command)}")
         if self.process.poll() is not None:
@@ -80,17 +79,17 @@ class Server:
 
 @contextlib.contextmanager
 def running(command: Command) -> Iterator[Server]:
-    """Start ``command``; it is stopped with its whole group when the block is left."""
+    """Start ``command``, and stop its process group at the end of the block."""
     with contextlib.ExitStack() as cleanup:
         process = _start(command)
         cleanup.callback(stop, process)
-        # Stopped first: once the group is gone its number may belong to another.
+        # The guard is stopped first: when the group is gone, another process can get its number.
         cleanup.callback(stop, _guard(process))
         yield Server(command, process)
 
 
 def run(command: Command) -> int:
-    """Run ``command`` to its end; its exit status. It is stopped with its group when this is interrupted."""
+    """Run ``command``; its exit status. An interrupt stops its process group."""
     with running(command) as server:
         return server.process.wait()
 
@@ -119,7 +118,7 @@ def _guard(process: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
 
 
 def stop(process: subprocess.Popen[bytes], *, grace: float = _GRACE_SECONDS) -> None:
-    """End the process and its group, by force after ``grace`` seconds. The process must lead its group."""
+    """Terminate the process and its group; kill them after ``grace`` seconds. The process must lead its group."""
     _signal_group(process.pid, signal.SIGTERM)
     if not wait_until(lambda: process.poll() is not None and not _signal_group(process.pid, 0), grace):
         _signal_group(process.pid, signal.SIGKILL)
@@ -129,7 +128,7 @@ def stop(process: subprocess.Popen[bytes], *, grace: float = _GRACE_SECONDS) -> 
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Whether there is such a group; signal 0 only asks."""
+    """Send a signal to a group; whether the group exists. Signal 0 only checks."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -146,7 +145,7 @@ def _last_lines(command: Command, count: int = 20) -> str:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM ends the block like Ctrl-C does, so that what it started is stopped in order."""
+    """Turn SIGTERM into KeyboardInterrupt inside the block, so that the block cleans up as after Ctrl-C."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The SAM CLI on this tree: one build for each content, and deployments to the emulator."""
+"""Runs the SAM CLI on this tree: one build for each content, and deployments to the emulator."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from local.processes import Command, run
 
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
-# Keys that open nothing, and therefore never without the endpoint on the same line.
+# Keys that AWS does not know. Use them only together with the emulator's endpoint.
 FAKE_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _BUILT_FROM = ("template.yaml", "functions", "layers", "tools/build", "requirements/sam.txt")
 _BUILDS_KEPT = 4
@@ -26,14 +26,13 @@ class SamError(Exception):
 
 
 class EnvironmentMissingError(Exception):
-    """An environment that ``make`` installs is not there."""
+    """An environment that ``make environments`` installs is missing."""
 
 
 def interpreter(environment: str) -> Path:
-    """The Python of an environment: ``sam``, ``emulator`` or ``lambda``.
+    """The Python of an environment: ``sam``, ``emulator`` or ``lambda``. Raises `EnvironmentMissingError`.
 
-    ``LOCAL_ENVIRONMENTS`` names another folder of environments than the clone's ``.venv``. Raises
-    `EnvironmentMissingError`.
+    The variable ``LOCAL_ENVIRONMENTS`` names a folder of environments other than the clone's ``.venv``.
     """
     python = Path(os.environ.get("LOCAL_ENVIRONMENTS") or ROOT / ".venv") / environment / "bin" / "python"
     if not python.exists():
@@ -42,15 +41,15 @@ def interpreter(environment: str) -> Path:
 
 
 def architecture() -> str:
-    """What Lambda calls this machine's processor, so that the functions run here."""
+    """Lambda's name for this machine's processor. Functions built for it run here."""
     return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
 
 
 class Sam:
-    """Runs ``sam`` in its own environment, with state in ``folder`` and no word to the network.
+    """Runs ``sam`` in its own environment, with its state in ``folder`` and without the network.
 
-    The real Python goes first on PATH: ``sam build`` takes the first ``python3.13`` it finds, and a version manager's
-    shim can be found and still fail to run.
+    The real Python comes first on PATH. ``sam build`` takes the first ``python3.13`` that it finds, and the shim of a
+    version manager may not run there.
     """
 
     def __init__(self, folder: Path, *, root: Path = ROOT) -> None:
@@ -58,15 +57,15 @@ class Sam:
         self._state = folder / "sam"
         self._state.mkdir(parents=True, exist_ok=True)
         self._no_config = self._state / "samconfig.toml"
-        self._no_config.write_text("version = 0.1\n")  # samconfig.toml of the project is for real accounts
-        # A fresh state folder would ask the package index for a newer version.
+        self._no_config.write_text("version = 0.1\n")  # the project's samconfig.toml is for real accounts
+        # With a new state folder, SAM would ask the package index for a newer version.
         (self._state / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
 
     def build(self) -> Path:
-        """The built template of the tree as it is now; an unchanged tree is not built again.
+        """Build the tree as it is now; the path of the built template. An unchanged tree is not built again.
 
-        Builds lie beside each other under a digest of their sources and appear under their name only when complete,
-        so two runs can build at once.
+        Each build has a folder that is named by a digest of its sources. The folder gets that name when the build is
+        complete, so two runs can build concurrently.
         """
         builds = self._root / ".aws-sam" / "local"
         built = builds / self._digest()
@@ -84,7 +83,7 @@ class Sam:
         return built / "template.yaml"
 
     def deploy(self, template: Path, stack: str, parameters: Mapping[str, str], *, endpoint: str, bucket: str) -> None:
-        """Create or update ``stack`` at the emulator. Raises `SamError` when it does not come up."""
+        """Create or update ``stack`` at the emulator. Raises `SamError` if that fails."""
         overrides = [f'{name}="{value}"' for name, value in parameters.items()]
         self._run(
             *("deploy", "--template-file", str(template), "--stack-name", stack, "--s3-bucket", bucket),
@@ -120,7 +119,7 @@ class Sam:
         }
 
     def _digest(self) -> str:
-        """Of everything a build reads: the sources, the processor, the Python and the SAM CLI's version."""
+        """A digest of everything a build reads: sources, processor, Python, and the SAM CLI's version."""
         digest = hashlib.sha256(f"{architecture()} {sys.version}".encode())
         for path in self._sources():
             digest.update(f"\0{path.relative_to(self._root)}\0".encode())
@@ -137,12 +136,12 @@ def _is_source(path: Path) -> bool:
     return path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
 
 
-# PYTHONDONTWRITEBYTECODE: the SAM CLI starts in 4.5 s without its bytecode, and in 1.5 s with it.
+# PYTHONDONTWRITEBYTECODE is here because the SAM CLI starts in 4.5 s without bytecode and in 1.5 s with it.
 _NOT_FOR_SAM = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "no_proxy", "NO_PROXY"}
 
 
 def _leads_elsewhere(name: str) -> bool:
-    """Whether a variable of the caller could change the build, send a call to a real account, or slow us down."""
+    """Whether a variable could change the build, send a call to a real account, or slow SAM down."""
     return name.startswith("AWS_") or name in _NOT_FOR_SAM
 
 

@@ -1,4 +1,4 @@
-"""The local cloud of one run: AWS emulator, Whop simulator, and the real template deployed between them."""
+"""The local cloud of one run: the AWS emulator, the Whop simulator, and the real template deployed between them."""
 
 import contextlib
 import os
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _ARTIFACTS = "local-artifacts"
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody: every server here speaks plain HTTP
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate: every server here speaks plain HTTP
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployed stack: the template's outputs by name, and where its API is on this machine."""
+    """A deployed stack: the template's outputs by name, and the URL of its API on this machine."""
 
     name: str
     outputs: Mapping[str, str]
     api_url: str
 
     def __getitem__(self, output: str) -> str:
-        """One output; KeyError when the template has none of that name."""
+        """One output. Raises KeyError if the template has no such output."""
         return self.outputs[output]
 
 
 class LocalStack:
-    """Context manager for one run; what it started is stopped when the block is left, however it is left.
+    """Context manager for one run. It stops every server that it started, however the block ends.
 
-    `build`, `start` and `deploy` are separate, so that a caller can tell what takes how long. State and logs are in
-    ``folder``; it is removed unless the block ends with an error, for which the logs may be wanted. Entering raises
-    `local.sam.EnvironmentMissingError` when ``make`` has not installed what this needs.
+    `build`, `start` and `deploy` are separate, so that a caller can time each. State and logs are in ``folder``, which
+    is kept only if the block ends with an error. Entering the block raises `local.sam.EnvironmentMissingError` if
+    ``make environments`` has not run.
     """
 
     folder: Path
@@ -87,13 +87,13 @@ class LocalStack:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def build(self) -> Path:
-        """The built template of the tree as it is now; unchanged sources are not built again."""
+        """Build the tree as it is now; the path of the built template. An unchanged tree is not built again."""
         return self._sam.build()
 
     def start(self) -> None:
         """Start the AWS emulator and the Whop simulator.
 
-        Raises `local.processes.ServerError` when one ends or does not get ready.
+        Raises `local.processes.ServerError` if one ends, or does not become ready.
         """
         emulator_port, whop_port = free_ports(2)
         self.emulator_url, self.whop_url = f"http://{HOST}:{emulator_port}", f"http://{HOST}:{whop_port}"
@@ -106,49 +106,48 @@ class LocalStack:
         self._client("s3").create_bucket(Bucket=_ARTIFACTS)
 
     def deploy(self, template: Path, name: str, parameters: Mapping[str, str] | None = None) -> Deployment:
-        """Deploy the built ``template`` as stack ``name``, or update it.
+        """Create the stack ``name`` from the built ``template``, or update it. Raises `local.sam.SamError`.
 
-        The parameters that a stack on this machine needs are set, unless ``parameters`` say otherwise: Whop is the
-        simulator, the processor is this one, and the table may be deleted. Raises `local.sam.SamError`.
+        ``parameters`` add to, or replace, those that every stack on this machine needs: Whop is the simulator, and
+        the processor is this machine's.
         """
         here = {
             "Architecture": architecture(),
             "WhopBaseUrl": self.whop_url,
             "WhopCompanyId": DEFAULT_COMPANY,
             "AllowedOrigins": "http://localhost:3000",
-            "TableDeletionProtection": "false",
         }
         wanted = here | dict(parameters or {})
         self._sam.deploy(template, name, wanted, endpoint=self.emulator_url, bucket=_ARTIFACTS)
         return self.describe(name)
 
     def describe(self, name: str) -> Deployment:
-        """The deployed stack ``name``. Raises botocore's ClientError when there is none."""
+        """The deployed stack ``name``. Raises botocore's ClientError if there is none."""
         stack = self.cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         return Deployment(name, outputs, self._local_url(outputs["ApiUrl"]))
 
     def _local_url(self, api_url: str) -> str:
-        """Where the emulator serves ``https://<api id>.execute-api.…``."""
+        """The URL at which the emulator serves ``https://<api id>.execute-api.…``."""
         api_id = (urlsplit(api_url).hostname or "").split(".")[0]
         return f"{self.emulator_url}/_aws/execute-api/{api_id}/$default"
 
-    # -- what a test or the demo looks at
+    # -- for tests and the demo
 
     def put_api_key(self, deployment: Deployment, value: str) -> None:
-        """Give the secret of the Whop API key a value, as the operator does after a deployment.
+        """Store the Whop API key in its secret, as the operator does after a deployment.
 
-        Whether Whop knows that key is another matter: ``whop.add_key``.
+        This does not make the key valid at Whop; ``whop.add_key`` does.
         """
         self.secretsmanager.put_secret_value(SecretId=deployment["WhopSecretArn"], SecretString=value)
 
     def confirmation_code(self, email: str, *, seconds: float = 5.0) -> str:
-        """The code in the newest mail that Cognito sent to ``email``. Raises TimeoutError when none arrives."""
+        """The code in the newest mail from Cognito to ``email``. Raises TimeoutError if no mail arrives in time."""
         if not wait_until(lambda: bool(self._mails(email)), seconds):
             raise TimeoutError("no mail arrived")
         found = re.search(r"\b\d{6}\b", self._mails(email)[-1])
         if not found:
-            raise ValueError("the mail holds no code of six digits")
+            raise ValueError("the mail has no code of six digits")
         return found.group()
 
     def _mails(self, email: str) -> list[str]:
@@ -163,7 +162,7 @@ class LocalStack:
         ]
 
     def user_record(self, deployment: Deployment, sub: str, *, pool_id: str | None = None) -> dict[str, str]:
-        """What the users table says of the Cognito user ``sub``, every value as text; empty when it has no record."""
+        """The record of the Cognito user ``sub`` in the users table, every value as text. Empty if there is none."""
         item = self.dynamodb.get_item(
             TableName=deployment["UsersTableName"],
             Key={"pk": {"S": f"USER#{pool_id or deployment['UserPoolId']}#{sub}"}},
@@ -172,7 +171,7 @@ class LocalStack:
         return {name: str(next(iter(value.values()))) for name, value in item.items()}
 
     def function_log(self) -> list[str]:
-        """Every line that any function of the run has written, and every line in CloudWatch Logs."""
+        """Every line that a function of this run wrote, and every line in CloudWatch Logs."""
         written = self._function_log.read_text().splitlines() if self._function_log.exists() else []
         return [*written, *self._cloudwatch_lines()]
 
@@ -189,7 +188,7 @@ class LocalStack:
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
-        """CloudFormation of this run, with root's rights like the other clients here."""
+        """A client with root's permissions, like the other clients here."""
         client: CloudFormationClient = self._client("cloudformation")
         return client
 
@@ -251,7 +250,7 @@ class LocalStack:
         return self._command("whop", [sys.executable, "-m", "local.whop_simulator", "--port", str(port)])
 
     def _command(self, name: str, arguments: list[str], **environment: str) -> Command:
-        """With a clean environment: the emulator hands its own to every function."""
+        """A command with a clean environment, because the emulator passes its own on to every function."""
         clean = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "NO_PROXY": HOST}
         return Command(arguments, clean | environment, folder=ROOT, log=self.folder / f"{name}.log")
 

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import boto3
 
-from manage import (
+from manage import stack
+from manage.commands import (
     allow,
     attach,
     dead_letters,
@@ -17,25 +18,24 @@ from manage import (
     reconcile,
     relink,
     report,
-    stack,
     status,
     sync,
 )
-from manage.aws import ERRORS, reason
-from manage.console import Console, Refused
+from manage.console import Console
+from manage.errors import AWS_ERRORS, NotDone, Refused, reason
 
 
 class Command(Protocol):
-    """A module that is a command; see `manage`."""
+    """A module of `manage.commands`, which describes it."""
 
     NAME: str
     HELP: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Tell ``parser`` what it takes."""
+        """Add the arguments of the command to ``parser``."""
 
     def run(self, arguments: argparse.Namespace, stack: stack.Stack, console: Console) -> int:
-        """Do it; the exit status. Raises `Refused` or botocore's errors."""
+        """Do the work and return the exit status. Raises `Refused`, `NotDone` or one of `AWS_ERRORS`."""
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -53,23 +53,27 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command and return its exit status.
 
-    0 when it is done or there was nothing to do, 1 when not, 2 for a wrong command line, 130 when it was interrupted.
+    0: the work is done, or there was nothing to do. 1: it is not done. 130: it was interrupted. A wrong command line
+    exits with 2.
     """
     parsed = _parser().parse_args(arguments)
     console = Console(as_json=parsed.json, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
     command: Command = parsed.command
-    # boto3 reads AWS_DEFAULT_REGION only, the AWS CLI this one too.
+    # The AWS CLI reads this variable, boto3 reads AWS_DEFAULT_REGION only.
     region = parsed.region or os.environ.get("AWS_REGION")
     try:
         return command.run(parsed, stack.find(boto3.Session(region_name=region), parsed.stack), console)
+    except NotDone as error:
+        console.answer(str(error), **error.data)
+        return error.status
     except Refused as error:
         console.refuse(error)
-    except ERRORS as error:
+    except AWS_ERRORS as error:
         console.refuse(Refused(reason(error), outcome="failed"))
     except KeyboardInterrupt:
-        console.say("\nStopped. Run it again to see what is done.")
+        console.say("\nInterrupted. Run it again to see what is done.")
         return 130
     return 1
 
@@ -79,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="manage", description="Work on a deployed stack, with the AWS credentials of your environment."
     )
     parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name (whop-chat-dev) or its ARN")
-    parser.add_argument("--region", metavar="R", help="its region, if not that of your AWS profile")
+    parser.add_argument("--region", metavar="R", help="its region, if it is not the one of your AWS profile")
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

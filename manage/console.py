@@ -1,27 +1,17 @@
-"""What a command says, to a person or as JSON, and what it asks."""
+"""What a command tells and asks the operator, as text or as JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
+from manage.errors import NotDone, Refused
 from manage.progress import Progress
 
 
-class Refused(Exception):
-    """A command will not or cannot do it. The message is for the operator: why, and what to do.
-
-    ``data`` are further members of the JSON answer.
-    """
-
-    def __init__(self, message: str, **data: Any) -> None:
-        super().__init__(message)
-        self.data: Mapping[str, Any] = data
-
-
 class Console:
-    """Standard output is the answer: lines for a person, or one JSON object.
+    """Standard output has the answer of the command: text, or one JSON object.
 
-    With JSON, what a person should read before they answer a question goes to standard error.
+    With JSON, the text that comes before the answer goes to standard error.
     """
 
     def __init__(self, *, as_json: bool, stdin: TextIO, stdout: TextIO, stderr: TextIO) -> None:
@@ -29,30 +19,53 @@ class Console:
         self._in, self._out, self._err = stdin, stdout, stderr
 
     def say(self, text: str) -> None:
-        """Lines for a person, before the answer."""
+        """Write text that the operator reads before the answer."""
         _write(self._err if self._as_json else self._out, text)
 
     def progress(self, title: str, total: int | None) -> Progress:
-        """How far something has come, on standard error; ``total`` as for `Progress`."""
+        """A progress display on standard error; ``total`` as for `Progress`."""
         return Progress(self._err, title, total)
 
     def answer(self, text: str, **data: Any) -> None:
-        """The answer of a command: ``text`` for a person, ``data`` as JSON. Once a run."""
+        """Write the answer of the command: ``text``, or ``data`` as JSON. Call this once a run."""
         _write(self._out, json.dumps(data, indent=2) if self._as_json else text)
 
     def refuse(self, error: Refused) -> None:
-        """The answer of a command that did not do it."""
+        """Write why the command did not do its work, to standard error and as the JSON answer."""
         _write(self._err, str(error))
         if self._as_json:
             self.answer("", **{"outcome": "refused", **error.data, "error": str(error)})
 
-    def confirm(self, question: str) -> bool:
-        """Whether a person says yes; anything but "y" and "yes" is no. Raises `Refused` when nobody can be asked."""
+    def approve(
+        self,
+        question: str,
+        data: Mapping[str, Any],
+        *,
+        yes: bool,
+        dry_run: bool = False,
+        otherwise: str = "Nothing was written.",
+    ) -> None:
+        """Return if the operator wants the work done: ``yes``, or a "yes" to ``question``.
+
+        Raises `NotDone` for a dry run and for any other answer; it answers the text ``otherwise``, or ``data`` as JSON.
+        Raises `Refused` if there is no terminal to ask on.
+        """
+        if dry_run:
+            raise NotDone(otherwise, status=0, outcome="dry_run", **data)
+        if not yes and not self._confirm(question):
+            raise NotDone(otherwise, status=1, outcome="declined", **data)
+
+    def _confirm(self, question: str) -> bool:
         if not self._in.isatty():
             raise Refused("There is no terminal to ask on: add --yes to go ahead, or --dry-run to only look.")
         self._err.write(f"{question} [y/N] ")
         self._err.flush()
         return self._in.readline().strip().lower() in {"y", "yes"}
+
+
+def count_lines(counts: Iterable[tuple[str, int]]) -> list[str]:
+    """One line for each count, with the numbers in one column."""
+    return [f"  {name:<28}{count:>8}" for name, count in counts]
 
 
 def _write(out: TextIO, text: str) -> None:

@@ -1,8 +1,10 @@
-"""Relinking everybody after a user pool was migrated: the same people, under new subs or in a new pool.
+"""Relinks the users of a migrated pool: the same people, under new subs or in a new pool.
 
-Whop gives their addresses the Whop users they had, and the table has those reserved for the old subs, so the new users
-are blocked for ``identity_conflict``. The command looks through the whole pool first, and counts. Nothing is remembered
-between two runs: who is linked already is passed by, so that it can be interrupted anywhere and run again.
+Whop gives their addresses the Whop users that they had before, but the table reserves those for the old subs. So the
+new users are blocked for ``identity_conflict``.
+
+`survey` goes through the whole pool and counts, before `relink_all` changes anything. Nothing is stored between two
+runs. A user who is linked already is skipped, so the command can be interrupted at any time and run again.
 """
 
 import hashlib
@@ -11,121 +13,123 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
-from manage.aws import ERRORS, reason
 from manage.console import Console
-from manage.pace import Pace
-from manage.site import Site
+from manage.deployment import Deployment
+from manage.errors import AWS_ERRORS, reason
+from manage.throttle import Throttle
+from manage.users import NO_API_KEY
 from whop_chat.cognito.pool import Listed, NotActive, Standing
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.reconcile.drift import Drift, drift
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import Source
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
+from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
 
-# Of the 30 calls a second that the account has for listing users (Cognito, "Quotas"), as many as reconcile takes.
-_LISTINGS_A_MINUTE = 300
+# As often as reconcile. The account may list users 30 times a second (Cognito, "Quotas").
+_LISTINGS_PER_MINUTE = 300
 _SECONDS_PER_USER = 8.0
 _FAILURES_IN_A_ROW = 10
-# What no user and no waiting will change.
-_ABOUT_EVERYBODY = (WhopUnauthorized, WhopForbidden, NotConfigured)
-_LEFT_ALONE = (Blocked, UserDenied, NotActive)
-_FAILURES = (*ERRORS, WhopError, EnrolmentInProgress)
+_SKIPPED = (Blocked, Denied, NotActive)
+# These would fail for every user, and no wait helps.
+_FATAL = (WhopUnauthorized, WhopForbidden, NotConfigured)
+_FAILURES = (*AWS_ERRORS, WhopError, EnrolmentInProgress)
 
 
 @dataclass(slots=True)
 class Survey:
-    """What was found in the pool: ``counts`` has every user once, ``wanted`` are those to relink."""
+    """What `survey` found. ``counts`` has each user of the pool once."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    wanted: list[UserRef] = field(default_factory=list)
+    to_relink: list[UserRef] = field(default_factory=list)
     linked: set[str] = field(default_factory=set)
-    """By ``sub``, who is active in the pool and has a Whop user: it stays theirs, whatever their address is now."""
+    """The subs of the active users with a Whop user. They keep it, whatever their address is now."""
 
 
 class GaveUp(Exception):
-    """It makes no sense to go on; the message says why."""
+    """Relinking stopped early, because it would go on failing. The message says why."""
 
 
-def survey(site: Site, console: Console, *, backfill: bool) -> Survey:
-    """Look through the pool, and change nothing.
+def survey(deployment: Deployment, console: Console, *, backfill: bool) -> Survey:
+    """Find the users to relink, and change nothing. With ``backfill``, also those who were never enrolled.
 
-    Where two active users of the pool have proved one address, it does not say who the person is: they are counted as
-    ``ambiguous``, and left alone.
+    If two active users of the pool have verified the same address, it does not tell who the person is. Both are
+    counted as ``ambiguous`` and skipped.
     """
-    addresses = site.addresses
-    found, candidates, shared = Survey(), dict[UserRef, bytes](), Counter[bytes]()
+    email_policy = deployment.email_policy
+    found, candidates, owners = Survey(), dict[UserRef, bytes](), Counter[bytes]()
     with console.progress("looking through the pool", None) as progress:
-        for number, (listed, record) in enumerate(_everybody(site), start=1):
-            finding = drift(listed, record, addresses, time.time())
-            address = _proved(listed, addresses.address(listed.person))
+        for number, (listed, record) in enumerate(_all_users(deployment), start=1):
+            finding = drift(listed, record, email_policy, time.time())
+            address = _fingerprint(listed, email_policy.address(listed.person))
             if address:
-                shared[address] += 1
+                owners[address] += 1
             if listed.standing is Standing.ACTIVE and record and record.linked_to:
                 found.linked.add(listed.user.sub)
-            if address and _is_wanted(finding.drift, record, backfill=backfill):
+            if address and _is_candidate(finding.drift, record, backfill=backfill):
                 candidates[listed.user] = address
             else:
                 found.counts[finding.drift] += 1
             progress.show(number)
-    found.wanted = [user for user, address in candidates.items() if shared[address] == 1]
-    found.counts.update(relink=len(found.wanted), ambiguous=len(candidates) - len(found.wanted))
+    found.to_relink = [user for user, address in candidates.items() if owners[address] == 1]
+    found.counts.update(relink=len(found.to_relink), ambiguous=len(candidates) - len(found.to_relink))
     return found
 
 
-def relink_all(site: Site, console: Console, found: Survey, per_minute: int, counts: Counter[str]) -> None:
-    """Relink those who are wanted, and count what came of each in ``counts``. Raises `GaveUp`."""
-    pace, in_a_row = Pace(per_minute), 0
-    with console.progress("relinking", len(found.wanted)) as progress:
-        for number, user in enumerate(found.wanted, start=1):
-            pace.wait()
+def relink_all(deployment: Deployment, console: Console, found: Survey, per_minute: int, counts: Counter[str]) -> None:
+    """Relink the users that `survey` found, and count the outcome of each in ``counts``. Raises `GaveUp`."""
+    throttle, in_a_row = Throttle(per_minute), 0
+    with console.progress("relinking", len(found.to_relink)) as progress:
+        for number, user in enumerate(found.to_relink, start=1):
+            throttle.wait()
             try:
-                counts[relink(site, user, sparing=found.linked)] += 1
+                counts[relink(deployment, user, protected=found.linked)] += 1
                 in_a_row = 0
-            except _LEFT_ALONE:
+            except _SKIPPED:
                 counts["left"] += 1
-            except _ABOUT_EVERYBODY as error:
-                raise GaveUp(_told(error)) from None
+            except _FATAL as error:
+                raise GaveUp(_reason(error)) from None
             except _FAILURES as error:
                 counts["failed"] += 1
                 in_a_row += 1
                 if in_a_row == _FAILURES_IN_A_ROW:
-                    raise GaveUp(_told(error)) from None
+                    raise GaveUp(_reason(error)) from None
             progress.show(number)
 
 
-def relink(site: Site, user: UserRef, *, sparing: Container[str] = ()) -> str:
-    """Give ``user`` the Whop user of their address, and have the queue set their name: ``relinked``.
+def relink(deployment: Deployment, user: UserRef, *, protected: Container[str] = ()) -> str:
+    """Link ``user`` to the Whop user of their address, and enqueue a sync that sets the name.
 
-    It is not taken from a ``sub`` in ``sparing``: `whop_chat.enrolment.errors.Blocked` is raised then.
-    ``already_linked`` if they have one. Raises what `whop_chat.enrolment.enrol.Enrolment.relink` raises.
+    Returns ``relinked``, or ``already_linked`` if nothing had to change. Raises `whop_chat.enrolment.errors.Blocked`
+    instead of taking the Whop user from a ``sub`` in ``protected``. Raises what
+    `whop_chat.enrolment.enrol.Enrolment.relink` raises.
     """
-    with site.audit.act("relink", user.sub) as act:
-        parts = site.enrolment
+    with deployment.audit.entry("relink", user.sub) as entry:
+        parts = deployment.enrolment
         deadline = Deadline(_SECONDS_PER_USER)
-        person = parts.pool.find(user, deadline=deadline)
+        attributes = parts.pool.find(user, deadline=deadline)
         while True:
             try:
-                link = parts.enrolment.relink(user, person, sparing=sparing, deadline=deadline)
+                link = parts.enrolment.relink(user, attributes, protected=protected, deadline=deadline)
             except WhopRateLimited as error:
                 time.sleep(error.retry_after)
                 deadline = Deadline(_SECONDS_PER_USER)
             else:
                 break
-        parts.queue.send(user, Source.COMMAND, deadline=site.deadline())
-        act.outcome = "relinked" if link.created else "already_linked"
-    return act.outcome
+        parts.queue.send(user, Source.COMMAND, deadline=deployment.deadline())
+        entry.outcome = "relinked" if link.created else "already_linked"
+    return entry.outcome
 
 
-def _everybody(site: Site) -> Iterator[tuple[Listed, Record | None]]:
-    """Each user of the pool with their record; who has one that cannot be understood is left out."""
-    token, pace = None, Pace(_LISTINGS_A_MINUTE)
+def _all_users(deployment: Deployment) -> Iterator[tuple[Listed, Record | None]]:
+    """Each user of the pool with their record. A user whose record cannot be read is left out."""
+    token, throttle = None, Throttle(_LISTINGS_PER_MINUTE)
     while True:
-        pace.wait()
-        page = site.pool.page(token, deadline=site.deadline())
-        records = site.users.get_many([listed.user for listed in page.users], deadline=site.deadline())
+        throttle.wait()
+        page = deployment.pool.page(token, deadline=deployment.deadline())
+        records = deployment.users.get_many([listed.user for listed in page.users], deadline=deployment.deadline())
         for listed in page.users:
             if listed.user not in records or records[listed.user] is not None:
                 yield listed, records.get(listed.user)
@@ -134,26 +138,26 @@ def _everybody(site: Site) -> Iterator[tuple[Listed, Record | None]]:
             return
 
 
-def _proved(listed: Listed, address: str | None) -> bytes | None:
-    """What stands for the proved address of an active user."""
+def _fingerprint(listed: Listed, address: str | None) -> bytes | None:
+    """A hash that stands for the verified address of an active user."""
     if address is None or listed.standing is not Standing.ACTIVE:
         return None
     return hashlib.sha256(address.casefold().encode()).digest()
 
 
-def _is_wanted(found: Drift, record: Record | None, *, backfill: bool) -> bool:
-    """Whether the Whop user of this active user's address may be somebody else's."""
+def _is_candidate(found: Drift, record: Record | None, *, backfill: bool) -> bool:
+    """Whether somebody else may hold the Whop user of this active user's address."""
     if record is None:
         return backfill and found is Drift.MISSING
     if record.status is Status.CLAIMED:
-        # Of an attempt that ended without an outcome, such as a relink that was interrupted.
+        # An attempt that ended without an outcome, for instance a relink that was interrupted.
         return found is Drift.UNFINISHED
     return record.status is Status.BLOCKED and record.reason == "identity_conflict"
 
 
-def _told(error: Exception) -> str:
-    if isinstance(error, ERRORS):
+def _reason(error: Exception) -> str:
+    if isinstance(error, AWS_ERRORS):
         return reason(error)
     if isinstance(error, NotConfigured):
-        return "The secret holds no usable Whop API key yet."
+        return NO_API_KEY
     return f"Whop: {error}"

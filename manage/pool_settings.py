@@ -1,7 +1,7 @@
 """A user pool's settings, read and written as a whole.
 
-UpdateUserPool sets whatever a call leaves out to its default (AWS, "UpdateUserPool"), so everything that can be written
-is written back. What that is, is asked of the SDK's description of the API, not of a list of ours that would age.
+UpdateUserPool resets every setting that a call leaves out (AWS, "UpdateUserPool"), so a write contains all of them. The
+SDK's description of the API says which settings exist: a list of our own would age.
 """
 
 import copy
@@ -10,23 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from manage.console import Refused
+from manage.errors import Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 type Settings = dict[str, Any]
-type Shape = Any  # botocore.model.Shape; which members it has follows from its type_name
+type Shape = Any  # botocore.model.Shape; its members depend on its type_name
 
-# CloudFormation and others leave tags with this prefix; nobody but AWS can set or remove them (AWS, "Tagging").
+# CloudFormation and other services set tags with this prefix. Only AWS can set or remove them (AWS, "Tagging").
 _TAG_OF_AWS = "aws:"
 
 
 @dataclass(frozen=True, slots=True)
 class PoolState:
-    """``settings`` is what UpdateUserPool takes, under its names; what is not set is not in it.
+    """The settings of a user pool at one time.
 
-    ``mfa`` is what GetUserPoolMfaConfig says: UpdateUserPool has one setting of it, and must not touch the others.
+    ``settings`` has the names and values of UpdateUserPool, without those that are not set. ``mfa`` is the answer of
+    GetUserPoolMfaConfig: UpdateUserPool has one of its settings, and must not change the others.
     """
 
     name: str
@@ -35,7 +36,7 @@ class PoolState:
     mfa: Settings
 
     def with_triggers(self, triggers: Mapping[str, Any]) -> "PoolState":
-        """The same pool with this LambdaConfig."""
+        """The same settings with another LambdaConfig."""
         settings = {name: value for name, value in self.settings.items() if name != "LambdaConfig"}
         if triggers:
             settings["LambdaConfig"] = dict(triggers)
@@ -43,14 +44,14 @@ class PoolState:
 
     @property
     def triggers(self) -> Mapping[str, Any]:
-        """Its LambdaConfig."""
+        """The LambdaConfig."""
         triggers: Mapping[str, Any] = self.settings.get("LambdaConfig", {})
         return triggers
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One setting by its path, such as ``LambdaConfig.PostConfirmation``; None where it is not set."""
+    """A setting, named by its path such as ``LambdaConfig.PostConfirmation``. A value is None if it is not set."""
 
     setting: str
     before: Any
@@ -66,7 +67,7 @@ class Difference:
 
 
 def differences(before: PoolState, after: PoolState) -> list[Difference]:
-    """What differs, by path. A list counts as the same in any order: those of a user pool are sets."""
+    """The settings that differ, by path. The order in a list does not count: the lists of a user pool are sets."""
     return _differences("", _everything(before), _everything(after))
 
 
@@ -85,10 +86,10 @@ def _differences(path: str, before: Any, after: Any) -> list[Difference]:
 
 
 def _same(before: Any, after: Any) -> bool:
-    """A member that is missing is the same as an empty or false one.
+    """Whether two values mean the same. A missing member means the same as an empty or false one.
 
-    A structure that is missing is not the same as one of false members: those of DeviceConfiguration mean that devices
-    are remembered, and without it they are not.
+    A missing structure differs from one whose members are all false. Cognito remembers devices if there is a
+    DeviceConfiguration, even with two false members, and does not if there is none.
     """
     return _in_order(before) == _in_order(after) or (not before and not after)
 
@@ -105,13 +106,13 @@ class UserPool:
         self._cognito = cognito
         self._service = cognito.meta.service_model
         self._unknown: list[str] = []
-        cognito.meta.events.register("before-parse.cognito-idp.DescribeUserPool", self._note_what_is_unknown)
+        cognito.meta.events.register("before-parse.cognito-idp.DescribeUserPool", self._note_unknown)
 
     def read(self) -> PoolState:
-        """The pool as it is now.
+        """The settings as they are now.
 
-        Raises `Refused` when there is no such pool, or when it has a setting that this SDK does not know: it would not
-        be written back.
+        Raises `Refused` if there is no such pool, or if the pool has a setting that this SDK does not know: a write
+        would lose it.
         """
         self._unknown.clear()
         try:
@@ -128,24 +129,24 @@ class UserPool:
             name=pool["Name"],
             arn=pool["Arn"],
             settings=_settable({**pool, "PoolName": pool["Name"]}, self._input("UpdateUserPool")),
-            mfa=_taken(mfa, self._input("SetUserPoolMfaConfig")),
+            mfa=_fitting(mfa, self._input("SetUserPoolMfaConfig")),
         )
 
     def write(self, settings: Settings) -> None:
-        """Make these the pool's settings; what is not among them is set to its default."""
-        # The triggers are always named: to remove the last one, and to leave nothing of them to a default.
+        """Set all settings of the pool. Cognito resets those that are not in ``settings``."""
+        # Named even if it is empty: that removes the last trigger.
         whole: Any = {"LambdaConfig": {}, **settings}
         self._cognito.update_user_pool(UserPoolId=self.id, **whole)
 
     def write_mfa(self, mfa: Settings) -> None:
-        """Make these the pool's MFA settings."""
+        """Set the MFA settings of the pool."""
         self._cognito.set_user_pool_mfa_config(UserPoolId=self.id, **mfa)
 
     def _input(self, operation: str) -> Shape:
         return self._service.operation_model(operation).input_shape
 
-    def _note_what_is_unknown(self, response_dict: Mapping[str, Any], **_: Any) -> None:
-        """The SDK drops silently what it does not know, so the answer is looked at before it is parsed."""
+    def _note_unknown(self, response_dict: Mapping[str, Any], **_: Any) -> None:
+        """Read the answer before the SDK parses it, because the SDK drops silently what it does not know."""
         if response_dict["status_code"] == 200:
             answer: Shape = self._service.operation_model("DescribeUserPool").output_shape
             self._unknown += _unknown("", json.loads(response_dict["body"])["UserPool"], answer.members["UserPool"])
@@ -165,15 +166,17 @@ def _unknown(path: str, value: Any, shape: Shape) -> list[str]:
 
 
 def _settable(pool: Mapping[str, Any], update: Shape) -> Settings:
-    """What of ``pool`` is to be given to UpdateUserPool so that all of it stays.
+    """The settings in ``pool`` that UpdateUserPool needs, so that the pool keeps all of them.
 
-    Three things that DescribeUserPool says are no settings. UnusedAccountValidityDays is refused where
-    TemporaryPasswordValidityDays is given, which replaces it (AWS, "AdminCreateUserConfigType"). AWS's own tags are
-    refused. And a value too short to be set stands for none. The messages that stand both at the top and in
-    VerificationMessageTemplate, and the function that stands in PreTokenGeneration and in PreTokenGenerationConfig, are
-    one thing under two names: Cognito takes both while they are equal, and equal it gives them.
+    UpdateUserPool refuses three things that DescribeUserPool answers, so they are left out: AWS's own tags, values that
+    are too short (they stand for "not set"), and UnusedAccountValidityDays in a pool that has its replacement,
+    TemporaryPasswordValidityDays (AWS, "AdminCreateUserConfigType").
+
+    Some settings have two names: the messages at the top and in VerificationMessageTemplate, and the function in
+    PreTokenGeneration and PreTokenGenerationConfig. Both are sent, because Cognito accepts them as long as they are
+    equal, and its own answer makes them equal.
     """
-    settings: Settings = copy.deepcopy(_taken(pool, update))
+    settings: Settings = copy.deepcopy(_fitting(pool, update))
     if "TemporaryPasswordValidityDays" in settings.get("Policies", {}).get("PasswordPolicy", {}):
         settings.get("AdminCreateUserConfig", {}).pop("UnusedAccountValidityDays", None)
     if "UserPoolTags" in settings:
@@ -182,13 +185,13 @@ def _settable(pool: Mapping[str, Any], update: Shape) -> Settings:
     return settings
 
 
-def _taken(value: Any, shape: Shape) -> Any:
-    """The part of ``value`` that fits ``shape``."""
+def _fitting(value: Any, shape: Shape) -> Any:
+    """The members of ``value`` that ``shape`` has."""
     if shape.type_name == "structure":
-        taken = {name: _taken(value[name], inner) for name, inner in shape.members.items() if name in value}
-        return {name: inner for name, inner in taken.items() if _is_set(inner, shape.members[name])}
+        members = {name: _fitting(value[name], inner) for name, inner in shape.members.items() if name in value}
+        return {name: inner for name, inner in members.items() if _is_set(inner, shape.members[name])}
     if shape.type_name == "list":
-        return [_taken(each, shape.member) for each in value]
+        return [_fitting(each, shape.member) for each in value]
     return value
 
 

@@ -1,23 +1,22 @@
-"""The functions that a user pool runs: ours put in and taken out, and everything else of the pool left as it is.
+"""The functions that a user pool calls: adds and removes those of a stack, and keeps every other setting of the pool.
 
-A trigger is given by its name in LambdaConfig (``PostConfirmation``) and the ARN of the function's alias.
+A trigger is its name in LambdaConfig (``PostConfirmation``) with the ARN of a function's alias.
 """
 
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from manage.aws import ERRORS, reason
-from manage.console import Refused
+from manage.errors import AWS_ERRORS, Refused, reason
 from manage.pool_settings import Difference, PoolState, UserPool, differences
 from manage.stack import Stack
 
-# DescribeUserPool is not documented to show a write at once; what it shows after these waits, in seconds, counts.
+# DescribeUserPool is not documented to show a write at once. It is asked again after each of these waits, in seconds.
 _WAITS = (1.0, 2.0, 4.0)
 
 
 class OtherFunction(Exception):
-    """The pool has a function of somebody else's at this trigger."""
+    """The pool has a function of another owner at this trigger."""
 
     def __init__(self, trigger: str, arn: str) -> None:
         super().__init__(f"{trigger} is {arn}")
@@ -25,33 +24,31 @@ class OtherFunction(Exception):
         self.arn = arn
 
 
-def of_stack(stack: Stack) -> Mapping[str, str]:
-    """The triggers of a stack. Raises `Refused` when it has no such output."""
+def triggers_of(stack: Stack) -> Mapping[str, str]:
+    """The triggers of a stack. Raises `Refused` if the stack does not have the output."""
     return {"PostConfirmation": stack.output("OnSignupFunctionArn")}
 
 
-def put_in(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
-    """``pool`` with our triggers.
+def with_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
+    """``pool`` with our triggers. Raises `OtherFunction` if another function is at one of them.
 
-    Our own function is replaced where the pool names it without the alias, which Cognito may not call. Raises
-    `OtherFunction` for any other.
+    If the pool names our function without its alias, this adds the alias, because Cognito may call the alias only.
     """
-    for trigger, arn in ours.items():
-        _see_that_it_is_ours_or_none(pool, trigger, arn)
+    _require_ours_or_none(pool, ours)
     return pool.with_triggers({**pool.triggers, **ours})
 
 
-def taken_out(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
-    """``pool`` without our triggers, under whichever version or alias. Raises `OtherFunction`."""
-    for trigger, arn in ours.items():
-        _see_that_it_is_ours_or_none(pool, trigger, arn)
+def without_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
+    """``pool`` without our triggers, under any version or alias. Raises `OtherFunction`."""
+    _require_ours_or_none(pool, ours)
     return pool.with_triggers({name: value for name, value in pool.triggers.items() if name not in ours})
 
 
-def _see_that_it_is_ours_or_none(pool: PoolState, trigger: str, ours: str) -> None:
-    there = pool.triggers.get(trigger)
-    if there is not None and _function(there) != _function(ours):
-        raise OtherFunction(trigger, there)
+def _require_ours_or_none(pool: PoolState, ours: Mapping[str, str]) -> None:
+    for trigger, arn in ours.items():
+        current = pool.triggers.get(trigger)
+        if current is not None and _function(current) != _function(arn):
+            raise OtherFunction(trigger, current)
 
 
 def _function(arn: str) -> list[str]:
@@ -60,33 +57,33 @@ def _function(arn: str) -> list[str]:
 
 
 def write(pool: UserPool, shown: PoolState, wanted: PoolState) -> None:
-    """Turn ``shown``, which the operator has seen, into ``wanted``, and see that nothing else changes.
+    """Change the pool from ``shown``, which the operator has seen, to ``wanted``, and check that nothing else changes.
 
-    Raises `Refused` when the pool is not as shown any more (nothing is written), when Cognito does not take it, and
-    when the pool is not as wanted afterwards; then the settings of ``shown`` are written back.
+    Raises `Refused` if the pool is no longer as shown (then nothing is written), or if Cognito refuses the update. If
+    the pool is not as wanted afterwards, writes the settings of ``shown`` back and raises `Refused` as well.
     """
-    meanwhile = differences(shown, pool.read())
-    if meanwhile:
+    changed = differences(shown, pool.read())
+    if changed:
         raise Refused(
-            _with_list(f"User pool {pool.id} was changed meanwhile; nothing was written. Run it again.", meanwhile),
+            _with_list(f"Somebody has changed user pool {pool.id}; nothing was written. Run it again.", changed),
             outcome="changed_meanwhile",
-            differences=as_data(meanwhile),
+            differences=as_data(changed),
         )
     try:
         pool.write(wanted.settings)
-    except ERRORS as error:
+    except AWS_ERRORS as error:
         raise Refused(
-            f"The update of user pool {pool.id} failed. Run it again with --dry-run to see how the pool is.\n"
+            f"The update of user pool {pool.id} failed. Run it again with --dry-run to see the state of the pool.\n"
             f"{reason(error)}",
             outcome="failed",
         ) from None
-    wrong = _left_to_do(pool, wanted)
+    wrong = _remaining(pool, wanted)
     if wrong:
-        raise _restored(pool, shown, wrong)
+        raise _rolled_back(pool, shown, wrong)
 
 
-def _left_to_do(pool: UserPool, wanted: PoolState) -> list[Difference]:
-    """How the pool differs from what was wanted, once it has had time to show it."""
+def _remaining(pool: UserPool, wanted: PoolState) -> list[Difference]:
+    """The differences between the pool and ``wanted``, once DescribeUserPool has had time to show the write."""
     try:
         left = differences(wanted, pool.read())
         for seconds in _WAITS:
@@ -94,35 +91,35 @@ def _left_to_do(pool: UserPool, wanted: PoolState) -> list[Difference]:
                 break
             time.sleep(seconds)
             left = differences(wanted, pool.read())
-    except ERRORS as error:
+    except AWS_ERRORS as error:
         raise Refused(
-            f"User pool {pool.id} was written, but could not be read again to see that nothing else changed.\n"
+            f"User pool {pool.id} was written, but could not be read again to check that nothing else has changed.\n"
             f"{reason(error)}",
             outcome="not_verified",
         ) from None
     return left
 
 
-def _restored(pool: UserPool, shown: PoolState, wrong: list[Difference]) -> Refused:
-    """Write ``shown`` back, and tell how that went."""
-    told = _with_list(f"The update of user pool {pool.id} changed what it should not, or did not arrive:", wrong)
+def _rolled_back(pool: UserPool, shown: PoolState, wrong: list[Difference]) -> Refused:
+    """Write ``shown`` back, and return the refusal that says whether that worked."""
+    text = _with_list(f"The update of user pool {pool.id} changed other settings, or did not take effect:", wrong)
     try:
         pool.write(shown.settings)
         if differences(shown, pool.read()):
             pool.write_mfa(shown.mfa)
-        left = _left_to_do(pool, shown)
-    except (*ERRORS, Refused) as error:
-        told += f"\nWriting the former settings back failed as well. {reason(error)}"
-        return Refused(told, outcome="not_restored", differences=as_data(wrong))
+        left = _remaining(pool, shown)
+    except (*AWS_ERRORS, Refused) as error:
+        text += f"\nWriting the former settings back failed as well. {reason(error)}"
+        return Refused(text, outcome="not_restored", differences=as_data(wrong))
     if left:
-        told = _with_list(f"{told}\nThe former settings were written back, but these must be mended by hand:", left)
-        return Refused(told, outcome="not_restored", differences=as_data(left))
-    told += "\nThe former settings were written back; the pool is as it was."
-    return Refused(told, outcome="restored", differences=as_data(wrong))
+        text = _with_list(f"{text}\nThe former settings were written back, but you must fix these by hand:", left)
+        return Refused(text, outcome="not_restored", differences=as_data(left))
+    text += "\nThe former settings were written back; the pool is as it was."
+    return Refused(text, outcome="restored", differences=as_data(wrong))
 
 
 def as_data(found: list[Difference]) -> list[dict[str, Any]]:
-    """Differences, for JSON."""
+    """Differences, for a JSON answer."""
     return [{"setting": each.setting, "before": each.before, "after": each.after} for each in found]
 
 

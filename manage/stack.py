@@ -1,26 +1,25 @@
-"""The deployed stack that a command is about, and the certainty that the credentials at hand are its own."""
+"""The deployed stack that a command works on, and the check that the credentials belong to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from manage.aws import PATIENT
-from manage.console import Refused
+from manage.errors import Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
-
-# The alias that each function of the template is called by.
-LIVE = "live"
+# An operator prefers a wait to a failure.
+_PATIENT = Config(retries={"total_max_attempts": 5, "mode": "standard"})
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack that exists, in the account and region of ``session``.
+    """A stack that exists in the account and region of ``session``.
 
     ``arn`` is ``arn:<partition>:cloudformation:<region>:<account>:stack/<name>/<id>``.
     """
@@ -32,7 +31,7 @@ class Stack:
     outputs: Mapping[str, str]
     session: boto3.Session
     operator: str
-    """The ARN of whoever the credentials are."""
+    """The ARN of the operator."""
 
     @property
     def partition(self) -> str:
@@ -41,47 +40,53 @@ class Stack:
 
     @property
     def region(self) -> str:
-        """Where the stack is."""
+        """The region of the stack."""
         return self.arn.split(":")[3]
 
     @property
     def account(self) -> str:
-        """Whose the stack is: twelve digits."""
+        """The account that owns the stack: twelve digits."""
         return self.arn.split(":")[4]
 
     def output(self, name: str) -> str:
-        """One output; raises `Refused` when the stack has none of that name."""
+        """The value of an output. Raises `Refused` if the stack has no output of this name."""
         try:
             return self.outputs[name]
         except KeyError:
             raise Refused(
                 f"Stack {self.name} has no output {name} (its status is {self.status}): "
-                "deploy it to the end, from this repository's template."
+                "finish its deployment, from this repository's template."
             ) from None
 
     def environment(self, output: str) -> Mapping[str, str]:
-        """The environment of the function that ``output`` names, as its callers reach it."""
-        client = self.session.client("lambda", config=PATIENT)
-        answer = client.get_function_configuration(FunctionName=self.output(output), Qualifier=LIVE)
+        """The environment of the function that ``output`` names. Raises `Refused` and botocore's errors."""
+        answer = self.client("lambda").get_function_configuration(FunctionName=self.output(output))
         variables: Mapping[str, str] = answer.get("Environment", {}).get("Variables", {})
         return variables
+
+    def client(self, service: str) -> Any:
+        """A new boto3 client with the operator's credentials, which repeats a call that may succeed later."""
+        client: Any = self.session.client(service, config=_PATIENT)  # type: ignore[call-overload]
+        return client
 
     @property
     def cognito(self) -> "CognitoIdentityProviderClient":
         """A new client for the user pools of the stack's region."""
-        return self.session.client("cognito-idp", config=PATIENT)
+        client: CognitoIdentityProviderClient = self.client("cognito-idp")
+        return client
 
 
 def find(session: boto3.Session, name: str) -> Stack:
-    """The stack of this name or ARN that the credentials of ``session`` lead to.
+    """The stack of this name or ARN, if the credentials of ``session`` belong to it.
 
-    An ARN says which account and region are meant, so that a stack of the same name elsewhere is never taken for it.
-    Raises `Refused` when there is none, or when it or what it consists of is of another account or region than the
-    session; botocore's errors when there are no credentials, or when they do not allow to look.
+    An ARN names the account and the region, so a stack of the same name elsewhere is never taken for it.
+
+    Raises `Refused` if there is no such stack, or if the stack or one of its parts is in another account or region than
+    the session. Raises botocore's errors if there are no credentials, or if they do not allow to look.
     """
     if session.region_name is None:
-        raise Refused("In which region is the stack? Say so with --region, AWS_REGION or your AWS profile.")
-    sts: Any = session.client("sts", config=PATIENT)
+        raise Refused("No region is set. Name the region of the stack by --region, AWS_REGION or your AWS profile.")
+    sts: Any = session.client("sts", config=_PATIENT)
     caller = sts.get_caller_identity()
     here = session.region_name, caller["Account"]
     if name.startswith("arn:"):
@@ -102,20 +107,20 @@ def find(session: boto3.Session, name: str) -> Stack:
     )
 
 
-def _require(what: str, arn: str, here: tuple[str, str]) -> None:
-    """``arn`` is in this region of this account."""
+def _require(part: str, arn: str, here: tuple[str, str]) -> None:
+    """Raise `Refused` unless ``arn`` is in the region and the account of ``here``."""
     _, _, _, region, account, *_ = [*arn.split(":"), "", "", "", ""]
     if (region, account) != here:
         raise Refused(
-            f"{what} is in {region} of account {account}, but the credentials are for {here[0]} of account {here[1]}."
+            f"{part} is in {region} of account {account}, but the credentials are for {here[0]} of account {here[1]}."
         )
 
 
 def _describe(session: boto3.Session, name: str, account: str) -> Any:
     try:
-        return session.client("cloudformation", config=PATIENT).describe_stacks(StackName=name)["Stacks"][0]
+        return session.client("cloudformation", config=_PATIENT).describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
-        # What CloudFormation says of a stack that is not there (AWS, DescribeStacks).
+        # CloudFormation's code for a stack that does not exist (AWS, DescribeStacks).
         if error.response.get("Error", {}).get("Code") != "ValidationError":
             raise
         raise Refused(f"There is no stack {name} in {session.region_name} of account {account}.") from None

@@ -71,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="flood: how long (5)")
     parser.add_argument("--limit", type=int, help="pipeline: calls of one operation that Whop takes (600)")
     parser.add_argument("--window", type=float, help="pipeline: within so many seconds (60)")
-    parser.add_argument("--per-minute", type=int, help="pipeline, backfill: users that reconcile enqueues (300)")
     parser.add_argument("--tokens-per-minute", type=int, help="backfill: first tokens (120)")
     parser.add_argument("--create", type=float, help="backfill: seconds that Whop takes for an account (0.3, 0.1)")
     return parser

@@ -17,7 +17,8 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import Source, SyncQueue, encode
-from whop_chat.whop.client import Account, Whop, WhopRateLimited
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import Budget, LocalSlots, Share, ceiling
 
 COMPANY = "biz_Soak"

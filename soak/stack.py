@@ -57,7 +57,6 @@ ENVIRONMENT = {
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
     "DATA_KEY_SECRET_ARN": DATA_KEY_SECRET,
-    "RECONCILE_PER_MINUTE": "300",
 }
 API_LIMITS = (500, 1000)  # template.yaml, ApiRateLimit and ApiBurstLimit
 _TICK_SECONDS = 60.0

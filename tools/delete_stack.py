@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 
-_TRIGGERS = ("SignUpTrigger", "SignInTrigger")
-
-
 class StillAttached(Exception):
     """The user pool names the stack's function as a trigger."""
 
@@ -27,17 +24,17 @@ class StillAttached(Exception):
 def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProviderClient", stack: str) -> None:
     """Makes sure that the stack's user pool does not name its function, by an update of the stack if need be.
 
-    The update changes the triggers' parameters alone and keeps the template. Raises StillAttached if the pool is not
+    The update changes the parameter PoolTriggers alone and keeps the template. Raises StillAttached if the pool is not
     the stack's own and names the function all the same.
     """
     found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    if parameters["UserPoolId"] == "" and "attached" in (parameters.get(name) for name in _TRIGGERS):
+    if parameters["UserPoolId"] == "" and parameters["PoolTriggers"] != "none":
         cloudformation.update_stack(
             StackName=stack,
             UsePreviousTemplate=True,
-            Parameters=_with_triggers_detached(parameters),
+            Parameters=_without_triggers(parameters),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
@@ -49,14 +46,11 @@ def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProv
         )
 
 
-def _with_triggers_detached(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":
-    # The stack's template may be one that does not know all of them.
-    return [
-        {"ParameterKey": name, "ParameterValue": "detached"}
-        if name in _TRIGGERS
-        else {"ParameterKey": name, "UsePreviousValue": True}
-        for name in parameters
+def _without_triggers(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":
+    others: list[ParameterTypeDef] = [
+        {"ParameterKey": name, "UsePreviousValue": True} for name in parameters if name != "PoolTriggers"
     ]
+    return [*others, {"ParameterKey": "PoolTriggers", "ParameterValue": "none"}]
 
 
 def main() -> None:

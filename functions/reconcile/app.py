@@ -3,15 +3,13 @@
 import os
 from typing import Any
 
-from whop_chat.bootstrap import addresses
+from whop_chat.bootstrap import addresses, function_clients
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.reconcile.run import NotAnOrder, Order, Reconcile
-from whop_chat.runtime.aws import Aws
-from whop_chat.runtime.base_settings import AwsSettings
-from whop_chat.runtime.http import HttpClient
+from whop_chat.reconcile.command import NotAnOrder, Order
+from whop_chat.reconcile.run import Reconcile
 from whop_chat.runtime.telemetry import observer
-from whop_chat.settings import ReconcileSettings
+from whop_chat.settings import AwsSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import Users
 
@@ -21,8 +19,8 @@ _ATTEMPT_SECONDS = 4.0
 _PAGE_BYTES = 16 * 1024 * 1024
 
 
-def _compose(settings: ReconcileSettings, aws_settings: AwsSettings) -> Reconcile:
-    aws = Aws(HttpClient(), aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
+def _compose(settings: PoolSettings, aws_settings: AwsSettings) -> Reconcile:
+    aws = function_clients(aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
     return Reconcile(
         PoolUsers(aws, settings.user_pool_id, settings.profile_name),
         Users(aws, settings.users_table),
@@ -31,12 +29,11 @@ def _compose(settings: ReconcileSettings, aws_settings: AwsSettings) -> Reconcil
         addresses(settings),
         _observer,
         pool_id=settings.user_pool_id,
-        per_minute=settings.reconcile_per_minute,
     )
 
 
 _observer = observer()
-_reconcile = _compose(ReconcileSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
+_reconcile = _compose(PoolSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -3,15 +3,14 @@
 import os
 from typing import Any
 
-from whop_chat.bootstrap import enrolment_parts
+from whop_chat.bootstrap import enrolment_parts, function_clients
 from whop_chat.enrolment.cleanup import CleanUp
-from whop_chat.runtime.aws import Aws
-from whop_chat.runtime.base_settings import AwsSettings
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import observer
-from whop_chat.settings import SyncSettings
+from whop_chat.settings import AwsSettings, SyncSettings
+from whop_chat.sync.batch import Batch
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.worker import Batch, Syncing
+from whop_chat.sync.worker import Syncing
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import WaitItem, Waits
 from whop_chat.whop.rate_limit import Share
@@ -19,7 +18,7 @@ from whop_chat.whop.rate_limit import Share
 
 def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> Batch:
     http = HttpClient()
-    aws = Aws(http, aws_settings)
+    aws = function_clients(aws_settings)
     api_key = ApiKey(aws, settings.whop_secret_arn)
     waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
     parts = enrolment_parts(settings, aws, api_key, http, _observer, waits, Share.BACKGROUND)

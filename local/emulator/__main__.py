@@ -1,4 +1,4 @@
-"""Start the emulator: settings first, because MiniStack reads them while it is imported, then patches, then serve."""
+"""Starts the emulator: settings first, because MiniStack reads them at import, then the patches, then the server."""
 
 import os
 import sys
@@ -13,12 +13,12 @@ LOOPBACK_ONLY = {
     "IOT_MTLS_ENABLED": "0",  # stock: listens on 0.0.0.0:8883
     "SFTP_ENABLED": "0",
 }
-# The whole environment reaches the handlers; these would lead their AWS calls elsewhere.
+# MiniStack passes its whole environment on to the handlers. These would send their AWS calls elsewhere.
 NOT_FOR_HANDLERS = ("AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PYTHONPATH")
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
-    """Bind to loopback only and take out what must not reach a function."""
+    """Bind to the loopback only, and remove the variables that must not reach a function."""
     environment.update(LOOPBACK_ONLY)
     for name in NOT_FOR_HANDLERS:
         environment.pop(name, None)

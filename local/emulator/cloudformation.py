@@ -1,4 +1,4 @@
-"""CloudFormation: parameters in the SAM transform, types that are no-ops here, and what Ref gives for a secret."""
+"""CloudFormation: parameters in the SAM transform, resource types that do nothing here, and Ref of a secret."""
 
 import contextvars
 import json
@@ -32,7 +32,7 @@ def install() -> None:
     _wrap_everywhere("_apply_transforms", _remember_parameter_values)
     _wrap_everywhere("_evaluate_conditions", _with_joined_values)
     for function in ("Contains", "EachMemberEquals", "EachMemberIn", "RefAll", "ValueOf", "ValueOfAll"):
-        # Stock reads the functions of Rules in their long form only; AWS reads both.
+        # Stock reads the functions of Rules only in their long form; AWS reads both forms.
         engine.CfnLoader.add_constructor(f"!{function}", engine._construct_cfn_tag(f"Fn::{function}"))
     known = provisioners._RESOURCE_HANDLERS
     for resource_type in NO_OPS:
@@ -44,7 +44,7 @@ def install() -> None:
 
 
 def _wrap_everywhere(name: str, make: Callable[[Function], Function]) -> None:
-    """Wrap a function of the engine in each module that imported it by name."""
+    """Wrap a function of the engine in every module that imported it by name."""
     stock = getattr(engine, name)
     wrapped = make(stock)
     for module in (engine, changesets, handlers, stacks):
@@ -53,9 +53,10 @@ def _wrap_everywhere(name: str, make: Callable[[Function], Function]) -> None:
 
 
 def _remember_parameter_values(stock: Function) -> Function:
-    """Stock runs the SAM transform with the template's defaults; AWS gives it the values of this deployment.
+    """Stock runs the SAM transform with the template's defaults; AWS runs it with the values of this deployment.
 
-    A CommaDelimitedList is a list to the transform: as a string, ``AllowOrigins: !Ref Origins`` becomes its letters.
+    The transform needs a CommaDelimitedList as a list. From a string, ``AllowOrigins: !Ref Origins`` would become a
+    list of letters.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
     """
 
@@ -85,9 +86,9 @@ def _with_parameter_values(stock: Function) -> Function:
 
 
 def _with_joined_values(stock: Function) -> Function:
-    """Stock compares ``!Join`` in a condition as it is written; AWS joins first.
+    """Stock does not evaluate ``!Join`` in a condition; AWS does.
 
-    It is the one way to ask whether a list is empty: ``!Equals [!Join ["", !Ref List], ""]``.
+    It is the only way to test whether a list is empty: ``!Equals [!Join ["", !Ref List], ""]``.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-conditions.html
     """
 
@@ -107,8 +108,8 @@ def _with_joined_values(stock: Function) -> Function:
 
 
 def _no_op(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
-    """Stock refuses a whole template for one type it does not know; these matter in a real account only."""
-    print(f"local.emulator: {logical_id} is a no-op here", file=sys.stderr)
+    """Stock refuses a template with a type that it does not know. These types have an effect only in a real account."""
+    print(f"local.emulator: {logical_id} does nothing here", file=sys.stderr)
     return f"{stack_name}-{logical_id}", {}
 
 
@@ -121,7 +122,7 @@ def _forget(*_: Any) -> None:
 
 
 def _without_metric_math(stock: Function) -> Function:
-    """Stock refuses an alarm on a metric expression; here it is a no-op."""
+    """Stock refuses an alarm on a metric expression, which AWS accepts; here it does nothing."""
 
     def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
         return _no_op(logical_id, props, stack_name) if props.get("Metrics") else stock(logical_id, props, stack_name)
@@ -137,9 +138,9 @@ def _update_without_metric_math(stock: Function) -> Function:
 
 
 def _secret_by_arn(stock: Function) -> Function:
-    """Stock's Ref of a secret is its name; on AWS it is the ARN, which the policies of the functions name.
+    """Stock's Ref of a secret is its name; on AWS it is the ARN. The functions' policies name the ARN.
 
-    Stock also ignores the options of GenerateSecretString.
+    Stock also ignores the options of GenerateSecretString, which AWS follows.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
     """
 
@@ -150,7 +151,7 @@ def _secret_by_arn(stock: Function) -> Function:
             props["SecretString"] = _generated(generate)
         name, attributes = stock(logical_id, props, stack_name)
         if "SecretString" not in props:
-            # Stock stores an empty value; AWS stores none, and a read of it is ResourceNotFoundException.
+            # Stock stores an empty value. AWS stores no value, and a read raises ResourceNotFoundException.
             provisioners._sm._secrets[name]["Versions"].clear()
         return attributes["Arn"], {"Id": attributes["Arn"]}
 

@@ -1,4 +1,4 @@
-"""CloudTrail's events about the users of a pool, on the default bus."""
+"""CloudTrail: events about the users of a pool, on EventBridge's default bus."""
 
 import base64
 import json
@@ -21,20 +21,20 @@ _BY_USERS = ("UpdateUserAttributes", "DeleteUserAttributes", "VerifyUserAttribut
 
 def install() -> None:
     """Apply the patch of this module."""
-    wrap(cognito, "_run_idp_handler", _told)
+    wrap(cognito, "_run_idp_handler", _with_trail)
 
 
-def _told(stock: Function) -> Function:
-    """Stock tells nobody what was called; a trail of management events puts it on EventBridge's default bus.
+def _with_trail(stock: Function) -> Function:
+    """Stock writes no trail. On AWS, a trail of management events puts each call on EventBridge's default bus.
 
-    The user is named by ``sub`` only, and the pool not at all where the user's own token says which it is.
+    The event names the user only by ``sub``. For a call with the user's own token, it does not name the pool.
     https://docs.aws.amazon.com/cognito/latest/developerguide/logging-using-cloudtrail.html
     """
 
     def run(handler: Function, action: str, data: dict[str, Any]) -> Any:
         if action not in (*_BY_ADMINISTRATORS, *_BY_USERS):
             return stock(handler, action, data)
-        detail = _detail(action, data)  # before the call, which may leave nobody to look up
+        detail = _detail(action, data)  # before the call, because the call may delete the user
         answer = stock(handler, action, data)
         if answer[0] >= 400:
             detail["errorCode"] = json.loads(answer[2]).get("__type", "Unknown")

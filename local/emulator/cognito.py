@@ -1,4 +1,4 @@
-"""Cognito user pools: triggers, confirmation, and an update that resets what it is not told."""
+"""Cognito user pools: triggers, confirmation, and updates that reset the settings they leave out."""
 
 import json
 from typing import Any
@@ -26,9 +26,9 @@ def install() -> None:
 
 
 def _confirmed_by_code(stock: Function) -> Function:
-    """Stock leaves ``email_verified`` unset and never runs PostConfirmation.
+    """Stock does not set ``email_verified`` and does not run PostConfirmation; AWS does both.
 
-    On AWS the code proves the address, and the trigger answers before the client does.
+    On AWS the code verifies the address, and the trigger runs before the client gets its answer.
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html
     """
 
@@ -47,7 +47,7 @@ def _confirmed_by_code(stock: Function) -> Function:
 
 
 def _confirmed_by_admin(stock: Function) -> Function:
-    """Stock confirms a confirmed user again and runs no trigger; AWS refuses, and runs it for one just confirmed.
+    """Stock confirms a confirmed user again, and runs no trigger; AWS refuses, and runs PostConfirmation.
 
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminConfirmSignUp.html
     """
@@ -69,7 +69,7 @@ def _confirmed_by_admin(stock: Function) -> Function:
 
 
 def _password_reset(stock: Function) -> Function:
-    """Stock runs no trigger; AWS runs PostConfirmation with a source of its own.
+    """Stock runs no trigger; AWS runs PostConfirmation, with another trigger source.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-confirmation.html
     """
@@ -86,7 +86,7 @@ def _password_reset(stock: Function) -> Function:
 
 
 def _signed_in(stock: Function) -> Function:
-    """Stock never runs PostAuthentication; AWS does before it hands out the tokens.
+    """Stock never runs PostAuthentication; AWS runs it before it returns the tokens.
 
     https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-lambda-post-authentication.html
     """
@@ -133,10 +133,11 @@ def _event(pool_id: str, user: dict[str, Any], source: str, client_id: str, requ
 
 
 def _run_trigger(pool: Pool, kind: str, event: dict[str, Any]) -> Answer | None:
-    """The error that the client gets, or None when there is no such trigger or it went well.
+    """Run a trigger, if the pool has it. Returns the error that the client gets, or None.
 
-    The function may be named by a version or an alias, and must admit Cognito for this pool. AWS also calls again,
-    three times in all, when there is no answer within five seconds; here the function's own timeout ends it.
+    The trigger can name a version or an alias of the function. The function's resource policy must allow Cognito to
+    call it for this pool. Without an answer within five seconds, AWS calls again, up to three times in all; here the
+    function's own timeout ends the call.
     https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-working-with-lambda-triggers.html
     """
     arn = (pool.get("LambdaConfig") or {}).get(kind)
@@ -161,7 +162,7 @@ def _refusal(code: str, message: str) -> Answer:
 
 
 def _with_every_setting(stock: Function) -> Function:
-    """Stock drops the settings that came last to the API, and tells none of the twofold ones twice.
+    """Stock loses the newest settings, and returns a setting with two names under one; AWS returns all and both.
 
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_CreateUserPool.html
     """
@@ -180,7 +181,7 @@ def _with_every_setting(stock: Function) -> Function:
 
 
 def _reset_what_is_omitted(stock: Function) -> Function:
-    """Stock keeps a setting that the update does not name; AWS resets it to its default.
+    """Stock keeps a setting that the update leaves out; AWS resets it to its default.
 
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
     """
@@ -200,7 +201,7 @@ def _reset_what_is_omitted(stock: Function) -> Function:
 
 
 def _without_mfa_settings(stock: Function) -> Function:
-    """Stock shows in DescribeUserPool what on AWS only GetUserPoolMfaConfig shows.
+    """Stock returns MFA settings from DescribeUserPool; on AWS only GetUserPoolMfaConfig returns them.
 
     https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html
     """

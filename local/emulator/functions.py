@@ -1,4 +1,4 @@
-"""Lambda: the interpreter, every log line, resource policies, and what an SQS event source needs."""
+"""Lambda: the interpreter, the log lines, resource policies, and the checks of an SQS event source."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ _LOG_LOCK = threading.Lock()
 def install() -> None:
     """Apply the patches of this module."""
     if lambda_runtime._PYTHON_WORKER_SCRIPT.count(_BEFORE_THE_HANDLER_IS_IMPORTED) != 1:
-        raise RuntimeError("the worker script of ministack is not the one this launcher knows")
+        raise RuntimeError("the worker script of ministack is not the one that this patch was written for")
     wrap(lambda_runtime, "_detect_runtime_binary", _handlers_own_python)
     wrap(lambda_runtime.Worker, "_read_stderr", _every_line_to_the_log_file)
     wrap(lambda_svc, "_create_esm", _visibility_covers_the_timeout)
@@ -29,13 +29,12 @@ def install() -> None:
         "AWS::Lambda::EventSourceMapping",
         create=_visibility_covers_the_timeout_in_stack,
     )
-    wrap_resource(provisioners._RESOURCE_HANDLERS, "AWS::Lambda::EventSourceMapping", create=_numbers_from_parameters)
 
 
 def _handlers_own_python(stock: Function) -> Function:
-    """Stock runs handlers with its own interpreter and packages, layers ahead of the function's code.
+    """Stock runs handlers with its own interpreter and packages, and searches layers before the function's code.
 
-    AWS runs the runtime's Python, the code (/var/task) ahead of the layers (/opt).
+    AWS runs the runtime's Python, and searches the code (/var/task) before the layers (/opt).
     https://docs.aws.amazon.com/lambda/latest/dg/python-package.html#python-package-searchpath
     """
 
@@ -51,16 +50,16 @@ def _handlers_own_python(stock: Function) -> Function:
 
 
 def _every_line_to_the_log_file(stock: Function) -> Function:
-    """Stock hands lines to CloudWatch Logs when the next answer arrives: what is written after the last one is lost.
+    """Stock sends lines to CloudWatch Logs with the next answer, and loses those after the last answer.
 
-    CloudWatch Logs has every line. Here a file has.
+    On AWS, CloudWatch Logs gets every line. Here the file ``FUNCTION_LOG`` does.
     """
     if not os.environ.get("FUNCTION_LOG"):
         return stock
     path = Path(os.environ["FUNCTION_LOG"])
 
     def read(worker: Any) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the pipe is closed under us when the worker is stopped
+        with contextlib.suppress(OSError, ValueError):  # stopping the worker closes the pipe during the read
             for line in worker._proc.stderr:
                 with _LOG_LOCK, path.open("a", encoding="utf-8") as log:
                     log.write(f"{worker.func_name}\t{line.rstrip()}\n")
@@ -70,9 +69,10 @@ def _every_line_to_the_log_file(stock: Function) -> Function:
 
 
 def _too_short(queue_arn: str, function: Any) -> str | None:
-    """Why AWS would refuse this event source, or None.
+    """Why AWS refuses this event source, or None.
 
-    AWS: InvalidParameterValueException when the queue hides a message for less time than the function may run.
+    AWS raises InvalidParameterValueException if the queue's visibility timeout is less than the function's timeout.
+    Stock does not check it.
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     """
     if ":sqs:" not in queue_arn or function is None:
@@ -105,24 +105,10 @@ def _visibility_covers_the_timeout_in_stack(stock: Function) -> Function:
     return create
 
 
-def _numbers_from_parameters(stock: Function) -> Function:
-    """A Number parameter is a text in stock, which then fails at comparing it; AWS takes it as the number it is.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
-    """
-
-    def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
-        scaling = props.get("ScalingConfig") or {}
-        numbers = {name: int(value) for name, value in scaling.items()}
-        return stock(logical_id, {**props, "ScalingConfig": numbers} if numbers else props, stack_name)
-
-    return create
-
-
 def may_invoke(function_ref: str, service: str, source_arn: str) -> bool:
-    """Whether the function's resource policy lets ``service`` invoke it on behalf of ``source_arn``.
+    """Whether the function's resource policy allows ``service`` to invoke it for ``source_arn``.
 
-    Stock never asks. AWS asks for the exact function, version or alias that is called.
+    Stock does not check it. AWS checks the policy of the exact function, version or alias that is called.
     https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
     """
     function, _, name = lambda_svc._get_base_func_record_for_ref(function_ref)

@@ -1,4 +1,4 @@
-"""API Gateway HTTP APIs: the OpenAPI body that SAM writes, CORS, and the gateway's own answers."""
+"""API Gateway HTTP APIs: the OpenAPI body from SAM, CORS, and the gateway's own answers."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def install() -> None:
 
 
 def _create_from_body(stock: Function) -> Function:
-    """Stock drops ``Body``, where SAM puts every route, integration, authorizer and CORS rule of an HttpApi.
+    """Stock ignores ``Body``; AWS reads from it every route, integration, authorizer and CORS rule of an HttpApi.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigatewayv2-api.html
     """
@@ -58,12 +58,12 @@ def _import_body(api_id: str, props: dict[str, Any]) -> None:
                 if isinstance(operation, dict) and operation.get("x-amazon-apigateway-integration"):
                     _import_route(api_id, path, method, operation, authorizers)
     if cors:
-        # Stock stores the keys as the template writes them and reads them in camel case: each preflight is 403.
+        # Stock stores the keys in the template's case but reads them in camel case, so each preflight would be a 403.
         gateway._apis[api_id]["corsConfiguration"] = {key[:1].lower() + key[1:]: value for key, value in cors.items()}
 
 
 def _import_authorizers(api_id: str, body: dict[str, Any]) -> dict[str, str]:
-    """Authorizer ids by the name of their security scheme. JWT is the only kind this stack uses."""
+    """Authorizer ids by the name of their security scheme. This stack uses JWT authorizers only."""
     gateway._authorizers[api_id], ids = {}, {}
     for name, scheme in ((body.get("components") or {}).get("securitySchemes") or {}).items():
         spec = scheme.get("x-amazon-apigateway-authorizer") or {}
@@ -117,7 +117,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _challenge(stock: Function) -> Function:
-    """Stock's 401 has no challenge; the JWT authorizer of AWS answers ``www-authenticate: Bearer`` (RFC 6750, 3).
+    """Stock's 401 has no challenge; AWS's JWT authorizer adds ``www-authenticate: Bearer`` (RFC 6750, section 3).
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-jwt.html
     """
@@ -133,7 +133,7 @@ _FAILED = '{"message":"Internal Server Error"}'
 
 
 def _failure_is_500(stock: Function) -> Function:
-    """Stock answers 502 with the exception's text when a function fails; an HTTP API answers 500 and a fixed message.
+    """Stock answers a failed function with 502 and the exception's text; AWS answers 500 and a fixed message.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html
     """
@@ -147,11 +147,11 @@ def _failure_is_500(stock: Function) -> Function:
 
 
 def _around_the_function(stock: Function) -> Function:
-    """What API Gateway does before and after the function, and stock does not.
+    """AWS checks the function's policy before the call and replaces CORS headers after it; stock does neither.
 
-    Before: the function's resource policy must admit the API, otherwise 500.
+    Before: if the function's resource policy does not allow the API to call it, the answer is a 500.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-troubleshooting-lambda.html
-    After: where the API has a CORS configuration, CORS headers of the function are ignored.
+    After: if the API has a CORS configuration, the function's own CORS headers are dropped.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
     """
 

@@ -1,4 +1,4 @@
-"""IAM: the permission that a call needs, and what a condition can look at."""
+"""IAM: the permission that a call needs, and the keys that a condition can test."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def install() -> None:
 
 
 def _batches_of_messages(stock: Function) -> Function:
-    """Stock asks for a permission of the batch's own; on AWS it is the one for a single message.
+    """Stock requires ``sqs:SendMessageBatch`` and the like; AWS requires the permission for a single message.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
     """
@@ -31,9 +31,9 @@ def _batches_of_messages(stock: Function) -> Function:
 
 
 def _leading_keys(stock: Function) -> Function:
-    """Stock knows no ``dynamodb:LeadingKeys``, and a condition on all of no keys holds, so it bounds nobody.
+    """Stock does not set ``dynamodb:LeadingKeys``, so a ``ForAllValues`` condition on it is always true.
 
-    On AWS it has the partition keys of the items that a call names; a scan names none.
+    On AWS it has the partition keys of the items that a call names. A scan names none.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
     """
 
@@ -46,7 +46,7 @@ def _leading_keys(stock: Function) -> Function:
 
 
 def _partition_keys(node: Any) -> Iterator[str]:
-    """Wherever in a request they are; the partition key of every table here is ``pk``."""
+    """The partition keys anywhere in a request. Every table here has the partition key ``pk``."""
     match node:
         case {"pk": {"S": str(key)}}:
             yield key

@@ -1,4 +1,4 @@
-"""Replace a function of MiniStack by one that knows the original."""
+"""Replaces a function of MiniStack by one that can call the original."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ Function = Callable[..., Any]
 
 
 def wrap(owner: Any, name: str, make: Callable[[Function], Function]) -> None:
-    """Put ``make(stock)`` in the place of ``owner.name``; AttributeError when there is no such name."""
+    """Replace ``owner.name`` by ``make(stock)``. Raises AttributeError if there is no such name."""
     setattr(owner, name, make(getattr(owner, name)))
 
 
 def wrap_resource(handlers: dict[str, dict[str, Function]], resource_type: str, **makers: Callable[..., Any]) -> None:
-    """Wrap operations (create, update, delete) of a CloudFormation resource type; KeyError for an unknown type."""
+    """Wrap the create, update or delete of a CloudFormation resource type. Raises KeyError for an unknown type."""
     operations = handlers[resource_type]
     for operation, make in makers.items():
         operations[operation] = make(operations[operation])

@@ -1,15 +1,15 @@
-"""What UpdateUserPool makes of a user pool.
+"""How UpdateUserPool changes a user pool.
 
 "If you don't provide a value for an attribute, Amazon Cognito sets it to its default value."
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserPool.html
-AWS itself keeps some of what is left out; who relies on none of it is right in either case.
+In fact AWS keeps some settings that an update leaves out. A caller that always sends every setting is right either way.
 """
 
 import copy
 from collections.abc import Mapping
 from typing import Any
 
-# Everything that the operation takes, but the pool's id and its name, which has no default.
+# Every setting of the operation. The pool's id and name have no default.
 DEFAULTS: Mapping[str, Any] = {
     "AccountRecoverySetting": {},
     "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": False},
@@ -51,7 +51,7 @@ _MIRRORED = {
 
 
 def refusal(update: Mapping[str, Any]) -> str | None:
-    """Why Cognito does not take this update, if it does not."""
+    """Why Cognito refuses this update, or None."""
     triggers = update.get("LambdaConfig", {})
     versioned = triggers.get("PreTokenGenerationConfig", {}).get("LambdaArn")
     if versioned and triggers.get("PreTokenGeneration", versioned) != versioned:
@@ -70,13 +70,13 @@ def refusal(update: Mapping[str, Any]) -> str | None:
 
 
 def settings(update: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a pool after this update, which was not refused."""
+    """The settings of a pool after this update. The update must not be one that Cognito refuses."""
     after = {**copy.deepcopy(dict(DEFAULTS)), **{name: update[name] for name in DEFAULTS if name in update}}
     return with_second_names(after)
 
 
 def with_second_names(after: dict[str, Any]) -> dict[str, Any]:
-    """The same settings with those that Cognito tells twice told twice."""
+    """The settings, with both names of each setting that Cognito returns under two names."""
     template = after.get("VerificationMessageTemplate") or {}
     mirrored = {old: template[new] for old, new in _MIRRORED.items() if new in template}
     days = _password_days(after)

@@ -32,14 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.whop_simulator", description=__doc__)
     parser.add_argument("--rules", action="store_true", help="print every rule with its evidence and source, and exit")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one and prints it")
-    parser.add_argument("--key-file", type=Path, help="file with an API key to accept; keys can also be added later")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free port and prints it")
+    parser.add_argument("--key-file", type=Path, help="file with a valid API key; keys can also be added later")
     parser.add_argument("--company", default=DEFAULT_COMPANY, help="the company of that key (%(default)s)")
     parser.add_argument(
-        "--reading", action="append", default=[], metavar="NAME=VALUE", help="another reading of an open question"
+        "--reading",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="answer an open question about Whop otherwise",
     )
-    parser.add_argument("--limit", type=int, default=DEFAULT_CALLS, help="calls a window (%(default)s)")
-    parser.add_argument("--window", type=float, default=DEFAULT_SECONDS, help="seconds a window (%(default)s)")
+    parser.add_argument("--limit", type=int, default=DEFAULT_CALLS, help="rate limit: calls in a window (%(default)s)")
+    parser.add_argument(
+        "--window",
+        type=float,
+        default=DEFAULT_SECONDS,
+        help="rate limit: length of the window in seconds (%(default)s)",
+    )
     return parser
 
 

@@ -1,24 +1,21 @@
-"""/accounts: child accounts, their e-mail and external_id rules, look-up and paging."""
+"""/accounts: child accounts, and the rules of their e-mail address and external_id."""
 
-import base64
-import binascii
 import re
 
 from local.whop_simulator import rules, versions
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import Account, State, same_email
 from local.whop_simulator.users import user_summary
-from local.whop_simulator.wire import ApiError, Json, Response, json_response, optional_string, timestamp, unix_seconds
+from local.whop_simulator.wire import ApiError, Json, Response, json_response, optional_string, timestamp
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PAGE_DEFAULT, _PAGE_MAX = 10, 50
 
 
-@keeps(rules.ACCOUNT_CREATE, rules.EXISTING_STATUS)
+@implements(rules.ACCOUNT_CREATE, rules.EXISTING_STATUS)
 def create(call: Call) -> Response:
-    """POST /accounts: a child account of the key's company, or the one that is already there."""
+    """POST /accounts: create a child account of the key's company, or return the existing one."""
     key = call.require_permission("company:create_child", "company:create")
     body = call.body
     email = _email(body, call.readings)
@@ -26,37 +23,24 @@ def create(call: Call) -> Response:
     external_id = _external_id(body, metadata, call.readings)
     existing = _existing(call, key.company_id, email, external_id)
     if existing is not None:
-        _touch(existing, body, metadata, call.readings)
+        _update_existing(existing, body, metadata, call.readings)
         return json_response(call.readings.existing_account_status, account_json(call, existing))
     account = _make(call, key.company_id, email, external_id, metadata, optional_string(body, "title"))
     return json_response(201, account_json(call, account))
 
 
-@keeps(rules.ACCOUNT_LIST, rules.ACCOUNT_PAGING, rules.READ_PERMISSION)
-def list_(call: Call) -> Response:
-    """GET /accounts: the key's own account and its children, filtered and paged."""
-    key = call.require_permission("company:basic:read")
-    own = call.state.accounts.get(key.company_id)
-    visible = [*([own] if own else []), *call.state.children(key.company_id)]
-    chosen = _ordered(call, [account for account in visible if _matches(call, account)])
-    page, info = _page(call, chosen)
-    return json_response(
-        200, {"data": [account_json(call, account, status="active") for account in page], "page_info": info}
-    )
-
-
-@keeps(rules.READ_PERMISSION)
+@implements(rules.READ_PERMISSION)
 def retrieve(call: Call) -> Response:
-    """GET /accounts/{id}, by id or route, or ``me`` for the key's own."""
+    """GET /accounts/{id}: by id or by route; ``me`` is the key's own account."""
     key = call.require_permission("company:basic:read")
     by_route = {account.route: account.id for account in call.state.accounts.values()} | {"me": key.company_id}
     account = call.reachable_account(by_route.get(call.resource, call.resource))
     return json_response(200, account_json(call, account, status="active"))
 
 
-@keeps(rules.EXTERNAL_ID_PATCH, rules.METADATA_PATCH, rules.READ_PERMISSION)
+@implements(rules.EXTERNAL_ID_PATCH, rules.METADATA_PATCH, rules.READ_PERMISSION)
 def update(call: Call) -> Response:
-    """PATCH /accounts/{id}: title, metadata and external_id."""
+    """PATCH /accounts/{id}: change title, metadata and external_id."""
     call.require_permission("company:update")
     account = call.reachable_account(call.resource)
     body = call.body
@@ -70,9 +54,9 @@ def update(call: Call) -> Response:
     return json_response(200, account_json(call, account))
 
 
-@keeps(rules.ACCOUNT_DELETE)
+@implements(rules.ACCOUNT_DELETE)
 def delete(call: Call) -> Response:
-    """DELETE /accounts/{id}: a direct child stops resolving at once."""
+    """DELETE /accounts/{id}: a direct child is gone at once."""
     key = call.require_permission("company:delete_child")
     account = call.reachable_account(call.resource)
     if account.parent_id != key.company_id:
@@ -83,9 +67,9 @@ def delete(call: Call) -> Response:
     return json_response(200, {"id": account.id, "deleted": True})
 
 
-@keeps(rules.ACCOUNT_SHAPE, rules.PARENT_FIELD, rules.EXTERNAL_ID_TOP_LEVEL)
+@implements(rules.ACCOUNT_SHAPE, rules.PARENT_FIELD, rules.EXTERNAL_ID_TOP_LEVEL)
 def account_json(call: Call, account: Account, *, status: str | None = None) -> Json:
-    """An account as the API shows it; ``status`` is computed on list and retrieve only."""
+    """An account as the API returns it. Only list and retrieve return a ``status``."""
     shown: Json = {
         "id": account.id,
         "title": account.title,
@@ -134,7 +118,7 @@ def _parent(call: Call, account: Account) -> Json:
     return {"parent_account": {"id": parent.id, "title": parent.title, "route": parent.route, "logo_url": None}}
 
 
-@keeps(rules.ACCOUNT_EMAIL)
+@implements(rules.ACCOUNT_EMAIL)
 def _email(body: Json, readings: Readings) -> str:
     email = optional_string(body, "email")
     if email is None:
@@ -153,7 +137,7 @@ def _metadata(body: Json) -> Json:
     return metadata
 
 
-@keeps(rules.EXTERNAL_ID_TOP_LEVEL, rules.EXTERNAL_ID_METADATA)
+@implements(rules.EXTERNAL_ID_TOP_LEVEL, rules.EXTERNAL_ID_METADATA)
 def _external_id(body: Json, metadata: Json, readings: Readings) -> str | None:
     chosen = None if readings.external_id_ignored else optional_string(body, "external_id")
     if chosen is None and readings.metadata_external_id_counts:
@@ -167,7 +151,7 @@ def _valid_external_id(value: str | None) -> str | None:
     return value
 
 
-@keeps(
+@implements(
     rules.EXTERNAL_ID_NEW,
     rules.EXTERNAL_ID_SAME,
     rules.EXTERNAL_ID_CONFLICT,
@@ -192,7 +176,7 @@ def _held_by_deleted(state: State, readings: Readings, company_id: str, external
     )
 
 
-@keeps(rules.ACCOUNT_PERSON, rules.ACCOUNT_NEW_PERSON)
+@implements(rules.ACCOUNT_PERSON, rules.ACCOUNT_NEW_PERSON)
 def _make(
     call: Call, company_id: str, email: str, external_id: str | None, metadata: Json, title: str | None
 ) -> Account:
@@ -207,8 +191,8 @@ def _make(
     )
 
 
-@keeps(rules.EXISTING_UPDATED)
-def _touch(account: Account, body: Json, metadata: Json, readings: Readings) -> None:
+@implements(rules.EXISTING_UPDATED)
+def _update_existing(account: Account, body: Json, metadata: Json, readings: Readings) -> None:
     if not readings.existing_account_updated:
         return
     if "metadata" in body:
@@ -216,7 +200,7 @@ def _touch(account: Account, body: Json, metadata: Json, readings: Readings) -> 
     account.title = optional_string(body, "title") or account.title
 
 
-@keeps(rules.EXTERNAL_ID_PATCH, rules.EXTERNAL_ID_PATCH_CONFLICT)
+@implements(rules.EXTERNAL_ID_PATCH, rules.EXTERNAL_ID_PATCH_CONFLICT)
 def _rebind(call: Call, account: Account, body: Json, metadata: Json) -> None:
     if call.readings.external_id_ignored:
         if not (call.readings.metadata_external_id_counts and "metadata" in body):
@@ -232,92 +216,3 @@ def _rebind(call: Call, account: Account, body: Json, metadata: Json) -> None:
     if holder is not None and holder is not account:
         raise ApiError(409, "external_id is already in use by another account.")
     account.external_id = wanted
-
-
-@keeps(rules.EXTERNAL_ID_LOOKUP, rules.ACCOUNT_PAGING)
-def _matches(call: Call, account: Account) -> bool:
-    parameter = call.request.parameter
-    owner, parent, text = parameter("owner_id"), parameter("parent_account_id"), parameter("query")
-    if owner is not None and parent is not None:
-        raise ApiError(400, "owner_id cannot be combined with parent_account_id.", code="parameter_invalid")
-    if parent is not None:
-        call.require_permission("payout:account:read")
-    return (
-        _has_external_id(call, account)
-        and (owner is None or account.owner_id == owner)
-        and (parent is None or account.parent_id == parent)
-        and (text is None or text.lower() in account.title.lower() or text == account.id)
-        and parameter("status") in (None, "active")
-        and _moment(call, "created_after", float("-inf")) < account.created_at
-        and account.created_at < _moment(call, "created_before", float("inf"))
-    )
-
-
-def _has_external_id(call: Call, account: Account) -> bool:
-    wanted = call.request.parameter("external_id")
-    if wanted is None or call.readings.external_id_ignored:
-        return True
-    if "%" in wanted[:-1]:
-        raise ApiError(400, "external_id may contain % only at its end.", code="parameter_invalid")
-    if account.external_id is None:
-        return False
-    return account.external_id.startswith(wanted[:-1]) if wanted.endswith("%") else account.external_id == wanted
-
-
-def _moment(call: Call, name: str, default: float) -> float:
-    value = call.request.parameter(name)
-    try:
-        return default if value is None else unix_seconds(value)
-    except ValueError:
-        raise ApiError(400, f"{name} must be an ISO 8601 timestamp.", code="parameter_invalid") from None
-
-
-@keeps(rules.ACCOUNT_ORDER)
-def _ordered(call: Call, accounts: list[Account]) -> list[Account]:
-    if call.request.parameter("order") == "volume":
-        call.require_permission("stats:read")
-    newest_first = call.request.parameter("direction") != "asc"
-    return accounts[::-1] if newest_first else accounts
-
-
-@keeps(rules.ACCOUNT_PAGING)
-def _page(call: Call, accounts: list[Account]) -> tuple[list[Account], Json]:
-    places = {account.id: place for place, account in enumerate(accounts)}
-    after, before = _place(call, "after", places), _place(call, "before", places)
-    start = 0 if after is None else after + 1
-    end = len(accounts) if before is None else before
-    last, first = _size(call, "last"), _size(call, "first")
-    if last is not None:
-        start = max(start, end - last)
-    else:
-        end = min(end, start + (first or _PAGE_DEFAULT))
-    page = accounts[start:end]
-    return page, {
-        "start_cursor": _cursor(page[0]) if page else None,
-        "end_cursor": _cursor(page[-1]) if page else None,
-        "has_next_page": end < len(accounts),
-        "has_previous_page": start > 0,
-    }
-
-
-def _size(call: Call, name: str) -> int | None:
-    value = call.request.parameter(name)
-    if value is None:
-        return None
-    if not value.isdecimal() or int(value) < 1:
-        raise ApiError(400, f"{name} must be a positive integer.", code="parameter_invalid")
-    return min(int(value), _PAGE_MAX)
-
-
-def _cursor(account: Account) -> str:
-    return base64.urlsafe_b64encode(account.id.encode()).decode()
-
-
-def _place(call: Call, name: str, places: dict[str, int]) -> int | None:
-    value = call.request.parameter(name)
-    if value is None:
-        return None
-    try:
-        return places[base64.urlsafe_b64decode(value).decode()]
-    except (KeyError, ValueError, binascii.Error):
-        raise ApiError(400, f"{name} is not a cursor of this list.", code="parameter_invalid") from None

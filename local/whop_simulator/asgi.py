@@ -1,4 +1,4 @@
-"""The simulator behind a socket: an ASGI app, and uvicorn with connections that can be dropped."""
+"""The simulator behind a socket: an ASGI app, and a uvicorn server that can drop connections."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ _DROP = "whop_simulator.drop"
 
 
 class WhopApp:
-    """The ASGI app: carries out delays, drips and dropped connections."""
+    """The ASGI app: it delays, drips and drops answers as the simulator says."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -47,7 +47,7 @@ class WhopApp:
 
 
 class _DroppingProtocol(H11Protocol):
-    """Hands the app a way to close its own connection."""
+    """Passes the app a function that closes its own connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -100,8 +100,8 @@ async def _drop(scope: HTTPScope, receive: ASGIReceiveCallable) -> None:
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1; port 0 takes a free one."""
-    # asyncio sets TCP_NODELAY only on a socket that says it is TCP; without it each answer takes 40 ms.
+    """A listening socket on 127.0.0.1. Port 0 takes a free port."""
+    # asyncio sets TCP_NODELAY only on a socket whose protocol is TCP. Without it, each answer takes 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -110,7 +110,7 @@ def listen(port: int) -> socket.socket:
 
 
 def server(simulator: Simulator) -> uvicorn.Server:
-    """A uvicorn server for the simulator, silent about requests."""
+    """A uvicorn server for the simulator. It does not log requests."""
     return uvicorn.Server(
         uvicorn.Config(
             WhopApp(simulator),
@@ -125,7 +125,7 @@ def server(simulator: Simulator) -> uvicorn.Server:
 
 @contextmanager
 def served(simulator: Simulator) -> Iterator[str]:
-    """Serve the simulator from a thread on a free loopback port; the base URL."""
+    """Serve the simulator in a thread, on a free port of 127.0.0.1; the base URL."""
     listener = listen(0)
     uvicorn_server = server(simulator)
     thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [listener]}, daemon=True)

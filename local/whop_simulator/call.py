@@ -1,17 +1,17 @@
-"""What a handler is given: the request, who calls, which version holds, and the state to work on."""
+"""The argument of a handler: the request, its caller, its API version, and the state."""
 
 from dataclasses import dataclass, field
 
 from local.whop_simulator import rules
 from local.whop_simulator.readings import Readings
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import Account, ApiKey, MintedToken, Person, State
 from local.whop_simulator.wire import ApiError, Json, Request, json_object
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated call. ``resource`` is the id in the path, empty where there is none."""
+    """One authenticated call. ``resource`` is the id in the path, empty if the path has none."""
 
     request: Request
     state: State
@@ -24,27 +24,27 @@ class Call:
 
     @property
     def body(self) -> Json:
-        """The JSON body, empty if there is none."""
+        """The JSON body; empty if there is none."""
         return json_object(self.request.body)
 
-    @keeps(rules.MESSAGE_TOKEN_ONLY)
+    @implements(rules.MESSAGE_TOKEN_ONLY)
     def require_key(self) -> ApiKey:
         """The API key. Raises `ApiError` (403) for a minted token."""
         if self.key is None:
             raise ApiError(403, "This endpoint requires an API key.")
         return self.key
 
-    @keeps(rules.PERMISSION)
+    @implements(rules.PERMISSION)
     def require_permission(self, *any_of: str) -> ApiKey:
-        """The API key, which holds one of the permissions. Raises `ApiError` (403)."""
+        """The API key, if it has one of the permissions. Raises `ApiError` (403) if not."""
         key = self.require_key()
         if not any(key.holds(permission) for permission in any_of):
             raise ApiError(403, f"Company API key is not authorized for the {any_of[0]} scope.")
         return key
 
-    @keeps(rules.ACCOUNT_REACH)
+    @implements(rules.ACCOUNT_REACH)
     def reachable_account(self, account_id: str) -> Account:
-        """An account that the key reaches: its own or a direct child. Raises `ApiError` (404, 403)."""
+        """The account, if it is the key's own or a direct child of it. Raises `ApiError` (404, 403) if not."""
         key = self.require_key()
         account = self.state.accounts.get(account_id)
         if account is None:
@@ -54,14 +54,14 @@ class Call:
         return account
 
     def existing_user(self, id_or_username: str) -> Person:
-        """A user that exists. Raises `ApiError` (404)."""
+        """The user. Raises `ApiError` (404) if there is none."""
         person = self.state.user(id_or_username)
         if person is None:
             raise ApiError(404, f"User not found: {id_or_username}")
         return person
 
     def admit_stranger(self, person: Person, company_id: str, reading: str) -> None:
-        """Raise what ``reading`` says for a user with no account under the company."""
+        """Raise the `ApiError` of ``reading`` for a user who owns neither the company nor a child account of it."""
         if reading == "allowed" or self.state.belongs(person.id, company_id):
             return
         if reading == "forbidden":

@@ -1,4 +1,4 @@
-"""A typed client for the control surface of a served simulator."""
+"""A typed client that controls a served simulator."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -6,7 +6,8 @@ from typing import Any, Self, cast
 
 import httpx
 
-from local.whop_simulator.core import DEFAULT_COMPANY, CallRecord
+from local.whop_simulator.core import DEFAULT_COMPANY
+from local.whop_simulator.exchange import CallRecord
 from local.whop_simulator.faults import Fault
 from local.whop_simulator.limits import Count, Limits
 from local.whop_simulator.readings import Readings
@@ -18,9 +19,9 @@ class ControlError(Exception):
 
 
 class SimulatorControl:
-    """Controls the simulator at ``base_url`` (``http://127.0.0.1:PORT``); every method mirrors `Simulator`'s.
+    """Controls the simulator at ``base_url`` (``http://127.0.0.1:PORT``). Its methods are those of `Simulator`.
 
-    Raises `ControlError` for a refusal and `httpx.HTTPError` when the simulator is not there.
+    They raise `ControlError` for an invalid request, and `httpx.HTTPError` if there is no simulator.
     """
 
     def __init__(self, base_url: str, *, transport: httpx.BaseTransport | None = None, timeout: float = 10.0) -> None:
@@ -49,7 +50,7 @@ class SimulatorControl:
             return False
 
     def state(self) -> dict[str, list[dict[str, Any]]]:
-        """accounts, deleted_accounts, users, profiles, tokens, keys and messages, without secrets."""
+        """The state: accounts, deleted_accounts, users, profiles, tokens, keys and messages, without secrets."""
         return cast(dict[str, list[dict[str, Any]]], self._ask("GET", "state"))
 
     def calls(self, operation: str | None = None) -> tuple[CallRecord, ...]:
@@ -61,23 +62,23 @@ class SimulatorControl:
         )
 
     def counts(self) -> dict[str, Count]:
-        """Calls, refusals and the peak of a window, per operation."""
+        """Per operation: all calls, calls over the rate limit, and the most calls in one window."""
         return {name: Count(**cast(dict[str, int], count)) for name, count in self._ask("GET", "counts").items()}
 
     def rules(self) -> list[Json]:
-        """The table of rules."""
+        """Every rule, with its evidence and source."""
         return cast(list[Json], self._ask("GET", "rules")["rules"])
 
     def add_fault(self, fault: Fault) -> None:
-        """Put a fault in force."""
+        """Add a fault."""
         self._ask("POST", "faults", json=fault.as_dict())
 
     def faults(self) -> tuple[Fault, ...]:
-        """The faults that can still strike."""
+        """The faults in force."""
         return tuple(Fault.from_dict(fault) for fault in cast(list[Json], self._ask("GET", "faults")["faults"]))
 
     def clear_faults(self, operation: str | None = None) -> None:
-        """Lift the faults of an operation, or all."""
+        """Remove the faults of an operation, or all."""
         self._ask("DELETE", "faults", params={"operation": operation} if operation else {})
 
     def readings(self) -> Readings:
@@ -93,11 +94,11 @@ class SimulatorControl:
         return Readings().with_changes(self._ask("PATCH", "readings", json=changes))
 
     def set_limits(self, limits: Limits) -> None:
-        """Change the ceiling."""
+        """Change the rate limit."""
         self._ask("PUT", "limits", json={"calls": limits.calls, "seconds": limits.seconds})
 
     def add_company(self, company_id: str = DEFAULT_COMPANY, *, title: str = "Platform", owner_email: str = "") -> str:
-        """A company of its own; its id."""
+        """Add a company; its id."""
         body: Json = {"company_id": company_id, "title": title, "owner_email": owner_email}
         return str(self._ask("POST", "companies", json=body)["id"])
 
@@ -110,7 +111,7 @@ class SimulatorControl:
         owner_level: bool = False,
         pinned_version: str | None = None,
     ) -> str:
-        """Let ``secret`` be an API key of the company; the key's id."""
+        """Make ``secret`` an API key of the company; the key's id."""
         body: Json = {"key": secret, "company_id": company_id, "owner_level": owner_level}
         if permissions is not None:
             body["permissions"] = sorted(permissions)
@@ -119,19 +120,19 @@ class SimulatorControl:
         return str(self._ask("POST", "keys", json=body)["id"])
 
     def revoke_key(self, secret: str) -> bool:
-        """Withdraw a key; whether it was one."""
+        """Revoke a key; whether it was valid."""
         return self._ask("DELETE", "keys", json={"key": secret})["revoked"] is True
 
     def add_person(self, email: str, *, name: str | None = None) -> str:
-        """A Whop user made in advance; the user id."""
+        """Add a Whop user who has no account of ours; the user id."""
         return str(self._ask("POST", "people", json={"email": email, "name": name})["id"])
 
     def block_deletion(self, account_id: str, reason: str | None) -> None:
-        """Let DELETE of the account answer 400 with ``reason``; None lifts it."""
+        """Make DELETE of the account answer 400 with ``reason``, until ``reason`` is None."""
         self._ask("POST", "block_deletion", json={"account_id": account_id, "reason": reason})
 
     def now(self) -> float:
-        """The simulator's time, Unix seconds."""
+        """The simulator's time, in Unix seconds."""
         return float(cast(float, self._ask("GET", "clock")["now"]))
 
     def advance(self, seconds: float) -> float:
@@ -139,7 +140,7 @@ class SimulatorControl:
         return float(cast(float, self._ask("POST", "clock/advance", json={"seconds": seconds})["now"]))
 
     def reset(self) -> None:
-        """Forget everything but the keys and their companies."""
+        """Forget everything except the keys and their companies."""
         self._ask("POST", "reset")
 
     def _ask(self, method: str, path: str, *, json: object = None, params: dict[str, str] | None = None) -> Json:

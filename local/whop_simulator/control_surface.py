@@ -8,7 +8,7 @@ from local.whop_simulator import versions
 from local.whop_simulator.core import DEFAULT_COMPANY, Simulator
 from local.whop_simulator.faults import Fault
 from local.whop_simulator.limits import Limits
-from local.whop_simulator.rules import RULES, kept_by
+from local.whop_simulator.rules import RULES, implemented_by
 from local.whop_simulator.state import DEFAULT_PERMISSIONS
 from local.whop_simulator.wire import Json, Request, Response, json_response
 
@@ -16,7 +16,7 @@ PREFIX = "/_simulator/"
 
 
 def control(simulator: Simulator, request: Request) -> Response:
-    """Answer a control request; 400 for what makes no sense, 404 for an unknown path."""
+    """Answer a control request: 400 for an invalid request, 404 for an unknown path."""
     action = _ACTIONS.get((request.method, request.path.removeprefix(PREFIX)))
     if action is None:
         return json_response(404, {"error": "no such control"})
@@ -50,7 +50,7 @@ def _counts(simulator: Simulator, request: Request, body: Json) -> Json:
 
 
 def _rules(simulator: Simulator, request: Request, body: Json) -> Json:
-    return {"rules": [asdict(rule) | {"kept_by": kept_by(rule)} for rule in RULES]}
+    return {"rules": [asdict(rule) | {"implemented_by": implemented_by(rule)} for rule in RULES]}
 
 
 def _faults(simulator: Simulator, request: Request, body: Json) -> Json:

@@ -1,75 +1,27 @@
-"""The simulator: requests in, responses out, all state in memory, no I/O and no sleeping."""
+"""The simulator: it turns requests into responses, with all state in memory, without I/O and without waiting."""
 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 
 from local.whop_simulator import rules, versions
 from local.whop_simulator.call import Call
-from local.whop_simulator.faults import Fault, FaultPlan
-from local.whop_simulator.idempotency import IdempotencyKeys, Reservation, key_hash
+from local.whop_simulator.exchange import CallRecord, Exchange, completed, record_of
+from local.whop_simulator.faults import Fault, FaultPlan, delivered
+from local.whop_simulator.idempotency import IdempotencyKeys
 from local.whop_simulator.limits import Count, Limits, RateLimiter
 from local.whop_simulator.operations import NAMES, UNKNOWN, Operation, route
 from local.whop_simulator.readings import Readings
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import DEFAULT_PERMISSIONS, ApiKey, MintedToken, State, digest
 from local.whop_simulator.wire import ApiError, Fate, Json, Request, Response, error_response
 
 DEFAULT_COMPANY = "biz_SimPlatform"
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One line of the call log: never a secret, a token, a body or a header's value.
-
-    ``status`` is None while the call is in flight and 0 if its answer was lost; ``at`` is Unix seconds.
-    """
-
-    operation: str
-    method: str
-    path: str
-    at: float
-    status: int | None = None
-    credential: str | None = None
-    api_version: str | None = None
-    idempotency_key_hash: str | None = None
-    replayed: bool = False
-    fault: str | None = None
-    header_names: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A request that Whop has received and not answered yet.
-
-    ``delay`` seconds are to pass before `complete`; if they do on the simulator's clock, it completes by itself.
-    """
-
-    request: Request
-    operation: Operation | None
-    resource: str
-    received_at: float
-    place: int
-    finish: Callable[["Exchange"], Response] = field(repr=False)
-    fault: Fault | None = None
-    credential: ApiKey | MintedToken | None = None
-    reservation: Reservation | None = None
-    result: Response | None = None
-    sent: Response | None = None
-
-    @property
-    def delay(self) -> float:
-        """Seconds until the answer."""
-        return self.fault.seconds if self.fault is not None and self.fault.kind == "delay" else 0.0
-
-    def complete(self) -> Response:
-        """Do what is still to be done and answer; the same answer however often it is asked."""
-        return self.finish(self)
-
-
 class Simulator:
-    """A Whop of its own. Threads may share it; ``clock`` gives Unix seconds."""
+    """One simulated Whop. Threads can share it. ``clock`` returns Unix seconds."""
 
     def __init__(
         self,
@@ -92,13 +44,13 @@ class Simulator:
     # Requests
 
     def handle(self, request: Request) -> Response:
-        """Receive and answer at once; a delay is not waited for."""
+        """Receive a request and answer it at once, without waiting for a delay."""
         return self.receive(request).complete()
 
     def receive(self, request: Request) -> Exchange:
-        """Take a request in. Its Idempotency-Key is in flight until the exchange is complete."""
+        """Receive a request. Its Idempotency-Key is in flight until the exchange is complete."""
         with self._lock:
-            self._land_due()
+            self._complete_due()
             operation, resource = route(request.method, request.path)
             name = operation.name if operation else UNKNOWN
             exchange = Exchange(
@@ -107,7 +59,7 @@ class Simulator:
             if exchange.fault is not None and exchange.fault.kind == "unreachable":
                 exchange.sent = Response(0, fate=Fate.UNREACHABLE)
                 return exchange
-            self._calls.append(_record(exchange, name))
+            self._calls.append(record_of(exchange, name))
             exchange.result = self._begin(exchange)
             if exchange.delay > 0:
                 self._pending.append(exchange)
@@ -126,7 +78,7 @@ class Simulator:
         with self._lock:
             if exchange.sent is None:
                 exchange.sent = self._answer(exchange)
-                self._calls[exchange.place] = _completed(self._calls[exchange.place], exchange.sent)
+                self._calls[exchange.log_index] = completed(self._calls[exchange.log_index], exchange.sent)
             if exchange in self._pending:
                 self._pending.remove(exchange)
             return exchange.sent
@@ -142,11 +94,11 @@ class Simulator:
         self._settle(exchange, exchange.result)
         if exchange.fault is not None and kind == "status_after":
             return self._fault_response(exchange.fault)
-        return _delivered(exchange.result, exchange.fault)
+        return delivered(exchange.result, exchange.fault)
 
-    @keeps(rules.BEARER, rules.RATE_LIMIT, rules.RETRY_AFTER)
+    @implements(rules.BEARER, rules.RATE_LIMIT, rules.RETRY_AFTER)
     def _admit(self, exchange: Exchange) -> Response | None:
-        """Who calls, how often, and with which Idempotency-Key: the answer if the call need not run."""
+        """Check the credential, the rate limit and the Idempotency-Key. Returns an answer if the call must not run."""
         operation, request = exchange.operation, exchange.request
         if operation is None:
             return _no_endpoint(request)
@@ -155,7 +107,7 @@ class Simulator:
         except ApiError as refusal:
             return _refused(refusal)
         caller = exchange.credential.id if exchange.credential else "anonymous"
-        self._calls[exchange.place] = replace(self._calls[exchange.place], credential=caller)
+        self._calls[exchange.log_index] = replace(self._calls[exchange.log_index], credential=caller)
         wait = self._limiter.wait(operation.name, caller, self.now())
         if wait is not None:
             return self._too_many(wait)
@@ -174,7 +126,7 @@ class Simulator:
         exchange.reservation = found
         return None
 
-    @keeps(rules.TOKEN_OUTLIVES, rules.TOKEN_OPAQUE)
+    @implements(rules.TOKEN_OUTLIVES, rules.TOKEN_OPAQUE)
     def _authenticate(self, request: Request, *, public: bool) -> ApiKey | MintedToken | None:
         header = request.header("authorization")
         if header is None and public:
@@ -184,20 +136,20 @@ class Simulator:
         token = self._state.tokens.get(secret.strip())
         if scheme.lower() != "bearer" or (key is None and token is None):
             raise ApiError(401, "Invalid or missing API key")
-        if token is not None and not self._lives(token):
+        if token is not None and not self._is_valid(token):
             raise ApiError(401, "The access token is expired or revoked")
         return key or token
 
-    def _lives(self, token: MintedToken) -> bool:
-        key_lives = self._readings.token_outlives_key or any(k.id == token.key_id for k in self._state.keys.values())
+    def _is_valid(self, token: MintedToken) -> bool:
+        key_allows = self._readings.token_outlives_key or any(k.id == token.key_id for k in self._state.keys.values())
         account = self._state.accounts.get(token.account_id)
         company = account.parent_id or account.id if account else ""
-        user_lives = (
+        account_allows = (
             self._readings.token_outlives_account
             or token.user_id is None
             or self._state.belongs(token.user_id, company)
         )
-        return self.now() < token.expires_at and key_lives and user_lives
+        return self.now() < token.expires_at and key_allows and account_allows
 
     def _run(self, exchange: Exchange) -> Response:
         operation, credential = exchange.operation, exchange.credential
@@ -225,9 +177,9 @@ class Simulator:
             header = None
         return versions.resolve(header, pinned)
 
-    @keeps(rules.IDEMPOTENT_LOST, rules.IDEMPOTENT_5XX, rules.IDEMPOTENT_IN_FLIGHT, rules.RATE_WINDOW)
+    @implements(rules.IDEMPOTENT_LOST, rules.IDEMPOTENT_5XX, rules.IDEMPOTENT_IN_FLIGHT, rules.RATE_WINDOW)
     def _settle(self, exchange: Exchange, result: Response) -> None:
-        """What becomes of the Idempotency-Key: the answer is stored, the key forgotten, or held until it expires."""
+        """Store the answer under the Idempotency-Key, forget the key, or hold it until it expires."""
         reservation = exchange.reservation
         if reservation is None:
             return
@@ -253,7 +205,7 @@ class Simulator:
             return self._too_many(1 if fault.wait is None else fault.wait)
         return error_response(fault.status, _FAULT_MESSAGES.get(fault.status, "Something went wrong."))
 
-    def _land_due(self) -> None:
+    def _complete_due(self) -> None:
         for exchange in [e for e in self._pending if e.received_at + e.delay <= self.now()]:
             self._finish(exchange)
 
@@ -264,16 +216,16 @@ class Simulator:
         return self._clock() + self._offset
 
     def advance(self, seconds: float) -> float:
-        """Move the clock forward and let delayed calls land; the new time. Raises `ValueError` to move back."""
+        """Move the clock forward, and complete delayed calls that are due; the new time. Raises `ValueError`."""
         if seconds < 0:
             raise ValueError("the clock moves forward only")
         with self._lock:
             self._offset += seconds
-            self._land_due()
+            self._complete_due()
             return self.now()
 
     def add_company(self, company_id: str = DEFAULT_COMPANY, *, title: str = "Platform", owner_email: str = "") -> str:
-        """A company of its own, unless it is there already; its id."""
+        """Add a company unless it exists; its id."""
         with self._lock:
             if company_id not in self._state.accounts:
                 email = owner_email or f"owner+{company_id.lower()}@whop-simulator.test"
@@ -289,7 +241,7 @@ class Simulator:
         owner_level: bool = False,
         pinned_version: str = versions.LATEST,
     ) -> str:
-        """Let ``secret`` be an API key of the company, which is made if need be; the key's id."""
+        """Make ``secret`` an API key of the company, which is created if it does not exist; the key's id."""
         if pinned_version not in versions.KNOWN:
             raise ValueError("pinned_version is not a known date")
         if not secret:
@@ -303,34 +255,34 @@ class Simulator:
             return key.id
 
     def revoke_key(self, secret: str) -> bool:
-        """Withdraw a key; whether it was one."""
+        """Revoke a key; whether it was valid."""
         with self._lock:
             return self._state.keys.pop(digest(secret), None) is not None
 
     def add_person(self, email: str, *, name: str | None = None) -> str:
-        """A Whop user who has nothing to do with us yet; the user id."""
+        """Add a Whop user who has no account of ours; the user id."""
         with self._lock:
             return self._state.add_person(email.strip().lower(), name, self.now()).id
 
     def block_deletion(self, account_id: str, reason: str | None) -> None:
-        """Let DELETE of the account answer 400 with ``reason``; None lifts it. Raises `KeyError`."""
+        """Make DELETE of the account answer 400 with ``reason``, until ``reason`` is None. Raises `KeyError`."""
         with self._lock:
             self._state.accounts[account_id].undeletable = reason
 
     def add_fault(self, fault: Fault) -> None:
-        """Put a fault in force. Raises `ValueError` for an operation that does not exist."""
+        """Add a fault. Raises `ValueError` for an unknown operation."""
         if fault.operation not in (*NAMES, "*"):
             raise ValueError(f"operation is * or one of {', '.join(NAMES)}")
         with self._lock:
             self._faults.add(fault)
 
     def clear_faults(self, operation: str | None = None) -> None:
-        """Lift the faults of an operation, or all."""
+        """Remove the faults of an operation, or all."""
         with self._lock:
             self._faults.clear(operation)
 
     def faults(self) -> tuple[Fault, ...]:
-        """The faults that can still strike."""
+        """The faults in force."""
         with self._lock:
             return self._faults.pending()
 
@@ -340,45 +292,45 @@ class Simulator:
         return self._readings
 
     def set_readings(self, readings: Readings) -> None:
-        """Read the open questions otherwise from now on."""
+        """Replace the readings."""
         with self._lock:
             self._readings = readings
 
     def change_readings(self, changes: Mapping[str, object]) -> Readings:
-        """Change some readings by name; all of them. Raises `ValueError`."""
+        """Change some readings by name; the readings now in force. Raises `ValueError`."""
         with self._lock:
             self._readings = self._readings.with_changes(changes)
             return self._readings
 
     @property
     def limits(self) -> Limits:
-        """The ceiling in force."""
+        """The rate limit in force."""
         return self._limiter.limits
 
     def set_limits(self, limits: Limits) -> None:
-        """Change the ceiling; what was counted stays counted."""
+        """Change the rate limit. Calls that were counted stay counted."""
         with self._lock:
             self._limiter.limits = limits
 
     def calls(self, operation: str | None = None) -> tuple[CallRecord, ...]:
         """The call log, oldest first."""
         with self._lock:
-            self._land_due()
+            self._complete_due()
             return tuple(call for call in self._calls if operation in (None, call.operation))
 
     def counts(self) -> dict[str, Count]:
-        """Authenticated calls per operation, and the most in one window of one credential."""
+        """The authenticated calls of each operation, and the most in one window of one credential."""
         with self._lock:
             return self._limiter.counts()
 
     def dump(self) -> Json:
         """The state as JSON, without any secret or token."""
         with self._lock:
-            self._land_due()
-            return _dump(self._state)
+            self._complete_due()
+            return self._state.as_json()
 
     def reset(self) -> None:
-        """Forget everything but the keys and their companies; readings and limits are the defaults again."""
+        """Forget everything except the keys and their companies. Readings and limits get their defaults."""
         with self._lock:
             old = self._state
             self._state, self._keys, self._faults = State(), IdempotencyKeys(), FaultPlan()
@@ -408,61 +360,3 @@ def _no_endpoint(request: Request) -> Response:
 
 def _refused(refusal: ApiError) -> Response:
     return error_response(refusal.status, refusal.message, code=refusal.code)
-
-
-def _record(exchange: Exchange, name: str) -> CallRecord:
-    request = exchange.request
-    key = request.header("idempotency-key")
-    return CallRecord(
-        operation=name,
-        method=request.method,
-        path=request.path,
-        at=exchange.received_at,
-        api_version=request.header("api-version-date"),
-        idempotency_key_hash=key_hash(key) if key else None,
-        fault=exchange.fault.kind if exchange.fault else None,
-        header_names=tuple(sorted({header.lower() for header, _ in request.headers})),
-    )
-
-
-def _completed(record: CallRecord, sent: Response) -> CallRecord:
-    status = 0 if sent.fate in (Fate.DROPPED, Fate.TRUNCATED) else sent.status
-    return replace(record, status=status, replayed=sent.header("idempotent-replayed") is not None)
-
-
-def _delivered(result: Response, fault: Fault | None) -> Response:
-    kind = fault.kind if fault else None
-    if fault is None:
-        return result
-    if kind in ("drop_after", "crash_after"):
-        return Response(0, fate=Fate.DROPPED)
-    if kind == "malformed":
-        return replace(result, body=(fault.body if fault.body is not None else '{"token": ').encode())
-    if kind == "truncated":
-        length = ("content-length", str(len(result.body)))
-        half = result.body[: len(result.body) // 2]
-        return replace(result, headers=(*result.headers, length), body=half, fate=Fate.TRUNCATED)
-    if kind == "drip":
-        return replace(result, fate=Fate.DRIPPED, drip_seconds=fault.seconds)
-    return result
-
-
-def _dump(state: State) -> Json:
-    return {
-        "accounts": [asdict(account) for account in state.accounts.values()],
-        "deleted_accounts": [asdict(account) for account in state.deleted_accounts],
-        "users": [asdict(person) for person in state.people.values()],
-        "profiles": [
-            {"account_id": account_id, "user_id": user_id, **profile}
-            for (account_id, user_id), profile in state.profiles.items()
-        ],
-        "tokens": [_without(token, "token") for token in state.tokens.values()],
-        "keys": [_without(key, "digest") for key in state.keys.values()],
-        "messages": [asdict(message) for message in state.messages],
-    }
-
-
-def _without(value: MintedToken | ApiKey, name: str) -> Json:
-    return {
-        key: sorted(item) if isinstance(item, frozenset) else item for key, item in asdict(value).items() if key != name
-    }

@@ -1,8 +1,10 @@
-"""Faults on request: what goes wrong with the next calls of an operation."""
+"""Faults: what goes wrong with the next calls of an operation."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
+
+from local.whop_simulator.wire import Fate, Response
 
 type FaultKind = Literal[
     "status",
@@ -23,23 +25,24 @@ KINDS: tuple[str, ...] = get_args(FaultKind.__value__)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to the next ``count`` calls of ``operation``, after ``skip`` untouched ones.
+    """What happens to the next ``count`` calls of ``operation``, after ``skip`` calls without a fault.
 
-    ``operation`` is a name such as ``accounts.create``, or ``*``; ``count`` None means every call until cleared.
+    ``operation`` is a name such as ``accounts.create``, or ``*``. With ``count`` None, the fault applies until it is
+    removed. "Done" means that the call had its effect at Whop.
 
     ========================  =======================================================================================
-    ``status``                the call has no effect and is answered with ``status``; ``body`` replaces the envelope,
-                              ``wait`` is the number of seconds that a 429's sentence tells
-    ``status_after``          it happened, and the answer is ``status`` all the same, as from a gateway on the way
-    ``delay``                 ``seconds`` pass; ``effect`` says whether the effect comes after them (``late``) or before
-                              (``early``); the call is in flight all the while
-    ``unreachable``           no connection is made (over a socket: dropped)
-    ``drop_before``           the connection is lost and nothing has happened
-    ``drop_after``            it happened, and the answer is lost
-    ``crash_before``/``after``  the same, and Whop does not know either: an Idempotency-Key is held until it expires
-    ``malformed``             it happened; the answer is ``body``, or text that is no JSON
-    ``truncated``             it happened; half of the body arrives, then the connection is lost
-    ``drip``                  it happened; the body comes a byte every ``seconds``
+    ``status``                not done; the answer is ``status``, with ``body`` or else Whop's error envelope; a 429
+                              names a wait of ``wait`` seconds
+    ``status_after``          done; the answer is ``status``, as from a gateway between Whop and us
+    ``delay``                 the call is in flight for ``seconds``; ``effect`` says whether it is done after them
+                              (``late``) or before them (``early``)
+    ``unreachable``           not done; no connection (over a socket: the connection is dropped)
+    ``drop_before``           not done; the connection is dropped
+    ``drop_after``            done; the connection is dropped before the answer
+    ``crash_before``/``after``  the same two, but Whop loses track: an Idempotency-Key is held until it expires
+    ``malformed``             done; the answer is ``body``, or text that is not JSON
+    ``truncated``             done; the connection is dropped after half of the body
+    ``drip``                  done; the body arrives one byte every ``seconds``
     ========================  =======================================================================================
     """
 
@@ -65,7 +68,7 @@ class Fault:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, object]) -> "Fault":
-        """A fault from JSON. Raises `ValueError` for an unknown field or value."""
+        """A fault from JSON. Raises `ValueError` for an unknown field or an invalid value."""
         unknown = value.keys() - cls.__dataclass_fields__.keys()
         if unknown:
             raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
@@ -107,25 +110,25 @@ class _Active:
 
 
 class FaultPlan:
-    """The faults in force, in the order they were set. Not thread-safe by itself."""
+    """The faults in force, oldest first. Not thread-safe."""
 
     def __init__(self) -> None:
         self._active: list[_Active] = []
 
     def add(self, fault: Fault) -> None:
-        """Put a fault in force."""
+        """Add a fault."""
         self._active.append(_Active(fault, fault.skip, fault.count))
 
     def clear(self, operation: str | None = None) -> None:
-        """Lift the faults of ``operation``, or all of them."""
+        """Remove the faults of ``operation``, or all."""
         self._active = [] if operation is None else [a for a in self._active if a.fault.operation != operation]
 
     def pending(self) -> tuple[Fault, ...]:
-        """The faults that can still strike."""
+        """The faults in force."""
         return tuple(active.fault for active in self._active)
 
     def take(self, operation: str) -> Fault | None:
-        """The fault that strikes this call, if any."""
+        """The fault that applies to this call, or None. Counts it as used."""
         for active in list(self._active):
             if active.fault.operation not in (operation, "*"):
                 continue
@@ -141,3 +144,21 @@ class FaultPlan:
             active.left -= 1
             if active.left == 0:
                 self._active.remove(active)
+
+
+def delivered(result: Response, fault: Fault | None) -> Response:
+    """The response as it reaches the client."""
+    kind = fault.kind if fault else None
+    if fault is None:
+        return result
+    if kind in ("drop_after", "crash_after"):
+        return Response(0, fate=Fate.DROPPED)
+    if kind == "malformed":
+        return replace(result, body=(fault.body if fault.body is not None else '{"token": ').encode())
+    if kind == "truncated":
+        length = ("content-length", str(len(result.body)))
+        half = result.body[: len(result.body) // 2]
+        return replace(result, headers=(*result.headers, length), body=half, fate=Fate.TRUNCATED)
+    if kind == "drip":
+        return replace(result, fate=Fate.DRIPPED, drip_seconds=fault.seconds)
+    return result

@@ -1,4 +1,4 @@
-"""The simulator without a socket: an httpx transport for tests in one process."""
+"""The simulator without a socket: an httpx transport, for tests in one process."""
 
 from collections.abc import Iterator
 
@@ -10,16 +10,16 @@ from local.whop_simulator.wire import Fate, Request, Response
 
 
 class SimulatorTransport(httpx.BaseTransport):
-    """Carries requests into a `Simulator`, never waiting: what would outlast the read timeout raises at once.
+    """Passes requests to a `Simulator`, without waiting: a delay beyond the read timeout raises at once.
 
-    A delayed call whose caller gave up stays in flight; it lands when the simulator's clock reaches it.
+    Such a call stays in flight. It completes when the simulator's clock has passed the delay.
     """
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer, or raise what a lost, slow or absent peer raises."""
+        """Answer, or raise what httpx raises for a server that is unreachable, slow, or drops the connection."""
         wire = _request(request)
         if wire.path.startswith(PREFIX):
             return _response(control(self._simulator, wire), request)
@@ -35,7 +35,7 @@ class SimulatorTransport(httpx.BaseTransport):
 
 
 def as_httpx_transport(simulator: Simulator) -> httpx.BaseTransport:
-    """A transport for ``httpx.Client(transport=...)``; any host name will do."""
+    """A transport for ``httpx.Client(transport=...)``. It serves every host name."""
     return SimulatorTransport(simulator)
 
 

@@ -1,10 +1,10 @@
-"""Idempotency-Key: one stored answer a key, per caller, for 24 hours."""
+"""Idempotency-Key: the answer to a key is stored for 24 hours, per caller."""
 
 import hashlib
 from dataclasses import dataclass, replace
 
 from local.whop_simulator import rules
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.wire import ApiError, Request, Response, error_response
 
 KEPT_SECONDS = 24 * 3600
@@ -13,7 +13,7 @@ MAX_BYTES = 255
 
 @dataclass(slots=True)
 class Reservation:
-    """A key in use. Without a response its request is in flight, or its outcome will never be known."""
+    """A key in use. Without a response, its request is in flight or its outcome is unknown."""
 
     caller: str
     key: str
@@ -23,14 +23,14 @@ class Reservation:
 
 
 class IdempotencyKeys:
-    """The keys of all callers. Not thread-safe by itself."""
+    """The keys of all callers. Not thread-safe."""
 
     def __init__(self) -> None:
         self._reservations: dict[tuple[str, str], Reservation] = {}
 
-    @keeps(rules.IDEMPOTENT_REPLAY, rules.IDEMPOTENT_MISMATCH, rules.IDEMPOTENT_IN_FLIGHT)
+    @implements(rules.IDEMPOTENT_REPLAY, rules.IDEMPOTENT_MISMATCH, rules.IDEMPOTENT_IN_FLIGHT)
     def reserve(self, caller: str, key: str, request: Request, now: float) -> Reservation | Response:
-        """Take the key for this request, or give the answer that it already has."""
+        """Reserve the key for this request, or return the answer that the key already has."""
         if len(key.encode()) > MAX_BYTES:
             raise ApiError(400, "Idempotency-Key must be at most 255 bytes.", code="parameter_invalid")
         fingerprint = _fingerprint(request)
@@ -48,14 +48,14 @@ class IdempotencyKeys:
         return replace(known.response, headers=(*known.response.headers, ("idempotent-replayed", "true")))
 
     def release(self, reservation: Reservation) -> None:
-        """Forget the key: the next request with it runs."""
+        """Forget the key, so that the next request with it runs."""
         place = (reservation.caller, reservation.key)
         if self._reservations.get(place) is reservation:
             del self._reservations[place]
 
 
 def key_hash(key: str) -> str:
-    """What the call log keeps of a key."""
+    """The hash by which the call log names a key."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 

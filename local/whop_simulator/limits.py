@@ -1,11 +1,11 @@
-"""The ceiling of calls per operation and credential, and the counts that show whether it was ever met."""
+"""The rate limit per operation and credential, and how many calls each operation received."""
 
 import math
 from collections import deque
 from dataclasses import dataclass
 
 from local.whop_simulator import rules
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 
 DEFAULT_CALLS = 600
 DEFAULT_SECONDS = 60.0
@@ -13,7 +13,7 @@ DEFAULT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """At most ``calls`` in ``seconds``, per operation and credential."""
+    """The rate limit: at most ``calls`` in ``seconds``, per operation and credential."""
 
     calls: int = DEFAULT_CALLS
     seconds: float = DEFAULT_SECONDS
@@ -25,7 +25,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Calls of one operation: all, those refused for the ceiling, and the most that came in one window."""
+    """Calls of one operation: all, those over the rate limit, and the most in one window of one credential."""
 
     calls: int = 0
     refused: int = 0
@@ -33,7 +33,7 @@ class Count:
 
 
 class RateLimiter:
-    """Sliding windows. Not thread-safe by itself."""
+    """A rate limiter with sliding windows. Not thread-safe."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -41,9 +41,9 @@ class RateLimiter:
         self._admitted: dict[tuple[str, str], deque[float]] = {}
         self._counts: dict[str, Count] = {}
 
-    @keeps(rules.RATE_LIMIT, rules.RATE_WINDOW)
+    @implements(rules.RATE_LIMIT, rules.RATE_WINDOW)
     def wait(self, operation: str, credential: str, now: float) -> int | None:
-        """Count a call; None lets it pass, a number refuses it for that many seconds."""
+        """Count a call. Returns None if it may pass, or the seconds to wait."""
         peak = _note(self._arrived.setdefault((operation, credential), deque()), now, self.limits.seconds)
         admitted = self._admitted.setdefault((operation, credential), deque())
         _forget(admitted, now, self.limits.seconds)
@@ -56,7 +56,7 @@ class RateLimiter:
         return None
 
     def counts(self) -> dict[str, Count]:
-        """What each operation saw so far."""
+        """The counts of every operation so far."""
         return dict(self._counts)
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import accounts, messages, rules, tokens, users
+from local.whop_simulator import account_list, accounts, messages, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.wire import Response
 
 BASE_PATH = "/api/v1"
@@ -15,7 +15,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One verb on one path. ``current`` operations honour an Idempotency-Key on POST."""
+    """One method on one path. A ``current`` POST honours the Idempotency-Key."""
 
     name: str
     method: str
@@ -25,23 +25,23 @@ class Operation:
     current: bool = True
     public: bool = False
 
-    @keeps(rules.IDEMPOTENT_TOKENS)
+    @implements(rules.IDEMPOTENT_TOKENS)
     def honours_idempotency(self, readings: Readings) -> bool:
-        """Whether an Idempotency-Key has a meaning here."""
+        """Whether the operation honours an Idempotency-Key."""
         return self.method == "POST" and (
             self.current or (self.name == "access_tokens.create" and readings.access_tokens_idempotent)
         )
 
-    @keeps(rules.VERSION_ON_TOKENS)
+    @implements(rules.VERSION_ON_TOKENS)
     def checks_version(self, readings: Readings) -> bool:
-        """Whether an unknown Api-Version-Date is refused."""
+        """Whether the operation refuses an unknown Api-Version-Date."""
         return self.name != "access_tokens.create" or readings.access_tokens_check_version
 
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("access_tokens.create", "POST", "access_tokens", tokens.create, current=False),
     Operation("accounts.create", "POST", "accounts", accounts.create),
-    Operation("accounts.list", "GET", "accounts", accounts.list_),
+    Operation("accounts.list", "GET", "accounts", account_list.list_),
     Operation("accounts.retrieve", "GET", "accounts", accounts.retrieve, with_id=True),
     Operation("accounts.update", "PATCH", "accounts", accounts.update, with_id=True),
     Operation("accounts.delete", "DELETE", "accounts", accounts.delete, with_id=True),
@@ -54,9 +54,9 @@ OPERATIONS: tuple[Operation, ...] = (
 NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
 
 
-@keeps(rules.PATHS)
+@implements(rules.PATHS)
 def route(method: str, path: str) -> tuple[Operation | None, str]:
-    """The operation and the id in the path; None where Whop has no such endpoint."""
+    """The operation and the id in the path. The operation is None if Whop has no such endpoint."""
     if not path.startswith(f"{BASE_PATH}/"):
         return None, ""
     collection, slash, resource = path.removeprefix(f"{BASE_PATH}/").partition("/")

@@ -1,4 +1,4 @@
-"""What Whop's pages leave open: one field per guess, the likelier reading as the default."""
+"""What Whop's pages leave open: one field for each open question. The default is the likelier answer."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -7,22 +7,22 @@ from typing import Any, Literal, get_args, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Which reading of each open question the simulator follows; see the rules table for the reasons."""
+    """How the simulator answers each open question about Whop. `local.whop_simulator.rules` gives the reasons."""
 
     external_id_ignored: bool = False
-    """The top-level external_id is neither stored, returned, nor a filter of the list; metadata is as ever."""
+    """Whop does not store, return or filter by the top-level external_id. Metadata works as usual."""
 
     metadata_external_id_counts: bool = True
-    """metadata.external_id tells accounts of one e-mail apart where no top-level external_id is read."""
+    """Without a top-level external_id, metadata.external_id distinguishes accounts of one e-mail address."""
 
     existing_account_status: Literal[200, 201] = 200
     existing_account_updated: bool = False
-    """A POST that finds the account writes the title and metadata it sent."""
+    """A POST that finds an existing account updates its title and metadata."""
 
     email_returned: Literal["lowercase", "as_sent"] = "lowercase"
     metadata_patch: Literal["replace", "merge"] = "replace"
     deletion_frees_external_id: bool = True
-    """If not, an external_id of a deleted account is a 409 for ever."""
+    """If False, the external_id of a deleted account is a 409 for ever."""
 
     access_token_field: Literal["by_version", "either", "account_id", "company_id"] = "by_version"
     access_tokens_check_version: bool = True
@@ -37,13 +37,13 @@ class Readings:
     null_clears_override: bool = True
     retry_after_header: bool = False
     lost_answer: Literal["replayed", "held"] = "replayed"
-    """An Idempotency-Key whose answer was lost on the wire: replayed, or 409 until the key expires."""
+    """An Idempotency-Key whose answer was lost: the answer is replayed, or it is a 409 until the key expires."""
 
     server_error: Literal["run_again", "replayed", "held"] = "run_again"
     """An Idempotency-Key whose request ended in a 5xx."""
 
     def with_changes(self, changes: Mapping[str, object]) -> "Readings":
-        """A copy with ``changes``. Raises `ValueError` for a name or a value that is not a reading."""
+        """A copy with ``changes``. Raises `ValueError` for an unknown name or value."""
         for name, value in changes.items():
             if name not in _CHOICES:
                 raise ValueError(f"no such reading: {name}")
@@ -69,5 +69,5 @@ _CHOICES = _choices()
 
 
 def choices() -> dict[str, tuple[object, ...]]:
-    """The values each reading can take."""
+    """The possible values of each reading."""
     return dict(_CHOICES)

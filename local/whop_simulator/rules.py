@@ -1,7 +1,7 @@
-"""Every rule the simulator keeps, with its evidence, its source and the code that keeps it.
+"""Every rule that the simulator implements, with its evidence, its source and the code that implements it.
 
-A rule is PROVEN when the official SDK's own requests and typed answers show it, DOCUMENTED when a Whop page says it,
-and GUESSED when no page does; most guesses name the `Readings` field that switches to the other reading.
+A rule is PROVEN if the official SDK's own requests and typed answers show it, DOCUMENTED if a Whop page says it, and
+GUESSED if no page does. Most guesses name the `Readings` field that switches to another reading.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One sentence about Whop. ``readings`` names the `Readings` fields under which it is read otherwise."""
+    """One sentence about Whop. ``readings`` names the `Readings` fields that change it."""
 
     id: str
     evidence: Evidence
@@ -48,16 +48,16 @@ def _guessed(name: str, text: str, source: str, *readings: str) -> Rule:
 
 
 # The request as such
-PATHS = _proven("api.paths", "Paths and verbs under /api/v1 are those of the SDK.", SDK)
+PATHS = _proven("api.paths", "Paths and methods under /api/v1 are those of the SDK.", SDK)
 BEARER = _documented(
     "api.bearer",
-    "A bearer API key belongs to one company and holds permissions; none or an unknown one is a 401 "
+    "A bearer API key belongs to one company and has permissions; a missing or unknown key is a 401 "
     "'Invalid or missing API key'.",
     f"{OPENAPI} (bearerAuth), {TROUBLE}",
 )
 PERMISSION = _documented(
     "api.permission",
-    "A call whose permission the key lacks is a 403 that names the permission.",
+    "A call without its permission is a 403 that names the permission.",
     TROUBLE,
 )
 READ_PERMISSION = _guessed(
@@ -77,12 +77,13 @@ ERROR_TYPES = _guessed(
 )
 VERSION_KNOWN = _documented(
     "version.known",
-    "The header wins over the key's pin, the pin over 2025-01-01; an unknown date is a 400 listing the known ones.",
+    "The header overrides the key's pin, and the pin overrides 2025-01-01; an unknown date is a 400 that lists the "
+    "known ones.",
     f"{API_DOCS}/versioning",
 )
 VERSION_LIST = _guessed(
     "version.list",
-    "The list holds every date seen in pages and SDK releases; Whop may know more.",
+    "The list has every date that pages and SDK releases name; Whop may know more.",
     f"{API_DOCS}/versioning and SDK pins up to 2026-11-03-1",
 )
 VERSION_ON_TOKENS = _guessed(
@@ -98,12 +99,12 @@ PARENT_FIELD = _documented(
 )
 RATE_LIMIT = _documented(
     "limits.rate",
-    "600 calls a minute per operation and credential; beyond it a 429 'Try again in N seconds.'.",
+    "600 calls a minute per operation and credential; more is a 429 'Try again in N seconds.'.",
     "Whop docs, rate limits",
 )
 RATE_WINDOW = _guessed(
     "limits.window",
-    "The minute slides, refused calls do not count, and a 429 is not kept for an Idempotency-Key.",
+    "The minute is a sliding window, refused calls do not count, and a 429 is not stored for an Idempotency-Key.",
     "no page says",
 )
 RETRY_AFTER = _guessed(
@@ -116,8 +117,8 @@ RETRY_AFTER = _guessed(
 # Idempotency-Key
 IDEMPOTENT_REPLAY = _documented(
     "idempotency.replay",
-    "On a POST of the current API a known key within 24 h replays status and body byte for byte, 4xx too, with "
-    "Idempotent-Replayed: true; keys belong to the caller and have at most 255 bytes.",
+    "On a POST of the current API, a key that was used within 24 h replays status and body byte for byte, also of a "
+    "4xx, with Idempotent-Replayed: true; keys belong to the caller and have at most 255 bytes.",
     f"{API_DOCS}/idempotency",
 )
 IDEMPOTENT_MISMATCH = _documented(
@@ -127,25 +128,25 @@ IDEMPOTENT_MISMATCH = _documented(
 )
 IDEMPOTENT_IN_FLIGHT = _documented(
     "idempotency.in-flight",
-    "The same key while the first request runs is a 409; if its outcome is unknown, until the key expires.",
+    "The same key is a 409 while the first request runs; if its outcome is unknown, until the key expires.",
     f"{API_DOCS}/idempotency",
 )
 IDEMPOTENT_LOST = _guessed(
     "idempotency.lost-answer",
-    "A request that ran to its end is stored although the connection was gone when it answered.",
-    "the page speaks of an unknown outcome only",
+    "The answer to a completed request is stored even if the connection was lost before it arrived.",
+    "the page mentions an unknown outcome only",
     "lost_answer",
 )
 IDEMPOTENT_5XX = _guessed(
     "idempotency.server-error",
-    "A 5xx is not kept: the same key runs again.",
-    "the page speaks of success and 4xx only",
+    "A 5xx is not stored: a request with the same key runs again.",
+    "the page mentions success and 4xx only",
     "server_error",
 )
 IDEMPOTENT_TOKENS = _guessed(
     "idempotency.access-tokens",
     "/access_tokens and /messages ignore the key.",
-    "the specification declares it for neither",
+    "the specification declares it for neither of them",
     "access_tokens_idempotent",
 )
 
@@ -158,17 +159,17 @@ TOKEN_SHAPE = _proven(
 TOKEN_STATUS = _documented("tokens.status", "The answer is a 200.", f"{OPENAPI} createAccessToken")
 TOKEN_BOTH_IDS = _documented(
     "tokens.both-ids",
-    "A chat token needs company and user; the company alone makes an account token, which cannot act as a user.",
+    "A chat token needs company and user; a company alone gives an account token, which cannot act as a user.",
     f"{GUIDES}/chat/authentication, {GUIDES}/auth-scoping",
 )
 TOKEN_USER_ALONE = _documented(
     "tokens.user-alone",
     "user_id alone is a 400 'User access tokens are not yet supported with API key authentication'.",
-    "whopio/whop-tutorials fiverr-clone, as measured there",
+    "whopio/whop-tutorials fiverr-clone, which measured it",
 )
 TOKEN_FIELD = _guessed(
     "tokens.company-field",
-    "The company is company_id up to 2026-09-02-1 and account_id from 2026-09-02-2; the other name is not read.",
+    "The company is company_id up to 2026-09-02-1 and account_id from 2026-09-02-2; the other name is ignored.",
     "SDK releases changed the name at that date; the changelog does not mention it",
     "access_token_field",
 )
@@ -190,12 +191,12 @@ TOKEN_STRANGER = _guessed(
 )
 TOKEN_SCOPES = _documented(
     "tokens.scopes",
-    "scoped_actions is a subset of the key's permissions; omitted or empty inherits them all.",
+    "scoped_actions is a subset of the key's permissions; if it is missing or empty, the token gets them all.",
     f"{SDK} access_tokens.create, {GUIDES}/auth-scoping",
 )
 TOKEN_SCOPES_STATUS = _guessed(
     "tokens.scopes-status",
-    "A scope that the key does not hold is a 403.",
+    "A scope that the key does not have is a 403.",
     "no page gives the status",
 )
 TOKEN_EXPIRY = _documented(
@@ -205,7 +206,7 @@ TOKEN_EXPIRY = _documented(
 )
 TOKEN_LONG_EXPIRY = _guessed(
     "tokens.long-expiry",
-    "More than three hours is a 400, as is a time that is past or is no ISO 8601 time.",
+    "More than three hours is a 400, and so is a time in the past or one that is not ISO 8601.",
     "no page says",
     "long_expiry",
 )
@@ -216,7 +217,7 @@ TOKEN_OPAQUE = _guessed(
 )
 TOKEN_OUTLIVES = _guessed(
     "tokens.outlives",
-    "A token lives on when its key is revoked or its user's account is deleted.",
+    "A token stays valid when its key is revoked or its user's account is deleted.",
     "no revocation is documented",
     "token_outlives_key",
     "token_outlives_account",
@@ -225,65 +226,64 @@ TOKEN_OUTLIVES = _guessed(
 # /accounts
 ACCOUNT_SHAPE = _proven(
     "accounts.shape",
-    "An account has the fields that the SDK's Account requires; its person is owner.id, its platform parent_account.",
+    "An account has the fields that the SDK's Account requires; its user is owner.id, its platform is parent_account.",
     f"{SDK} types.Account",
 )
 ACCOUNT_CREATE = _documented(
     "accounts.create",
-    "POST /accounts makes a child of the key's account, 201; e-mail required; title defaults to metadata.external_id, "
-    "then to the e-mail; status is null until it is listed or retrieved.",
+    "POST /accounts creates a child of the key's account (201); the e-mail is required; the title defaults to "
+    "metadata.external_id, then to the e-mail; status is null until the account is listed or retrieved.",
     f"{SDK} accounts.create, {ENROL}",
 )
 ACCOUNT_PERSON = _documented(
     "accounts.person",
-    "Accounts that share an e-mail are run by the same Whop user, a person Whop already knew included.",
+    "Accounts with the same e-mail have the same Whop user as owner, also one whom Whop knew before.",
     ENROL,
 )
 ACCOUNT_NEW_PERSON = _guessed(
     "accounts.new-person",
-    "A person first met here is named after the title, with a username from the e-mail's local part.",
+    "A new user is named after the title, with a username from the local part of the e-mail.",
     "whopio/whop-tutorials kofi-clone for the username",
 )
 ACCOUNT_EMAIL = _guessed(
     "accounts.email",
-    "E-mail addresses are compared without case and returned in lower case.",
+    "The case of an e-mail address is ignored, and it is returned in lower case.",
     "no page says",
     "email_returned",
 )
 EXTERNAL_ID_NEW = _documented(
-    "accounts.external-id-new", "A new external_id makes a new account, even for an e-mail in use.", ENROL
+    "accounts.external-id-new", "A new external_id creates a new account, even for an e-mail in use.", ENROL
 )
 EXTERNAL_ID_SAME = _documented(
     "accounts.external-id-same", "The same e-mail and external_id return the existing account.", ENROL
 )
-EXTERNAL_ID_CONFLICT = _documented(
-    "accounts.external-id-conflict", "An external_id bound to another e-mail is a 409.", ENROL
-)
+EXTERNAL_ID_CONFLICT = _documented("accounts.external-id-conflict", "An external_id of another e-mail is a 409.", ENROL)
 EXTERNAL_ID_NONE = _documented(
     "accounts.external-id-none",
-    "Without external_id, the existing account of that e-mail that has none is returned, if any.",
+    "Without external_id, the account of that e-mail that has no external_id is returned, if there is one.",
     ENROL,
 )
 EXTERNAL_ID_METADATA = _guessed(
     "accounts.external-id-in-metadata",
-    "metadata.external_id counts as the external_id where no top-level one is read.",
+    "metadata.external_id counts as the external_id if there is no top-level one.",
     f"{ENROL}: the English page has it in metadata, the newer translations at the top level",
     "metadata_external_id_counts",
 )
 EXTERNAL_ID_TOP_LEVEL = _guessed(
     "accounts.external-id-top-level",
-    "A pinned older version reads and returns the top-level external_id, which no SDK release knows yet.",
+    "Older pinned versions read and return the top-level external_id too, which no SDK release knows yet.",
     f"{ENROL} (translations of November 2026); 'new optional fields appear in every version'",
     "external_id_ignored",
 )
 EXTERNAL_ID_LOOKUP = _documented(
     "accounts.external-id-lookup",
-    "GET /accounts?external_id= matches exactly, case and _ included; a trailing % is a prefix; % is nowhere else.",
+    "GET /accounts?external_id= matches exactly, with case and _; a trailing % matches a prefix; % is allowed nowhere "
+    "else.",
     ENROL,
 )
 EXTERNAL_ID_PATCH = _documented(
     "accounts.external-id-patch",
-    "PATCH /accounts/{id} sets or clears external_id, for the platform alone.",
+    "PATCH /accounts/{id} sets or clears external_id; only the platform can.",
     ENROL,
 )
 EXTERNAL_ID_PATCH_CONFLICT = _guessed(
@@ -296,7 +296,7 @@ EXISTING_STATUS = _guessed(
 )
 EXISTING_UPDATED = _guessed(
     "accounts.existing-updated",
-    "Title and metadata of an existing account stay as they were.",
+    "Title and metadata of an existing account do not change.",
     "no page says",
     "existing_account_updated",
 )
@@ -321,19 +321,19 @@ ACCOUNT_ORDER = _guessed(
 )
 ACCOUNT_REACH = _guessed(
     "accounts.reach",
-    "An unknown account is a 404, one outside the key's own and its children a 403.",
+    "An unknown account is a 404; one that is neither the key's own nor a child of it is a 403.",
     "the pages list both statuses, not the cases",
 )
 ACCOUNT_DELETE = _documented(
     "accounts.delete",
-    "DELETE /accounts/{id} with company:delete_child removes a direct child at once and answers id and deleted; money "
-    "or memberships left are a 400.",
+    "DELETE /accounts/{id} with company:delete_child removes a direct child at once and answers id and deleted; an "
+    "account that still has money or memberships is a 400.",
     f"{SDK} accounts.delete",
 )
 ACCOUNT_DELETED_ID = _guessed(
     "accounts.deleted-external-id",
-    "The external_id of a deleted account is free again.",
-    "the clean-up is said to go on in the background",
+    "The external_id of a deleted account can be used again.",
+    "the page says that the clean-up continues in the background",
     "deletion_frees_external_id",
 )
 
@@ -341,13 +341,14 @@ ACCOUNT_DELETED_ID = _guessed(
 USER_SHAPE = _proven("users.shape", "A user has the fields that the SDK's User requires.", f"{SDK} types.User")
 USER_SELECTOR = _documented(
     "users.selector",
-    "PATCH /users/{id} takes the account from the body's company_id before 2026-06-08, where it may be missing and the "
-    "global profile is changed, and from the query's account_id since, where an API key must give it (400).",
+    "PATCH /users/{id} takes the account from the body's company_id before 2026-06-08; if it is missing, the global "
+    "profile changes. From then on it takes account_id from the query, and an API key without it gets a 400.",
     f"{API_DOCS}/versioning, {SDK} users.update",
 )
 USER_OVERRIDE = _documented(
     "users.override",
-    "With an account the profile is an override for that account; the global profile stays; GET with it reads it.",
+    "With an account, the profile is an override for that account, and GET with that account returns it; the global "
+    "profile does not change.",
     f"{SDK} users.update, users.retrieve",
 )
 USER_PERMISSION = _documented(
@@ -362,7 +363,7 @@ USER_NAME_LENGTH = _guessed(
 )
 USER_STRANGER = _guessed(
     "users.stranger",
-    "A key may override the profile of any user for an account it reaches.",
+    "A key can override the profile of any user for an account that it reaches.",
     "no page says",
     "profile_of_stranger",
 )
@@ -374,11 +375,11 @@ USER_NULL = _guessed(
 )
 USER_PUBLIC = _documented(
     "users.public",
-    "GET /users/{id} is public, by id or username; 'me' needs a user's token; the e-mail is for 'me' only.",
+    "GET /users/{id} is public, by id or username; 'me' needs a user's token; only 'me' returns the e-mail.",
     f"{SDK} users.retrieve",
 )
 
-# /messages, the one place where a minted token is used
+# /messages, where a minted token is used
 MESSAGE_SHAPE = _proven(
     "messages.shape",
     "POST and GET /messages take channel_id and content and answer messages with their user.",
@@ -398,34 +399,34 @@ MESSAGE_CHANNELS = _guessed(
 )
 MESSAGE_TOKEN_ONLY = _guessed(
     "messages.token-only",
-    "An API key and an account token are refused with 403: only a user's token speaks.",
-    f"{GUIDES}/auth-scoping for account tokens; narrower than Whop for API keys, on purpose",
+    "An API key and an account token are refused with 403: only a user's token can write or read.",
+    f"{GUIDES}/auth-scoping for account tokens; for API keys stricter than Whop, on purpose",
 )
 
 RULES: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
 
-_kept_by: dict[str, list[str]] = {}
+_implemented_by: dict[str, list[str]] = {}
 
 
-def keeps[F: Callable[..., object]](*rules: Rule) -> Callable[[F], F]:
-    """Mark a function as the place where these rules are kept."""
+def implements[F: Callable[..., object]](*rules: Rule) -> Callable[[F], F]:
+    """Mark a function as the one that implements these rules."""
 
     def mark(function: F) -> F:
         place = f"{function.__module__.rpartition('.')[2]}.{getattr(function, '__qualname__', '?')}"
         for rule in rules:
-            _kept_by.setdefault(rule.id, []).append(place)
+            _implemented_by.setdefault(rule.id, []).append(place)
         return function
 
     return mark
 
 
-def kept_by(rule: Rule) -> tuple[str, ...]:
+def implemented_by(rule: Rule) -> tuple[str, ...]:
     """The functions that keep ``rule``; complete once the simulator's core is imported."""
-    return tuple(_kept_by.get(rule.id, ()))
+    return tuple(_implemented_by.get(rule.id, ()))
 
 
 def listing() -> str:
-    """The table of rules, guesses last, as text for a terminal."""
+    """The table of rules as text for a terminal, with the guesses last."""
     lines: list[str] = []
     for evidence in Evidence:
         chosen = [rule for rule in RULES if rule.evidence is evidence]
@@ -435,6 +436,6 @@ def listing() -> str:
             lines.append(f"      source: {rule.source}")
             if rule.readings:
                 lines.append(f"      other reading: {', '.join(rule.readings)}")
-            lines.append(f"      kept by: {', '.join(kept_by(rule))}")
+            lines.append(f"      implemented by: {', '.join(implemented_by(rule))}")
         lines.append("")
     return "\n".join(lines)

@@ -1,13 +1,13 @@
-"""What the simulated Whop knows, all of it in memory."""
+"""The state of the simulated Whop, in memory."""
 
 import hashlib
 import itertools
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from local.whop_simulator import rules
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.wire import Json
 
 CHAT_SCOPES = frozenset(
@@ -32,7 +32,7 @@ DEFAULT_PERMISSIONS = CHAT_SCOPES | {
 
 @dataclass(slots=True)
 class Person:
-    """A Whop user with the global profile."""
+    """A Whop user, with the global profile."""
 
     id: str
     email: str
@@ -61,7 +61,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key of one company. ``digest`` is the SHA-256 of the secret, which is not kept."""
+    """An API key of one company. ``digest`` is the SHA-256 of the secret; the secret is not stored."""
 
     id: str
     digest: str
@@ -71,7 +71,7 @@ class ApiKey:
     pinned_version: str
 
     def holds(self, permission: str) -> bool:
-        """Whether the key has ``permission``; an owner-level key has every one."""
+        """Whether the key has ``permission``. An owner-level key has every permission."""
         return self.owner_level or permission in self.permissions
 
 
@@ -107,7 +107,7 @@ def digest(secret: str) -> str:
 
 
 class State:
-    """People, accounts, keys, tokens, profile overrides and messages. Not thread-safe by itself."""
+    """People, accounts, keys, tokens, profile overrides and messages. Not thread-safe."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -121,11 +121,11 @@ class State:
         self.messages: list[Message] = []
 
     def new_id(self, prefix: str) -> str:
-        """An identifier in Whop's form, in the order of creation."""
+        """A new identifier in Whop's form. Identifiers count up."""
         return f"{prefix}_Sim{next(self._numbers):011d}"
 
     def add_person(self, email: str, name: str | None, now: float) -> Person:
-        """The person of ``email``, made if Whop does not know one yet."""
+        """The person with this e-mail address, created if there is none."""
         known = self.person_by_email(email)
         if known is not None:
             return known
@@ -134,7 +134,7 @@ class State:
         return person
 
     def person_by_email(self, email: str) -> Person | None:
-        """E-mail addresses are compared without case."""
+        """The person with this e-mail address, in any case."""
         return self._by_email.get(_normal(email))
 
     def add_account(
@@ -148,7 +148,7 @@ class State:
         external_id: str | None = None,
         metadata: Json | None = None,
     ) -> Account:
-        """A new account, run by the person of ``email``."""
+        """Create an account, owned by the person with this e-mail address."""
         owner = self.add_person(email, title, now)
         identifier = account_id or self.new_id("biz")
         account = Account(
@@ -166,7 +166,7 @@ class State:
         return account
 
     def delete_account(self, account: Account) -> None:
-        """The account stops resolving; its person stays."""
+        """Delete the account. Its owner stays."""
         del self.accounts[account.id]
         self.deleted_accounts.append(account)
 
@@ -175,7 +175,7 @@ class State:
         return [account for account in self.accounts.values() if account.parent_id == company_id]
 
     def by_external_id(self, company_id: str, external_id: str) -> Account | None:
-        """The child account bound to ``external_id``."""
+        """The child account with this ``external_id``."""
         return next((a for a in self.children(company_id) if a.external_id == external_id), None)
 
     def belongs(self, user_id: str, company_id: str) -> bool:
@@ -184,11 +184,11 @@ class State:
         return any(account is not None and account.owner_id == user_id for account in owned)
 
     def user(self, id_or_username: str) -> Person | None:
-        """The person by id or username."""
+        """The person with this id or username."""
         known = self.people.get(id_or_username)
         return known or next((p for p in self.people.values() if p.username == id_or_username), None)
 
-    @keeps(rules.TOKEN_OPAQUE)
+    @implements(rules.TOKEN_OPAQUE)
     def add_token(
         self,
         *,
@@ -199,7 +199,7 @@ class State:
         now: float,
         expires_at: float,
     ) -> MintedToken:
-        """Mint a token: random, so that nothing can be read from it."""
+        """Mint a token. It is a random string, so nobody can read anything from it."""
         minted = MintedToken(
             id=self.new_id("token"),
             token=secrets.token_urlsafe(48),
@@ -213,6 +213,21 @@ class State:
         self.tokens[minted.token] = minted
         return minted
 
+    def as_json(self) -> Json:
+        """The state as JSON, without the value of any key or token."""
+        return {
+            "accounts": [asdict(account) for account in self.accounts.values()],
+            "deleted_accounts": [asdict(account) for account in self.deleted_accounts],
+            "users": [asdict(person) for person in self.people.values()],
+            "profiles": [
+                {"account_id": account_id, "user_id": user_id, **profile}
+                for (account_id, user_id), profile in self.profiles.items()
+            ],
+            "tokens": [_without(token, "token") for token in self.tokens.values()],
+            "keys": [_without(key, "digest") for key in self.keys.values()],
+            "messages": [asdict(message) for message in self.messages],
+        }
+
     def _username(self, email: str) -> str:
         base = re.sub(r"[^a-z0-9]+", "-", email.partition("@")[0].lower()).strip("-")[:32] or "user"
         taken = {person.username for person in self.people.values()}
@@ -222,9 +237,15 @@ class State:
 
 
 def same_email(one: str, other: str) -> bool:
-    """Whether two e-mail addresses are the same to Whop."""
+    """Whether Whop takes two e-mail addresses for the same."""
     return _normal(one) == _normal(other)
 
 
 def _normal(email: str) -> str:
     return email.strip().lower()
+
+
+def _without(value: MintedToken | ApiKey, name: str) -> Json:
+    return {
+        key: sorted(item) if isinstance(item, frozenset) else item for key, item in asdict(value).items() if key != name
+    }

@@ -1,8 +1,8 @@
-"""POST /access_tokens: a short-lived token for a company, and for a user of it."""
+"""/access_tokens: short-lived tokens for a company, or for a user in it."""
 
 from local.whop_simulator import rules, versions
 from local.whop_simulator.call import Call
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import ApiKey
 from local.whop_simulator.wire import ApiError, Json, Response, json_response, optional_string, timestamp, unix_seconds
 
@@ -11,9 +11,9 @@ MAX_SECONDS = 3 * 3600
 _USER_ALONE = "User access tokens are not yet supported with API key authentication"
 
 
-@keeps(rules.TOKEN_SHAPE, rules.TOKEN_STATUS, rules.TOKEN_BOTH_IDS, rules.TOKEN_USER_ALONE)
+@implements(rules.TOKEN_SHAPE, rules.TOKEN_STATUS, rules.TOKEN_BOTH_IDS, rules.TOKEN_USER_ALONE)
 def create(call: Call) -> Response:
-    """POST /access_tokens."""
+    """POST /access_tokens: mint a token."""
     key = call.require_key()
     body = call.body
     account_id, user_id = _company(call, body), optional_string(body, "user_id")
@@ -31,7 +31,7 @@ def create(call: Call) -> Response:
     return json_response(200, {"token": minted.token, "expires_at": timestamp(minted.expires_at)})
 
 
-@keeps(rules.TOKEN_FIELD)
+@implements(rules.TOKEN_FIELD)
 def _company(call: Call, body: Json) -> str | None:
     reading = call.readings.access_token_field
     if reading == "by_version":
@@ -45,7 +45,7 @@ def _company(call: Call, body: Json) -> str | None:
     return account or company
 
 
-@keeps(rules.TOKEN_COMPANY, rules.TOKEN_REACH, rules.TOKEN_STRANGER)
+@implements(rules.TOKEN_COMPANY, rules.TOKEN_REACH, rules.TOKEN_STRANGER)
 def _check_ids(call: Call, key: ApiKey, account_id: str, user_id: str | None) -> None:
     call.reachable_account(account_id)
     if user_id is None:
@@ -56,7 +56,7 @@ def _check_ids(call: Call, key: ApiKey, account_id: str, user_id: str | None) ->
     call.admit_stranger(person, key.company_id, call.readings.mint_for_stranger)
 
 
-@keeps(rules.TOKEN_SCOPES, rules.TOKEN_SCOPES_STATUS)
+@implements(rules.TOKEN_SCOPES, rules.TOKEN_SCOPES_STATUS)
 def _scopes(key: ApiKey, body: Json) -> frozenset[str]:
     asked = body.get("scoped_actions")
     if asked is None or asked == []:
@@ -69,7 +69,7 @@ def _scopes(key: ApiKey, body: Json) -> frozenset[str]:
     return frozenset(asked)
 
 
-@keeps(rules.TOKEN_EXPIRY, rules.TOKEN_LONG_EXPIRY)
+@implements(rules.TOKEN_EXPIRY, rules.TOKEN_LONG_EXPIRY)
 def _expiry(call: Call, body: Json) -> float:
     text = optional_string(body, "expires_at")
     if text is None:

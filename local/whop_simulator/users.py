@@ -1,8 +1,8 @@
-"""/users/{id}: the global profile and the override an account keeps for a user."""
+"""/users/{id}: the global profile of a user, and the override of it in one account."""
 
 from local.whop_simulator import rules, versions
 from local.whop_simulator.call import Call
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.state import Person, State
 from local.whop_simulator.wire import ApiError, Json, Response, json_response, timestamp
 
@@ -10,9 +10,9 @@ _TEXT_FIELDS = ("name", "username", "bio")
 _LONGEST = {"name": 100, "username": 42}
 
 
-@keeps(rules.USER_OVERRIDE)
+@implements(rules.USER_OVERRIDE)
 def profile(state: State, person: Person, account_id: str | None) -> Json:
-    """The profile as ``account_id`` shows it, or the global one."""
+    """The user's profile in ``account_id``, or the global profile if it is None."""
     seen: Json = {
         "name": person.name,
         "username": person.username,
@@ -22,7 +22,7 @@ def profile(state: State, person: Person, account_id: str | None) -> Json:
     return seen | state.profiles.get((account_id or "", person.id), {})
 
 
-@keeps(rules.USER_SHAPE)
+@implements(rules.USER_SHAPE)
 def user_summary(state: State, person: Person, account_id: str | None = None) -> Json:
     """The short form of a user."""
     seen = profile(state, person, account_id)
@@ -34,7 +34,7 @@ def user_summary(state: State, person: Person, account_id: str | None = None) ->
     }
 
 
-@keeps(rules.USER_SHAPE)
+@implements(rules.USER_SHAPE)
 def user_json(state: State, person: Person, account_id: str | None, *, is_me: bool = False) -> Json:
     """The long form of a user."""
     return user_summary(state, person, account_id) | {
@@ -48,7 +48,7 @@ def user_json(state: State, person: Person, account_id: str | None, *, is_me: bo
     }
 
 
-@keeps(rules.USER_PUBLIC, rules.USER_OVERRIDE)
+@implements(rules.USER_PUBLIC, rules.USER_OVERRIDE)
 def retrieve(call: Call) -> Response:
     """GET /users/{id}."""
     is_me = call.resource == "me"
@@ -60,9 +60,12 @@ def retrieve(call: Call) -> Response:
     )
 
 
-@keeps(rules.USER_SELECTOR, rules.USER_PERMISSION, rules.USER_STRANGER, rules.USER_OVERRIDE)
+@implements(rules.USER_SELECTOR, rules.USER_PERMISSION, rules.USER_STRANGER, rules.USER_OVERRIDE)
 def update(call: Call) -> Response:
-    """PATCH /users/{id}: the override of the account in the selector; before 2026-06-08 maybe the global profile."""
+    """PATCH /users/{id}: change the profile in the account of the selector.
+
+    Before version 2026-06-08 the selector is optional; without it, the global profile is changed.
+    """
     key = call.require_permission("user:profile:update")
     account_id = _selector(call)
     person = call.existing_user(call.resource)
@@ -91,7 +94,7 @@ def _selector(call: Call) -> str | None:
     return value
 
 
-@keeps(rules.USER_NAME_LENGTH, rules.USER_NULL)
+@implements(rules.USER_NAME_LENGTH, rules.USER_NULL)
 def _changes(call: Call, account_id: str | None) -> Json:
     body = call.body
     changes: Json = {}

@@ -1,7 +1,7 @@
 """The dated versions of Whop's API and the field names that changed with them."""
 
 from local.whop_simulator import rules
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 from local.whop_simulator.wire import ApiError
 
 OLDEST = "2025-01-01"
@@ -21,9 +21,9 @@ KNOWN: tuple[str, ...] = tuple(f"{month}-{day}" for month, days in _MONTHS.items
 LATEST = KNOWN[-1]
 
 
-@keeps(rules.VERSION_KNOWN, rules.VERSION_LIST)
+@implements(rules.VERSION_KNOWN, rules.VERSION_LIST)
 def resolve(header: str | None, pinned: str | None) -> str:
-    """The version that holds for a call. Raises `ApiError` (400) for an unknown date."""
+    """The API version of a call. Raises `ApiError` (400) for an unknown date."""
     version = header or pinned or OLDEST
     if version not in KNOWN:
         raise ApiError(
@@ -33,7 +33,7 @@ def resolve(header: str | None, pinned: str | None) -> str:
 
 
 def at_least(version: str, since: str) -> bool:
-    """Whether ``version`` is ``since`` or newer; both are known dates."""
+    """Whether ``version`` is ``since`` or newer. Both must be known dates."""
     return KNOWN.index(version) >= KNOWN.index(since)
 
 

@@ -1,4 +1,4 @@
-"""Requests, responses and Whop's error envelope, free of any server or client library."""
+"""Requests, responses and Whop's error envelope, independent of any server or client library."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from local.whop_simulator import rules
-from local.whop_simulator.rules import keeps
+from local.whop_simulator.rules import implements
 
 type Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request; header names are compared without case, ``query`` is decoded."""
+    """An HTTP request. The case of header names does not matter; ``query`` is decoded."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Request:
 
 
 class Fate(StrEnum):
-    """What becomes of an answer on its way."""
+    """What happens to an answer on its way to the client."""
 
     WHOLE = "whole"
     UNREACHABLE = "unreachable"
@@ -42,10 +42,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response and what becomes of it.
+    """An HTTP response, and what happens to it on its way.
 
-    ``status`` is 0 when nothing arrives. A truncated body is already cut, under the length of the whole one;
-    a dripped one comes a byte every ``drip_seconds``.
+    ``status`` is 0 if nothing arrives. A truncated response has half of its body, and the content-length of the whole.
+    A dripped body arrives one byte every ``drip_seconds``.
     """
 
     status: int
@@ -67,7 +67,7 @@ class Response:
 
 
 class ApiError(Exception):
-    """The call is answered with an error envelope."""
+    """Raised to answer a call with an error."""
 
     def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -94,7 +94,7 @@ def json_response(status: int, value: object, headers: tuple[tuple[str, str], ..
     return Response(status, (("content-type", "application/json"), *headers), body)
 
 
-@keeps(rules.ENVELOPE, rules.ERROR_TYPES)
+@implements(rules.ENVELOPE, rules.ERROR_TYPES)
 def error_response(
     status: int, message: str, *, code: str | None = None, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
@@ -106,7 +106,7 @@ def error_response(
 
 
 def json_object(body: bytes) -> Json:
-    """The body as a JSON object, an empty body as an empty one. Raises `ApiError` (400) otherwise."""
+    """The body as a JSON object; an empty body is an empty object. Raises `ApiError` (400) for anything else."""
     if not body.strip():
         return {}
     try:
@@ -119,7 +119,7 @@ def json_object(body: bytes) -> Json:
 
 
 def optional_string(body: Json, name: str) -> str | None:
-    """A string field, null and absent alike. Raises `ApiError` (400) for another type."""
+    """The string, or None if it is null or absent. Raises `ApiError` (400) for another type."""
     value = body.get(name)
     if value is None:
         return None
@@ -129,11 +129,11 @@ def optional_string(body: Json, name: str) -> str | None:
 
 
 def timestamp(seconds: float) -> str:
-    """Unix seconds as ISO 8601 in UTC, to the millisecond."""
+    """Unix seconds as ISO 8601 in UTC, with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def unix_seconds(text: str) -> float:
-    """ISO 8601 as Unix seconds, UTC where no zone is given. Raises `ValueError`."""
+    """ISO 8601 as Unix seconds; without a time zone it is UTC. Raises `ValueError`."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

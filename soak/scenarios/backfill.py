@@ -31,12 +31,14 @@ from whop_chat.enrolment.email_policy import VerifiedAddress
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.enrolment.errors import EnrolmentInProgress
 from whop_chat.minting.user_quota import MintLimit
-from whop_chat.reconcile.run import Order, Reconcile
+from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.sync.batch import Batch
 from whop_chat.sync.queue import Source
-from whop_chat.sync.worker import Batch, Syncing
-from whop_chat.users.repository import Record, Status
-from whop_chat.whop.client import WhopRateLimited
+from whop_chat.sync.worker import Syncing
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import Share
 
 POOL = "eu-west-1_Scale"
@@ -53,10 +55,8 @@ _SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "whop": 0.15}
 _LISTED = ("in_step", "missing", "unfinished", "stale", "in_progress", "blocked", "disabled", "inactive", "deleted")
 
 
-def run(
-    seed: int, *, users: int = 100_000, per_minute: int = 300, tokens_per_minute: int = 120, create: float = 0.3
-) -> Found:
-    """One backfill of ``users`` users at ``per_minute``, where Whop takes ``create`` seconds for an account.
+def run(seed: int, *, users: int = 100_000, tokens_per_minute: int = 120, create: float = 0.3) -> Found:
+    """One backfill of ``users`` users, where Whop takes ``create`` seconds for an account.
 
     A profile update takes half of that. Whop's documents name no times, so they are guesses.
     """
@@ -64,10 +64,10 @@ def run(
     calls = Calls(scheduler, {**_SECONDS, "whop create_account": create, "whop update_user": create / 2})
     around = Surroundings(calls, users)
     with virtual_time(scheduler):
-        backfill = Backfill(around, per_minute, tokens_per_minute)
+        backfill = Backfill(around, tokens_per_minute)
         seconds = backfill.run()
         scheduler.end()
-    figures = [*_at_the_end(around), *_limits(around, backfill, per_minute), *_context(around, backfill, seconds)]
+    figures = [*_at_the_end(around), *_limits(around, backfill), *_context(around, backfill, seconds)]
     return Found(figures, calls.digest)
 
 
@@ -129,7 +129,7 @@ class Surroundings:
 class Backfill:
     """The code that runs, and who calls it. To be made within the virtual time."""
 
-    def __init__(self, around: Surroundings, per_minute: int, tokens_per_minute: int) -> None:
+    def __init__(self, around: Surroundings, tokens_per_minute: int) -> None:
         self._around = around
         self._scheduler = around.scheduler
         table, pool = around.calls.timed("dynamodb", around.users), around.calls.timed("cognito", around.pool)
@@ -140,12 +140,12 @@ class Backfill:
         syncing = Syncing(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL)
         self._batch = Batch(syncing, around.queue, around.queue, telemetry)
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
-        self._reconcile = Reconcile(
-            pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL, per_minute=per_minute
-        )
+        self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)
         first_enrolment = Enrolment(table, pool, around.whop.seen_by(Share.FOREGROUND), addresses)
         limit = MintLimit(table, MINTS_PER_MINUTE)
-        self.first_tokens = FirstTokens(around, limit, first_enrolment, a_minute=tokens_per_minute, ahead=per_minute)
+        self.first_tokens = FirstTokens(
+            around, limit, first_enrolment, a_minute=tokens_per_minute, ahead=USERS_PER_MINUTE
+        )
 
     def run(self) -> float:
         """Everything; the seconds from the command to the last message."""
@@ -261,7 +261,7 @@ def _at_the_end(around: Surroundings) -> list[Figure]:
     ]
 
 
-def _limits(around: Surroundings, backfill: Backfill, per_minute: int) -> list[Figure]:
+def _limits(around: Surroundings, backfill: Backfill) -> list[Figure]:
     """Whether all waits and all rates of calls are within their limits."""
     whop, first_tokens = around.whop, backfill.first_tokens
     checkpoint = around.checkpoints.checkpoint
@@ -275,7 +275,7 @@ def _limits(around: Surroundings, backfill: Backfill, per_minute: int) -> list[F
         ),
         Figure.at_most("first tokens without an answer", first_tokens.asked - len(first_tokens.waits), 0),
         Figure.at_most("the longest enrolment of a first token", max(first_tokens.waits), _PATIENCE_SECONDS, " s"),
-        Figure.at_most("most messages waiting at a tick", around.queue.longest, 5 * per_minute),
+        Figure.at_most("most messages waiting at a tick", around.queue.longest, 5 * USERS_PER_MINUTE),
     ]
 
 

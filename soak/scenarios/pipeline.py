@@ -15,15 +15,15 @@ from whop_chat.whop import rate_limit as budget
 _LONGEST_SECONDS = 12 * 3600.0
 
 
-def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0, per_minute: int = 300) -> Found:
-    """One backfill of ``users`` users at ``per_minute``, where Whop takes ``limit`` calls in ``window`` seconds.
+def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0) -> Found:
+    """One backfill of ``users`` users, where Whop takes ``limit`` calls in ``window`` seconds.
 
     The service is configured with both.
     """
     scheduler = Scheduler(seed)
     limits = Limits(limit, window)
     faults = FaultInjector(scheduler.chance, whop=0.1, whop_kinds=ONLY_429_AND_500)
-    stack = Stack(scheduler, faults, limits=limits, settings={"RECONCILE_PER_MINUTE": str(per_minute)})
+    stack = Stack(scheduler, faults, limits=limits)
     known = {"calls": limit, "window": math.ceil(window)}
     with patch.dict(_defaults(budget.ceiling), known), stack.deployed():
         for number in range(users):

@@ -18,11 +18,12 @@ from whop_sdk.environment import WhopEnvironment
 from local.whop_simulator import Fault, Readings, Simulator, as_httpx_transport
 from local.whop_simulator.readings import choices
 from local.whop_simulator.versions import SDK_PIN
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import budget, circuit
 from tests.template.translation import template
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.whop.client import Account, UserToken, Whop, WhopError
+from whop_chat.runtime.http import HttpClient
+from whop_chat.whop.client import Account, UserToken, Whop
+from whop_chat.whop.errors import WhopError
 
 HOST = "https://whop.test"
 COMPANY = "biz_Platform"
@@ -69,7 +70,7 @@ class _Key:
 def make_ours(transport: httpx.BaseTransport, key: str, **changes: Any) -> Whop:
     settings: dict[str, Any] = {"api_version": API_VERSION, "company_field": "account_id"} | changes
     return Whop(
-        OverHttpx(transport),
+        HttpClient(transport),
         _Key(key),
         base_url=HOST,
         company_id=COMPANY,

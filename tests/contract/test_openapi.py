@@ -20,7 +20,7 @@ from whop_chat.api.request import MAX_BODY_BYTES, AmbiguousToken
 from whop_chat.api.routes import HttpApi
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.verifier import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.minting.mint import Minting
@@ -28,7 +28,7 @@ from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
+from whop_chat.whop.errors import (
     WhopForbidden,
     WhopInvalidResponse,
     WhopRateLimited,
@@ -228,7 +228,7 @@ REQUESTS = (
     Request("user_gone", UserGone()),
     Request("user_disabled", UserDisabled()),
     Request("group_denied", GroupDenied()),
-    Request("user_denied", UserDenied()),
+    Request("user_denied", Denied()),
     *(
         Request(reason, Blocked(reason))
         for reason in ("no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected")

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.chat_app import Tokens, User
+from local.demo.chat_app import Tokens, User
 from local.processes import interruptible
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import Limits, Readings
@@ -93,7 +93,7 @@ def own_lane(cloud: LocalStack, own_pool: OwnPool) -> SyncLane:
 @pytest.fixture(scope="session")
 def eager(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
     """An app on a fourth stack: sign-ins are announced, accounts deleted, identities inherited."""
-    parameters = {"SignInTrigger": "attached", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
+    parameters = {"PoolTriggers": "sign-up-and-sign-in", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
     return deploy_with(cloud, stack, confidential, "eager", **parameters)
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import boto3
 import httpx
 from botocore.config import Config
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from local.chat_app import ChatApp, Tokens, User, made_up_email
+from local.demo.chat_app import ChatApp, Tokens, User, made_up_email
 from local.processes import wait_until
 from local.sam import FAKE_KEYS, REGION, ROOT
 from local.stack import Deployment, LocalStack
@@ -162,6 +163,29 @@ def deploy_again(cloud: LocalStack, first: Deployment, name: str, parameters: Ma
     return cloud.describe(name)
 
 
+def update(cloud: LocalStack, name: str, template: Mapping[str, Any] | None = None, /, **parameters: str) -> None:
+    """Update a stack: these parameters, or this template, and everything else as it was."""
+    before = cloud.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Parameters"]
+    kept: Any = [{"ParameterKey": each["ParameterKey"], "UsePreviousValue": True} for each in before]
+    changed: Any = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    body: Any = {"TemplateBody": json.dumps(template)} if template else {"UsePreviousTemplate": True}
+    cloud.cloudformation.update_stack(
+        StackName=name,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[each for each in kept if each["ParameterKey"] not in parameters] + changed,
+        **body,
+    )
+    cloud.cloudformation.get_waiter("stack_update_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+
+
+def uploaded_template(cloud: LocalStack, name: str) -> Any:
+    """The template that ``sam deploy`` uploaded for a stack, its tags in their long form."""
+    body: Any = cloud.cloudformation.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+    return yaml_parse(body) if isinstance(body, str) else body
+
+
 def deploy_on_own_pool(cloud: LocalStack, first: Deployment, confidential: Confidential) -> OwnPool:
     """Make a pool as a team might have one, deploy a stack that names it, and attach the trigger to the pool."""
     pool_id = cloud.cognito.create_user_pool(PoolName="own", AutoVerifiedAttributes=["email"])["UserPool"]["Id"]
@@ -295,9 +319,14 @@ def _lambda(endpoint: str) -> Any:
     return session.client("lambda", endpoint_url=endpoint, config=Config(proxies={}))
 
 
+def configuration(cloud: LocalStack, function: str) -> Any:
+    """How Lambda runs a function, by its name, or by the ARN of one of its versions or aliases."""
+    return _lambda(cloud.emulator_url).get_function_configuration(FunctionName=function)
+
+
 def invoke(cloud: LocalStack, function: str, event: Mapping[str, object]) -> Any:
-    """What the function that callers reach answers to ``event``; an AssertionError if it fails."""
-    answer = _lambda(cloud.emulator_url).invoke(FunctionName=function, Qualifier="live", Payload=json.dumps(event))
+    """What the function answers to ``event``; an AssertionError if it fails."""
+    answer = _lambda(cloud.emulator_url).invoke(FunctionName=function, Payload=json.dumps(event))
     payload = json.loads(answer["Payload"].read())
     assert "FunctionError" not in answer, payload
     return payload

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import httpx
 import pytest
 
-from local.chat_app import Tokens
+from local.demo.chat_app import Tokens
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import TeamApp, assert_problem
 from tests.fakes.tokens import SigningKey, base64url, signing_key

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.chat_app import Tokens
+from local.demo.chat_app import Tokens
 from local.stack import LocalStack
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import ORIGINS, OwnPool, TeamApp, made_up_username

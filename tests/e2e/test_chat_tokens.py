@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.chat_app import Tokens, User
+from local.demo.chat_app import Tokens, User
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 from local.whop_simulator.control import SimulatorControl

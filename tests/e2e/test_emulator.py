@@ -8,7 +8,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from local.chat_app import ChatApp, User
+from local.demo.chat_app import ChatApp, User
 from local.processes import wait_until
 from local.stack import Deployment, LocalStack
 from tests.e2e.harness import ORIGINS

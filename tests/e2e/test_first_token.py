@@ -3,7 +3,7 @@
 import json
 import time
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.processes import wait_until
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import Fault

@@ -2,7 +2,7 @@
 
 import json
 
-from local.chat_app import Tokens
+from local.demo.chat_app import Tokens
 from local.processes import wait_until
 from local.stack import LocalStack
 from local.whop_simulator.control import SimulatorControl

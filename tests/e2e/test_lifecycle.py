@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 from local.whop_simulator.control import SimulatorControl

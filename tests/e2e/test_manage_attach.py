@@ -55,9 +55,7 @@ def test_the_naive_call_loses_what_it_does_not_name(cloud: LocalStack, whole: De
     assert {name for name in whole_pool.SETTINGS if before[name] == after.get(name)} == set()
 
 
-def test_attach_keeps_every_setting_and_detach_gives_the_pool_back(
-    cloud: LocalStack, whole: Deployment, pool_id: str
-) -> None:
+def test_attach_keeps_all_settings_and_detach_undoes_it(cloud: LocalStack, whole: Deployment, pool_id: str) -> None:
     before = _all_of(cloud, pool_id)
     assert {name for name, value in whole_pool.SETTINGS.items() if name not in before} == set()
 
@@ -104,7 +102,7 @@ def test_nothing_is_written_without_a_yes(cloud: LocalStack, whole: Deployment, 
 def test_the_pool_that_a_stack_made_is_left_to_it(cloud: LocalStack, stack: Deployment, command: str) -> None:
     refused = manage(cloud, stack.name, command, stack["UserPoolId"], "--yes")
 
-    assert (refused.returncode, "SignUpTrigger" in refused.stderr) == (1, True)
+    assert (refused.returncode, "PoolTriggers" in refused.stderr) == (1, True)
 
 
 def test_a_pool_of_another_stack_is_refused(cloud: LocalStack, whole: Deployment, own_pool: OwnPool) -> None:

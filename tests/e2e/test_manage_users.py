@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.sam import REGION
 from local.stack import Deployment, LocalStack
 from tests.e2e.confidential import Confidential
@@ -52,7 +52,7 @@ def test_a_user_is_shut_out_and_let_in_again(cloud: LocalStack, stack: Deploymen
     assert [(act["action"], act["outcome"]) for act in known["acts"]] == [("deny", "denied"), ("allow", "allowed")]
 
 
-def test_a_user_follows_the_pool_by_command_and_their_address_gets_its_whop_user_back(
+def test_sync_follows_the_pool_and_relink_restores_a_link(
     cloud: LocalStack, stack: Deployment, app: TeamApp, lane: SyncLane, user: User
 ) -> None:
     pool_user = {"UserPoolId": app.pool_id, "Username": app.username(user)}

@@ -16,7 +16,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import ignored_auth
 
-from local.chat_app import ChatApp
+from local.demo.chat_app import ChatApp
 from local.sam import ROOT
 from local.stack import Deployment, LocalStack
 from tests.e2e.harness import record_with_status

@@ -3,12 +3,11 @@
 The stack of these tests denies the group ``banned`` and narrows ``trial`` to channels (tests/e2e/conftest.py).
 """
 
-from collections.abc import Iterator
-
+import boto3
 import httpx
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.processes import wait_until
 from local.sam import FAKE_KEYS, REGION
 from local.stack import Deployment, LocalStack
@@ -16,10 +15,8 @@ from local.whop_simulator import Fault
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in_parallel, message
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.aws import Aws
-from whop_chat.runtime.base_settings import AwsSettings
+from whop_chat.runtime.aws import AwsClients
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient
 from whop_chat.users import admin as directory_admin
 from whop_chat.users.repository import Users
 
@@ -29,11 +26,12 @@ _CHANNELS = ["chat:message:create", "chat:read"]
 class Operator:
     """Who runs the stack: puts users into groups, shuts them out, and lets them in again."""
 
-    def __init__(self, cloud: LocalStack, deployment: Deployment, http: HttpClient) -> None:
+    def __init__(self, cloud: LocalStack, deployment: Deployment) -> None:
         self._cloud = cloud
         self._deployment = deployment
-        env = {**FAKE_KEYS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": cloud.emulator_url}
-        self._users = Users(Aws(http, AwsSettings.from_env(env)), deployment["UsersTableName"])
+        session = boto3.Session(FAKE_KEYS["AWS_ACCESS_KEY_ID"], FAKE_KEYS["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
+        aws = AwsClients(session, endpoint=cloud.emulator_url)
+        self._users = Users(aws, deployment["UsersTableName"])
         for name in ("banned", "trial", "others"):
             cloud.cognito.create_group(UserPoolId=deployment["UserPoolId"], GroupName=name)
 
@@ -61,10 +59,8 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def operator(cloud: LocalStack, stack: Deployment) -> Iterator[Operator]:
-    http = HttpClient()
-    yield Operator(cloud, stack, http)
-    http.hang_up()
+def operator(cloud: LocalStack, stack: Deployment) -> Operator:
+    return Operator(cloud, stack)
 
 
 def whop_user(cloud: LocalStack, stack: Deployment, user: User) -> str:

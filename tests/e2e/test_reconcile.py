@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.processes import wait_until
 from local.stack import Deployment, LocalStack
 from local.whop_simulator.control import SimulatorControl
@@ -21,7 +21,7 @@ from tests.e2e.harness import (
     make_key,
     record_with_status,
 )
-from whop_chat.reconcile.run import Order
+from whop_chat.reconcile.command import Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from local.chat_app import Tokens, User
+from local.demo.chat_app import Tokens, User
 from local.processes import wait_until
 from local.stack import LocalStack
 from local.whop_simulator.control import SimulatorControl

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.chat_app import User
+from local.demo.chat_app import User
 from local.processes import wait_until
 from local.stack import LocalStack
 from local.whop_simulator import Fault

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import httpx
 
-from local.chat_app import ChatApp, Tokens, User
+from local.demo.chat_app import ChatApp, Tokens, User
 from local.stack import Deployment, LocalStack
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import OwnPool, record_with_status

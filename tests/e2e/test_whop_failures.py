@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import httpx
 import pytest
 
-from local.chat_app import Tokens
+from local.demo.chat_app import Tokens
 from local.processes import wait_until
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import Fault

@@ -6,7 +6,7 @@ from typing import Any
 
 from whop_chat.reconcile.checkpoint import Checkpoint, Superseded
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import new_attempt
+from whop_chat.users.record import new_attempt
 
 
 class MemoryLedger:

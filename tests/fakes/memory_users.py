@@ -6,17 +6,8 @@ from collections.abc import Collection
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import (
-    MINT_WINDOW_SECONDS,
-    SCANNED_AT_ONCE,
-    Known,
-    Lost,
-    MintsUsedUp,
-    Record,
-    Reserved,
-    Status,
-    new_attempt,
-)
+from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status, new_attempt
+from whop_chat.users.repository import MINT_WINDOW_SECONDS, SCANNED_AT_ONCE, Known
 
 Key = tuple[str, str]
 """Pool and sub."""

@@ -1,21 +1,18 @@
-"""Our AWS client, with moto behind it: botocore checks each parameter we send and builds the request once more."""
+"""AWS as moto knows it, below our own HTTP client: what botocore built, moto answers."""
 
-import base64
 import functools
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.awsrequest
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
+from moto.core.models import botocore_stubber
 
-from tests.fakes.over_httpx import OverHttpx
-from whop_chat.runtime.aws import Aws
-from whop_chat.runtime.base_settings import AwsCredentials, AwsSettings
+from whop_chat.runtime.aws import AwsClients, carried_clients
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
 REGION = "eu-west-1"
 AN_HOUR = Deadline(3600)
 """For calls whose time is not what is tested."""
-CREDENTIALS = AwsCredentials(access_key_id="testing", secret_access_key="testing", session_token=None)
-SETTINGS = AwsSettings(region=REGION, credentials=CREDENTIALS, endpoint=None, snap_start=False)
 
 
 @functools.cache
@@ -35,7 +30,7 @@ def session() -> boto3.Session:
 
 @functools.cache
 def client(service: str) -> Any:
-    """The SDK's client, through which our calls go; a test may stub it or listen to its events."""
+    """A client of the SDK, for what a test prepares and looks up."""
     return session().client(service, region_name=REGION)  # type: ignore[call-overload]
 
 
@@ -52,24 +47,26 @@ def made_table(name: str) -> "DynamoDBClient":
 
 
 def answer(request: httpx.Request) -> httpx.Response:
-    """What AWS, as moto knows it, answers to a request of ours."""
-    service = request.url.host.partition(".")[0]
-    operation = request.headers["X-Amz-Target"].rpartition(".")[2]
-    try:
-        result = client(service)._make_api_call(operation, json.loads(request.content, object_hook=_read))
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-        body = {"__type": f"com.amazonaws#{error.response['Error']['Code']}", "Item": error.response.get("Item")}
-        return httpx.Response(status, json=body)
-    except BotoCoreError as error:
-        raise httpx.ConnectError(str(error)) from error
-    result.pop("ResponseMetadata", None)
-    return httpx.Response(200, content=json.dumps(result, default=_written))
+    """What moto answers, inside `moto.mock_aws`, to a request that our HTTP client was to carry."""
+    asked = botocore.awsrequest.AWSRequest(
+        request.method, str(request.url), headers=dict(request.headers), data=request.content
+    ).prepare()
+    reply = botocore_stubber(event_name="before-send.any.Operation", request=asked)
+    if reply is None:
+        raise httpx.ConnectError("nobody there")
+    return httpx.Response(reply.status_code, headers=dict(reply.headers), content=reply.content)
 
 
-def aws_at_moto() -> Aws:
+def aws_over(transport: httpx.BaseTransport, **options: Any) -> AwsClients:
+    """Our clients over ``transport``; no time passes between two attempts."""
+    options = {"region": REGION, "sleep": lambda _seconds: None, **options}
+    return carried_clients(HttpClient(transport), **options)
+
+
+@functools.cache
+def aws_at_moto() -> AwsClients:
     """For use inside `moto.mock_aws`."""
-    return Aws(OverHttpx(httpx.MockTransport(answer)), SETTINGS, sleep=lambda _seconds: None)
+    return aws_over(httpx.MockTransport(answer))
 
 
 @contextmanager
@@ -78,14 +75,3 @@ def table(name: str) -> "Iterator[DynamoDBClient]":
     made = made_table(name)
     yield made
     made.delete_table(TableName=name)
-
-
-def _read(member: dict[str, Any]) -> dict[str, Any]:
-    """The SDK takes bytes as they are, where the wire has them in base64 (DynamoDB, "Low-level API", binary)."""
-    return {"B": base64.b64decode(member["B"])} if member.keys() == {"B"} else member
-
-
-def _written(value: object) -> object:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return value.timestamp() if isinstance(value, datetime) else str(value)

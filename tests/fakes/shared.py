@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,16 +16,17 @@ from unittest import mock
 import httpx
 
 from tests.fakes.memory_circuit_state import MemoryWaits
-from tests.fakes.over_httpx import OverHttpx
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.enrolment.errors import Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.users.repository import Record
+from whop_chat.users.record import Record
+from whop_chat.users.repository import Directory
 from whop_chat.whop.circuit_breaker import Circuit
 from whop_chat.whop.circuit_state import Waits, WaitStore
 from whop_chat.whop.client import KeySource, Whop
@@ -54,7 +55,6 @@ SETTINGS = {
     "GROUP_FEATURES": "guests=channels",
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
-    "RECONCILE_PER_MINUTE": "300",
 }
 """What a team sets, in the environment of every function; the names of AWS resources come on top."""
 
@@ -168,6 +168,11 @@ class Enrolling(Enrolment):
         self.records: list[Record | None] = []
         self.repaired: list[tuple[UserRef, str]] = []
 
+    def polling(self, users: Directory, sleep: Callable[[float], None]) -> "Enrolling":
+        """Reads the record in ``users`` again and sleeps by ``sleep`` while another worker enrols the user."""
+        self._users, self._sleep = users, sleep
+        return self
+
     def enrol(
         self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
     ) -> Link:
@@ -184,6 +189,13 @@ class Enrolling(Enrolment):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+
+class FakeWhop(Whop):
+    """A Whop without circuits: what a test does not answer itself is not there."""
+
+    def prefetch(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Keys:
@@ -241,7 +253,7 @@ def whop_over(
     """The real client, talking to ``server``; ``places`` is how often in five seconds, ``store`` what it shares."""
     clock = clock or Clock()
     yield Whop(
-        OverHttpx(httpx.MockTransport(server)),
+        HttpClient(httpx.MockTransport(server)),
         keys or Keys(API_KEY),
         base_url="https://api.whop.com",
         company_id=COMPANY_ID,

@@ -9,7 +9,7 @@ import random
 import re
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -20,11 +20,13 @@ from tests.fakes.shared import ROOT, SETTINGS, event, load_function
 from tests.fuzz.mutations import copied, mutated, mutated_json, twisted_text
 from tests.fuzz.neighbours import CANARIES, DATA_KEY_ARN, KEPT_TOKEN, POOL_ID, TABLE, USERNAME, Neighbours
 from tests.fuzz.virtual_time import NOW, TIME
+from whop_chat import bootstrap
 from whop_chat.api.problems import KINDS
 from whop_chat.cognito.user import UserRef
-from whop_chat.minting import fallback as token_reuse
-from whop_chat.runtime import http as transport
-from whop_chat.runtime import prefetch as head_start
+from whop_chat.minting import fallback
+from whop_chat.runtime import aws, deadline, http, prefetch
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.sync.queue import Source, encode
 
 ENVIRONMENT = {
@@ -321,15 +323,47 @@ class _Context:
 def _called(name: str, request: Any, neighbours: Neighbours) -> tuple[str, Any, str]:
     """What the function wrote, answered, and raised if it did."""
     answer, failure = None, ""
-    outside = mock.patch.object(transport, "HttpClient", return_value=neighbours)
-    ahead, beside = (mock.patch.object(module, "threading", _OneThread) for module in (head_start, token_reuse))
-    with _captured() as output, outside, ahead, beside:
+    with _captured() as output, _outside(neighbours):
         try:
             answer = load_function(name).handler(request, _Context())
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             failure = f"{type(error).__name__} at {frames[-1].name}"
     return output(), answer, failure
+
+
+class _Relay(HttpClient):
+    """Hands each request to the neighbours of the case."""
+
+    def __init__(self) -> None:
+        self.neighbours: HttpClient = self
+
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.send`."""
+        return self.neighbours.send(request, deadline=deadline, max_bytes=max_bytes)
+
+
+_RELAY = _Relay()
+
+
+@functools.cache
+def _clients(**options: Any) -> aws.AwsClients:
+    """Made once, because a session of botocore takes as long as a hundred cases."""
+    return aws.carried_clients(_RELAY, **options)
+
+
+@contextmanager
+def _outside(neighbours: Neighbours) -> Iterator[None]:
+    """Within the block the functions reach ``neighbours`` and nobody else, from one thread."""
+    _RELAY.neighbours = neighbours
+    with ExitStack() as undo:
+        for module in (http, bootstrap):
+            undo.enter_context(mock.patch.object(module, "HttpClient", return_value=neighbours))
+        undo.enter_context(mock.patch.object(bootstrap, "carried_clients", lambda _, **options: _clients(**options)))
+        undo.enter_context(mock.patch.object(aws, "uncarried_clients", _clients))
+        for threaded in (prefetch, fallback, deadline):
+            undo.enter_context(mock.patch.object(threaded, "threading", _OneThread))
+        yield
 
 
 class _OneThread:

@@ -17,9 +17,10 @@ from tests.fuzz.virtual_time import NOW, TIME
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.features import ScopePolicy
 from whop_chat.minting.token_cache import KeptToken, KeptTokens, Purpose
-from whop_chat.runtime.aws import Aws, Service
+from whop_chat.runtime.aws import carried_clients
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.errors import TransportError
+from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.runtime.sealed import DataKey
 from whop_chat.runtime.secrets import CachedSecret
 
@@ -92,8 +93,8 @@ class Neighbours(HttpClient):
     """For how many seconds the user's last token has been kept; None if there is none."""
     seen: Counter[str] = field(default_factory=Counter)
 
-    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """See `HttpClient.exchange`."""
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.send`."""
         deadline.require()
         TIME.sleep(0.01)
         name, answer = self._answer(request)
@@ -101,22 +102,22 @@ class Neighbours(HttpClient):
         self.seen[name] += 1
         if chance is not None:
             answer = _spoilt(name, answer, chance)
-        if len(answer.body) > max_bytes:
+        if len(answer.content) > max_bytes:
             raise TransportError("BodyTooLarge")
         return answer
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """There is no connection."""
 
     def _answer(self, request: Request) -> tuple[str, Response]:
         target = request.headers.get("X-Amz-Target")
         if target is not None:
-            asked = json.loads(request.body)
+            asked = json.loads(request.content)
             return "aws", self._aws(target.rpartition(".")[2], asked)
-        if request.url.endswith("jwks.json"):
-            return "keys", Response(200, {}, tokens.key_set_document(tokens.signing_key()))
-        path = request.url.partition("/api/v1")[2].partition("?")[0]
-        return "whop", self._whop(request.method, path, json.loads(request.body or b"{}"))
+        if request.url.path.endswith("jwks.json"):
+            return "keys", Response(200, content=tokens.key_set_document(tokens.signing_key()))
+        path = request.url.path.removeprefix("/api/v1")
+        return "whop", self._whop(request.method, path, json.loads(request.content or b"{}"))
 
     def _aws(self, operation: str, asked: Any) -> Response:
         if operation == "UpdateItem":
@@ -188,15 +189,17 @@ class Neighbours(HttpClient):
         return _json(200, account)
 
 
-class _Caught(Aws):
+class _Caught(HttpClient):
     """Takes what is written for an item of `_kept`."""
 
     def __init__(self) -> None:
         self.items: dict[str, Any] = {}
 
-    def call(self, service: Service, operation: str, parameters: Any, *, deadline: Deadline) -> dict[str, Any]:
-        self.items[parameters["Item"]["pk"]["S"]] = parameters["Item"]
-        return {}
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """See `HttpClient.send`."""
+        item = json.loads(request.content)["Item"]
+        self.items[item["pk"]["S"]] = item
+        return _json(200, {})
 
 
 class _DataKey(CachedSecret[DataKey]):
@@ -211,7 +214,7 @@ class _DataKey(CachedSecret[DataKey]):
 def _kept(seconds: int) -> dict[str, Any]:
     """The items of the tokens that were minted so long ago, of an hour each, by their keys."""
     caught, minted_at = _Caught(), datetime.fromtimestamp(NOW - seconds, UTC)
-    kept = KeptTokens(caught, TABLE, _DataKey(), COMPANY_ID)
+    kept = KeptTokens(carried_clients(caught, region="eu-west-1"), TABLE, _DataKey(), COMPANY_ID)
     token = KeptToken(KEPT_TOKEN, minted_at, minted_at + timedelta(hours=1))
     for features in (["channels", "dms"], ["channels"]):
         purpose = Purpose(UserRef(POOL_ID, tokens.SUB, USERNAME), ScopePolicy(features).scopes(None, groups=()))
@@ -225,17 +228,17 @@ def _spoilt(name: str, answer: Response, chance: random.Random) -> Response:
         case "failure":
             raise TransportError(chance.choice(_FAILURES))
         case "status":
-            return Response(chance.choice(STATUSES), answer.headers, chance.choice((answer.body, b"", b"gone")))
+            return Response(chance.choice(STATUSES), content=chance.choice((answer.content, b"", b"gone")))
         case "headers":
             headers = {
                 "retry-after": chance.choice(_WAITS),
                 "idempotent-replayed": chance.choice(("true", "TRUE", "?")),
             }
             headers["x-amzn-errortype"] = chance.choice(ODD_TEXTS)
-            return Response(chance.choice(STATUSES), headers, answer.body)
+            return Response(chance.choice(STATUSES), headers=_sendable(headers), content=answer.content)
         case "error":
             return _aws_error(chance) if name == "aws" else _whop_error(chance)
-    return Response(answer.status, answer.headers, mutated_json(answer.body, chance))
+    return Response(answer.status_code, content=mutated_json(answer.content, chance))
 
 
 def _aws_error(chance: random.Random) -> Response:
@@ -250,11 +253,11 @@ def _whop_error(chance: random.Random) -> Response:
     error["param"] = chance.choice(("email", None, 7, EMAIL))
     headers = {"retry-after": chance.choice(_WAITS), "idempotent-replayed": chance.choice(("true", "false"))}
     body = chance.choice(({"error": error}, {"error": message}, [error], {"errors": [error]}))
-    return Response(chance.choice(STATUSES[9:]), headers, json.dumps(body).encode())
+    return Response(chance.choice(STATUSES[9:]), headers=_sendable(headers), json=body)
 
 
 def _json(status: int, body: Any) -> Response:
-    return Response(status, {"content-type": "application/json"}, json.dumps(body).encode())
+    return Response(status, json=body)
 
 
 def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,3 +274,8 @@ def _row(attributes: str) -> dict[str, Any]:
         "Enabled": True,
         "UserStatus": "CONFIRMED",
     }
+
+
+def _sendable(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as they come over the wire: what is beyond Latin-1 is left out."""
+    return [(name.encode(), value.encode("latin-1", "ignore")) for name, value in headers.items()]

@@ -10,8 +10,8 @@ from local.whop_simulator import Readings
 from tests.model.enrolment_model import AS_IT_SHOULD, Body, Model, Record, State, Step, Task, described
 from tests.model.world import World
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment._attempt import LEASE_SECONDS
-from whop_chat.users.repository import Status
+from whop_chat.users.lease import LEASE_SECONDS
+from whop_chat.users.record import Status
 
 _CALLS = {
     "accounts.create": "creates",

@@ -8,7 +8,7 @@ from local.whop_simulator import Readings
 from tests.model.test_enrolment_protocol import READINGS, SEEDS
 from tests.model.world import CHANGE_DISTURBANCES, Script, World, every_script
 from whop_chat.enrolment.cleanup import DeletePolicy
-from whop_chat.users.repository import Status
+from whop_chat.users.record import Status
 
 POLICIES: tuple[DeletePolicy, ...] = ("keep-account", "delete-account")
 

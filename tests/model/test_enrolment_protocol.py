@@ -7,7 +7,7 @@ import pytest
 from local.whop_simulator import Readings
 from tests.model.world import Script, World, every_script
 from whop_chat.cognito.user import UserRef
-from whop_chat.users.repository import Status
+from whop_chat.users.record import Status
 
 READINGS = {
     "likelier": Readings(),

@@ -14,22 +14,23 @@ from greenlet import greenlet
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Told, budget, circuit
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.pool import PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment._attempt import LEASE_SECONDS
-from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, Unsettled
+from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy
 from whop_chat.enrolment.email_policy import VerifiedAddress
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, LostToDeletion
+from whop_chat.enrolment.errors import DeletedMeanwhile
 from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Refused, Retryable
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, SyncMessage
 from whop_chat.sync.worker import Syncing
-from whop_chat.users.repository import Record, Status
-from whop_chat.whop.client import Whop, WhopError
+from whop_chat.users.lease import LEASE_SECONDS
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.client import Whop
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"
@@ -56,7 +57,7 @@ CHANGE_DISTURBANCES: dict[str, Fault | None] = {
     "answer lost": Fault("*", "drop_after", count=2),
 }
 # What a worker may report; anything else is a defect and ends the run.
-REPORTED = (Blocked, EnrolmentInProgress, Unsettled, UserGone, WhopError, AwsError, DeadlineExceeded)
+REPORTED = (Retryable, Refused)
 
 
 class Crash(BaseException):
@@ -87,7 +88,7 @@ class World:
         self._policy = policy
         self._undelivered: list[UserRef] = []
         self.change_disturbances = change_disturbances or {}
-        self._http = OverHttpx(_SteppedTransport(self, as_httpx_transport(self.simulator)))
+        self._http = HttpClient(_SteppedTransport(self, as_httpx_transport(self.simulator)))
         self._whop = Whop(
             self._http,
             _FixedKey(),
@@ -145,7 +146,7 @@ class World:
         """What a first token does."""
         try:
             self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
-        except LostToDeletion:
+        except DeletedMeanwhile:
             self._undelivered.append(user)
             raise
 

@@ -59,16 +59,19 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
 
 
 def test_every_route_is_throttled() -> None:
-    stage = deployed(ApiRateLimit="20", ApiBurstLimit="40")["HttpApiApiGatewayDefaultStage"]["Properties"]
+    assert _throttling() == {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000}
 
-    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": "20", "ThrottlingBurstLimit": "40"}
+
+def _throttling() -> dict[str, int]:
+    settings: dict[str, int] = deployed()["HttpApiApiGatewayDefaultStage"]["Properties"]["DefaultRouteSettings"]
+    return settings
 
 
 def test_one_user_s_share_is_small_beside_what_the_api_lets_through() -> None:
     """One client that floods is refused by its own limit, long before it has used up the one that all share."""
-    defaults = {name: each.get("Default") for name, each in template()["Parameters"].items()}
+    mints_per_minute = template()["Parameters"]["MintsPerMinute"]["Default"]
 
-    assert defaults["MintsPerMinute"] < 60 * defaults["ApiRateLimit"] / 100
+    assert mints_per_minute < 60 * _throttling()["ThrottlingRateLimit"] / 100
 
 
 def _access_log() -> str:

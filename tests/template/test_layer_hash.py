@@ -1,4 +1,4 @@
-"""Which changes make a new layer hash, and so new versions of all functions."""
+"""Which changes make a new layer hash, and so a new version of the function with an alias."""
 
 from pathlib import Path
 
@@ -34,6 +34,11 @@ def test_a_changed_source_lock_or_recipe_changes_it(tree: Path, changed: str) ->
     (tree / changed).write_text((tree / changed).read_text() + "# more\n")
 
     assert build.layer_hash("x86_64") != before
+
+
+def test_the_recipe_is_all_that_decides_what_is_built() -> None:
+    """The list of AWS's services and the pruner among it."""
+    assert {path.name for path in build.RECIPE} == {"build.py", "ca_directory.py", "prune.py"}
 
 
 def test_a_renamed_module_changes_it(tree: Path) -> None:

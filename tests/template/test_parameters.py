@@ -1,8 +1,11 @@
 """What CloudFormation refuses before it creates anything."""
 
+import itertools
+import re
+
 import pytest
 
-from tests.template.translation import accepts, holds, parameter_values, template
+from tests.template.translation import ROOT, accepts, holds, parameter_values, template
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,7 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("ProfileName", "given_name+family_name"),
         ("ProfileName", "custom:handle"),
         ("RequiredScope", "chat/use"),
+        ("ReconcileSchedule", ""),
         ("ReconcileSchedule", "rate(1 day)"),
         ("ReconcileSchedule", "rate(90 minutes)"),
         ("ReconcileSchedule", "cron(0 3 ? * MON-FRI *)"),
@@ -114,7 +118,6 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("ProfileName", "given_name family_name"),
         ("ProfileName", "given_name+"),
         ("RequiredScope", "chat/use chat/admin"),
-        ("ReconcileSchedule", ""),
         ("ReconcileSchedule", "daily"),
         ("ReconcileSchedule", "rate(0 days)"),
         ("ReconcileSchedule", "at(2027-01-01T00:00:00)"),
@@ -169,12 +172,38 @@ def test_parameters_that_contradict_each_other_break_a_rule(given: dict[str, str
     assert _broken_rules(**given) == {rule}
 
 
+NEEDED = ["AllowedOrigins", "WhopCompanyId"]
+
+
 def test_every_parameter_is_described() -> None:
     assert [name for name, each in template()["Parameters"].items() if not each.get("Description")] == []
 
 
+def test_there_are_never_more_than_forty_parameters() -> None:
+    assert len(template()["Parameters"]) <= 40
+
+
 def test_only_what_nobody_else_can_know_has_no_default() -> None:
-    assert {name for name, each in template()["Parameters"].items() if "Default" not in each} == {
-        "WhopCompanyId",
-        "AllowedOrigins",
-    }
+    assert [name for name, each in template()["Parameters"].items() if "Default" not in each] == NEEDED
+
+
+def test_the_console_groups_all_parameters_in_order_and_labels_them() -> None:
+    interface = template()["Metadata"]["AWS::CloudFormation::Interface"]
+    groups = [group["Parameters"] for group in interface["ParameterGroups"]]
+
+    assert list(itertools.chain(*groups)) == list(template()["Parameters"])
+    assert groups[0] == NEEDED, "what needs an answer comes first"
+    assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
+    assert interface["ParameterLabels"].keys() == template()["Parameters"].keys()
+    assert all(label["default"] for label in interface["ParameterLabels"].values())
+
+
+def test_the_table_of_the_readme_is_that_of_the_template() -> None:
+    rows = re.findall(r"^\| `([A-Z]\w+)` \| (.*?) \| ", (ROOT / "README.md").read_text(), re.MULTILINE)
+    defaults = {name: each.get("Default") for name, each in template()["Parameters"].items()}
+
+    assert rows == [(name, _in_the_table(default)) for name, default in defaults.items()]
+
+
+def _in_the_table(default: object) -> str:
+    return "required" if default is None else f"`{default}`" if default != "" else "empty"

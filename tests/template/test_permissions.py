@@ -220,7 +220,7 @@ def test_nobody_but_the_rule_about_changes_may_put_messages_on_the_queue_from_ou
     assert policy["Properties"]["Queues"] == [{"Ref": "SyncQueue"}]
     assert policy["Properties"]["PolicyDocument"]["Statement"] == [
         {
-            "Sid": "TellOfChanges",
+            "Sid": "ReportChanges",
             "Effect": "Allow",
             "Principal": {"Service": "events.amazonaws.com"},
             "Action": "sqs:SendMessage",

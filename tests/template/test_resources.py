@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.template.translation import Resources, deployed, of_type, template, translated
+from tests.template.translation import Resources, accepts, deployed, of_type, template, translated
 from whop_chat.cognito.user import UserRef
-from whop_chat.reconcile.run import Order
+from whop_chat.reconcile.command import Order
 from whop_chat.sync.queue import Source, SyncMessage, decode
 
 ON_BOTH = {
@@ -43,7 +43,7 @@ MINTING = (
     }
 )
 SYNCING = ENROLMENT | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
-RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"RECONCILE_PER_MINUTE"}
+RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +101,18 @@ def test_the_sign_up_trigger_ends_before_cognito_stops_waiting(resources: Resour
     assert _properties(resources, "OnSignupFunction")["Timeout"] < 5
 
 
-def _version(function: str, **given: str) -> set[str]:
-    """The logical id of the function's version: another one is another version."""
-    versions = of_type(translated({}, **given)["Resources"], "AWS::Lambda::Version")
-    return {name for name, each in versions.items() if each["Properties"]["FunctionName"] == {"Ref": function}}
+def test_only_the_function_that_a_pool_names_has_versions_and_an_alias(resources: Resources) -> None:
+    """AWS runs a new value of a parameter at once, unless callers go by a version."""
+    for kind in ("AWS::Lambda::Version", "AWS::Lambda::Alias"):
+        (made,) = of_type(resources, kind).values()
+        assert made["Properties"]["FunctionName"] == {"Ref": "OnSignupFunction"}
 
 
-@pytest.mark.parametrize("function", ["MintTokenFunction", "OnSignupFunction", "SyncUserFunction", "ReconcileFunction"])
-def test_a_parameter_that_reaches_a_function_publishes_a_version_of_it_and_no_other_does(function: str) -> None:
-    """Callers go by versions; and AWS refuses to publish another version of a function that has not changed."""
-    properties = template()["Resources"][function]["Properties"]
-    before = _version(function)
-    # whatever is told from the value before will do here: no value is checked against its pattern
-    published = {name for name in template()["Parameters"] if _version(function, **{name: "another"}) != before}
+def test_no_parameter_that_is_missing_in_the_layer_hash_reaches_the_function_with_the_alias() -> None:
+    """SAM hashes the name of a parameter and not its value, so another value would publish no version."""
+    function = translated({})["Resources"]["OnSignupFunction"]
 
-    assert published == _parameters_in([properties["Environment"], {"Ref": "Architecture"}]) | (
-        {"SnapStart"} & properties.keys()
-    )
+    assert _parameters_in(function["Properties"]) == {"Architecture"}
 
 
 def _parameters_in(node: Any) -> set[str]:
@@ -128,25 +123,6 @@ def _parameters_in(node: Any) -> set[str]:
     if node.keys() == {"Ref"}:
         return {node["Ref"]} & set(template()["Parameters"])
     return _parameters_in(list(node.values()))
-
-
-def test_what_carries_the_parameters_into_the_version_is_never_deployed(resources: Resources) -> None:
-    for function in of_type(resources, "AWS::Lambda::Function").values():
-        assert function["Properties"]["Code"].keys() == {"S3Bucket", "S3Key"}
-
-
-@pytest.mark.parametrize(("given", "applied"), [({}, "None"), ({"SnapStart": "on"}, "PublishedVersions")])
-def test_only_the_function_that_somebody_waits_for_is_copied_and_only_if_asked_for(
-    given: dict[str, str], applied: str
-) -> None:
-    functions = of_type(deployed(**given), "AWS::Lambda::Function")
-
-    assert {name: each["Properties"].get("SnapStart") for name, each in functions.items()} == {
-        "MintTokenFunction": {"ApplyOn": applied},
-        "OnSignupFunction": None,
-        "ReconcileFunction": None,
-        "SyncUserFunction": None,
-    }
 
 
 @pytest.mark.parametrize(
@@ -160,12 +136,6 @@ def test_instances_are_reserved_for_the_function_that_mints_only_if_asked_for(
     found = {name: each["Properties"].get("ReservedConcurrentExecutions") for name, each in functions.items()}
     assert found.pop("MintTokenFunction") == reserved
     assert set(found.values()) == {None}
-
-
-def test_the_queue_is_worked_on_by_as_many_as_was_asked_for() -> None:
-    (source,) = of_type(deployed(SyncConcurrency="4"), "AWS::Lambda::EventSourceMapping").values()
-
-    assert source["Properties"]["ScalingConfig"] == {"MaximumConcurrency": "4"}
 
 
 def test_every_log_is_deleted_after_the_days_that_were_asked_for() -> None:
@@ -211,8 +181,8 @@ def test_a_failed_message_does_not_hold_up_its_neighbours(resources: Resources) 
     source = _properties(resources, "SyncUserFunctionSync")
 
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": "2"}
-    assert source["FunctionName"] == {"Ref": "SyncUserFunctionAliaslive"}
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert source["FunctionName"] == {"Ref": "SyncUserFunction"}
 
 
 def test_messages_are_encrypted(resources: Resources) -> None:
@@ -226,23 +196,30 @@ def test_messages_are_encrypted(resources: Resources) -> None:
 
 def _rule(resources: Resources, name: str) -> dict[str, Any]:
     (target,) = _properties(resources, name)["Targets"]
-    assert target["Arn"] == {"Ref": "ReconcileFunctionAliaslive"}
+    assert target["Arn"] == {"Fn::GetAtt": ["ReconcileFunction", "Arn"]}
     order: dict[str, Any] = json.loads(target["Input"])
     return order
 
 
 def test_the_scheduled_run_writes_to_nobody() -> None:
     """A backfill makes Whop write to every address that it enrols."""
-    resources = deployed(ReconcileSchedule="rate(6 hours)", ReconcileState="DISABLED")
+    resources = deployed(ReconcileSchedule="rate(6 hours)")
     rule = _properties(resources, "ReconcileFunctionScheduled")
 
     assert Order.of(_rule(resources, "ReconcileFunctionScheduled")) == Order("start", backfill=False, dry_run=False)
-    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(6 hours)", "DISABLED")
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(6 hours)", "ENABLED")
 
 
-def test_a_run_goes_on_by_itself_also_when_no_runs_are_scheduled() -> None:
+def test_without_a_schedule_no_run_begins_by_itself() -> None:
+    rule = _properties(deployed(ReconcileSchedule=""), "ReconcileFunctionScheduled")
+
+    assert rule["State"] == "DISABLED"
+    assert accepts("ReconcileSchedule", rule["ScheduleExpression"]), "EventBridge takes no rule without a schedule"
+
+
+def test_a_run_on_demand_also_goes_on_when_none_are_scheduled() -> None:
     """By a schedule, not by a call of the function to itself, which Lambda would stop."""
-    resources = deployed(ReconcileState="DISABLED")
+    resources = deployed(ReconcileSchedule="")
 
     assert Order.of(_rule(resources, "ReconcileFunctionTick")) == Order("continue")
     assert _properties(resources, "ReconcileFunctionTick").get("State", "ENABLED") == "ENABLED"
@@ -257,7 +234,7 @@ def test_the_users_table_outlives_mistakes(resources: Resources) -> None:
 
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["Properties"]["DeletionProtectionEnabled"] == "true"
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
     assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True}
 
 
@@ -294,24 +271,18 @@ def test_the_client_is_one_for_apps(resources: Resources) -> None:
     assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (30, "minutes")
 
 
-def test_the_pool_announces_sign_ups_until_it_is_detached() -> None:
-    attached, detached = deployed(), deployed(SignUpTrigger="detached")
-
-    assert _properties(attached, "UserPool")["LambdaConfig"] == {
-        "PostConfirmation": {"Ref": "OnSignupFunctionAliaslive"}
-    }
-    assert _properties(detached, "UserPool")["LambdaConfig"] == {}
-
-
-def test_the_pool_announces_sign_ins_if_the_team_says_so() -> None:
-    both, alone = deployed(SignInTrigger="attached"), deployed(SignInTrigger="attached", SignUpTrigger="detached")
+@pytest.mark.parametrize(
+    ("given", "announced"),
+    [
+        ({}, ["PostConfirmation"]),
+        ({"PoolTriggers": "none"}, []),
+        ({"PoolTriggers": "sign-up-and-sign-in"}, ["PostConfirmation", "PostAuthentication"]),
+    ],
+)
+def test_the_pool_announces_what_the_team_wants(given: dict[str, str], announced: list[str]) -> None:
     function = {"Ref": "OnSignupFunctionAliaslive"}
 
-    assert _properties(both, "UserPool")["LambdaConfig"] == {
-        "PostConfirmation": function,
-        "PostAuthentication": function,
-    }
-    assert _properties(alone, "UserPool")["LambdaConfig"] == {"PostAuthentication": function}
+    assert _properties(deployed(**given), "UserPool")["LambdaConfig"] == dict.fromkeys(announced, function)
 
 
 def test_changes_are_watched_only_if_the_team_says_so() -> None:

@@ -32,19 +32,21 @@ CALLERS = [
 ]
 
 
-def imports(module: ast.Module) -> Iterator[str]:
-    """What a module imports of the package, below `whop_chat`; also in a function, and for types only."""
+def imported(module: ast.Module) -> Iterator[str]:
+    """What a module imports; also in a function, and for types only."""
     for node in ast.walk(module):
         match node:
             case ast.Import(names=names):
-                full = [each.name for each in names]
+                yield from (each.name for each in names)
             case ast.ImportFrom(module=str(origin), level=0, names=names):
-                full = [f"{origin}.{each.name}" for each in names]
+                yield from (f"{origin}.{each.name}" for each in names)
             case ast.ImportFrom():
                 raise AssertionError("a relative import")
-            case _:
-                continue
-        yield from (name.removeprefix("whop_chat.") for name in full if name.startswith("whop_chat."))
+
+
+def imports(module: ast.Module) -> Iterator[str]:
+    """What a module imports of the package, below `whop_chat`."""
+    return (name.removeprefix("whop_chat.") for name in imported(module) if name.startswith("whop_chat."))
 
 
 def package(name: str) -> str:
@@ -83,3 +85,35 @@ def test_no_module_reads_the_environment(name: str) -> None:
     taken = {each.name for node in ast.walk(MODULES[name]) if isinstance(node, ast.ImportFrom) for each in node.names}
 
     assert not (read | taken) & {"environ", "environb", "getenv"}
+
+
+def constructors() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for name, module in MODULES.items():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef):
+                for each in node.body:
+                    if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+                        yield f"{name}.{node.name}", each
+
+
+@pytest.mark.parametrize(("name", "constructor"), list(constructors()), ids=[name for name, _ in constructors()])
+def test_a_class_has_few_collaborators(name: str, constructor: ast.FunctionDef) -> None:
+    assert len(constructor.args.args) - 1 <= 7
+
+
+@pytest.mark.parametrize(
+    ("libraries", "allowed"),
+    [
+        (("socket", "h11", "http.client", "urllib3"), {"runtime._network"}),
+        (("httpx", "httpcore"), {"runtime._network", "runtime.http"}),
+    ],
+)
+def test_one_place_knows_the_network(libraries: tuple[str, ...], allowed: set[str]) -> None:
+    knowing = {
+        name
+        for name, module in MODULES.items()
+        for each in imported(module)
+        if f"{each}.".startswith(tuple(f"{library}." for library in libraries))
+    }
+
+    assert knowing <= allowed

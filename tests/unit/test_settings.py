@@ -1,19 +1,18 @@
 """Settings: read whole or not at all, and no value is ever repeated in an error."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import pytest
-from botocore.utils import ContainerMetadataFetcher
 
-from whop_chat.runtime.base_settings import (
-    AwsCredentials,
+from whop_chat.settings import (
     AwsSettings,
-    CredentialsEndpoint,
+    EnrolmentSettings,
+    MintSettings,
+    PoolSettings,
     SettingsError,
     SignUpSettings,
+    SyncSettings,
 )
-from whop_chat.settings import EnrolmentSettings, MintSettings, ReconcileSettings, SyncSettings
 
 ENV = {
     "SYNC_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/SyncQueue",
@@ -40,7 +39,6 @@ ENV = {
     "GROUP_FEATURES": "",
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
-    "RECONCILE_PER_MINUTE": "300",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
 
@@ -86,12 +84,11 @@ def test_every_value_arrives_in_its_own_form() -> None:
     [
         (SignUpSettings, {"SYNC_QUEUE_URL"}),
         (EnrolmentSettings, ENROLMENT_NAMES),
-        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY", "RECONCILE_PER_MINUTE"}),
+        (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (
-            ReconcileSettings,
-            {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
-            | {"RECONCILE_PER_MINUTE"},
+            PoolSettings,
+            {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")},
         ),
     ],
 )
@@ -100,14 +97,6 @@ def test_an_empty_environment_is_told_every_name_at_once(settings: type[SignUpSe
         settings.from_env({})
 
     assert sorted(str(caught.value).split("; ")) == sorted(f"{name} is missing" for name in needed)
-
-
-@pytest.mark.parametrize("value", ["9", "301", "", "300.0", "-300"])
-def test_the_pace_of_reconcile_leaves_first_tokens_their_share(value: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        ReconcileSettings.from_env({**ENV, "RECONCILE_PER_MINUTE": value})
-
-    assert str(caught.value) == "RECONCILE_PER_MINUTE is not a whole number from 10 to 300"
 
 
 def test_a_policy_for_deletions_is_one_of_two() -> None:
@@ -304,121 +293,15 @@ def test_secrets_are_asked_for_at_no_other_endpoint(endpoint: str) -> None:
     assert endpoint not in str(error.value)
 
 
-def test_credentials_are_in_no_description() -> None:
-    settings = AwsSettings.from_env(AWS_ENV | {"AWS_SESSION_TOKEN": "a-token"})
-    assert settings.credentials == AwsCredentials(
-        access_key_id="an-id", secret_access_key="a-secret", session_token="a-token"
-    )
-    assert "a-secret" not in repr(settings)
-    assert "a-token" not in repr(settings)
-
-
-SNAP_START_ENV = {
-    "AWS_REGION": "eu-west-1",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9001/2021-04-23/credentials",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN": "a-password",
-    "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
-}
-
-
-def test_under_snap_start_credentials_come_from_an_endpoint() -> None:
-    settings = AwsSettings.from_env(SNAP_START_ENV)
-
-    assert settings.credentials == CredentialsEndpoint(
-        url="http://127.0.0.1:9001/2021-04-23/credentials", authorization="a-password"
-    )
-    assert settings.snap_start
-    assert "a-password" not in repr(settings)
-
-
-def test_credentials_of_the_environment_go_before_those_of_an_endpoint() -> None:
-    settings = AwsSettings.from_env(SNAP_START_ENV | AWS_ENV)
-
-    assert isinstance(settings.credentials, AwsCredentials)
-
-
-@pytest.mark.parametrize("kind", ["on-demand", "provisioned-concurrency"])
-def test_no_other_environment_is_going_to_be_copied(kind: str) -> None:
-    assert not AwsSettings.from_env(AWS_ENV | {"AWS_LAMBDA_INITIALIZATION_TYPE": kind}).snap_start
-    assert not AwsSettings.from_env(AWS_ENV).snap_start
-
-
 @pytest.mark.parametrize(
-    ("env", "message"),
-    [
-        ({}, "AWS_REGION is missing; AWS_ACCESS_KEY_ID is missing; AWS_SECRET_ACCESS_KEY is missing"),
-        ({"AWS_ACCESS_KEY_ID": "an-id"}, "AWS_REGION is missing; AWS_SECRET_ACCESS_KEY is missing"),
-        (
-            {"AWS_REGION": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.test"},
-            "AWS_REGION is empty; AWS_CONTAINER_CREDENTIALS_FULL_URI is not an address that credentials may come from",
-        ),
-        (
-            SNAP_START_ENV | {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "a\nb"},
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN is not fit for a header",
-        ),
-    ],
-    ids=["nothing", "half", "elsewhere", "two-lines"],
+    ("env", "message"), [({}, "AWS_REGION is missing"), ({"AWS_REGION": ""}, "AWS_REGION is empty")]
 )
-def test_whatever_keeps_a_function_from_its_credentials_is_told(env: dict[str, str], message: str) -> None:
+def test_a_function_has_to_know_its_region(env: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         AwsSettings.from_env(env)
 
     assert str(caught.value) == message
     assert caught.value.__context__ is None
-
-
-def _taken_by_the_sdk(url: str) -> bool:
-    class Session:
-        def send(self, _request: object) -> object:
-            return SimpleNamespace(status_code=200, content=b"{}")
-
-    try:
-        ContainerMetadataFetcher(session=Session()).retrieve_full_uri(url)
-    except ValueError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1:9001/2021-04-23/credentials",
-        "http://127.0.0.2/credentials?id=1",
-        "http://localhost:9001/credentials",
-        "http://[::1]:9001/",
-        "http://169.254.170.2/v2/credentials",
-        "http://169.254.170.23/v1/credentials",
-        "http://[fd00:ec2::23]/v1/credentials",
-        "https://credentials.example.test/now",
-        "http://169.254.170.2.example.test/",
-        "http://169.254.169.254/latest",
-        "http://169.254.170.3/",
-        "http://10.0.0.1/",
-        "http://127.0.0.1.example.test/",
-        "http://localhost.example.test/",
-        "http://127.0.0.1@example.test/",
-        "http://[fd00:ec2::24]/",
-        "http://[::2]/",
-        "ftp://example.test/",
-    ],
-)
-def test_credentials_come_from_where_the_sdk_takes_them(url: str) -> None:
-    def taken(url: str) -> bool:
-        try:
-            AwsSettings.from_env(SNAP_START_ENV | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})
-        except SettingsError:
-            return False
-        return True
-
-    assert taken(url) == _taken_by_the_sdk(url)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://user@127.0.0.1/", "http://127.0.0.1:port/", "http://127.0.0.1/\n", " http://127.0.0.1/", ""]
-)
-def test_an_address_that_only_looks_right_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="AWS_CONTAINER_CREDENTIALS_FULL_URI is not"):
-        AwsSettings.from_env(SNAP_START_ENV | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})
 
 
 def test_a_url_that_cannot_even_be_read_is_not_repeated() -> None:

@@ -17,7 +17,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.build.ca_directory import write_ca_directory
+from tools.build.ca_directory import AMAZON_KEYS, write_ca_directory
+from tools.build.prune import prune
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYER = ROOT / "layers" / "whop_chat"
@@ -38,11 +39,15 @@ NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc")
 def build_layer(artifacts: Path, architecture: str) -> None:
     """Writes `python/` (the locked wheels and the package) into `artifacts`, as Lambda unpacks it to /opt.
 
-    Beside it `ca-certificates/`, where `whop_chat.runtime.connections` looks for the roots.
+    Also `ca-certificates/`: the package trusts `aws` for AWS's own endpoints and `mozilla` for all others.
     """
-    python = artifacts / "python"
+    python, roots = artifacts / "python", artifacts / "ca-certificates"
     shutil.copytree(dependencies(architecture), python)
-    write_ca_directory(python / "certifi" / "cacert.pem", artifacts / "ca-certificates")
+    bundle = python / "certifi" / "cacert.pem"
+    write_ca_directory(bundle, roots / "mozilla")
+    write_ca_directory(bundle, roots / "aws", keys=AMAZON_KEYS)
+    # The same as one file, which is all that urllib3 takes.
+    (roots / "aws.pem").write_text("".join(root.read_text() for root in sorted((roots / "aws").iterdir())))
     shutil.copytree(PACKAGE, python / PACKAGE.name, ignore=NOT_SHIPPED)
     compile_all(python / PACKAGE.name, f"/opt/python/{PACKAGE.name}")
 
@@ -59,7 +64,7 @@ def build_function(artifacts: Path, source: Path, architecture: str) -> None:
 
 
 def dependencies(architecture: str) -> Path:
-    """The locked wheels for `architecture`, unpacked and compiled, from the cache if nothing they depend on changed.
+    """The locked wheels for `architecture`, pruned and compiled, from the cache if nothing they depend on changed.
 
     Raises CalledProcessError if pip finds no wheel whose hash is in the lock.
     """
@@ -69,6 +74,7 @@ def dependencies(architecture: str) -> Path:
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             python = Path(scratch) / "python"
             install(python, architecture)
+            prune(python)
             compile_all(python, "/opt/python")
             # another build may have been as fast; whichever comes second has made the same bytes
             if not cached.is_dir():

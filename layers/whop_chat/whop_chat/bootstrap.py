@@ -1,14 +1,16 @@
 """How the parts of enrolment fit together; the two functions that enrol users and the commands that do share it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.enrolment.enrol import Enrolment
-from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.aws import AwsClients, carried_clients
 from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.partitions import aws_roots
 from whop_chat.runtime.telemetry import Observer
-from whop_chat.settings import EnrolmentSettings, PoolSettings
+from whop_chat.settings import AwsSettings, EnrolmentSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import Users
 from whop_chat.whop.api_key import ApiKey
@@ -31,7 +33,7 @@ class EnrolmentParts:
 
 def enrolment_parts(
     settings: EnrolmentSettings,
-    aws: Aws,
+    aws: AwsClients,
     api_key: ApiKey,
     http: HttpClient,
     observer: Observer,
@@ -54,6 +56,12 @@ def enrolment_parts(
     queue = SyncQueue(aws, settings.sync_queue_url)
     enrolment = Enrolment(users, pool, whop, addresses(settings), reuse=settings.email_reuse)
     return EnrolmentParts(users, pool, whop, queue, enrolment)
+
+
+def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:
+    """AWS's clients for a function; ``limits`` are those of `whop_chat.runtime.aws.carried_clients`."""
+    http = HttpClient(roots=aws_roots(settings.region))
+    return carried_clients(http, region=settings.region, endpoint=settings.endpoint, **limits)
 
 
 def addresses(settings: PoolSettings) -> Addresses:

@@ -1,17 +1,88 @@
-"""The environment of each function, read once into a frozen dataclass; how that is done is in `base_settings`."""
+"""The environment of each function, read once into a frozen dataclass.
 
+One error reports every missing or malformed name, so that one look repairs a wrong deployment.
+"""
+
+import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, Self
 
 from whop_chat.cognito.display_name import name_rule
 from whop_chat.minting.features import FEATURE_SCOPES
-from whop_chat.runtime.base_settings import SettingsError, SignUpSettings, matching, optional_text, setting, text
+from whop_chat.runtime.partitions import LOOPBACK_URL
 
 # The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
+
+
+class SettingsError(Exception):
+    """The environment is incomplete or wrong; the message names each variable and never repeats a value."""
+
+
+def setting(name: str, parse: Callable[[str], Any], *, optional: bool = False) -> Any:
+    """A field that is read from the variable ``name``; ``parse`` raises `ValueError` with what is wrong."""
+
+    def read(env: Mapping[str, str]) -> Any:
+        if name not in env and not optional:
+            raise SettingsError(f"{name} is missing")
+        try:
+            return parse(env.get(name, ""))
+        except ValueError as error:
+            raise SettingsError(f"{name} {error}") from None
+
+    return field(metadata={"read": read})
+
+
+def text(value: str) -> str:
+    """Anything but nothing."""
+    if not value.strip():
+        raise ValueError("is empty")
+    return value
+
+
+def optional_text(value: str) -> str | None:
+    """None for nothing."""
+    return value.strip() or None
+
+
+def matching(pattern: str, description: str) -> Callable[[str], str]:
+    """What ``pattern`` matches as a whole; ``description`` says what it is not, if it is not."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"is not {description}")
+        return value
+
+    return parse
+
+
+def _loopback(value: str) -> str | None:
+    """Signed calls and secrets go there."""
+    return matching(LOOPBACK_URL, "a loopback address")(value) if value else None
+
+
+class Environment:
+    """Reads the fields of a settings class."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Raises `SettingsError` with every name that is missing or wrong."""
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        for item in dataclasses.fields(cls):  # type: ignore[arg-type]
+            try:
+                values[item.name] = item.metadata["read"](env)
+            except SettingsError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise SettingsError("; ".join(wrong))
+        return cls(**values)
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
@@ -62,8 +133,26 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings(Environment):
+    """Where a function is (AWS, "Defined runtime environment variables").
+
+    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS.
+    """
+
+    region: str = setting("AWS_REGION", text)
+    endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUpSettings(Environment):
+    """What the trigger needs. The pool is not among it: the pool names the function, so the event names the pool."""
+
+    sync_queue_url: str = setting("SYNC_QUEUE_URL", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings(SignUpSettings):
-    """What it takes to say of a user of the pool whether and how they are enrolled."""
+    """What it takes to say of a user of the pool whether and how they are enrolled: all that `reconcile` needs."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
     users_table: str = setting("USERS_TABLE", text)
@@ -128,10 +217,3 @@ class SyncSettings(EnrolmentSettings):
     delete_policy: Literal["keep-account", "delete-account"] = setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcileSettings(PoolSettings):
-    """What comparing the whole pool with the records needs on top."""
-
-    reconcile_per_minute: int = setting("RECONCILE_PER_MINUTE", _number(10, 300))

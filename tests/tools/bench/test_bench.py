@@ -19,8 +19,7 @@ from bench.summary import Cold, Results, Size, Spread, Warm, percentile, spread
 from bench.targets import Target, targets
 from bench.throttle import throttled
 from tools.figures import FIGURES
-from whop_chat.runtime.base_settings import SignUpSettings
-from whop_chat.settings import MintSettings
+from whop_chat.settings import MintSettings, SignUpSettings
 
 # ------------------------------------------------------------------------------------------------------- statistics
 

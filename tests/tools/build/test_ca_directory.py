@@ -1,6 +1,7 @@
 """The directory of root certificates: OpenSSL finds in it what it finds in the bundle."""
 
 import datetime
+import hashlib
 import re
 import ssl
 from collections.abc import Callable
@@ -11,11 +12,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
-from tools.build.ca_directory import write_ca_directory
+from tools.build.ca_directory import AMAZON_KEYS, write_ca_directory
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -118,3 +119,22 @@ def test_two_roots_with_one_name_are_both_there(tmp_path: Path) -> None:
     write_ca_directory(tmp_path / "bundle.pem", tmp_path / "roots")
 
     assert sorted(path.suffix for path in (tmp_path / "roots").iterdir()) == [".0", ".1"]
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # Starfield's root has the number 0
+def test_amazons_roots_are_found_in_the_bundle_by_their_keys(tmp_path: Path) -> None:
+    """The names and keys as https://www.amazontrust.com/repository/ has them."""
+    write_ca_directory(Path(certifi.where()), tmp_path / "roots", AMAZON_KEYS)
+    laid_out = [x509.load_pem_x509_certificate(path.read_bytes()) for path in (tmp_path / "roots").iterdir()]
+
+    assert {root.subject.rfc4514_string().split(",")[0] for root in laid_out} == {
+        *(f"CN=Amazon Root CA {number}" for number in (1, 2, 3, 4)),
+        "CN=Starfield Services Root Certificate Authority - G2",
+    }
+    keys = [root.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for root in laid_out]
+    assert {hashlib.sha256(key).hexdigest() for key in keys} == set(AMAZON_KEYS)
+
+
+def test_a_bundle_without_one_of_the_wanted_keys_fails(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="no root with the key 00ff"):
+        write_ca_directory(Path(certifi.where()), tmp_path / "roots", [*AMAZON_KEYS, "00ff"])

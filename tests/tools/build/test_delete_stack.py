@@ -63,20 +63,12 @@ def _pool(**triggers: str) -> dict[str, Any]:
     return {"UserPool": {"Id": "us-east-1_AbCdEfGhI", "LambdaConfig": triggers}}
 
 
-@pytest.mark.parametrize(
-    "triggers",
-    [
-        {"SignUpTrigger": "attached"},
-        {"SignUpTrigger": "attached", "SignInTrigger": "detached"},
-        {"SignUpTrigger": "detached", "SignInTrigger": "attached"},
-    ],
-    ids=["before there were two", "sign-up", "sign-in"],
-)
-def test_the_triggers_of_the_stacks_own_pool_are_detached_by_their_parameters(
-    cloudformation: CloudFormation, cognito: Cognito, triggers: dict[str, str]
+@pytest.mark.parametrize("triggers", ["sign-up", "sign-up-and-sign-in"])
+def test_the_triggers_of_the_stacks_own_pool_are_detached_by_their_parameter(
+    cloudformation: CloudFormation, cognito: Cognito, triggers: str
 ) -> None:
     (formation, stack), (idp, pool) = cloudformation, cognito
-    stack.add_response("describe_stacks", _stack("CREATE_COMPLETE", UserPoolId="", Stage="prod", **triggers))
+    stack.add_response("describe_stacks", _stack("CREATE_COMPLETE", UserPoolId="", Stage="prod", PoolTriggers=triggers))
     stack.add_response(
         "update_stack",
         {},
@@ -86,7 +78,7 @@ def test_the_triggers_of_the_stacks_own_pool_are_detached_by_their_parameters(
             "Parameters": [
                 {"ParameterKey": "UserPoolId", "UsePreviousValue": True},
                 {"ParameterKey": "Stage", "UsePreviousValue": True},
-                *({"ParameterKey": name, "ParameterValue": "detached"} for name in triggers),
+                {"ParameterKey": "PoolTriggers", "ParameterValue": "none"},
             ],
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         },
@@ -100,8 +92,8 @@ def test_the_triggers_of_the_stacks_own_pool_are_detached_by_their_parameters(
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"UserPoolId": "", "SignUpTrigger": "detached", "SignInTrigger": "detached"},
-        {"UserPoolId": "us-east-1_AbCdEfGhI", "SignUpTrigger": "attached"},
+        {"UserPoolId": "", "PoolTriggers": "none"},
+        {"UserPoolId": "us-east-1_AbCdEfGhI", "PoolTriggers": "sign-up"},
     ],
 )
 def test_a_stack_that_attaches_nothing_is_not_updated(
@@ -117,7 +109,7 @@ def test_a_stack_that_attaches_nothing_is_not_updated(
 def test_nothing_is_deleted_while_a_pool_of_your_own_names_the_function(
     cloudformation: CloudFormation, cognito: Cognito
 ) -> None:
-    parameters = {"UserPoolId": "us-east-1_AbCdEfGhI", "SignUpTrigger": "attached"}
+    parameters = {"UserPoolId": "us-east-1_AbCdEfGhI", "PoolTriggers": "sign-up"}
     (formation, stack), (idp, pool) = cloudformation, cognito
     stack.add_response("describe_stacks", _stack("CREATE_COMPLETE", **parameters))
     pool.add_response("describe_user_pool", _pool(PostConfirmation=FUNCTION))

@@ -16,7 +16,7 @@ LAYER_LOCK = ROOT / "layers" / "whop_chat" / "requirements.txt"
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), LAYER_LOCK]
 
 
-def _pins(lock: Path) -> dict[str, tuple[str, int]]:
+def pins(lock: Path) -> dict[str, tuple[str, int]]:
     """Version and number of hashes by package."""
     entries = re.split(r"^(?=[a-z0-9])", lock.read_text(), flags=re.MULTILINE)[1:]
     parsed = [(re.match(r"([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^\s;]+)", entry), entry) for entry in entries]
@@ -27,8 +27,8 @@ def _pins(lock: Path) -> dict[str, tuple[str, int]]:
 def test_a_lock_names_versions_and_hashes_and_no_place_to_get_them(lock: Path) -> None:
     requirements = [line for line in lock.read_text().splitlines() if re.match(r"[^\s#]", line)]
 
-    assert len(_pins(lock)) == len(requirements)
-    assert all(hashes for _, hashes in _pins(lock).values())
+    assert len(pins(lock)) == len(requirements)
+    assert all(hashes for _, hashes in pins(lock).values())
     assert not re.search(r"://|index-url|find-links| @ |/(home|root|Users|opt|tmp)/", lock.read_text())
 
 
@@ -48,14 +48,14 @@ def test_the_node_lock_names_versions_and_hashes_and_no_place_to_get_them() -> N
 
 def test_what_is_compiled_is_pinned_for_every_processor() -> None:
     """A lock holds the hashes of all files of a version; cryptography and cffi have wheels for each processor."""
-    layer = _pins(LAYER_LOCK)
+    layer = pins(LAYER_LOCK)
 
     assert layer["cryptography"][1] > 10
     assert layer["cffi"][1] > 10
 
 
 def test_the_tests_run_what_the_cloud_runs() -> None:
-    dev, layer, runtime = (_pins(lock) for lock in (ROOT / "requirements" / "dev.txt", LAYER_LOCK, _runtime()))
+    dev, layer, runtime = (pins(lock) for lock in (ROOT / "requirements" / "dev.txt", LAYER_LOCK, _runtime()))
     for package, (version, _) in {**layer, **runtime}.items():
         assert dev[package][0] == version
 
@@ -63,7 +63,7 @@ def test_the_tests_run_what_the_cloud_runs() -> None:
 def test_the_benchmark_s_contestants_differ_in_what_they_use_and_not_in_its_version() -> None:
     requirements = ROOT / "requirements"
     peer, bench, layer, runtime = map(
-        _pins, (requirements / "peer.txt", requirements / "bench.txt", LAYER_LOCK, _runtime())
+        pins, (requirements / "peer.txt", requirements / "bench.txt", LAYER_LOCK, _runtime())
     )
 
     assert {name: layer[name] for name in peer.keys() & layer} == {name: peer[name] for name in peer.keys() & layer}
@@ -75,8 +75,11 @@ def _runtime() -> Path:
     return ROOT / "requirements" / "lambda.txt"
 
 
-def test_the_layer_leaves_the_aws_sdk_to_the_runtime() -> None:
-    assert not _pins(LAYER_LOCK).keys() & {"boto3", "botocore"}
+def test_the_layer_brings_the_aws_sdk_at_the_version_of_the_runtime() -> None:
+    layer, runtime = pins(LAYER_LOCK), pins(_runtime())
+
+    assert {"boto3", "botocore"} <= runtime.keys()
+    assert {name: layer.get(name) for name in runtime} == runtime
 
 
 # --------------------------------------------------------------------------------------------- the search for Python

@@ -1,45 +1,62 @@
-"""What the demo says, and how it ends."""
+"""What the demo prints, and how it ends."""
 
 import base64
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from local import demo
+from local.demo.__main__ import main
+from local.demo.console import StepPrinter
+from local.demo.steps import UnexpectedError, forged
 
 
-def _encoded(value: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+@pytest.fixture
+def out() -> io.StringIO:
+    return io.StringIO()
 
 
-def test_a_forged_token_is_another_person_under_the_old_signature() -> None:
-    forged = demo._forged(f"{_encoded({'alg': 'RS256'})}.{_encoded({'sub': 'me', 'iss': 'pool'})}.signature")
-    header, payload, signature = forged.split(".")
+@pytest.fixture
+def printer(out: io.StringIO) -> StepPrinter:
+    return StepPrinter(Console(file=out, width=40))
+
+
+def test_a_step_is_one_line_without_colours_in_a_file(printer: StepPrinter, out: io.StringIO) -> None:
+    with printer.step("sign in") as report:
+        report("a first result")
+        report("a token [red]with brackets[/red] that is longer than a line")
+    result = "a token [red]with brackets[/red] that is longer than a line"
+    assert _timeless(out) == f"  ✓ {'sign in':<27}  … s   {result}\n"
+
+
+def test_a_failed_step_is_marked(printer: StepPrinter, out: io.StringIO) -> None:
+    with pytest.raises(UnexpectedError), printer.step("sign in"):
+        raise UnexpectedError("refused")
+    assert _timeless(out) == f"  ✗ {'sign in':<27}  … s\n"
+
+
+def test_a_forged_token_has_another_sub_and_the_old_signature() -> None:
+    changed = forged(f"{_encoded({'alg': 'RS256'})}.{_encoded({'sub': 'me', 'iss': 'pool'})}.signature")
+    header, payload, signature = changed.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     assert (header, signature, claims["iss"]) == (_encoded({"alg": "RS256"}), "signature", "pool")
     assert claims["sub"] != "me"
 
 
-def test_a_step_is_a_line_without_colours_when_nobody_watches() -> None:
-    out = io.StringIO()
-    with demo.Narrator(out).step("sign in") as tell:
-        tell("a token")
-    assert out.getvalue().startswith("  ✓ sign in ")
-    assert out.getvalue().endswith("0.0 s   a token\n")
-
-
-def test_a_step_that_fails_is_marked_so() -> None:
-    out = io.StringIO()
-    with pytest.raises(demo.UnexpectedError), demo.Narrator(out).step("sign in"):
-        raise demo.UnexpectedError("refused")
-    assert out.getvalue().startswith("  ✗ sign in ")
-
-
-def test_a_missing_environment_ends_the_demo_with_what_to_do(
+def test_a_missing_environment_ends_the_demo_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOCAL_ENVIRONMENTS", str(tmp_path))
-    assert demo.main() == 1
+    assert main() == 1
     assert "make environments" in capsys.readouterr().out
+
+
+def _timeless(out: io.StringIO) -> str:
+    return re.sub(r"\d+\.\d s", "… s", out.getvalue())
+
+
+def _encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

@@ -35,7 +35,7 @@ def test_the_whole_pool_has_everything_that_the_api_can_set() -> None:
         "UserPoolId",
         "PoolName",
         "LambdaConfig.PostConfirmation",
-        "AdminCreateUserConfig.UnusedAccountValidityDays",  # not beside TemporaryPasswordValidityDays
+        "AdminCreateUserConfig.UnusedAccountValidityDays",  # not together with TemporaryPasswordValidityDays
     }
 
     assert _paths(_input(), whole_pool.SETTINGS) == given_otherwise

@@ -1,4 +1,4 @@
-"""Servers as child processes: nothing stays behind, however the run ends."""
+"""Servers as child processes: none is left, however the run ends."""
 
 import contextlib
 import os
@@ -64,7 +64,7 @@ def test_an_error_in_the_block_stops_the_server_too(tmp_path: Path) -> None:
     assert not _alive(server.process.pid)
 
 
-def test_a_server_that_ends_at_once_is_reported_with_its_last_lines(tmp_path: Path) -> None:
+def test_a_server_that_ends_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     source = "import sys; sys.exit('the port is taken')"
     with running(_command(tmp_path, source)) as server, pytest.raises(ServerError, match="the port is taken"):
         server.wait_until(lambda: False, 10)
@@ -75,14 +75,14 @@ def test_a_server_that_does_not_get_ready_is_reported(tmp_path: Path) -> None:
         server.wait_until(lambda: False, 0)
 
 
-def test_a_server_that_does_not_listen_to_sigterm_is_killed(tmp_path: Path) -> None:
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     with running(_command(tmp_path, _DEAF)) as server:
         assert _first_line(tmp_path / "server.log") == "deaf"
         stop(server.process, grace=0.1)
         assert not _alive(server.process.pid)
 
 
-def test_a_server_does_not_outlive_a_run_that_is_killed(tmp_path: Path) -> None:
+def test_a_server_does_not_outlive_a_killed_run(tmp_path: Path) -> None:
     run = (
         "import os, sys, time; from pathlib import Path; from local.processes import Command, running\n"
         f"command = Command([sys.executable, '-c', {_PARENT!r}], dict(PATH=os.defpath), Path({str(tmp_path)!r}),"

@@ -6,7 +6,7 @@ import pytest
 
 from local.sam import Sam, SamError
 
-# A SAM CLI that notes how it was called and makes the template of a build.
+# A SAM CLI that records its calls and writes the template of a build.
 _FAKE = """#!/bin/sh
 echo "$*" >> "{calls}"
 env > "{calls}.env"
@@ -69,7 +69,7 @@ def test_a_failed_build_leaves_nothing_that_looks_finished(tree: Tree) -> None:
     assert tree.builds() == 2
 
 
-def test_old_builds_are_thrown_away(tree: Tree) -> None:
+def test_old_builds_are_deleted(tree: Tree) -> None:
     for number in range(8):
         (tree.root / "template.yaml").write_text(f"# {number}\n")
         newest = tree.sam.build()

@@ -10,10 +10,11 @@ import pytest
 from moto import mock_aws
 
 from tests.fakes import moto_aws, tokens
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import API_KEY, COMPANY_ID, SETTINGS
+from whop_chat import bootstrap
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import http as transport
+from whop_chat.runtime import http
+from whop_chat.runtime.http import HttpClient
 
 
 class Internet:
@@ -102,6 +103,7 @@ def cloud_at_moto(function: str) -> Iterator[Cloud]:
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
         patch.setenv("POWERTOOLS_SERVICE_NAME", function)
-        client = OverHttpx(httpx.MockTransport(cloud.internet))
-        patch.setattr(transport, "HttpClient", lambda: client)
+        client = HttpClient(httpx.MockTransport(cloud.internet))
+        for module in (http, bootstrap):
+            patch.setattr(module, "HttpClient", lambda **_: client)
         yield cloud

@@ -1,4 +1,4 @@
-"""A deployed stack for the commands to work on."""
+"""Two stacks for the commands to work on: one with users, runs and messages, one whose pool can be attached."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,19 +6,44 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.tools.manage.deployment import Operated
+    from tests.tools.manage.deployment import DeployedStack
+    from tests.tools.manage.pools_at_aws import Aws, Operator
+    from whop_chat.cognito.user import UserRef
 
 
 @pytest.fixture(scope="module")
-def _operated() -> Iterator["Operated"]:
-    from tests.tools.manage.deployment import operated
+def _deployed() -> Iterator["DeployedStack"]:
+    from tests.tools.manage.deployment import deployed_stack
 
-    with operated() as stack:
+    with deployed_stack() as stack:
         yield stack
 
 
 @pytest.fixture
-def run(_operated: "Operated", capsys: pytest.CaptureFixture[str]) -> Iterator["Operated"]:
-    """``run(argument, ...)`` is a command on a deployed stack in which nothing has happened yet."""
-    with _operated.at_the_beginning(capsys) as run:
+def run(_deployed: "DeployedStack", capsys: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
+    """``run(argument, ...)`` runs a command on a deployed stack in which nothing has happened yet."""
+    with _deployed.fresh(capsys) as run:
         yield run
+
+
+@pytest.fixture
+def ann(run: "DeployedStack") -> "UserRef":
+    """A user of the pool, without a record."""
+    return run.cloud.sign_up("ann")
+
+
+@pytest.fixture
+def aws() -> "Aws":
+    """An account with a stack and a user pool that has every setting."""
+    from tests.tools.manage.pools_at_aws import Aws
+
+    return Aws()
+
+
+@pytest.fixture
+def operate(aws: "Aws", capsys: pytest.CaptureFixture[str]) -> Iterator["Operator"]:
+    """``operate(argument, ...)`` runs a command on the stack of ``aws``."""
+    from tests.tools.manage.pools_at_aws import Operator
+
+    with pytest.MonkeyPatch.context() as patch:
+        yield Operator(aws, patch, capsys)

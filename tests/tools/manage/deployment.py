@@ -1,4 +1,4 @@
-"""A deployed stack and its operator: pool, table and queues at moto, the function `reconcile` in the process."""
+"""A deployed stack and its operator: pool, table and queues at moto, the function `reconcile` in this process."""
 
 import functools
 import io
@@ -16,33 +16,39 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from moto.sqs.models import sqs_backends
 
-from manage import __main__ as manage
 from manage import dead_letter_queue
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Run, Told
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
+from tests.tools.manage.command_line import run_command
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import VerifiedAddress
 from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.reconcile.run import Order, Reconcile
-from whop_chat.runtime import http as transport
+from whop_chat.reconcile.command import Order
+from whop_chat.reconcile.run import Reconcile
+from whop_chat.runtime import http
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import SyncMessage, SyncQueue, decode
-from whop_chat.users.repository import Record, Users
+from whop_chat.users.record import Record, Status
+from whop_chat.users.repository import Users
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"
+LINKED = Record(
+    status=Status.LINKED, whop_user_id="user_Ann", whop_account_id="biz_Ann", profile_digest="digest-of-a-name"
+)
+TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
 
 
 class _Observer(Told):
     def measured(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        """Nobody looks at figures here."""
+        """The tests of the commands do not read figures."""
 
 
 class _Session(boto3.session.Session):
-    """Its clients are made once: each new one reads the model of its service again."""
+    """Makes each client once, because a new one reads the model of its service again."""
 
     def __init__(self) -> None:
         super().__init__(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
@@ -54,22 +60,22 @@ class _Session(boto3.session.Session):
         return self._clients[service_name]
 
 
-class Operated:
-    """The stack ``chat``, and whoever calls it runs a command on it.
+class DeployedStack:
+    """The stack ``chat``. A call of it runs a command on the stack.
 
-    ``asked`` has the calls of AWS that the operator made, as IAM names them. The function ``reconcile`` has ``seconds``
-    for an order; with ``silent`` it carries it out and answers too late. ``then`` happens while the operator waits.
+    ``asked`` has the AWS calls of the operator, under their IAM names. The function ``reconcile`` has ``seconds`` for a
+    command; if ``silent``, it does the work but answers too late. ``then`` happens while the operator waits.
     """
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self.users = Users(aws_at_moto(), "users")
         self._environment = dict(cloud.environment)
-        self._session = self._heard()
+        self._session = self._watched_session()
 
     @contextmanager
-    def at_the_beginning(self, capture: pytest.CaptureFixture[str]) -> Iterator["Operated"]:
-        """For one test: nobody in the pool, and nothing in the table and on the queues."""
+    def fresh(self, capture: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
+        """The stack for one test: no user in the pool, and nothing in the table and on the queues."""
         self._capture = capture
         self.silent, self.seconds, self.slept, self.account = False, 900.0, 0.0, ACCOUNT
         self.then: Callable[[], object] = lambda: None
@@ -90,47 +96,48 @@ class Operated:
             self.table.delete_item(TableName="users", Key={"pk": {"S": key}})
         for url in (self.cloud.queue_url, self.cloud.dead_letter_queue_url):
             self.queue(url)._messages.clear()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(boto3, "Session", lambda **_: self._session)
-            patch.setattr(time, "sleep", self._sleep)
-            patch.setattr(transport, "HttpClient", lambda: OverHttpx(httpx.MockTransport(self._noted)))
-            patch.setattr(dead_letter_queue, "_WAIT_SECONDS", 0)
+        with pytest.MonkeyPatch.context() as self._patch:
+            self._patch.setattr(boto3, "Session", lambda **_: self._session)
+            self._patch.setattr(time, "sleep", self._sleep)
+            self._patch.setattr(dead_letter_queue, "_WAIT_SECONDS", 0)
+            self.answer_with(self._noted)
             yield self
+
+    def answer_with(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+        """Let ``answer`` stand for AWS and Whop, wherever `whop_chat` calls them for the operator."""
+        client = HttpClient(httpx.MockTransport(answer))
+        self._patch.setattr(http, "HttpClient", lambda: client)
 
     @staticmethod
     def queue(url: str) -> Any:
-        """A queue at moto, also with what is hidden or delayed on it."""
+        """A queue at moto, with its hidden and delayed messages."""
         (account,) = sqs_backends
         return sqs_backends[account][REGION].queues[url.rpartition("/")[2]]
 
     def __call__(self, *arguments: str, says: str | None = None, terminal: bool = False) -> Run:
-        """The command ``manage --stack chat …``; ``says`` is what the operator answers when asked."""
-        stdin = io.StringIO("" if says is None else f"{says}\n")
+        """Run ``manage --stack chat …`` with ``says`` as the answer to a question; None for no terminal to ask on."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stdin, "isatty", lambda: says is not None)
-            patch.setattr("sys.stdin", stdin)
             patch.setattr(sys.stderr, "isatty", lambda: terminal)
-            status = manage.main(["--stack", "chat", *arguments])
-        return Run(status, *self._capture.readouterr())
+            return run_command(patch, self._capture, *arguments, says=says)
 
     def record(self, user: UserRef) -> Record | None:
-        """What the table has of a user."""
+        """The record of a user."""
         return self.users.get(user, deadline=AN_HOUR)
 
     def write(self, user: UserRef, record: Record) -> Record:
-        """Replace what the table has of a user."""
+        """Replace the record of a user."""
         return self.users.put(user, record, seen=self.record(user), deadline=AN_HOUR)
 
     def messages(self) -> list[SyncMessage]:
-        """What is on the sync queue."""
+        """The messages on the sync queue."""
         return [decode(message.body) for message in self.queue(self.cloud.queue_url)._messages]
 
     def acts(self, user: UserRef | None = None) -> list[tuple[str, str, str | None]]:
-        """Who did what to a user, or to all, with what outcome."""
+        """The audit log of a user, or of all: operator, action and outcome."""
         key = re.compile(f"AUDIT#{self.cloud.pool_id}#" + (f"{re.escape(user.sub)}#" if user else "") + r"\d{4}-\d{2}")
         items = [item for name, item in sorted(self.items().items()) if key.fullmatch(name)]
-        told = [json.loads(value["S"]) for item in items for name, value in sorted(item.items()) if name != "pk"]
-        return [(act["by"], act["action"], act["outcome"]) for act in told]
+        entries = [json.loads(value["S"]) for item in items for name, value in sorted(item.items()) if name != "pk"]
+        return [(each["by"], each["action"], each["outcome"]) for each in entries]
 
     def items(self) -> dict[str, Any]:
         """The whole table."""
@@ -159,13 +166,12 @@ class Operated:
             VerifiedAddress(frozenset()),
             _Observer(),
             pool_id=pool_id,
-            per_minute=300,
             sleep=lambda _seconds: None,
         )
 
-    # What moto is not asked for
+    # Calls that do not reach moto.
 
-    def _heard(self) -> Any:
+    def _watched_session(self) -> Any:
         session: Any = _Session()
         answers: dict[str, Callable[..., Any]] = {
             "sts.GetCallerIdentity": lambda _: {
@@ -191,7 +197,7 @@ class Operated:
         return self.cloud.internet(request)
 
     def _note(self, service: str, operation: str, body: str = "") -> None:
-        """A transaction needs the permissions for what is in it (DynamoDB, "Using IAM with transactions")."""
+        """A transaction needs the permissions of its operations (DynamoDB, "Using IAM with transactions")."""
         operations = re.findall(r'"(Put|Delete|Update)": \{', body) if operation == "TransactWriteItems" else []
         names = [f"{each}Item" for each in operations] or [operation.removesuffix("Batch")]
         self.asked |= {f"{service}:{'InvokeFunction' if name == 'Invoke' else name}" for name in names}
@@ -217,6 +223,11 @@ class Operated:
         return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
 
 
+def leave(cloud: Cloud, user: UserRef) -> None:
+    """Delete the user from the pool."""
+    cloud.cognito.admin_delete_user(UserPoolId=cloud.pool_id, Username=user.username)
+
+
 def _answered(params: Any, answer: Callable[[Any], Any], **_: Any) -> Any:
     class Http:
         status_code = 200
@@ -225,7 +236,7 @@ def _answered(params: Any, answer: Callable[[Any], Any], **_: Any) -> Any:
 
 
 @contextmanager
-def operated() -> Iterator[Operated]:
-    """The stack, and somebody to operate it."""
+def deployed_stack() -> Iterator[DeployedStack]:
+    """The stack and its operator."""
     with cloud_at_moto("sync_user") as cloud:
-        yield Operated(cloud)
+        yield DeployedStack(cloud)

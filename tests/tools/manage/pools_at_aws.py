@@ -1,7 +1,7 @@
 """An AWS with user pools and one stack, behind a real session of the SDK.
 
-Requests to Cognito are checked and written out, and its answers parsed, by botocore itself. UpdateUserPool resets what
-it is not given.
+botocore itself checks and writes the requests to Cognito, and parses the answers. UpdateUserPool resets what a request
+leaves out.
 """
 
 import copy
@@ -13,11 +13,15 @@ from typing import Any
 
 import boto3
 import botocore.session
+import pytest
 from botocore.awsrequest import AWSResponse
 
 from local.emulator import pool_updates
+from manage import pool_triggers
 from tests.fakes import whole_pool
+from tests.fakes.shared import Run
 from tests.fakes.whole_pool import ACCOUNT, REGION
+from tests.tools.manage.command_line import run_command
 
 POOL_ID = f"{REGION}_AbCdEfGhI"
 OURS = whole_pool.function("chat-on-signup:live")
@@ -55,9 +59,8 @@ class Pool:
 class Aws:
     """The account.
 
-    ``forgets`` are settings that the next updates lose, one set an update. After an update, ``stale_answers`` times the
-    pool is shown as it was. ``before`` an operation, once, something else happens. ``denied`` operations are not
-    allowed.
+    ``forgets`` has a set of settings for each of the next updates, which loses them. After an update, the pool is shown
+    as it was ``stale_answers`` times. ``before`` has what happens once before an operation. ``denied`` operations fail.
     """
 
     def __init__(self) -> None:
@@ -79,11 +82,11 @@ class Aws:
         return self.pools[POOL_ID]
 
     def session(self, region_name: str | None = None) -> "boto3.Session":
-        """A session that leads here; takes the place of boto3.Session."""
+        """A session that calls this account; it takes the place of boto3.Session."""
         session: Any = boto3.session.Session(
             aws_access_key_id="testing", aws_secret_access_key="testing", region_name=region_name or REGION
         )
-        # Its own would read the models of the services anew.
+        # A loader of its own would read the models of the services again.
         session._session.register_component("data_loader", _LOADER)
         session.events.register("before-send.cognito-idp.*", self._cognito)
         session.events.register("before-call.sts.GetCallerIdentity", self._get_caller_identity)
@@ -141,6 +144,20 @@ class Aws:
         if forgotten & pool.mfa.keys():
             pool.mfa = {name: value for name, value in pool.mfa.items() if name not in forgotten}
         return 200, {}
+
+
+class Operator:
+    """Somebody who runs commands on the stack, and answers them if there is a terminal."""
+
+    def __init__(self, aws: Aws, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capture = patch, capture
+        patch.setattr(boto3, "Session", aws.session)
+        patch.setenv("AWS_REGION", REGION)
+        patch.setattr(pool_triggers, "_WAITS", (0.0, 0.0))
+
+    def __call__(self, *arguments: str, says: str | None = None) -> Run:
+        """The command ``manage --stack chat …``; ``says`` is the answer at the terminal, None for no terminal."""
+        return run_command(self._patch, self._capture, *arguments, says=says)
 
 
 def _error(code: str, message: str) -> tuple[int, Json]:

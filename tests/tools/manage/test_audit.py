@@ -1,4 +1,4 @@
-"""What the commands keep of who did what."""
+"""The audit log of the commands."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,54 +24,54 @@ def audit(clock: Clock) -> Iterator[Audit]:
         yield Audit(aws_at_moto(), "users", "eu-west-1_Pool", "arn:aws:iam::1:user/ann", clock=clock)
 
 
-def acted(audit: Audit, action: str, sub: str | None = None) -> None:
-    with audit.act(action, sub) as act:
-        act.outcome = "done"
+def act(audit: Audit, action: str, sub: str | None = None) -> None:
+    with audit.entry(action, sub) as entry:
+        entry.outcome = "done"
 
 
-def told(audit: Audit, sub: str | None = None) -> list[str]:
-    return [act["action"] for act in audit.acts(sub)]
+def actions(audit: Audit, sub: str | None = None) -> list[str]:
+    return [entry["action"] for entry in audit.entries(sub)]
 
 
-def test_what_is_done_is_told_in_order_over_the_turn_of_a_month(audit: Audit, clock: Clock) -> None:
-    acted(audit, "first")
+def test_entries_are_in_order_across_months(audit: Audit, clock: Clock) -> None:
+    act(audit, "first")
     clock.advance(2 * 3600)  # February
-    acted(audit, "second")
+    act(audit, "second")
 
-    assert told(audit) == ["first", "second"]
+    assert actions(audit) == ["first", "second"]
 
 
 @pytest.mark.parametrize("sub", [None, "sub-1"])
-def test_each_month_has_an_item_of_its_own_so_that_none_fills_up(audit: Audit, clock: Clock, sub: str | None) -> None:
-    acted(audit, "first", sub)
+def test_each_month_has_an_item_of_its_own(audit: Audit, clock: Clock, sub: str | None) -> None:
+    act(audit, "first", sub)
     clock.advance(86400)
-    acted(audit, "second", sub)
+    act(audit, "second", sub)
 
     assert [len(item) - 1 for item in moto_aws.client("dynamodb").scan(TableName="users")["Items"]] == [1, 1]
 
 
 @pytest.mark.parametrize("sub", [None, "sub-1"])
-def test_what_is_done_is_told_for_a_year(audit: Audit, clock: Clock, sub: str | None) -> None:
-    acted(audit, "first", sub)
+def test_entries_are_shown_for_a_year(audit: Audit, clock: Clock, sub: str | None) -> None:
+    act(audit, "first", sub)
     clock.advance(330 * 86400)  # December
-    assert told(audit, sub) == ["first"]
+    assert actions(audit, sub) == ["first"]
 
     clock.advance(10 * 86400)
-    assert told(audit, sub) == []
+    assert actions(audit, sub) == []
 
 
-def test_what_is_done_to_one_user_is_kept_together_and_apart(audit: Audit, clock: Clock) -> None:
-    acted(audit, "deny", "sub-1")
+def test_each_user_has_entries_of_their_own(audit: Audit, clock: Clock) -> None:
+    act(audit, "deny", "sub-1")
     clock.advance(40 * 86400)
-    acted(audit, "allow", "sub-1")
-    acted(audit, "reconcile")
+    act(audit, "allow", "sub-1")
+    act(audit, "reconcile")
 
-    assert told(audit, "sub-1") == ["deny", "allow"]
-    assert told(audit, "sub-2") == []
+    assert actions(audit, "sub-1") == ["deny", "allow"]
+    assert actions(audit, "sub-2") == []
 
 
-def test_an_act_that_was_interrupted_has_no_outcome(audit: Audit) -> None:
-    with pytest.raises(KeyboardInterrupt), audit.act("redrive"):
+def test_an_interrupted_act_has_no_outcome(audit: Audit) -> None:
+    with pytest.raises(KeyboardInterrupt), audit.entry("redrive"):
         raise KeyboardInterrupt
 
-    assert [act["outcome"] for act in audit.acts()] == [None]
+    assert [entry["outcome"] for entry in audit.entries()] == [None]

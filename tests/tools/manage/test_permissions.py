@@ -1,14 +1,14 @@
-"""docs/operations.md says what an operator must be allowed; here the commands are held to it."""
+"""The permissions in docs/operations.md are those that the commands need."""
 
 import re
 
 import pytest
 
 from tests.fakes.shared import ROOT
-from tests.tools.manage.deployment import Operated
+from tests.tools.manage.deployment import DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 ROWS = {
@@ -16,7 +16,7 @@ ROWS = {
     for command, permissions in re.findall(r"^\| `([a-z -]+)` \| (`[a-z-]+:.*) \|$", DOCUMENT, re.MULTILINE)
 }
 EVERYWHERE = {"sts:GetCallerIdentity", "cloudformation:DescribeStacks"}
-# Of a user whom the list does not show any more, and of one who had another Whop user before.
+# For a user who is no longer listed, and for one who had another Whop user before.
 RARE = {"cognito-idp:AdminGetUser", "dynamodb:DeleteItem"}
 ARGUMENTS = {
     "status": ("status", "ann@example.test"),
@@ -33,7 +33,7 @@ ARGUMENTS = {
 
 
 @pytest.fixture(autouse=True)
-def _somebody_blocked_and_two_dead_letters(run: Operated) -> None:
+def _somebody_blocked_and_two_dead_letters(run: DeployedStack) -> None:
     ann = run.cloud.sign_up("ann")
     run.write(ann, Record(status=Status.BLOCKED, reason="identity_conflict", email_mode="verified"))
     for pool_id in (run.cloud.pool_id, "eu-west-1_Other"):
@@ -41,12 +41,12 @@ def _somebody_blocked_and_two_dead_letters(run: Operated) -> None:
         run.cloud.sqs.send_message(QueueUrl=run.cloud.dead_letter_queue_url, MessageBody=body)
 
 
-def test_every_command_about_users_runs_or_messages_is_in_the_table() -> None:
+def test_every_command_is_in_the_table() -> None:
     assert ROWS.keys() == ARGUMENTS.keys()
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
-def test_a_command_needs_what_the_table_says_and_no_more(run: Operated, command: str) -> None:
+def test_a_command_needs_the_permissions_of_the_table(run: DeployedStack, command: str) -> None:
     before = {"allow": ("deny", "ann"), "report": ("reconcile",)}.get(command)
     if before:
         run(*before)

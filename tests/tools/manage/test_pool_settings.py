@@ -1,19 +1,14 @@
-"""What of a user pool is read, compared and written back."""
+"""How the settings of a user pool are read, compared and written back."""
 
 import copy
 from typing import Any
 
 import pytest
 
-from manage.console import Refused
+from manage.errors import Refused
 from manage.pool_settings import Difference, PoolState, UserPool, differences
 from tests.fakes import whole_pool
 from tests.tools.manage.pools_at_aws import POOL_ID, Aws
-
-
-@pytest.fixture
-def aws() -> Aws:
-    return Aws()
 
 
 @pytest.fixture
@@ -21,7 +16,7 @@ def pool(aws: Aws) -> UserPool:
     return UserPool(aws.session().client("cognito-idp"), POOL_ID)
 
 
-def test_a_pool_that_is_written_as_it_was_read_stays_as_it_was(aws: Aws, pool: UserPool) -> None:
+def test_a_pool_written_as_it_was_read_stays_the_same(aws: Aws, pool: UserPool) -> None:
     before = aws.pool.described(POOL_ID)
 
     pool.write(pool.read().settings)
@@ -30,8 +25,8 @@ def test_a_pool_that_is_written_as_it_was_read_stays_as_it_was(aws: Aws, pool: U
     assert aws.pool.mfa == whole_pool.MFA
 
 
-def test_what_has_no_setting_is_exactly_what_is_known_to_have_none(pool: UserPool) -> None:
-    """A new member of DescribeUserPool is a setting, or belongs into this list: then it needs no writing back."""
+def test_every_member_without_a_setting_is_known(pool: UserPool) -> None:
+    """A new member of DescribeUserPool is a setting, or belongs in this list of those that are not written back."""
     service: Any = pool._service
     described = service.operation_model("DescribeUserPool").output_shape.members["UserPool"].members.keys()
     accepted = service.operation_model("UpdateUserPool").input_shape.members.keys()
@@ -75,7 +70,7 @@ def test_what_is_not_set_is_not_written(aws: Aws, pool: UserPool, unset: dict[st
     assert pool.read().settings.keys() & unset.keys() == set()
 
 
-def test_device_tracking_is_kept_though_both_of_its_settings_are_false(pool: UserPool) -> None:
+def test_device_tracking_with_false_settings_is_kept(pool: UserPool) -> None:
     state = pool.read()
     others = {name: value for name, value in state.settings.items() if name != "DeviceConfiguration"}
     without = PoolState(state.name, state.arn, others, state.mfa)
@@ -96,21 +91,19 @@ def test_device_tracking_is_kept_though_both_of_its_settings_are_false(pool: Use
     ],
     ids=["at the top", "in a structure", "in a list"],
 )
-def test_a_pool_with_a_setting_that_the_sdk_does_not_know_is_not_touched(
-    aws: Aws, pool: UserPool, where: Any, path: str
-) -> None:
+def test_a_setting_that_the_sdk_does_not_know_is_refused(aws: Aws, pool: UserPool, where: Any, path: str) -> None:
     where(aws.pool)["BrandNew"] = "on"
 
     with pytest.raises(Refused, match=f"does not know, and would lose them: {path}\\. "):
         pool.read()
 
 
-def test_a_pool_that_is_not_there_is_said_to_be_missing(aws: Aws) -> None:
+def test_a_missing_pool_is_refused(aws: Aws) -> None:
     with pytest.raises(Refused, match="There is no user pool us-east-1_Other"):
         UserPool(aws.session().client("cognito-idp"), "us-east-1_Other").read()
 
 
-def test_every_difference_is_told_by_its_path(pool: UserPool) -> None:
+def test_every_difference_is_named_by_its_path(pool: UserPool) -> None:
     before = pool.read()
     settings, mfa = copy.deepcopy(before.settings), copy.deepcopy(before.mfa)
     settings["Policies"]["PasswordPolicy"]["MinimumLength"] = 6
@@ -128,7 +121,7 @@ def test_every_difference_is_told_by_its_path(pool: UserPool) -> None:
     ]
 
 
-def test_an_order_is_no_difference_and_nor_is_an_empty_or_false_value_for_none(pool: UserPool) -> None:
+def test_order_and_empty_values_are_no_difference(pool: UserPool) -> None:
     before = pool.read()
     settings = copy.deepcopy(before.settings)
     settings["AutoVerifiedAttributes"].reverse()

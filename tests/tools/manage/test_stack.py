@@ -5,17 +5,12 @@ import re
 import pytest
 
 from manage import stack
-from manage.console import Refused
+from manage.errors import Refused
 from tests.fakes.whole_pool import ACCOUNT, REGION
 from tests.tools.manage.pools_at_aws import POOL_ID, Aws
 
 
-@pytest.fixture
-def aws() -> Aws:
-    return Aws()
-
-
-def test_a_stack_is_known_by_its_parameters_outputs_region_and_account(aws: Aws) -> None:
+def test_find_reads_parameters_outputs_and_the_arn(aws: Aws) -> None:
     found = stack.find(aws.session(), "chat")
 
     assert (found.partition, found.region, found.account) == ("aws", REGION, ACCOUNT)
@@ -23,26 +18,26 @@ def test_a_stack_is_known_by_its_parameters_outputs_region_and_account(aws: Aws)
     assert found.output("UserPoolId") == POOL_ID
 
 
-def test_there_has_to_be_such_a_stack(aws: Aws) -> None:
+def test_an_unknown_stack_is_refused(aws: Aws) -> None:
     with pytest.raises(Refused, match=re.escape(f"There is no stack other in {REGION} of account {ACCOUNT}.")):
         stack.find(aws.session(), "other")
 
 
-def test_the_credentials_have_to_be_of_the_account_of_the_stack(aws: Aws) -> None:
+def test_a_stack_of_another_account_is_refused(aws: Aws) -> None:
     aws.account = "999999999999"
 
     with pytest.raises(Refused, match=f"in {REGION} of account {ACCOUNT}, but the credentials are for .* 999999999999"):
         stack.find(aws.session(), "chat")
 
 
-def test_the_region_has_to_be_that_of_the_stack(aws: Aws) -> None:
+def test_a_stack_of_another_region_is_refused(aws: Aws) -> None:
     aws.stack_region = "eu-west-1"
 
     with pytest.raises(Refused, match=f"in eu-west-1 of account {ACCOUNT}, but the credentials are for {REGION}"):
         stack.find(aws.session(), "chat")
 
 
-def test_a_region_has_to_be_known(monkeypatch: pytest.MonkeyPatch, aws: Aws) -> None:
+def test_a_missing_region_is_refused(monkeypatch: pytest.MonkeyPatch, aws: Aws) -> None:
     session = aws.session()
     monkeypatch.setattr(type(session), "region_name", None)
 
@@ -50,7 +45,7 @@ def test_a_region_has_to_be_known(monkeypatch: pytest.MonkeyPatch, aws: Aws) -> 
         stack.find(session, "chat")
 
 
-def test_an_output_that_is_missing_is_named_with_the_status_of_the_stack(aws: Aws) -> None:
+def test_a_missing_output_is_named_with_the_status(aws: Aws) -> None:
     del aws.outputs["OnSignupFunctionArn"]
 
     with pytest.raises(Refused, match=r"no output OnSignupFunctionArn \(its status is CREATE_COMPLETE\)"):

@@ -1,4 +1,4 @@
-"""A caller of the simulator's core, without any HTTP library."""
+"""Calls the simulator's core, without an HTTP library."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Clock:
 
 
 class Api:
-    """Calls ``simulator`` with one bearer secret and, unless told otherwise, the SDK's version."""
+    """Calls ``simulator`` with one bearer secret, by default at the SDK's version."""
 
     def __init__(self, simulator: Simulator, secret: str) -> None:
         self.simulator = simulator
@@ -53,7 +53,7 @@ class Api:
         return self.call("POST", "/accounts", body, {"idempotency-key": key})
 
     def enrol(self, email: str, external_id: str | None = None) -> str:
-        """The Whop user id of a fresh account."""
+        """Create an account; the id of its Whop user."""
         return owner(self.create(email, external_id))
 
     def mint(self, user_id: object, *, headers: Mapping[str, str] | None = None, **fields: object) -> Response:
@@ -70,19 +70,25 @@ class Api:
         self.simulator.add_fault(Fault(operation, kind, **fields))
 
 
+def accounts(simulator: Simulator) -> int:
+    """How many accounts there are, with the company's own."""
+    found: Any = simulator.dump()["accounts"]
+    return len(found)
+
+
 def owner(response: Response) -> str:
-    """owner.id of an account."""
+    """The owner.id of an account."""
     found: Any = response.json()["owner"]
     return str(found["id"])
 
 
 def ids(response: Response) -> list[str]:
-    """The ids of a page."""
+    """The ids on a page."""
     found: Any = response.json()["data"]
     return [str(item["id"]) for item in found]
 
 
 def message(response: Response) -> str:
-    """error.message of an envelope."""
+    """The error.message of an answer."""
     found: Any = response.json()["error"]
     return str(found["message"])

@@ -1,3 +1,5 @@
+"""/accounts: creation, look-up, the list, updates and deletion."""
+
 import secrets
 from typing import Any
 
@@ -17,7 +19,7 @@ def test_creation_makes_a_child_account_and_its_person(whop: Api) -> None:
     assert (account["email"], account["status"]) == ("jane@people.test", None)
 
 
-def test_the_email_comes_back_as_sent_in_the_other_reading(whop: Api, simulator: Simulator) -> None:
+def test_the_other_reading_returns_the_email_as_sent(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"email_returned": "as_sent"})
     assert whop.create("Jane@people.test").json()["email"] == "Jane@people.test"
 
@@ -35,13 +37,11 @@ def test_creation_without_a_usable_email_is_a_400(whop: Api, body: object) -> No
         ({}, "a@b.test"),
     ],
 )
-def test_the_title_defaults_to_the_external_id_in_metadata_then_to_the_email(
-    whop: Api, fields: Any, title: str
-) -> None:
+def test_the_title_defaults_to_metadata_then_to_the_email(whop: Api, fields: Any, title: str) -> None:
     assert whop.create("a@b.test", **fields).json()["title"] == title
 
 
-def test_a_new_external_id_makes_a_new_account_of_the_same_person(whop: Api) -> None:
+def test_a_new_external_id_creates_an_account_of_the_same_user(whop: Api) -> None:
     first, second = whop.create("a@people.test", "one"), whop.create("A@people.test", "two")
     assert (first.status, second.status) == (201, 201)
     assert first.json()["id"] != second.json()["id"]
@@ -60,7 +60,7 @@ def test_the_same_pair_returns_the_existing_account_unchanged(whop: Api) -> None
     assert again.json() == first.json()
 
 
-def test_an_existing_account_answers_201_and_is_updated_in_the_other_readings(whop: Api, simulator: Simulator) -> None:
+def test_other_readings_answer_201_and_update_the_account(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"existing_account_status": 201, "existing_account_updated": True})
     first = whop.create("a@people.test", "one", title="First", metadata={"n": 1}).json()
     again = whop.create("a@people.test", "one", title="Second", metadata={"n": 2})
@@ -83,20 +83,20 @@ def test_the_same_external_id_is_free_for_another_platform(whop: Api, simulator:
     assert Api(simulator, other).create("b@people.test", "one").status == 201
 
 
-def test_without_external_id_the_account_that_has_none_is_returned(whop: Api) -> None:
+def test_without_external_id_the_account_without_one_is_found(whop: Api) -> None:
     whop.create("a@people.test", "one")
     plain = whop.create("a@people.test")
     assert plain.status == 201
     assert whop.create("a@people.test").json()["id"] == plain.json()["id"]
 
 
-def test_an_external_id_in_metadata_counts_where_there_is_no_other(whop: Api) -> None:
+def test_an_external_id_in_metadata_counts_if_alone(whop: Api) -> None:
     first = whop.create("a@people.test", metadata={"external_id": "one"})
     assert first.json()["external_id"] == "one"
     assert whop.create("b@people.test", "one").status == 409
 
 
-def test_an_external_id_in_metadata_is_only_metadata_in_the_other_reading(whop: Api, simulator: Simulator) -> None:
+def test_the_other_reading_ignores_an_external_id_in_metadata(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"metadata_external_id_counts": False})
     first = whop.create("a@people.test", metadata={"external_id": "one"})
     assert first.json()["external_id"] is None
@@ -118,9 +118,7 @@ def test_an_external_id_with_a_percent_sign_is_a_400(whop: Api, external_id: str
         ("%25", ["ab1", "a_1"]),
     ],
 )
-def test_look_up_is_exact_and_with_case_and_a_trailing_percent_is_a_prefix(
-    whop: Api, wanted: str, found: list[str]
-) -> None:
+def test_look_up_is_exact_and_a_trailing_percent_is_a_prefix(whop: Api, wanted: str, found: list[str]) -> None:
     for name in ("a_1", "ab1"):
         whop.create(f"{name}@people.test", f"pool:{name}", title=name)
     whop.create("plain@people.test")
@@ -132,9 +130,7 @@ def test_look_up_with_a_percent_sign_in_the_middle_is_a_400(whop: Api) -> None:
     assert whop.call("GET", "/accounts?external_id=a%25b").status == 400
 
 
-def test_when_external_id_is_ignored_nothing_of_it_is_stored_returned_or_looked_up(
-    whop: Api, simulator: Simulator
-) -> None:
+def test_an_ignored_external_id_is_neither_stored_nor_found(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"external_id_ignored": True, "metadata_external_id_counts": False})
     made = whop.create("a@people.test", "one", metadata={"external_id": "one"})
     assert "external_id" not in made.json()
@@ -144,7 +140,7 @@ def test_when_external_id_is_ignored_nothing_of_it_is_stored_returned_or_looked_
     assert whop.create("a@people.test", "two").json()["id"] == made.json()["id"]
 
 
-def test_when_external_id_is_ignored_metadata_can_still_tell_accounts_apart(whop: Api, simulator: Simulator) -> None:
+def test_metadata_separates_accounts_if_external_id_is_ignored(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"external_id_ignored": True})
     first = whop.create("a@people.test", "one", metadata={"external_id": "one"})
     assert whop.create("a@people.test", "two", metadata={"external_id": "two"}).json()["id"] != first.json()["id"]
@@ -154,7 +150,7 @@ def test_when_external_id_is_ignored_metadata_can_still_tell_accounts_apart(whop
     assert whop.create("b@people.test", metadata={"external_id": "one"}).status == 201
 
 
-def test_the_list_holds_the_company_and_its_children_newest_first(whop: Api) -> None:
+def test_the_list_has_the_company_and_its_children(whop: Api) -> None:
     made = [str(whop.create(f"{n}@people.test").json()["id"]) for n in range(3)]
     assert ids(whop.call("GET", "/accounts")) == [*reversed(made), COMPANY]
     assert ids(whop.call("GET", "/accounts?direction=asc")) == [COMPANY, *made]
@@ -183,7 +179,7 @@ def test_paging_visits_every_account_once_in_both_directions(whop: Api) -> None:
 @pytest.mark.parametrize(
     "query", ["after=zzz", "first=0", "first=x", "owner_id=u&parent_account_id=b", "created_after=x"]
 )
-def test_a_list_parameter_that_makes_no_sense_is_a_400(whop: Api, query: str) -> None:
+def test_an_invalid_list_parameter_is_a_400(whop: Api, query: str) -> None:
     assert whop.call("GET", f"/accounts?{query}").status == 400
 
 
@@ -198,11 +194,11 @@ def test_the_list_can_be_narrowed_by_owner_title_and_time(whop: Api, clock: Cloc
 
 
 @pytest.mark.parametrize("query", [f"parent_account_id={COMPANY}", "order=volume"])
-def test_a_list_parameter_with_a_permission_of_its_own_is_a_403_without_it(whop: Api, query: str) -> None:
+def test_a_list_parameter_can_need_its_own_permission(whop: Api, query: str) -> None:
     assert whop.call("GET", f"/accounts?{query}").status == 403
 
 
-def test_an_account_is_retrieved_by_id_by_route_and_the_own_one_as_me(whop: Api) -> None:
+def test_an_account_is_retrieved_by_id_by_route_or_as_me(whop: Api) -> None:
     made = whop.create("a@people.test").json()
     by_id = whop.call("GET", f"/accounts/{made['id']}").json()
     assert by_id == made | {"status": "active"}
@@ -228,16 +224,14 @@ def test_an_update_sets_moves_and_clears_the_external_id(whop: Api) -> None:
 
 
 @pytest.mark.parametrize(("reading", "expected"), [("replace", {"b": 2}), ("merge", {"a": 1, "b": 2})])
-def test_an_update_replaces_or_merges_metadata_as_the_reading_says(
-    whop: Api, simulator: Simulator, reading: str, expected: object
-) -> None:
+def test_an_update_replaces_or_merges_metadata(whop: Api, simulator: Simulator, reading: str, expected: object) -> None:
     simulator.change_readings({"metadata_patch": reading})
     made = whop.create("a@people.test", metadata={"a": 1}).json()["id"]
     updated = whop.call("PATCH", f"/accounts/{made}", {"metadata": {"b": 2}, "title": "New"}).json()
     assert (updated["metadata"], updated["title"]) == (expected, "New")
 
 
-def test_a_deleted_account_is_gone_at_once_and_its_external_id_free(whop: Api) -> None:
+def test_a_deleted_account_is_gone_and_frees_its_external_id(whop: Api) -> None:
     made = whop.create("a@people.test", "one").json()["id"]
     assert whop.call("DELETE", f"/accounts/{made}").json() == {"id": made, "deleted": True}
     assert whop.call("GET", f"/accounts/{made}").status == 404
@@ -245,7 +239,7 @@ def test_a_deleted_account_is_gone_at_once_and_its_external_id_free(whop: Api) -
     assert whop.create("b@people.test", "one").status == 201
 
 
-def test_the_external_id_of_a_deleted_account_stays_taken_in_the_other_reading(whop: Api, simulator: Simulator) -> None:
+def test_the_other_reading_keeps_the_external_id_of_a_deletion(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"deletion_frees_external_id": False})
     made = whop.create("a@people.test", "one").json()["id"]
     whop.call("DELETE", f"/accounts/{made}")

@@ -1,3 +1,5 @@
+"""Idempotency-Key: replays, mismatches, and requests whose outcome is unknown."""
+
 import secrets
 from typing import Any
 
@@ -14,7 +16,7 @@ def children(simulator: Simulator) -> int:
     return len(accounts) - 1
 
 
-def test_the_same_key_replays_the_same_bytes_and_does_nothing(whop: Api, simulator: Simulator) -> None:
+def test_the_same_key_replays_the_same_bytes(whop: Api, simulator: Simulator) -> None:
     first = whop.create("a@people.test", "one", key="k", title="First")
     account = first.json()["id"]
     whop.call("PATCH", f"/accounts/{account}", {"title": "Changed"})
@@ -94,7 +96,7 @@ def test_a_delayed_request_has_its_effect_when_the_fault_says(
     assert simulator.handle(request).header("idempotent-replayed") == "true"
 
 
-def test_an_answer_lost_on_the_wire_is_replayed(whop: Api, simulator: Simulator) -> None:
+def test_a_lost_answer_is_replayed(whop: Api, simulator: Simulator) -> None:
     whop.fault("accounts.create", "drop_after")
     assert whop.create("a@people.test", key="k").status == 0
     again = whop.create("a@people.test", key="k")
@@ -102,9 +104,7 @@ def test_an_answer_lost_on_the_wire_is_replayed(whop: Api, simulator: Simulator)
     assert children(simulator) == 1
 
 
-def test_an_answer_lost_on_the_wire_holds_the_key_in_the_other_reading(
-    whop: Api, simulator: Simulator, clock: Clock
-) -> None:
+def test_the_other_reading_holds_the_key_of_a_lost_answer(whop: Api, simulator: Simulator, clock: Clock) -> None:
     simulator.change_readings({"lost_answer": "held"})
     whop.fault("accounts.create", "drop_after")
     whop.create("a@people.test", "one", key="k")
@@ -126,7 +126,7 @@ def test_a_crash_holds_the_key_until_it_expires(
     assert children(simulator) == 1
 
 
-def test_a_connection_lost_before_anything_happened_leaves_the_key_free(whop: Api, simulator: Simulator) -> None:
+def test_a_connection_lost_before_the_effect_frees_the_key(whop: Api, simulator: Simulator) -> None:
     whop.fault("accounts.create", "drop_before")
     whop.create("a@people.test", key="k")
     assert children(simulator) == 0
@@ -158,7 +158,7 @@ def test_a_4xx_on_request_is_replayed_but_a_429_is_not(whop: Api, simulator: Sim
     assert whop.create("b@people.test", key="m").status == 201
 
 
-def test_access_tokens_ignore_the_key_unless_read_otherwise(whop: Api, simulator: Simulator) -> None:
+def test_access_tokens_ignore_the_key_by_default(whop: Api, simulator: Simulator) -> None:
     user = whop.enrol("a@people.test")
     key = {"idempotency-key": "k"}
     assert whop.mint(user, headers=key).body != whop.mint(user, headers=key).body
@@ -166,7 +166,7 @@ def test_access_tokens_ignore_the_key_unless_read_otherwise(whop: Api, simulator
     assert whop.mint(user, headers=key).body == whop.mint(user, headers=key).body
 
 
-def test_a_key_means_nothing_on_other_verbs(whop: Api) -> None:
+def test_other_methods_ignore_the_key(whop: Api) -> None:
     key = {"idempotency-key": "k"}
     assert whop.call("GET", "/accounts", headers=key).header("idempotent-replayed") is None
     assert whop.call("GET", "/accounts", headers=key).header("idempotent-replayed") is None

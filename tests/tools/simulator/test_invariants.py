@@ -1,3 +1,5 @@
+"""Rules of e-mail address and external_id that are true after any series of creations."""
+
 import secrets
 from typing import Any
 
@@ -43,7 +45,7 @@ def test_creation_follows_the_table_of_email_and_external_id(steps: list[tuple[s
 
 
 @given(st.lists(st.tuples(emails, external_ids), max_size=12))
-def test_where_external_id_is_ignored_there_is_one_account_per_email(steps: list[tuple[str, str | None]]) -> None:
+def test_an_ignored_external_id_means_one_account_per_email(steps: list[tuple[str, str | None]]) -> None:
     whop = caller(Readings(external_id_ignored=True))
     made = {email.lower(): whop.create(email, external_id).json()["id"] for email, external_id in steps}
     accounts: Any = whop.simulator.dump()["accounts"]

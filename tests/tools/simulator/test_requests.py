@@ -1,3 +1,5 @@
+"""What every call has in common: key, permission, version, rate limit, call log."""
+
 import json
 import secrets
 from typing import Any
@@ -36,7 +38,7 @@ def test_a_revoked_key_is_a_401(whop: Api, simulator: Simulator) -> None:
         ("PATCH", f"/users/user_1?account_id={COMPANY}", {"name": "x"}, "user:profile:update"),
     ],
 )
-def test_a_key_without_the_permission_is_told_which_one(
+def test_a_missing_permission_is_named(
     simulator: Simulator, method: str, target: str, body: object, permission: str
 ) -> None:
     secret = secrets.token_urlsafe(16)
@@ -46,7 +48,7 @@ def test_a_key_without_the_permission_is_told_which_one(
     assert permission in message(response)
 
 
-def test_an_owner_level_key_may_do_everything(simulator: Simulator) -> None:
+def test_an_owner_level_key_has_every_permission(simulator: Simulator) -> None:
     secret = secrets.token_urlsafe(16)
     simulator.add_key(secret, company_id=COMPANY, permissions=frozenset(), owner_level=True)
     assert Api(simulator, secret).create("a@people.test").status == 201
@@ -59,13 +61,13 @@ def test_an_unknown_version_is_a_400_that_lists_the_known_ones(whop: Api, operat
     assert all(version in message(response) for version in KNOWN)
 
 
-def test_access_tokens_ignores_an_unknown_version_in_the_other_reading(whop: Api, simulator: Simulator) -> None:
+def test_the_other_reading_lets_tokens_ignore_the_version(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"access_tokens_check_version": False})
     user = whop.enrol("a@people.test")
     assert whop.mint(user, headers={"api-version-date": "2026-01-01"}).status == 200
 
 
-def test_without_a_header_the_key_s_pin_holds(whop: Api, simulator: Simulator) -> None:
+def test_without_a_header_the_key_s_pin_applies(whop: Api, simulator: Simulator) -> None:
     old = secrets.token_urlsafe(16)
     simulator.add_key(old, company_id=COMPANY, pinned_version="2025-01-01")
     unversioned = {"api-version-date": ""}
@@ -79,11 +81,11 @@ def test_an_unknown_path_is_a_404(whop: Api, target: str) -> None:
     assert whop.call("GET", target).status == 404
 
 
-def test_a_body_that_is_no_json_object_is_a_400(whop: Api) -> None:
+def test_a_body_that_is_not_a_json_object_is_a_400(whop: Api) -> None:
     assert whop.call("POST", "/accounts", [1]).status == 400
 
 
-def test_the_ceiling_answers_429_with_the_wait_in_the_sentence(whop: Api, simulator: Simulator, clock: Clock) -> None:
+def test_the_rate_limit_answers_429_with_the_wait(whop: Api, simulator: Simulator, clock: Clock) -> None:
     simulator.set_limits(Limits(calls=2, seconds=60))
     assert whop.call("GET", "/accounts").status == 200
     clock.seconds += 48
@@ -95,7 +97,7 @@ def test_the_ceiling_answers_429_with_the_wait_in_the_sentence(whop: Api, simula
     assert whop.call("GET", "/accounts").status == 200
 
 
-def test_the_ceiling_is_per_operation_and_key(whop: Api, simulator: Simulator) -> None:
+def test_the_rate_limit_is_per_operation_and_key(whop: Api, simulator: Simulator) -> None:
     simulator.set_limits(Limits(calls=1))
     other = secrets.token_urlsafe(16)
     simulator.add_key(other, company_id=COMPANY)
@@ -108,7 +110,7 @@ def test_the_ceiling_is_per_operation_and_key(whop: Api, simulator: Simulator) -
     assert [answer.status for answer in answers] == [200, 200, 200, 429]
 
 
-def test_a_429_has_a_retry_after_header_in_the_other_reading(whop: Api, simulator: Simulator) -> None:
+def test_the_other_reading_adds_retry_after_to_a_429(whop: Api, simulator: Simulator) -> None:
     simulator.change_readings({"retry_after_header": True})
     simulator.set_limits(Limits(calls=1))
     whop.call("GET", "/accounts")
@@ -125,7 +127,7 @@ def test_the_counts_show_the_busiest_window(whop: Api, simulator: Simulator, clo
     assert (count.calls, count.refused, count.peak) == (5, 1, 4)
 
 
-def test_the_log_tells_what_was_called_and_keeps_no_secret(whop: Api, simulator: Simulator) -> None:
+def test_the_log_names_the_calls_and_no_secret(whop: Api, simulator: Simulator) -> None:
     whop.create("a@people.test", key="my-key")
     whop.call("GET", "/nowhere")
     made, lost = simulator.calls()
@@ -137,7 +139,7 @@ def test_the_log_tells_what_was_called_and_keeps_no_secret(whop: Api, simulator:
     assert "my-key" not in repr(simulator.calls())
 
 
-def test_the_state_dump_is_json_and_holds_neither_keys_nor_tokens(whop: Api, simulator: Simulator) -> None:
+def test_the_state_is_json_without_keys_and_tokens(whop: Api, simulator: Simulator) -> None:
     token = str(whop.mint(whop.enrol("a@people.test")).json()["token"])
     whop.say(token)
     dumped = json.dumps(simulator.dump())
@@ -146,7 +148,7 @@ def test_the_state_dump_is_json_and_holds_neither_keys_nor_tokens(whop: Api, sim
     assert "a@people.test" in dumped
 
 
-def test_a_reset_forgets_everything_but_the_keys(whop: Api, simulator: Simulator) -> None:
+def test_a_reset_forgets_everything_except_the_keys(whop: Api, simulator: Simulator) -> None:
     whop.enrol("a@people.test", "one")
     whop.fault("*", "status")
     simulator.change_readings({"external_id_ignored": True})

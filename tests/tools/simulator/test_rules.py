@@ -1,3 +1,5 @@
+"""The table of rules, and the readings."""
+
 from dataclasses import fields
 
 import pytest
@@ -5,19 +7,19 @@ import pytest
 from local.whop_simulator import Readings
 from local.whop_simulator.__main__ import main
 from local.whop_simulator.readings import choices
-from local.whop_simulator.rules import RULES, Evidence, kept_by, listing
+from local.whop_simulator.rules import RULES, Evidence, implemented_by, listing
 
 
-def test_every_rule_is_kept_somewhere_in_the_code() -> None:
-    assert [rule.id for rule in RULES if not kept_by(rule)] == []
+def test_every_rule_is_implemented_somewhere() -> None:
+    assert [rule.id for rule in RULES if not implemented_by(rule)] == []
 
 
-def test_every_rule_has_a_name_of_its_own_and_a_source() -> None:
+def test_every_rule_has_its_own_name_and_a_source() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
     assert all(rule.source and rule.text for rule in RULES)
 
 
-def test_every_reading_belongs_to_a_rule_that_is_called_a_guess() -> None:
+def test_every_reading_belongs_to_a_guess() -> None:
     named = {name for rule in RULES if rule.evidence is Evidence.GUESSED for name in rule.readings}
     assert named == {field.name for field in fields(Readings)}
     assert not [rule.id for rule in RULES if rule.readings and rule.evidence is not Evidence.GUESSED]

@@ -1,3 +1,5 @@
+"""/access_tokens, and the use of a token at /messages."""
+
 import secrets
 from typing import Any
 
@@ -26,25 +28,25 @@ def test_a_token_for_company_and_user_lives_an_hour(whop: Api, user: str) -> Non
     assert response.json()["expires_at"] == timestamp(START + 3600)
 
 
-def test_every_token_is_another_random_string(whop: Api, user: str) -> None:
+def test_every_token_is_a_new_random_string(whop: Api, user: str) -> None:
     tokens = {str(whop.mint(user).json()["token"]) for _ in range(20)}
     assert len(tokens) == 20
     assert all(len(token) >= 64 and user not in token for token in tokens)
 
 
-def test_user_id_alone_is_refused_with_whop_s_sentence(whop: Api, user: str) -> None:
+def test_a_user_id_alone_is_refused_in_whop_s_words(whop: Api, user: str) -> None:
     response = whop.mint(user, account_id=None)
     assert response.status == 400
     assert message(response) == "User access tokens are not yet supported with API key authentication"
 
 
-def test_a_company_alone_gets_an_account_token_that_cannot_speak(whop: Api) -> None:
+def test_a_company_alone_gets_a_token_that_cannot_write(whop: Api) -> None:
     token = whop.mint(None)
     assert token.status == 200
     assert whop.say(str(token.json()["token"])).status == 403
 
 
-def test_a_user_id_that_is_no_string_is_a_400(whop: Api) -> None:
+def test_a_user_id_that_is_not_a_string_is_a_400(whop: Api) -> None:
     assert whop.mint(7).status == 400
 
 
@@ -53,9 +55,7 @@ def test_an_unknown_user_is_a_404(whop: Api) -> None:
 
 
 @pytest.mark.parametrize(("reading", "status"), [("not_found", 404), ("forbidden", 403), ("allowed", 200)])
-def test_minting_for_a_person_of_none_of_our_accounts_follows_the_reading(
-    whop: Api, simulator: Simulator, reading: str, status: int
-) -> None:
+def test_minting_for_a_stranger_follows_the_reading(whop: Api, simulator: Simulator, reading: str, status: int) -> None:
     stranger = simulator.add_person("stranger@people.test")
     simulator.change_readings({"mint_for_stranger": reading})
     assert whop.mint(stranger).status == status
@@ -67,9 +67,7 @@ def test_minting_for_a_user_whose_account_was_deleted_is_a_404(whop: Api) -> Non
     assert whop.mint(account["owner"]["id"]).status == 404
 
 
-def test_the_company_may_be_a_child_but_not_a_foreign_or_unknown_one(
-    whop: Api, simulator: Simulator, user: str
-) -> None:
+def test_the_company_is_our_own_or_a_child_of_it(whop: Api, simulator: Simulator, user: str) -> None:
     child = whop.create("jane@people.test", "pool:jane").json()["id"]
     simulator.add_company("biz_Foreign")
     assert whop.mint(user, account_id=child).status == 200
@@ -196,20 +194,18 @@ def test_a_token_stops_at_its_expiry(whop: Api, user: str, clock: Clock) -> None
     assert whop.say(token).status == 401
 
 
-def test_an_api_key_and_a_forged_token_do_not_speak(whop: Api) -> None:
+def test_an_api_key_and_a_forged_token_cannot_write(whop: Api) -> None:
     assert whop.say(whop.secret).status == 403
     assert whop.say(secrets.token_urlsafe(48)).status == 401
 
 
-def test_a_minted_token_is_no_api_key(whop: Api, user: str) -> None:
+def test_a_minted_token_is_not_an_api_key(whop: Api, user: str) -> None:
     caller = Api(whop.simulator, str(whop.mint(user).json()["token"]))
     assert caller.mint(user).status == 403
     assert caller.call("GET", "/accounts").status == 403
 
 
-def test_a_token_outlives_its_key_and_its_account_unless_read_otherwise(
-    whop: Api, simulator: Simulator, user: str
-) -> None:
+def test_a_token_outlives_its_key_and_its_account(whop: Api, simulator: Simulator, user: str) -> None:
     token = str(whop.mint(user).json()["token"])
     account = whop.create("jane@people.test", "pool:jane").json()["id"]
     whop.call("DELETE", f"/accounts/{account}")

@@ -1,3 +1,5 @@
+"""/users/{id}: the profile in one company and the global profile."""
+
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ def name(whop: Api, user: str, account: str | None = None) -> object:
     return whop.call("GET", f"/users/{user}{suffix}").json()["name"]
 
 
-def test_an_override_changes_the_profile_in_that_company_alone(whop: Api, user: str) -> None:
+def test_an_override_changes_the_profile_in_one_company(whop: Api, user: str) -> None:
     response = whop.call("PATCH", f"/users/{user}?account_id={COMPANY}", {"name": "Jane Here", "bio": "b"})
     assert (response.status, response.json()["name"]) == (200, "Jane Here")
     assert name(whop, user, COMPANY) == "Jane Here"
@@ -39,25 +41,25 @@ def test_without_the_selector_an_api_key_is_refused(whop: Api, user: str) -> Non
     assert name(whop, user) == "Jane Global"
 
 
-def test_before_the_rename_the_selector_is_in_the_body(whop: Api, user: str) -> None:
+def test_old_versions_take_the_selector_from_the_body(whop: Api, user: str) -> None:
     whop.call("PATCH", f"/users/{user}", {"name": "Jane Here", "company_id": COMPANY}, BEFORE)
     assert (name(whop, user, COMPANY), name(whop, user)) == ("Jane Here", "Jane Global")
     old = whop.call("GET", f"/users/{user}?company_id={COMPANY}", headers=BEFORE)
     assert old.json()["name"] == "Jane Here"
 
 
-def test_before_the_rename_the_new_selector_edits_the_global_profile(whop: Api, user: str) -> None:
+def test_old_versions_ignore_the_new_selector(whop: Api, user: str) -> None:
     whop.call("PATCH", f"/users/{user}?account_id={COMPANY}", {"name": "Oops"}, BEFORE)
     assert name(whop, user) == "Oops"
 
 
 @pytest.mark.parametrize("value", ["x" * 101, 7])
-def test_a_name_too_long_or_no_string_is_a_400(whop: Api, user: str, value: object) -> None:
+def test_a_name_that_is_too_long_or_not_a_string_is_a_400(whop: Api, user: str, value: object) -> None:
     assert whop.call("PATCH", f"/users/{user}?account_id={COMPANY}", {"name": value}).status == 400
     assert whop.call("PATCH", f"/users/{user}?account_id={COMPANY}", {"name": "x" * 100}).status == 200
 
 
-def test_null_removes_the_override_unless_read_otherwise(whop: Api, simulator: Simulator, user: str) -> None:
+def test_null_removes_the_override_by_default(whop: Api, simulator: Simulator, user: str) -> None:
     target = f"/users/{user}?account_id={COMPANY}"
     whop.call("PATCH", target, {"name": "Jane Here"})
     simulator.change_readings({"null_clears_override": False})
@@ -67,9 +69,7 @@ def test_null_removes_the_override_unless_read_otherwise(whop: Api, simulator: S
     assert simulator.dump()["profiles"] == []
 
 
-def test_unknown_users_and_accounts_are_404_and_foreign_accounts_403(
-    whop: Api, simulator: Simulator, user: str
-) -> None:
+def test_unknown_ids_are_404_and_foreign_accounts_403(whop: Api, simulator: Simulator, user: str) -> None:
     simulator.add_company("biz_Foreign")
     body = {"name": "x"}
     assert whop.call("PATCH", f"/users/user_Nobody?account_id={COMPANY}", body).status == 404
@@ -87,12 +87,12 @@ def test_the_profile_of_a_stranger_follows_the_reading(
     assert whop.call("PATCH", f"/users/{stranger}?account_id={COMPANY}", {"name": "x"}).status == status
 
 
-def test_a_user_is_public_by_id_and_username_and_hides_the_email(whop: Api, user: str) -> None:
+def test_a_user_is_public_without_the_email(whop: Api, user: str) -> None:
     public = whop.call("GET", "/users/jane", headers={"authorization": ""})
     assert (public.json()["id"], public.json()["email"]) == (user, None)
 
 
-def test_me_is_the_token_s_user_and_no_key_s(whop: Api, user: str) -> None:
+def test_me_is_for_user_tokens_only(whop: Api, user: str) -> None:
     token = str(whop.mint(user).json()["token"])
     assert Api(whop.simulator, token).call("GET", "/users/me").json()["email"] == "jane@people.test"
     assert whop.call("GET", "/users/me").status == 400

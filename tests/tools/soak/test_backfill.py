@@ -6,7 +6,7 @@ import pytest
 
 from soak import service_model
 from soak.scenarios import backfill
-from whop_chat.sync import worker as syncing
+from whop_chat.sync import batch
 
 pytestmark = pytest.mark.thorough
 
@@ -32,7 +32,7 @@ def test_more_calls_than_whop_allows_are_noticed() -> None:
 
 
 def test_users_who_are_not_synced_are_noticed() -> None:
-    with patch.object(syncing.Batch, "handle", lambda *_: {"batchItemFailures": []}):
+    with patch.object(batch.Batch, "handle", lambda *_: {"batchItemFailures": []}):
         unmet = backfill.run(1, users=200).unmet
 
     assert "users who should be linked and are not" in unmet

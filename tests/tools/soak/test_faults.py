@@ -8,10 +8,13 @@ from unittest.mock import patch
 import pytest
 
 from soak.scenarios import faults, pipeline
-from whop_chat.enrolment import _attempt as claim
-from whop_chat.sync import worker as syncing
+from whop_chat.enrolment import _attempt
+from whop_chat.enrolment.email_policy import external_id
+from whop_chat.sync.batch import Batch
 from whop_chat.users import repository as users
+from whop_chat.users.record import Record
 from whop_chat.users.repository import Users
+from whop_chat.whop import _responses
 from whop_chat.whop import client as whop
 from whop_chat.whop import rate_limit as budget
 
@@ -57,10 +60,10 @@ def _no_reservation() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_claim_and_no_stable_id() -> Iterator[None]:
-    def external_id(self: Any) -> str:
-        return claim.external_id(self._user, id(self))
+    def fresh_id(self: Any) -> str:
+        return external_id(self._lease.user, id(self))
 
-    stable = patch.object(claim.Claim, "_external_id", property(external_id))
+    stable = patch.object(_attempt.Attempt, "_external_id", property(fresh_id))
     with stable, patch.object(users, "_still", lambda seen: {}):
         yield
 
@@ -80,19 +83,19 @@ def _a_token_for_whoever_came_last() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _a_link_whatever_the_status() -> Iterator[None]:
-    with patch.object(users.Record, "linked_to", property(lambda self: self.whop_user_id)):
+    with patch.object(Record, "linked_to", property(lambda self: self.whop_user_id)):
         yield
 
 
 @contextlib.contextmanager
 def _messages_are_thrown_away() -> Iterator[None]:
-    with patch.object(syncing.Batch, "handle", lambda *_: {"batchItemFailures": []}):
+    with patch.object(Batch, "handle", lambda *_: {"batchItemFailures": []}):
         yield
 
 
 @contextlib.contextmanager
 def _a_defect_now_and_then() -> Iterator[None]:
-    with patch.object(whop, "_wait", lambda headers, message: int(message)):
+    with patch.object(_responses, "wait", lambda headers, message: int(message)):
         yield
 
 

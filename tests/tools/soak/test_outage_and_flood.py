@@ -8,7 +8,8 @@ from soak.scenarios import flood, outage
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting import token_cache as kept_tokens
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Record, Users
+from whop_chat.users.record import Record
+from whop_chat.users.repository import Users
 
 pytestmark = pytest.mark.thorough
 

@@ -6,23 +6,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from soak.scenarios.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
-from tests.fakes.memory_circuit_state import MemoryWaits
 from tests.fakes.memory_tokens import MemoryTokens
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import Clock, Enrolling, Queue, Told
+from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, Told
 from tools.figures import FIGURES, as_markdown
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import Caller, TokenVerifier
 from whop_chat.enrolment.errors import Link
+from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.fallback import TokenReuse
 from whop_chat.minting.features import ScopePolicy
 from whop_chat.minting.mint import Minting
 from whop_chat.minting.user_quota import MintLimit, TooManyRequests
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Record, Status
-from whop_chat.whop.circuit_state import Waits
-from whop_chat.whop.client import UserToken, Whop, WhopRateLimited
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.client import UserToken
+from whop_chat.whop.errors import WhopRateLimited
 
 POOL = "eu-west-1_Pool"
 LIMIT, PER_MINUTE = 4, 3
@@ -50,7 +50,7 @@ class Linked(Enrolling):
         return Link(f"user-{user.sub}")
 
 
-class Limited(Whop):
+class Limited(FakeWhop):
     """Has the limit of the model, and does not call Whop before the wait of its last 429 is over."""
 
     def __init__(self, clock: Clock) -> None:
@@ -84,17 +84,13 @@ class Real:
         told, enrolment = Told(), Linked()
         reuse = TokenReuse(MemoryTokens(), told, always=mode == "always", ttl=timedelta(hours=1), clock=self.clock)
         self.minting = Minting(
-            Verifier(),
+            Authorizer(Verifier(), ScopePolicy(["channels"]), pool_id=POOL),
             MintLimit(directory, PER_MINUTE, clock=self.clock),
-            directory,
             enrolment,
             self.whop,
-            Waits(MemoryWaits(), clock=self.clock),
-            ScopePolicy(["channels"]),
             Queue(),
             told,
-            reuse=None if mode == "never" else reuse,
-            pool_id=POOL,
+            None if mode == "never" else reuse,
             ttl=timedelta(hours=1),
             clock=self.clock,
         )

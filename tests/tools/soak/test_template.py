@@ -27,9 +27,9 @@ def test_queue_functions_and_limits_are_those_of_the_template() -> None:
     ):
         assert properties[name]["Timeout"] == function.timeout
 
-    defaults = parameter_values()
-    assert (int(defaults["ApiRateLimit"]), int(defaults["ApiBurstLimit"])) == stack.API_LIMITS
-    assert int(defaults["MintsPerMinute"]) == flood.MINTS_PER_MINUTE
+    throttle = properties["HttpApiApiGatewayDefaultStage"]["DefaultRouteSettings"]
+    assert (throttle["ThrottlingRateLimit"], throttle["ThrottlingBurstLimit"]) == stack.API_LIMITS
+    assert int(parameter_values()["MintsPerMinute"]) == flood.MINTS_PER_MINUTE
 
 
 def test_the_environment_has_every_name_of_the_template() -> None:

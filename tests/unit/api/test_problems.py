@@ -11,13 +11,13 @@ from whop_chat.api.problems import KINDS, Problem, problem_of
 from whop_chat.api.request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito.pool import UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.verifier import KeysUnavailable, Reason, TokenNotAllowed, TokenRefused
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import DeadlineExceeded
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
+from whop_chat.whop.errors import (
     WhopConflict,
     WhopForbidden,
     WhopInvalidResponse,
@@ -41,7 +41,7 @@ EXPECTED: list[tuple[Exception, int, str, str | None]] = [
     (UserGone(), 403, "user_gone", None),
     (UserInactive(), 403, "user_gone", None),
     (UserDisabled(), 403, "user_disabled", None),
-    (UserDenied(), 403, "user_denied", None),
+    (Denied(), 403, "user_denied", None),
     *((Blocked(reason), 403, reason, None) for reason in BLOCKS),
     # `Enrolment` says "blocked" of a record without a reason, and an operator may have written one of their own.
     (Blocked("blocked"), 403, "enrolment_blocked", None),

@@ -16,7 +16,7 @@ from whop_chat.enrolment.errors import Blocked
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import Minting
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.whop.client import WhopRateLimited
+from whop_chat.whop.errors import WhopRateLimited
 
 TOKEN = ChatToken(
     token="opaque-token",

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 from aws_lambda_powertools import Metrics
 
-from tests.fakes.memory_circuit_state import MemoryWaits
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.shared import Context, Enrolling, Queue, event
+from tests.fakes.shared import Context, Enrolling, FakeWhop, Queue, event
 from tests.fakes.tokens import (
     CLIENT_ID,
     NOW,
@@ -35,13 +34,13 @@ from whop_chat.cognito.jwks import KeySet
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import TokenUse, TokenVerifier
 from whop_chat.enrolment.errors import Link
+from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import ScopePolicy
 from whop_chat.minting.mint import Minting
 from whop_chat.minting.user_quota import MintLimit
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import observer
-from whop_chat.whop.circuit_state import Waits
-from whop_chat.whop.client import UserToken, Whop
+from whop_chat.whop.client import UserToken
 
 TARGET = attack_target()
 # A header's value has no white space around it (RFC 9110, section 5.5), so without it these are the good token.
@@ -78,7 +77,7 @@ class Answer(NamedTuple):
         return [json.loads(line) for line in self.written.splitlines()]
 
 
-class Granting(Whop):
+class Granting(FakeWhop):
     """Grants every token, and keeps for whom."""
 
     def __init__(self) -> None:
@@ -118,16 +117,12 @@ class Function:
             self._observer = observer()
         users = MemoryUsers()
         minting = Minting(
-            verifier,
+            Authorizer(verifier, policy, pool_id=POOL_ID),
             MintLimit(users, 30, clock=lambda: float(NOW)),
-            users,
             self.enrolment,
             self.whop,
-            Waits(MemoryWaits()),
-            policy,
             self.queue,
             self._observer,
-            pool_id=POOL_ID,
             ttl=timedelta(minutes=60),
             clock=lambda: float(NOW),
         )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.tokens import POOL_ID, base64url, jwk, key_set_document, signing_key
 from whop_chat.cognito.issuer import issuer, jwks_url
 from whop_chat.cognito.jwks import KeySet, KeySetError, UnknownKey, http_fetch, read_key_set
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.http import HttpClient
 
 GOOD = signing_key()
 URL = "https://keys.example.test/jwks.json"
@@ -295,7 +295,7 @@ def test_keys_are_never_taken_from_any_other_endpoint(endpoint: str) -> None:
 
 
 def fetch_from(answer: Callable[[httpx.Request], httpx.Response]) -> bytes:
-    return http_fetch(OverHttpx(httpx.MockTransport(answer)), URL)(Deadline(1))
+    return http_fetch(HttpClient(httpx.MockTransport(answer)), URL)(Deadline(1))
 
 
 def test_the_body_of_a_200_is_the_document() -> None:
@@ -352,12 +352,12 @@ def test_nothing_is_asked_when_the_time_is_up() -> None:
         pytest.fail("asked")
 
     with pytest.raises(DeadlineExceeded):
-        http_fetch(OverHttpx(httpx.MockTransport(answer)), URL)(Deadline(0))
+        http_fetch(HttpClient(httpx.MockTransport(answer)), URL)(Deadline(0))
 
 
 def test_a_fetched_key_set_answers_for_its_keys() -> None:
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=key_set_document(GOOD)))
-    key_set = KeySet(http_fetch(OverHttpx(transport), URL))
+    key_set = KeySet(http_fetch(HttpClient(transport), URL))
 
     assert key_set.key(GOOD.kid, deadline=Deadline(1)) == GOOD.private.public_key()
     with pytest.raises(UnknownKey):

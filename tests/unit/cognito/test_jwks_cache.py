@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 
 import pytest
 
@@ -543,49 +542,3 @@ def test_whoever_waits_for_a_fetch_waits_no_longer_than_its_own_deadline(
         answer.set()
         assert slow.result(PATIENCE)
     assert waited < PATIENCE / 2
-
-
-# Forgotten
-
-
-def test_forgotten_keys_are_fetched_anew_however_young_they_are(key_set: KeySet, server: KeyServer) -> None:
-    assert accepts(key_set, OLD)
-    server.keys = (NEW,)
-
-    key_set.forget()
-
-    assert not accepts(key_set, OLD)
-    assert accepts(key_set, NEW)
-    assert server.fetches == 2
-
-
-def test_a_forgotten_failure_holds_up_nobody(key_set: KeySet, server: KeyServer) -> None:
-    server.die()
-    unavailable(key_set, OLD)
-    server.fails_with = None
-
-    key_set.forget()
-
-    assert accepts(key_set, OLD)
-
-
-def test_what_a_fetch_brings_that_was_under_way_is_forgotten_too(key_set: KeySet, server: KeyServer) -> None:
-    asked, go_on = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        asked.set()
-        go_on.wait(PATIENCE)
-
-    server.before_answer = wait
-    with ThreadPoolExecutor() as pool:
-        fetching = pool.submit(key_set.prefetch, deadline=Deadline(PATIENCE))
-        assert asked.wait(PATIENCE)
-        forgetting = pool.submit(key_set.forget)
-        # One that does not wait for the fetch has the time to be done before it.
-        wait_for([forgetting], timeout=0.05)
-        go_on.set()
-        fetching.result(PATIENCE)
-        forgetting.result(PATIENCE)
-    server.keys = (NEW,)
-
-    assert not accepts(key_set, OLD)

@@ -186,8 +186,7 @@ def test_pages_hold_each_user_once_as_they_stand() -> None:
 
 @pytest.fixture(scope="module")
 def client() -> "CognitoIdentityProviderClient":
-    client: CognitoIdentityProviderClient = sdk_client("cognito-idp")
-    return client
+    return aws_at_moto().cognito
 
 
 @pytest.fixture
@@ -274,8 +273,7 @@ def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProv
 def test_a_failure_of_cognito_says_nothing_about_the_user(
     cognito: Stubber, client: "CognitoIdentityProviderClient", code: str
 ) -> None:
-    for _ in range(2 if code == "TooManyRequestsException" else 1):
-        cognito.add_client_error("admin_get_user", code, "about ada@example.test")
+    cognito.add_client_error("admin_get_user", code, "about ada@example.test")
 
     with pytest.raises(AwsError) as caught:
         PoolUsers(aws_at_moto(), ADA.pool_id, NAMES).read(ADA, deadline=AN_HOUR)
@@ -340,11 +338,12 @@ def test_a_quotation_mark_does_not_end_what_is_looked_for(pool: Pool) -> None:
     def note(params: Mapping[str, Any], **_: Any) -> None:
         asked.append(json.loads(params["body"])["Filter"])
 
-    pool.client.meta.events.register("before-call.cognito-identity-provider.ListUsers", note)
+    events = aws_at_moto().cognito.meta.events
+    events.register("before-call.cognito-identity-provider.ListUsers", note)
     try:
         pool.users.having("username", 'a" or \\', deadline=AN_HOUR)
     finally:
-        pool.client.meta.events.unregister("before-call.cognito-identity-provider.ListUsers", note)
+        events.unregister("before-call.cognito-identity-provider.ListUsers", note)
 
     # Cognito, ListUsers: quotation marks in a filter are escaped by a backslash.
     assert asked == ['username = "a\\" or \\\\"']

@@ -54,14 +54,6 @@ def test_every_test_that_the_document_names_exists_once() -> None:
     assert {name: existing[name] for name in named_tests() if existing[name] != 1} == {}
 
 
-def test_every_file_that_the_document_names_exists() -> None:
-    paths = re.findall(r"`(tests/[\w/.]+)`", DOCUMENT) + [
-        f"docs/{name}" for name in re.findall(r"\]\((\w+\.md)\)", DOCUMENT)
-    ]
-
-    assert [path for path in paths if not (ROOT / path).exists()] == []
-
-
 def test_every_reason_for_a_refusal_is_in_the_table_once() -> None:
     reasons = [reason for row in rows("aws-jwt-verify") for reason in re.findall(r"`(\w+)`", row[2])]
 

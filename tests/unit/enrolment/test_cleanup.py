@@ -9,14 +9,15 @@ import pytest
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Clock, Keys, Told, budget, circuit
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, Unsettled
+from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, OutcomeUnknown
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Lost, Record, Status
-from whop_chat.whop.client import Whop, WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
+from whop_chat.runtime.http import HttpClient
+from whop_chat.users.record import Lost, Record, Status
+from whop_chat.whop.client import Whop
+from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized, WhopUnavailable
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"
@@ -36,7 +37,7 @@ class Town:
         self.told = Told()
         self.clock = Clock(NOW)
         self.whop = Whop(
-            OverHttpx(as_httpx_transport(self.simulator)),
+            HttpClient(as_httpx_transport(self.simulator)),
             Keys("key"),
             base_url="http://127.0.0.1",
             company_id=COMPANY,
@@ -212,7 +213,7 @@ def test_a_user_who_is_gone_from_whop_with_the_account_is_done_with(town: Town) 
 def test_nor_is_a_clean_up_that_was_interrupted_after_it_had_deleted_the_account(town: Town) -> None:
     town.buried(retry_at=NOW + 60)
     town.simulator.set_readings(Readings(profile_of_stranger="not_found"))
-    with pytest.raises(Unsettled):
+    with pytest.raises(OutcomeUnknown):
         town.clean("delete-account")
 
     assert town.clean("delete-account", now=NOW + 60).reason is None
@@ -231,7 +232,7 @@ def test_a_wrong_company_shows_also_when_the_clean_up_is_interrupted_after_the_d
     town.whop.company_id = "biz_Typo"
     if fault:
         town.simulator.add_fault(fault)
-    with contextlib.suppress(Unsettled, WhopUnavailable):
+    with contextlib.suppress(OutcomeUnknown, WhopUnavailable):
         town.clean("delete-account")
 
     assert "update_user: 404" in str(town.clean("delete-account", now=NOW + 60).reason)
@@ -277,7 +278,7 @@ def test_what_may_pass_is_tried_again_and_then_done(town: Town, fault: Fault, er
 
 def test_while_a_create_may_still_land_it_is_done_and_stays_open(town: Town) -> None:
     town.buried(linked=False, retry_at=NOW + 60)
-    with pytest.raises(Unsettled) as unsettled:
+    with pytest.raises(OutcomeUnknown) as unsettled:
         town.clean("delete-account")
     assert unsettled.value.retry_after == 60
 

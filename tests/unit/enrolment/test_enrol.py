@@ -11,28 +11,21 @@ import pytest
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import budget, circuit
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment._attempt import LEASE_SECONDS
 from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
+from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.http import HttpClient
+from whop_chat.users.lease import LEASE_SECONDS
 from whop_chat.users.lifecycle import SETTLING_SECONDS, restored, shut, tombstone
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
-    Account,
-    Whop,
-    WhopForbidden,
-    WhopInvalidResponse,
-    WhopRateLimited,
-    WhopRefused,
-    WhopUnavailable,
-)
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopForbidden, WhopInvalidResponse, WhopRateLimited, WhopRefused, WhopUnavailable
 
 COMPANY = "biz_Company"
 POOL = "eu-west-1_Pool"
@@ -81,7 +74,7 @@ class Town:
     def enrolment(self) -> Enrolment:
         """A new worker: nothing is remembered from the last one but what the directory and Whop hold."""
         whop = Whop(
-            OverHttpx(httpx.MockTransport(self._answer)),
+            HttpClient(httpx.MockTransport(self._answer)),
             self,
             base_url="http://127.0.0.1",
             company_id=COMPANY,
@@ -585,7 +578,7 @@ def test_an_order_for_one_who_is_linked_changes_nothing(town: Town) -> None:
     assert relink(town, ANN) == Link(link.whop_user_id)
 
 
-@pytest.mark.parametrize(("status", "error"), [(Status.DENIED, UserDenied), (Status.DELETED, UserGone)])
+@pytest.mark.parametrize(("status", "error"), [(Status.DENIED, Denied), (Status.DELETED, UserGone)])
 def test_an_order_lets_nobody_in_who_is_shut_out(town: Town, status: Status, error: type[Exception]) -> None:
     town.write(Record(status=status), BEN)
     with pytest.raises(error):
@@ -627,7 +620,7 @@ def test_who_has_looked_at_the_pool_already_can_say_what_they_saw(town: Town) ->
 
 def test_a_denied_user_is_not_enrolled(town: Town) -> None:
     town.write(Record(status=Status.DENIED))
-    with pytest.raises(UserDenied):
+    with pytest.raises(Denied):
         town.enrol()
 
 
@@ -641,12 +634,12 @@ def test_a_deleted_user_is_not_enrolled(town: Town) -> None:
     town.write(Record(status=Status.DELETED))
     with pytest.raises(UserGone) as gone:
         town.enrol()
-    assert not isinstance(gone.value, LostToDeletion)
+    assert not isinstance(gone.value, DeletedMeanwhile)
 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(Status.DENIED, UserDenied), (Status.DISABLED, UserDisabled), (Status.DELETED, LostToDeletion)],
+    [(Status.DENIED, Denied), (Status.DISABLED, UserDisabled), (Status.DELETED, DeletedMeanwhile)],
 )
 def test_a_decision_that_falls_during_an_enrolment_stands(town: Town, status: Status, error: type[Exception]) -> None:
     link = town.users.link
@@ -866,7 +859,7 @@ def test_a_repair_under_way_when_the_user_is_shut_out_is_gone_on_with_when_they_
 
     with monkeypatch.context() as patch:
         patch.setattr(Whop, "create_account", meanwhile)
-        with pytest.raises((UserDisabled, UserDenied)):
+        with pytest.raises((UserDisabled, Denied)):
             repair(town, link.whop_user_id)
     town.write(restored(town.record()))
     town.now += DAY

@@ -14,8 +14,8 @@ from tests.fakes import moto_aws, tokens
 from tests.fakes.shared import COMPANY_ID, Context, event, load_function
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.base_settings import SettingsError
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, SyncMessage, decode
 from whop_chat.whop.circuit_state import Wait, WaitItem, Why
 
@@ -81,7 +81,7 @@ def test_keys_and_api_key_are_there_before_the_first_request(cloud: Cloud) -> No
 
 def test_whoever_shows_no_good_token_costs_no_call_to_aws(cloud: Cloud) -> None:
     fay, fresh = cloud.sign_up("fay"), load_function("mint_token")
-    fresh._waits.forget()  # as when a second has passed
+    fresh._waits._read_at = None  # as when a second has passed
     cloud.internet.aws.clear()
     codes = [ask(fresh, name, token)[0] for name, token in (("health", None), ("mint_token", token_of(fay)[:-8]))]
 
@@ -117,7 +117,7 @@ def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(clo
 def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever verifies and reads the user needs no answer about waits; it is there before Whop is called."""
     fresh = load_function("mint_token")
-    fresh._waits.forget()
+    fresh._waits._read_at = None
     names: list[str] = []
     load = WaitItem.load
 

@@ -13,15 +13,16 @@ from moto.sqs.models import sqs_backends
 
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Context, event, load_function
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import Ledger
 from whop_chat.runtime import http as transport
+from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, decode
-from whop_chat.users.repository import Record, Status, Users
+from whop_chat.users.record import Record, Status
+from whop_chat.users.repository import Users
 
 PEOPLE = 65  # two pages
 
@@ -91,7 +92,7 @@ def moto_aws_queue(url: str) -> Any:
 def town() -> Iterator[Town]:
     with cloud_at_moto("reconcile") as cloud, pytest.MonkeyPatch.context() as patch:
         town = Town(cloud)
-        client = OverHttpx(httpx.MockTransport(town.answer))
+        client = HttpClient(httpx.MockTransport(town.answer))
         patch.setattr(transport, "HttpClient", lambda: client)
         patch.setattr("time.sleep", lambda _seconds: None)
         yield town
@@ -156,7 +157,7 @@ def test_a_page_of_users_with_all_that_a_user_may_have_is_read(
             user["Attributes"] += attributes
         return httpx.Response(200, json=listed)
 
-    client = OverHttpx(httpx.MockTransport(laden))
+    client = HttpClient(httpx.MockTransport(laden))
     monkeypatch.setattr(transport, "HttpClient", lambda: client)
     report = load().handler(event("reconcile_dry_run"), Context(remaining_millis=900_000))
 

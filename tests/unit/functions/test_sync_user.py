@@ -11,7 +11,7 @@ from aws_lambda_powertools import Metrics
 from tests.fakes.shared import Context, event, load_function
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.base_settings import SettingsError
+from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, encode
 
 

@@ -9,34 +9,31 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from tests.fakes.memory_circuit_state import MemoryWaits
 from tests.fakes.memory_tokens import MemoryTokens
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.moto_aws import SETTINGS
-from tests.fakes.over_httpx import OverHttpx
-from tests.fakes.shared import Clock, Enrolling, Queue, Told, whop_over
+from tests.fakes.moto_aws import aws_over
+from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, Told, whop_over
 from whop_chat.api.problems import problem_of
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import Caller, Reason, TokenRefused, TokenVerifier
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
-from whop_chat.minting import mint as minting
+from whop_chat.enrolment import enrol
+from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
+from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.fallback import TokenReuse
 from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, ScopePolicy
 from whop_chat.minting.mint import Minting
 from whop_chat.minting.token_cache import KeptToken, Purpose
 from whop_chat.minting.user_quota import MintLimit, TooManyRequests
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.queue import Source, SyncMessage, decode
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import ApiKey, NotConfigured
-from whop_chat.whop.circuit_state import Waits
-from whop_chat.whop.client import (
+from whop_chat.whop.client import UserToken, Whop
+from whop_chat.whop.errors import (
     NoTimeForAnotherKey,
-    UserToken,
-    Whop,
     WhopConflict,
     WhopError,
     WhopForbidden,
@@ -68,7 +65,7 @@ class Verifier(TokenVerifier):
         return Caller(ADA.sub, ADA.username, "client", self.groups, frozenset(), 1_900_000_000)
 
 
-class Tokens(Whop):
+class Tokens(FakeWhop):
     """Mints for the ids it knows, with the life it is told; any other user is a 404."""
 
     def __init__(self, *known: str, expires_in: timedelta = TTL, error: Exception | None = None) -> None:
@@ -116,21 +113,17 @@ class Case:
         reuse = TokenReuse(
             self.kept, self.told, always=bool(always), ttl=timedelta(hours=3), clock=self.clock, jitter=lambda: 0.0
         )
+        policy = ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]})
         self.minting = Minting(
-            Verifier(*groups),
+            Authorizer(Verifier(*groups), policy, pool_id=ADA.pool_id),
             MintLimit(self.users, PER_MINUTE, clock=self.clock),
-            self.users,
-            enrolment,
+            enrolment.polling(self.users, self.clock.advance),
             client or whop,
-            Waits(MemoryWaits(), clock=self.clock),
-            ScopePolicy(["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}),
             self.queue,
             self.told,
-            reuse=None if always is None else reuse,
-            pool_id=ADA.pool_id,
+            None if always is None else reuse,
             ttl=TTL,
             clock=self.clock,
-            sleep=self.clock.advance,
         )
 
     def mint(self, token: str = "good", features: Collection[str] | None = None, *, seconds: float = 3.0) -> ChatToken:
@@ -156,7 +149,7 @@ def test_the_token_is_for_the_user_of_the_cognito_token_and_for_what_the_server_
 
 
 def test_a_user_who_was_deleted_while_they_were_enrolled_is_cleaned_up_after() -> None:
-    case = Case(Enrolling(LostToDeletion()), Tokens())
+    case = Case(Enrolling(DeletedMeanwhile()), Tokens())
     with pytest.raises(UserGone):
         case.mint()
 
@@ -346,7 +339,7 @@ def test_a_claim_is_not_waited_for_longer_than_patience_and_deadline_allow(
     monkeypatch: pytest.MonkeyPatch, seconds: float, longest: float
 ) -> None:
     case = Case(Enrolling(EnrolmentInProgress()), Tokens())
-    monkeypatch.setattr(minting, "Deadline", functools.partial(Deadline, clock=case.clock))
+    monkeypatch.setattr(enrol, "Deadline", functools.partial(Deadline, clock=case.clock))
     started = case.clock.now
 
     with pytest.raises(EnrolmentInProgress):
@@ -523,7 +516,7 @@ def after_a_401(secret: httpx.Response, *, slowness: float = 0.0) -> ChatToken:
     """What the user of a kept token gets, by the real client and the real key, when Whop refuses the key."""
     clock = Clock(NOW.timestamp())
     neighbours = Rotated(clock, secret, slowness)
-    aws = Aws(OverHttpx(httpx.MockTransport(neighbours)), SETTINGS, sleep=clock.advance)
+    aws = aws_over(httpx.MockTransport(neighbours), sleep=clock.advance)
     with whop_over(neighbours, keys=ApiKey(aws, "arn", clock=clock), clock=clock) as client:
         return keeping(age=40, client=client, clock=clock).mint()
 
@@ -575,7 +568,7 @@ def test_a_repair_that_meets_the_limit_is_not_answered_with_the_last_token() -> 
 
 
 @pytest.mark.parametrize("always", [False, True])
-@pytest.mark.parametrize("error", [UserDenied(), UserDisabled(), UserGone(), Blocked("identity_conflict")])
+@pytest.mark.parametrize("error", [Denied(), UserDisabled(), UserGone(), Blocked("identity_conflict")])
 def test_who_may_not_chat_any_more_does_not_get_the_last_token_either(error: Exception, always: bool) -> None:
     case = keeping(always=always, error=UNAVAILABLE, enrolment=Enrolling(error))
     with pytest.raises(type(error)):

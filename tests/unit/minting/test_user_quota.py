@@ -10,7 +10,7 @@ from tests.fakes.shared import Clock
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.user_quota import MAX_REMEMBERED, MintLimit, TooManyRequests
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 BEN = dataclasses.replace(ADA, sub="sub-ben", username="ben")

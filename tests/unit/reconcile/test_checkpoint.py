@@ -9,10 +9,9 @@ import pytest
 from moto import mock_aws
 
 from tests.fakes.memory_checkpoints import MemoryLedger
-from tests.fakes.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, made_table
-from tests.fakes.over_httpx import OverHttpx
+from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, made_table
 from whop_chat.reconcile.checkpoint import Checkpoint, Ledger, Phase, Superseded
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -119,8 +118,7 @@ def test_a_checkpoint_that_was_repeated_after_it_had_arrived_is_not_lost() -> No
             raise httpx.ReadTimeout("the answer is lost")
         return arrived
 
-    http = OverHttpx(httpx.MockTransport(arrives_without_an_answer))
-    ledger = Ledger(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE, POOL)
+    ledger = Ledger(aws_over(httpx.MockTransport(arrives_without_an_answer)), TABLE, POOL)
     written = ledger.save(BEGUN, seen=None, deadline=AN_HOUR)
 
     assert ledger.load(deadline=AN_HOUR) == written

@@ -7,7 +7,7 @@ from whop_chat.cognito.pool import Listed, PoolUser, Standing
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import Addresses, AliasAddress, VerifiedAddress
 from whop_chat.reconcile.drift import Drift, Finding, drift
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 NOW = 1_800_000_000.0
 VERIFIED = VerifiedAddress(frozenset())

@@ -15,12 +15,14 @@ from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import Standing
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import VerifiedAddress
+from whop_chat.reconcile.command import NotAnOrder, Order
 from whop_chat.reconcile.drift import Drift
-from whop_chat.reconcile.run import NotAnOrder, Order, Reconcile
+from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import MAX_BATCH, Source
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.rate_limit import SLOT_SECONDS, Share, ceiling
 
 POOL = "eu-west-1_Pool"
 START, BACKFILL = Order("start"), Order("start", backfill=True)
@@ -103,14 +105,13 @@ class Interruption:
 class Town:
     """A pool, its records, and a run over them whenever somebody asks for one."""
 
-    def __init__(self, *, per_minute: int = 300) -> None:
+    def __init__(self) -> None:
         self.clock = Clock(1_800_000_000.0)
         self.pool = MemoryPool(POOL)
         self.users = MemoryUsers()
         self.ledger = MemoryLedger()
         self.queue = Queue(self.clock)
         self.told = Figures()
-        self.per_minute = per_minute
 
     def reconcile(self, interruption: Interruption | None = None) -> Reconcile:
         """As a fresh execution environment has it."""
@@ -122,7 +123,6 @@ class Town:
             VerifiedAddress(frozenset()),
             self.told,
             pool_id=POOL,
-            per_minute=self.per_minute,
             clock=self.clock,
             sleep=self.clock.advance,
         )
@@ -462,7 +462,7 @@ def test_a_run_can_be_stopped_and_another_one_begun() -> None:
 
 
 def test_the_queue_gets_no_more_than_its_share_in_any_minute_and_hardly_less() -> None:
-    town = Town(per_minute=300)
+    town = Town()
     for number in range(4_000):
         town.pool.join(f"user-{number}")
     town.run(BACKFILL)
@@ -474,23 +474,27 @@ def test_the_queue_gets_no_more_than_its_share_in_any_minute_and_hardly_less() -
     assert times[-1] - times[0] < 4_000 / 300 * 60 * 1.05
 
 
+def test_the_pace_leaves_first_tokens_their_share() -> None:
+    assert ceiling(Share.BACKGROUND) * 60 / SLOT_SECONDS >= USERS_PER_MINUTE
+
+
 def test_no_message_is_sent_long_before_its_time() -> None:
     """SQS delays by 900 s at most, and what is sent cannot be stopped."""
-    town = Town(per_minute=10)
-    for number in range(300):
+    town = Town()
+    for number in range(1_000):
         town.pool.join(f"user-{number}")
     town.order(BACKFILL)
 
     last = max(at for at, _ in town.queue.sent)
-    assert last - town.clock() <= 120 + PAGE * 60 / town.per_minute
+    assert last - town.clock() <= 120 + PAGE * 60 / 300
     assert "refused" in town.order(CONTINUE)
     town.finish()
-    assert len(town.queue.sent) == 300
+    assert len(town.queue.sent) == 1_000
 
 
 def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck() -> None:
     town, counts = mixed()
-    town.queue.backlog = town.per_minute + 1
+    town.queue.backlog = USERS_PER_MINUTE + 1
     town.order(BACKFILL)
     for _ in range(120):
         town.clock.advance(60)
@@ -498,7 +502,7 @@ def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stu
     assert town.queue.sent == []
     assert town.order(START)["refused"] == "a run is under way"
 
-    town.queue.backlog = town.per_minute
+    town.queue.backlog = USERS_PER_MINUTE
     assert town.finish()["counts"] == counts
 
 

@@ -1,125 +1,46 @@
-"""The AWS client: signed as the SDK signs, within the time it is given, and silent about what it carried."""
+"""boto3's clients over our HTTP client: within the time they are given, and silent about what they carried."""
 
-import dataclasses
 import json
+import threading
 from collections.abc import Callable
-from datetime import datetime
+from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import botocore.auth
 import httpx
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSRequest
-from botocore.credentials import Credentials
-from moto import mock_aws
 
-from tests.fakes.moto_aws import AN_HOUR, client
-from tests.fakes.over_httpx import OverHttpx
+from tests.fakes import moto_aws
+from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.shared import Clock, Server
 from whop_chat.cognito.pool import PoolUsers
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import Ledger
-from whop_chat.runtime.aws import COGNITO, DYNAMODB, SECRETS_MANAGER, SQS, Aws, AwsError, Service
-from whop_chat.runtime.base_settings import AwsCredentials, AwsSettings
+from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, carried_clients, read_many, uncarried_clients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.errors import TransportError
+from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.sync.queue import Source, SyncQueue
 from whop_chat.users.repository import Users
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 
-CREDENTIALS = AwsCredentials(access_key_id="AnId", secret_access_key="a-secret", session_token="a-token")
-SETTINGS = AwsSettings(region="eu-west-1", credentials=CREDENTIALS, endpoint=None, snap_start=False)
 OK = httpx.Response(200, json={"Item": {}})
-KEY = {"TableName": "users", "Key": {"pk": {"S": "USER#1"}}}
+KEY: dict[str, Any] = {"TableName": "users", "Key": {"pk": {"S": "USER#1"}}}
 
 
-def aws_over(server: Callable[[httpx.Request], httpx.Response], settings: AwsSettings = SETTINGS) -> Aws:
-    return Aws(OverHttpx(httpx.MockTransport(server)), settings, sleep=lambda _seconds: None)
+def aws_over(server: Callable[[httpx.Request], httpx.Response], **options: Any) -> AwsClients:
+    return moto_aws.aws_over(httpx.MockTransport(server), **options)
 
 
-def get_item(server: Server, deadline: Deadline = AN_HOUR) -> dict[str, Any]:
-    return aws_over(server).call(DYNAMODB, "GetItem", KEY, deadline=deadline)
+def get_item(server: Callable[[httpx.Request], httpx.Response], deadline: Deadline = AN_HOUR, **options: Any) -> Any:
+    aws = aws_over(server, **options)
+    with aws_call(deadline):
+        answer: Any = aws.dynamodb.get_item(**KEY)
+    answer.pop("ResponseMetadata")
+    return answer
 
 
 def refusal(code: str, status: int = 400) -> httpx.Response:
     return httpx.Response(status, json={"__type": f"com.amazon.coral#{code}", "message": "ada@example.test"})
-
-
-CALLS: list[tuple[Service, str, dict[str, Any]]] = [
-    (DYNAMODB, "GetItem", {"TableName": "t", "Key": {"pk": {"S": "p"}}, "ConsistentRead": True}),
-    (DYNAMODB, "PutItem", {"TableName": "t", "Item": {"pk": {"S": "é\n"}, "n": {"N": "7"}}}),
-    (DYNAMODB, "TransactWriteItems", {"TransactItems": [{"Delete": KEY}], "ClientRequestToken": "0123456789abcdef"}),
-    (SECRETS_MANAGER, "GetSecretValue", {"SecretId": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a"}),
-    (SQS, "SendMessage", {"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/1/q", "MessageBody": '{"a": 1}'}),
-    (SQS, "ChangeMessageVisibility", {"QueueUrl": "https://q", "ReceiptHandle": "r", "VisibilityTimeout": 9}),
-    (COGNITO, "AdminGetUser", {"UserPoolId": "eu-west-1_A", "Username": "ada@example.test"}),
-]
-
-
-@pytest.mark.parametrize(("service", "operation", "parameters"), CALLS, ids=[call[1] for call in CALLS])
-def test_a_call_is_what_the_sdk_would_send(service: Service, operation: str, parameters: dict[str, Any]) -> None:
-    """The same address, target, content type and parameters, under the same signature for what is signed."""
-    server = Server(httpx.Response(200, json={}))
-    aws_over(server).call(service, operation, parameters, deadline=AN_HOUR)
-    (ours,) = server.requests
-    theirs = _sdk_request(service, operation, parameters)
-
-    assert (ours.method, str(ours.url)) == (theirs.method, theirs.url)
-    assert json.loads(ours.content) == json.loads(_body(theirs))
-    for header in ("X-Amz-Target", "Content-Type"):
-        assert ours.headers[header] == _text(theirs.headers[header])
-    assert ours.headers["X-Amz-Security-Token"] == "a-token"
-    assert ours.headers["Authorization"] == _sdk_signature(ours, service)
-
-
-def _sdk_request(service: Service, operation: str, parameters: dict[str, Any]) -> AWSPreparedRequest:
-    sent: list[AWSPreparedRequest] = []
-
-    def keep(request: AWSPreparedRequest, **_: Any) -> None:
-        sent.append(request)
-        raise _Kept
-
-    sdk = client(service.name)
-    event = f"before-send.{sdk.meta.service_model.service_id.hyphenize()}.{operation}"
-    sdk.meta.events.register_first(event, keep)
-    try:
-        with mock_aws(), pytest.raises(_Kept):
-            sdk._make_api_call(operation, parameters)
-    finally:
-        sdk.meta.events.unregister(event, keep)
-    return sent[0]
-
-
-class _Kept(Exception):
-    pass
-
-
-def _sdk_signature(ours: httpx.Request, service: Service) -> str:
-    """What botocore's signer makes of our request, at the time that stands in it."""
-    signed = ("content-type", "x-amz-target")
-    request = AWSRequest(
-        ours.method,
-        str(ours.url),
-        headers={name: ours.headers[name] for name in signed},
-        data=ours.content,
-    )
-    credentials = Credentials("AnId", "a-secret", "a-token")
-    at = ours.headers["X-Amz-Date"]
-    with patch.object(botocore.auth, "get_current_datetime", _clock_at(at)):
-        botocore.auth.SigV4Auth(credentials, service.name, "eu-west-1").add_auth(request)
-    return str(request.headers["Authorization"])
-
-
-def _clock_at(stamp: str) -> Callable[..., Any]:
-    return lambda **_: datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%SZ%z").replace(tzinfo=None)
-
-
-def _body(request: AWSPreparedRequest) -> str:
-    return _text(request.body)
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +54,11 @@ def _text(value: Any) -> str:
 )
 def test_each_partition_has_its_own_domain(region: str, host: str) -> None:
     server = Server(OK)
-    lasting = dataclasses.replace(CREDENTIALS, session_token=None)
-    settings = dataclasses.replace(SETTINGS, region=region, credentials=lasting)
-    aws_over(server, settings).call(DYNAMODB, "GetItem", KEY, deadline=AN_HOUR)
+    get_item(server, region=region)
 
     assert server.requests[0].url.host == host
     assert f"/{region}/dynamodb/aws4_request" in server.requests[0].headers["Authorization"]
-    assert "X-Amz-Security-Token" not in server.requests[0].headers
+    assert server.requests[0].headers["X-Amz-Security-Token"] == "testing"
 
 
 @pytest.mark.parametrize(
@@ -176,14 +95,9 @@ def test_a_refusal_is_final(code: str) -> None:
     [
         (httpx.Response(400, json={"__type": "ValidationException"}), "ValidationException"),
         (httpx.Response(400, json={"__type": "com.amazonaws.sqs#QueueDoesNotExist"}), "QueueDoesNotExist"),
-        (
-            httpx.Response(400, headers={"x-amzn-ErrorType": "UserNotFoundException:http://internal/"}, json={}),
-            "UserNotFoundException",
-        ),
         (httpx.Response(403, content=b"<AccessDenied/>"), "Status403"),
         (httpx.Response(400, json={"__type": "for ada@example.test"}), "Status400"),
         (httpx.Response(400, json={"__type": None}), "Status400"),
-        (httpx.Response(400, json=["an", "array"]), "Status400"),
         (httpx.Response(200, content=b"<html>"), "InvalidResponse"),
         (httpx.Response(200, json=[]), "InvalidResponse"),
         (httpx.Response(302, headers={"Location": "https://example.test"}), "Status302"),
@@ -208,42 +122,164 @@ def test_a_call_is_not_started_without_time() -> None:
 
 
 def test_a_second_attempt_is_not_made_when_its_answer_could_not_arrive() -> None:
-    clock = Clock()
+    clock, asked = Clock(), list[httpx.Request]()
 
-    def slow(_request: httpx.Request) -> httpx.Response:
+    def slow(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
         clock.advance(2.95)
         raise httpx.ReadTimeout("slow")
 
-    aws = aws_over(slow)
     with pytest.raises(AwsError, match="ReadTimeout"):
-        aws.call(DYNAMODB, "GetItem", KEY, deadline=Deadline(3, clock=clock))
+        get_item(slow, Deadline(3, clock=clock))
+    assert len(asked) == 1
 
 
 def test_one_attempt_does_not_use_up_the_time_of_the_other() -> None:
-    timeouts: list[float] = []
+    clock, left = Clock(), list[float]()
 
-    def noted(request: httpx.Request) -> httpx.Response:
-        timeouts.append(request.extensions["timeout"]["read"])
-        raise httpx.ReadTimeout("slow")
+    class Slow(HttpClient):
+        def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+            left.append(deadline.remaining())
+            raise TransportError("ReadTimeout")
 
-    with pytest.raises(AwsError):
-        aws_over(noted).call(DYNAMODB, "GetItem", KEY, deadline=Deadline(3, clock=Clock()))
-    assert timeouts == [1.0, 1.0]
+    aws = carried_clients(Slow(), region="eu-west-1", sleep=clock.advance)
+    with pytest.raises(AwsError), aws_call(Deadline(3, clock=clock)):
+        aws.dynamodb.get_item(**KEY)
+    assert left == [1.0, 1.0]
 
 
 def test_an_endpoint_on_this_machine_gets_the_calls_of_all_services() -> None:
     server = Server(OK, OK)
-    local = dataclasses.replace(SETTINGS, endpoint="http://127.0.0.1:4566")
-    aws = aws_over(server, local)
-    aws.call(DYNAMODB, "GetItem", KEY, deadline=AN_HOUR)
-    aws.call(SQS, "SendMessage", {}, deadline=AN_HOUR)
-    assert [str(request.url) for request in server.requests] == ["http://127.0.0.1:4566"] * 2
+    aws = aws_over(server, endpoint="http://127.0.0.1:4566")
+    with aws_call(AN_HOUR):
+        aws.dynamodb.get_item(**KEY)
+    with aws_call(AN_HOUR):
+        aws.sqs.send_message(QueueUrl="http://127.0.0.1:4566/1/q", MessageBody="a")
+    assert [request.url.host for request in server.requests] == ["127.0.0.1"] * 2
     assert [request.headers["Host"] for request in server.requests] == ["127.0.0.1:4566"] * 2
+
+
+class TestSurroundings:
+    """What an environment may hold, and what it must not change."""
+
+    @pytest.mark.parametrize(
+        "name",
+        ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "AWS_CA_BUNDLE"],
+    )
+    def test_no_variable_leads_a_call_elsewhere(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, "http://elsewhere.example")
+        server = Server(OK)
+        get_item(server)
+
+        assert str(server.requests[0].url) == "https://dynamodb.eu-west-1.amazonaws.com/"
+
+    def test_no_file_is_read(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            file = tmp_path / name
+            file.write_text(
+                "[default]\nregion = us-east-2\nendpoint_url = http://elsewhere.example\n"
+                "aws_access_key_id = theirs\naws_secret_access_key = theirs\n"
+            )
+            monkeypatch.setenv(name, str(file))
+        monkeypatch.setenv("AWS_PROFILE", "somebody")
+        server = Server(OK)
+        get_item(server)
+
+        assert str(server.requests[0].url) == "https://dynamodb.eu-west-1.amazonaws.com/"
+        assert "Credential=testing/" in server.requests[0].headers["Authorization"]
+
+    def test_without_credentials_nobody_is_asked_for_some(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_EC2_METADATA_DISABLED"):
+            monkeypatch.delenv(name)
+        server = Server(OK)
+        with pytest.raises(AwsError, match="NoCredentialsError"):
+            get_item(server)
+
+        assert server.requests == []
+
+    def test_the_trigger_s_clients_keep_to_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://elsewhere.example")
+        aws = uncarried_clients(region="eu-west-1")
+
+        assert aws.sqs.meta.endpoint_url == "https://sqs.eu-west-1.amazonaws.com"
+
+
+class TestBinding:
+    """A call has a deadline, or it is not made."""
+
+    def test_a_call_without_a_deadline_is_a_defect(self) -> None:
+        server = Server(OK)
+        with pytest.raises(RuntimeError, match="outside of aws_call"):
+            aws_over(server).dynamodb.get_item(**KEY)
+
+        assert server.requests == []
+
+    def test_a_thread_has_to_bind_its_own_deadline(self) -> None:
+        aws, errors = aws_over(Server(OK)), list[Exception]()
+
+        def call() -> None:
+            try:
+                aws.dynamodb.get_item(**KEY)
+            except Exception as error:
+                errors.append(error)
+
+        with aws_call(AN_HOUR):
+            thread = threading.Thread(target=call)
+            thread.start()
+            thread.join()
+
+        assert [type(error) for error in errors] == [RuntimeError]
+
+    def test_a_deadline_ends_with_its_block(self) -> None:
+        aws = aws_over(Server(OK, OK))
+        with aws_call(AN_HOUR):
+            aws.dynamodb.get_item(**KEY)
+        with pytest.raises(RuntimeError):
+            aws.dynamodb.get_item(**KEY)
+
+
+class TestSecrecy:
+    """AWS repeats parameters in its messages, and a parameter can be a user name."""
+
+    def test_no_message_of_aws_survives(self) -> None:
+        with pytest.raises(AwsError) as caught:
+            get_item(Server(refusal("ValidationException")))
+
+        assert "ada@example.test" not in everything_about(caught.value)
+
+    def test_no_wrong_parameter_survives(self) -> None:
+        aws = aws_over(Server(OK))
+        wrong: Any = {"TableName": "users", "Key": "ada@example.test"}
+        with pytest.raises(AwsError, match="ParamValidationError") as caught, aws_call(AN_HOUR):
+            aws.dynamodb.get_item(**wrong)
+
+        assert "ada@example.test" not in everything_about(caught.value)
+
+
+def everything_about(error: BaseException | None) -> str:
+    """An error and all that it was made from."""
+    told = ""
+    while error is not None:
+        told += f"{error!r} {error} {vars(error)}"
+        error = error.__cause__ or error.__context__
+    return told
+
+
+def test_what_did_not_fit_into_an_answer_is_asked_for_again() -> None:
+    first = {"Responses": {"t": [{"pk": {"S": "a"}}]}, "UnprocessedKeys": {"t": {"Keys": [{"pk": {"S": "b"}}]}}}
+    server = Server(
+        httpx.Response(200, json=first), httpx.Response(200, json={"Responses": {"t": [{"pk": {"S": "b"}}]}})
+    )
+
+    items = read_many(aws_over(server).dynamodb, "t", ["a", "b"], deadline=AN_HOUR)
+
+    assert [item["pk"]["S"] for item in items] == ["a", "b"]
+    assert json.loads(server.requests[1].content)["RequestItems"]["t"]["Keys"] == [{"pk": {"S": "b"}}]
 
 
 ADA = UserRef(pool_id="eu-west-1_A", sub="sub-ada", username="ada")
 ROW = {"Username": "ada", "Enabled": True, "UserStatus": "CONFIRMED"}
-READINGS: list[tuple[Callable[[Aws], object], dict[str, Any]]] = [
+READINGS: list[tuple[Callable[[AwsClients], object], dict[str, Any]]] = [
     (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": ["pk"]}),
     (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"generation": {"N": "1"}}}),
     (lambda aws: Users(aws, "t").get(ADA, deadline=AN_HOUR), {"Item": {"status": {"S": "engaged"}}}),
@@ -268,7 +304,7 @@ READINGS: list[tuple[Callable[[Aws], object], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("read", "answer"), READINGS)
 def test_an_answer_of_another_shape_is_an_error_of_aws_and_no_defect(
-    read: Callable[[Aws], object], answer: dict[str, Any]
+    read: Callable[[AwsClients], object], answer: dict[str, Any]
 ) -> None:
     with pytest.raises(AwsError, match=r"^\w+: InvalidResponse$"):
         read(aws_over(Server(httpx.Response(200, json=answer))))

@@ -143,7 +143,7 @@ def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) 
         "Successful": [{"Id": "0", "MessageId": "1", "MD5OfMessageBody": "x"}],
         "Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}],
     }
-    with Stubber(sqs) as stubber:
+    with Stubber(aws_at_moto().sqs) as stubber:
         stubber.add_response("send_message_batch", answer)
         with pytest.raises(AwsError, match="SendMessageBatch: InternalError"):
             SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)

@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
 from tests.fakes import moto_aws
-from tests.fakes.over_httpx import OverHttpx
 from tests.fakes.shared import Context, Queue, Told, event, load_function
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import http as transport
+from whop_chat.runtime import aws
 from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.connections import ConnectError, Connections
 from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, decode
 from whop_chat.sync.trigger import announce
 
@@ -139,9 +136,7 @@ def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
-    http = OverHttpx(httpx.MockTransport(moto_aws.answer))
-    monkeypatch.setattr(transport, "HttpClient", lambda *_args, **_named: http)
-    monkeypatch.setattr(Connections, "prepare", lambda *_args, **_named: None)
+    monkeypatch.setattr(aws, "uncarried_clients", lambda **_: moto_aws.aws_at_moto())
     yield lambda: load_function("on_signup")
     Metrics().clear_metrics()
 
@@ -154,28 +149,6 @@ def test_the_function_enqueues_the_user_and_answers_with_the_event(
     assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
     (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
     assert decode(message["Body"]) == SyncMessage(ADA, Source.SIGN_UP)
-
-
-def test_the_function_has_its_connection_ready_before_the_first_event(
-    monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
-) -> None:
-    connected: list[str] = []
-    monkeypatch.setattr(Connections, "prepare", lambda _self, url, **_: connected.append(url))
-    load()
-
-    assert connected == ["https://sqs.eu-west-1.amazonaws.com/"]
-
-
-def test_a_connection_that_cannot_be_made_ahead_fails_no_sign_up(
-    sqs: "SQSClient", url: str, monkeypatch: pytest.MonkeyPatch, load: Callable[[], ModuleType]
-) -> None:
-    def refuse(*_: object, **_named: object) -> None:
-        raise ConnectError
-
-    monkeypatch.setattr(Connections, "prepare", refuse)
-
-    assert load().handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
-    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
 
 
 def test_the_function_makes_its_queue_once(url: str, load: Callable[[], ModuleType]) -> None:

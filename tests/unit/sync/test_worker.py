@@ -14,15 +14,16 @@ from tests.fakes.memory_users import MemoryUsers
 from tests.fakes.shared import COMPANY_ID, Clock, Enrolling, Queue, Server, Told, event, whop_over
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.cleanup import CleanUp, Unsettled
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link, LostToDeletion, UserDenied
+from whop_chat.enrolment.cleanup import CleanUp, OutcomeUnknown
+from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.sync.batch import Batch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
-from whop_chat.sync.worker import Batch, Syncing
-from whop_chat.users.repository import Lost, Record, Status
+from whop_chat.sync.worker import Syncing
+from whop_chat.users.record import Lost, Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
+from whop_chat.whop.errors import (
     BudgetUsedUp,
     CircuitOpen,
     WhopForbidden,
@@ -222,7 +223,7 @@ def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recor
     assert case.told.counts == []
 
 
-@pytest.mark.parametrize("error", [Blocked("no_verified_email"), UserDenied(), UserDisabled()], ids=repr)
+@pytest.mark.parametrize("error", [Blocked("no_verified_email"), Denied(), UserDisabled()], ids=repr)
 def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
     case = Case(Server(), enrolment=Enrolling(error))
 
@@ -370,8 +371,8 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
 
 
 def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:
-    case = Case(Server(), enrolment=Enrolling(LostToDeletion()))
-    with pytest.raises(EnrolmentInProgress):
+    case = Case(Server(), enrolment=Enrolling(DeletedMeanwhile()))
+    with pytest.raises(Lost):
         case.sync()
 
 
@@ -393,7 +394,7 @@ def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
     with whop_over(write_first) as whop:
         syncing = Syncing(case.users, case.pool, case.enrolment, whop, case.clean_up, case.told, pool_id=ADA.pool_id)
         # The name may have been set after the clean-up of a deletion.
-        with pytest.raises(EnrolmentInProgress):
+        with pytest.raises(Lost):
             syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
 
     assert case.record == theirs[0]
@@ -489,7 +490,8 @@ PASSING = [
     AwsError("ThrottlingException"),
     DeadlineExceeded(),
     EnrolmentInProgress(),
-    Unsettled(900),
+    Lost(),
+    OutcomeUnknown(900),
     NotConfigured("the secret has no value"),
 ]
 
@@ -505,7 +507,7 @@ def test_what_may_pass_is_delivered_again_and_its_neighbour_is_done(error: Excep
     assert delivery.told.defects == 0
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a defect"), Lost(), KeyError("x")], ids=repr)
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), KeyError("x")], ids=repr)
 def test_a_defect_is_told_as_one_and_harms_no_neighbour(error: Exception) -> None:
     delivery = Delivery({"ada": error})
 

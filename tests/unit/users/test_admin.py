@@ -10,7 +10,7 @@ from whop_chat.cognito.pool import UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.admin import Contended, allow, deny, look_again
-from whop_chat.users.repository import Lost, Record, Status
+from whop_chat.users.record import Lost, Record, Status
 
 ANN = UserRef(pool_id="eu-west-1_Pool", sub="sub-ann", username="ann")
 BEFORE = [

@@ -7,7 +7,7 @@ import pytest
 
 from whop_chat.cognito.pool import Standing
 from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
 

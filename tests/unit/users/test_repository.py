@@ -11,13 +11,13 @@ import pytest
 from moto import mock_aws
 
 from tests.fakes.memory_users import MemoryUsers
-from tests.fakes.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, table
-from tests.fakes.over_httpx import OverHttpx
+from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, table
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.user_quota import Counter
-from whop_chat.reconcile.run import Records
-from whop_chat.runtime.aws import Aws, AwsError
-from whop_chat.users.repository import Directory, Lost, MintsUsedUp, Record, Reserved, Status, Users
+from whop_chat.reconcile.ports import Records
+from whop_chat.runtime.aws import AwsError
+from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status
+from whop_chat.users.repository import Directory, Users
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -469,8 +469,7 @@ def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response
     def respond(request: httpx.Request) -> httpx.Response:
         return behave(request) if request.headers["X-Amz-Target"].endswith(f".{operation}") else answer(request)
 
-    http = OverHttpx(httpx.MockTransport(respond))
-    return Users(Aws(http, SETTINGS, sleep=lambda _seconds: None), TABLE)
+    return Users(aws_over(httpx.MockTransport(respond)), TABLE)
 
 
 def cancelled() -> httpx.Response:
@@ -554,22 +553,3 @@ def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynam
     dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}, **item})
     record = Users(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
     assert record == Record(status=Status.DENIED, generation=2)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda users: users.get(ANN, deadline=AN_HOUR),
-        lambda users: users.count_mint(ANN, limit=1, now=0, deadline=AN_HOUR),
-        lambda users: users.get_many([ANN], deadline=AN_HOUR),
-        lambda users: users.known(ANN.pool_id, None, deadline=AN_HOUR),
-        lambda users: users.holder("user_1", deadline=AN_HOUR),
-    ],
-)
-def test_a_defect_on_the_way_to_aws_is_not_told_as_an_answer_of_aws(call: "Callable[[Users], object]") -> None:
-    class Broken(Aws):
-        def call(self, *_args: object, **_kwargs: object) -> dict[str, Any]:
-            raise AttributeError("a defect")
-
-    with pytest.raises(AttributeError, match="a defect"):
-        call(Users(Broken(OverHttpx(httpx.MockTransport(answer)), SETTINGS), TABLE))

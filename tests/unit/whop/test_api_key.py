@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
-from tests.fakes.moto_aws import AN_HOUR, SETTINGS, aws_at_moto
+from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
 from tests.fakes.moto_aws import client as sdk_client
 from tests.fakes.shared import Clock
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsError, carried_clients
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.http import HttpClient, Request, Response, TransportError
+from whop_chat.runtime.errors import TransportError
+from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.runtime.secrets import ASK_COOLDOWN_SECONDS, MAX_AGE_SECONDS
 from whop_chat.whop.api_key import ApiKey, NotConfigured
 
@@ -26,7 +27,8 @@ class Secret:
         self.client = client
         self.arn = client.create_secret(Name="whop", **value)["ARN"]
         self.reads = 0
-        client.meta.events.register("before-call.secrets-manager.GetSecretValue", self._count)
+        ours = aws_at_moto().secretsmanager
+        ours.meta.events.register("before-call.secrets-manager.GetSecretValue", self._count)
 
     def put(self, value: str) -> None:
         self.client.put_secret_value(SecretId=self.arn, SecretString=value)
@@ -250,46 +252,16 @@ def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) ->
     left: list[float] = []
 
     class Asked(HttpClient):
-        def __init__(self) -> None:
-            pass
-
-        def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
             left.append(deadline.remaining())
             if len(left) == 1:
-                return Response(200, {}, b'{"SecretString": "first-key"}')
+                return Response(200, content=b'{"SecretString": "first-key"}')
             raise TransportError("ReadTimeout")
 
-    api_key = ApiKey(Aws(Asked(), SETTINGS, sleep=lambda _seconds: None), "arn", clock=clock)
+    aws = carried_clients(Asked(), region=REGION, sleep=lambda _seconds: None)
+    api_key = ApiKey(aws, "arn", clock=clock)
     api_key.current(deadline=Deadline(3))
     clock.advance(MAX_AGE_SECONDS)
 
     assert api_key.current(deadline=Deadline(3)) == "first-key"
     assert max(left[1:]) <= 0.5
-
-
-def test_a_forgotten_key_is_read_anew_however_young_it_is(secret: Secret, api_key: ApiKey) -> None:
-    api_key.current(deadline=AN_HOUR)
-    secret.put("second-key")
-
-    api_key.forget()
-
-    assert api_key.current(deadline=AN_HOUR) == "second-key"
-
-
-def test_a_forgotten_refusal_holds_up_no_other(secret: Secret, api_key: ApiKey) -> None:
-    assert api_key.after_refusal(api_key.current(deadline=AN_HOUR), deadline=AN_HOUR) is None
-    api_key.forget()
-    again = api_key.current(deadline=AN_HOUR)
-    secret.put("second-key")
-
-    assert api_key.after_refusal(again, deadline=AN_HOUR) == "second-key"
-
-
-def test_a_forgotten_key_is_not_used_while_the_secret_cannot_be_read(secret: Secret, api_key: ApiKey) -> None:
-    api_key.current(deadline=AN_HOUR)
-    secret.fail()
-
-    api_key.forget()
-
-    with pytest.raises(AwsError):
-        api_key.current(deadline=AN_HOUR)

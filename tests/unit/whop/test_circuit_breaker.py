@@ -12,7 +12,7 @@ from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.shared import Clock, Told
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.worker import _SECONDS_PER_USER
+from whop_chat.sync.batch import _SECONDS_PER_USER
 from whop_chat.whop.circuit_breaker import Circuit, Obstacle
 from whop_chat.whop.circuit_state import Wait, Waits, Why
 

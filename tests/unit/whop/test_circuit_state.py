@@ -11,10 +11,9 @@ import pytest
 from moto import mock_aws
 
 from tests.fakes.memory_circuit_state import MemoryWaits
-from tests.fakes.moto_aws import AN_HOUR, SETTINGS, answer, aws_at_moto, made_table
-from tests.fakes.over_httpx import OverHttpx
+from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, made_table
 from tests.fakes.shared import Clock
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.whop.circuit_state import Wait, WaitItem, Waits, WaitStore, Why
 
@@ -127,8 +126,7 @@ def test_a_replacement_whose_answer_was_lost_is_known_to_have_arrived() -> None:
             raise httpx.ReadTimeout("the answer is lost")
         return arrived
 
-    http = OverHttpx(httpx.MockTransport(arrives_without_an_answer))
-    aws = Aws(http, SETTINGS, sleep=lambda _seconds: None)
+    aws = aws_over(httpx.MockTransport(arrives_without_an_answer))
     waits = Waits(WaitItem(aws, TABLE, "biz_Company", clock=lambda: NOW), clock=lambda: NOW)
 
     assert waits.replace("mint_token", OPENED, seen=None, deadline=AN_HOUR)

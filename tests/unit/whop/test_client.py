@@ -12,12 +12,10 @@ import pytest
 from tests.fakes.memory_circuit_state import MemoryWaits
 from tests.fakes.shared import API_KEY, API_VERSION, COMPANY_ID, Clock, Keys, Server, whop_over
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.whop.client import (
-    Account,
+from whop_chat.whop.client import Account, UserToken, Whop
+from whop_chat.whop.errors import (
     BudgetUsedUp,
     CircuitOpen,
-    UserToken,
-    Whop,
     WhopConflict,
     WhopError,
     WhopForbidden,

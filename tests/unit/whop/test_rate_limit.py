@@ -13,7 +13,7 @@ from tests.fakes.shared import Clock, Told
 from whop_chat.api.routes import BUDGET_SECONDS
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.sync.worker import _SECONDS_PER_USER
+from whop_chat.sync.batch import _SECONDS_PER_USER
 from whop_chat.whop.rate_limit import (
     CALLS,
     DELAY_SECONDS,

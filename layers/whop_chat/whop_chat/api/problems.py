@@ -15,13 +15,13 @@ from typing import Any
 from whop_chat.api.request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito.pool import UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.verifier import KeysUnavailable, TokenNotAllowed, TokenRefused
-from whop_chat.enrolment.errors import BLOCK_REASONS, Blocked, EnrolmentInProgress, UserDenied
+from whop_chat.enrolment.errors import BLOCK_REASONS, Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import DeadlineExceeded
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
+from whop_chat.whop.errors import (
     WhopForbidden,
     WhopInvalidResponse,
     WhopRateLimited,
@@ -124,7 +124,12 @@ def _spread(seconds: int | None) -> int | None:
 
 
 def _plain(code: str) -> Callable[[Any], Problem]:
-    return lambda error: Problem(code, retry_after=getattr(error, "retry_after", None))
+    return lambda _error: Problem(code)
+
+
+def _retryable(code: str) -> Callable[[Any], Problem]:
+    """With the wait that the error knows, else the usual one of the code."""
+    return lambda error: Problem(code, retry_after=error.retry_after or None)
 
 
 def _with_detail(code: str) -> Callable[[Any], Problem]:
@@ -146,23 +151,23 @@ _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (AmbiguousToken, _challenge("invalid_token", 'Bearer error="invalid_token"')),
     (TokenRefused, _challenge("invalid_token", 'Bearer error="invalid_token"')),
     (TokenNotAllowed, _challenge("insufficient_scope", 'Bearer error="insufficient_scope"')),
-    (KeysUnavailable, _plain("keys_unavailable")),
+    (KeysUnavailable, _retryable("keys_unavailable")),
     (FeatureNotAllowed, _plain("feature_not_allowed")),
     (GroupDenied, _plain("group_denied")),
-    (TooManyRequests, _plain("too_many_requests")),
+    (TooManyRequests, _retryable("too_many_requests")),
     (UserGone, _plain("user_gone")),
     (UserInactive, _plain("user_gone")),
     (UserDisabled, _plain("user_disabled")),
-    (UserDenied, _plain("user_denied")),
+    (Denied, _plain("user_denied")),
     (Blocked, lambda error: Problem(error.reason if error.reason in BLOCK_REASONS else "enrolment_blocked")),
-    (EnrolmentInProgress, _plain("enrolment_in_progress")),
-    (NotConfigured, _plain("not_configured")),
+    (EnrolmentInProgress, _retryable("enrolment_in_progress")),
+    (NotConfigured, _retryable("not_configured")),
     (WhopUnauthorized, _plain("whop_unauthorized")),
     (WhopForbidden, _plain("whop_forbidden")),
-    (WhopRateLimited, _plain("whop_rate_limited")),
-    (WhopUnavailable, _plain("whop_unavailable")),
+    (WhopRateLimited, _retryable("whop_rate_limited")),
+    (WhopUnavailable, _retryable("whop_unavailable")),
     (WhopInvalidResponse, _plain("whop_invalid_response")),
     (WhopRefused, _plain("whop_rejected")),
-    (AwsError, _plain("temporarily_unavailable")),
-    (DeadlineExceeded, _plain("temporarily_unavailable")),
+    (AwsError, _retryable("temporarily_unavailable")),
+    (DeadlineExceeded, _retryable("temporarily_unavailable")),
 )

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from whop_chat.runtime.encoding import Malformed, read_json
@@ -30,6 +31,19 @@ class MissingToken(Exception):
 
 class AmbiguousToken(Exception):
     """There is more than one Authorization header, or it is not one bearer token."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A request for a token: the Cognito token, and the features to narrow it to (None: all that are allowed)."""
+
+    token: str = field(repr=False)
+    features: list[str] | None
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> "ChatRequest":
+        """The request in an event. Raises what `bearer_token` and `requested_features` raise."""
+        return cls(bearer_token(event), requested_features(event))
 
 
 def bearer_token(event: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from whop_chat.api.problems import Problem, problem_of
-from whop_chat.api.request import bearer_token, requested_features
+from whop_chat.api.request import ChatRequest
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import Minting
 from whop_chat.runtime.deadline import Deadline
@@ -43,7 +43,8 @@ class HttpApi:
             case {"routeKey": "GET /health"}:
                 return _answer({"status": "ok"})
             case {"routeKey": "POST /chat/token"}:
-                token = self._minting.mint(bearer_token(event), requested_features(event), deadline=deadline)
+                request = ChatRequest.of(event)
+                token = self._minting.mint(request.token, request.features, deadline=deadline)
                 if token.reused is None:
                     self._observer.counted("TokenMinted", "token minted", scopes=token.scopes)
                 else:

@@ -17,15 +17,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_base64url, read_json
-
-if TYPE_CHECKING:
-    from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.errors import Retryable, TransportError
+from whop_chat.runtime.http import HttpClient, Request
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 FETCH_SECONDS = 2.0
@@ -48,7 +46,7 @@ class UnknownKey(Exception):
     """A key set that is up to date does not hold this key id."""
 
 
-class KeySetUnavailable(Exception):
+class KeySetUnavailable(Retryable):
     """Whether the key is good cannot be told now. ``retry_after`` is in seconds, ``detail`` is for the log."""
 
     def __init__(self, *, retry_after: int, detail: str) -> None:
@@ -158,13 +156,6 @@ class KeySet:
         """Fetch before the first key is asked for. A failure is not told: whoever asks for a key meets it."""
         self._refresh(deadline)
 
-    def forget(self) -> None:
-        """Be as new: no key, no failure, nothing under way. Waits for the end of a fetch, whose answer is forgotten."""
-        with self._landed:
-            self._landed.wait_for(lambda: not self._in_flight)
-            self._snapshot = _Snapshot({}, -math.inf)
-            self._last_ended, self._backoff, self._detail = -math.inf, 0.0, _NO_TIME
-
     def _refresh(self, deadline: Deadline) -> bool:
         """Fetch if it is time to, or wait for the thread that does. False if the deadline came first."""
         with self._landed:
@@ -218,19 +209,17 @@ class KeySet:
         return self._last_ended + (COOLDOWN_SECONDS if fresh else self._backoff)
 
 
-def http_fetch(client: "HttpClient", url: str) -> Callable[[Deadline], bytes]:
+def http_fetch(client: HttpClient, url: str) -> Callable[[Deadline], bytes]:
     """A fetch for `KeySet` over HTTP: status 200 only, no redirects, at most 64 KiB, done by the deadline."""
-    # Here, because HTTP is slow to import and a key set from elsewhere does without.
-    from whop_chat.runtime.http import Request, TransportError
 
     def fetch(deadline: Deadline) -> bytes:
-        request = Request("GET", url, {"Accept": "application/json"})
+        request = Request("GET", url, headers={"Accept": "application/json"})
         try:
-            response = client.exchange(request, deadline=deadline, max_bytes=MAX_DOCUMENT_BYTES)
+            response = client.send(request, deadline=deadline, max_bytes=MAX_DOCUMENT_BYTES)
         except TransportError as error:
             raise KeySetError(error.reason) from error
-        if response.status != 200:
-            raise KeySetError(f"status {response.status}")
-        return response.body
+        if response.status_code != 200:
+            raise KeySetError(f"status {response.status_code}")
+        return response.content
 
     return fetch

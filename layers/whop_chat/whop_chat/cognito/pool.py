@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from whop_chat.cognito.display_name import NameRule, display_name
 from whop_chat.cognito.user import UserRef, is_sub
-from whop_chat.runtime.aws import COGNITO, Aws, AwsError, understood
+from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, validating
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Refused
 
 # AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
@@ -26,7 +27,7 @@ class Standing(StrEnum):
     GONE = "gone"
 
 
-class NotActive(Exception):
+class NotActive(Refused):
     """The pool has no active user of this ``sub``; ``standing`` says what it has."""
 
     standing: Standing
@@ -88,7 +89,7 @@ class PoolUsers:
     Every method raises `AwsError` and `DeadlineExceeded`.
     """
 
-    def __init__(self, aws: Aws, pool_id: str, names: NameRule) -> None:
+    def __init__(self, aws: AwsClients, pool_id: str, names: NameRule) -> None:
         self._aws = aws
         self._pool_id = pool_id
         self._names = names
@@ -116,9 +117,10 @@ class PoolUsers:
 
     def page(self, token: str | None, *, deadline: Deadline) -> Page:
         """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
-        asked = {"UserPoolId": self._pool_id, "Limit": _PAGE, **({"PaginationToken": token} if token else {})}
-        answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
-        with understood("ListUsers"):
+        continued: dict[str, Any] = {"PaginationToken": token} if token else {}
+        with aws_call(deadline):
+            answer = self._aws.cognito.list_users(UserPoolId=self._pool_id, Limit=_PAGE, **continued)
+        with validating("ListUsers"):
             return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
 
     def shows(self, sub: str, *, deadline: Deadline) -> bool:
@@ -131,9 +133,11 @@ class PoolUsers:
         """Whoever ListUsers shows with this value, at most 60; as stale as `find`. An address can be several users'."""
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
         limit = 1 if attribute == "sub" else _PAGE
-        asked = {"UserPoolId": self._pool_id, "Filter": f'{attribute} = "{quoted}"', "Limit": limit}
-        answer = self._aws.call(COGNITO, "ListUsers", asked, deadline=deadline)
-        with understood("ListUsers"):
+        with aws_call(deadline):
+            answer = self._aws.cognito.list_users(
+                UserPoolId=self._pool_id, Filter=f'{attribute} = "{quoted}"', Limit=limit
+            )
+        with validating("ListUsers"):
             return tuple(map(self._listed, answer.get("Users", [])))
 
     def _by_sub(self, sub: str, deadline: Deadline) -> Listed | None:
@@ -144,13 +148,13 @@ class PoolUsers:
     def _by_name(self, user: UserRef, deadline: Deadline) -> Listed:
         """Raises `UserGone` also if the user name is somebody else's now."""
         try:
-            asked = {"UserPoolId": self._pool_id, "Username": user.username}
-            answer = self._aws.call(COGNITO, "AdminGetUser", asked, deadline=deadline)
+            with aws_call(deadline):
+                answer = self._aws.cognito.admin_get_user(UserPoolId=self._pool_id, Username=user.username)
         except AwsError as error:
             if error.code == "UserNotFoundException":
                 raise UserGone from None
             raise
-        with understood("AdminGetUser"):
+        with validating("AdminGetUser"):
             listed = self._listed({**answer, "Attributes": answer.get("UserAttributes", [])})
         if listed.user.sub != user.sub:
             raise UserGone

@@ -19,6 +19,7 @@ from whop_chat.cognito.issuer import issuer
 from whop_chat.cognito.jwks import KeySet, KeySetUnavailable, UnknownKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_base64url, read_json
+from whop_chat.runtime.errors import Retryable
 
 TokenUse = Literal["access", "id"]
 
@@ -88,7 +89,7 @@ class TokenNotAllowed(VerificationError):
     """A good token that does not allow this: HTTP 403."""
 
 
-class KeysUnavailable(VerificationError):
+class KeysUnavailable(VerificationError, Retryable):
     """The token cannot be judged now: HTTP 503. ``retry_after`` is in seconds, ``detail`` is for the log."""
 
     def __init__(self, *, retry_after: int, detail: str) -> None:

@@ -1,142 +1,166 @@
-"""One worker's claim on one user: what is written and asked for while it is held.
+"""One attempt to enrol one user, under one lease: create the account, then link the user or block them.
 
-A claim lasts ten seconds at most and holds the Idempotency-Key of the create that is made under it.
+The lease carries the Idempotency-Key of the create. The key is used again only while the outcome of a create is
+unknown; any definitive answer retires it.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import hmac
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress
-from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.users.repository import Directory, Lost, Record, Status
-from whop_chat.whop.client import Account, Whop, WhopConflict, WhopError, WhopInvalidResponse, WhopRefused
+from whop_chat.enrolment.email_policy import EmailMode, external_id, is_address_of
+from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link
+from whop_chat.users.lease import LEASE_SECONDS, Lease
+from whop_chat.users.lifecycle import blocked, keep_link, next_generation, without_identity
+from whop_chat.users.record import Lost, Record, Reserved, Status
+from whop_chat.users.repository import Directory
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopConflict, WhopError, WhopInvalidResponse, WhopRefused
 
-LEASE_SECONDS = 10
-# Giving a claim back may take this long beyond the deadline: it saves whoever comes next the rest of the lease.
-_RELEASE_SECONDS = 0.3
-# Creating, and starting over after a replayed answer, a stale key or a used-up external id: never more calls than this.
+_REJECTED_RETRY_SECONDS = 3600
+_RESERVED_RETRY_SECONDS = 60
+# The first create, and new ones after a replayed answer, a stale key or a used-up external id.
 _CREATES = 3
 
+MayTransfer = Callable[[UserRef, Record | None], bool]
+"""Whether a Whop user may be taken from their holder, who has this record."""
 
-class Claim:
-    """The claim of one attempt. Every write raises `Lost` once somebody else has written the record.
 
-    ``fallback`` is what the record becomes when nothing comes of the attempt; None leaves it open for the next one.
+class Attempt:
+    """One attempt for the user of ``lease``, under the address ``email``.
+
+    ``fallback`` is what the record becomes if the attempt leads nowhere; None leaves the record open for the next one.
+    ``may_transfer`` is asked if another user holds the Whop user; None refuses every transfer.
     """
 
     def __init__(
         self,
         users: Directory,
         whop: Whop,
-        user: UserRef,
-        address: str,
-        now: Callable[[], int],
-        deadline: Deadline,
+        lease: Lease,
+        *,
+        email: str,
+        email_mode: EmailMode,
         fallback: Record | None,
+        may_transfer: MayTransfer | None,
     ) -> None:
-        self.fallback = fallback
         self._users = users
         self._whop = whop
-        self._user = user
-        self._address = address
-        self._now = now
-        self.deadline = deadline
+        self._lease = lease
+        self._email = email
+        self._email_mode = email_mode
+        self._fallback = fallback
+        self._may_transfer = may_transfer
         self._key_is_new = True
-        self.record = Record(status=Status.CLAIMED)
 
-    @property
-    def _uncounted(self) -> Record | None:
-        """The fallback of a repair that could not be tried: it is not to cost the user the day."""
-        return self.fallback and dataclasses.replace(self.fallback, repairs=self.fallback.repairs - 1)
+    def run(self, start: Record, expected: Record | None) -> Link:
+        """The user's link, made from the record ``start``, which replaces ``expected``.
 
-    @property
-    def settled(self) -> Record:
-        """The record once the outcome of the create is known: its key is used up."""
-        return dataclasses.replace(self.record, idempotency_key=None, email_digest=None)
-
-    def refused(self, refusal: WhopRefused) -> Record:
-        """The record after a refused create: settled, unless it had been sent before and that one may still run."""
-        return self.record if refusal.repeated else self.settled
-
-    @contextlib.contextmanager
-    def held(self, start: Record, seen: Record | None) -> Iterator[None]:
-        """Hold the claim; an error that settles nothing about the user leaves it open for the next attempt.
-
-        The key stays with it unless the create was refused for good: a 429 may have been given before anybody looked
-        at the key, and a refused look-up says nothing about the create.
+        Raises `Blocked`, `EnrolmentInProgress`, `whop_chat.users.record.Lost`, `whop_chat.whop.errors.WhopError`,
+        `whop_chat.whop.api_key.NotConfigured`, `AwsError` and `DeadlineExceeded`.
         """
-        self._claim(start, seen)
+        self._lease.acquire(self._with_key(start), expected)
         try:
-            yield
+            return self._link_or_block()
         except (Lost, Blocked):
             raise
         except EnrolmentInProgress:
             # Asking Whop sooner would only add calls.
-            waiting = dataclasses.replace(self.record, lease_until=self.record.key_since + LEASE_SECONDS)
-            self._release(kept(self._uncounted, waiting) if self._uncounted else waiting)
+            waiting = dataclasses.replace(self._record, lease_until=self._record.key_since + LEASE_SECONDS)
+            self._release(waiting, self._uncounted)
             raise
         except Exception as error:
-            record = self.record
-            if isinstance(error, WhopRefused) and error.operation == "create_account":
-                record = self.refused(error)
-            open_again = dataclasses.replace(record, lease_until=0)
-            answered = isinstance(error, WhopRefused | WhopInvalidResponse)
-            fallback = self.fallback if answered else self._uncounted
-            self._release(kept(fallback, record) if fallback else open_again)
+            self._release_after(error)
             raise
 
-    def _claim(self, start: Record, seen: Record | None) -> None:
-        """Take the claim; an Idempotency-Key whose outcome is unknown is taken over with it."""
-        claimed = dataclasses.replace(
-            start, status=Status.CLAIMED, lease_until=self._now() + LEASE_SECONDS, reason=None, retry_at=None
-        )
-        if start.idempotency_key is None:
-            claimed = self._with_new_key(claimed)
-        elif start.email_digest == _digest(start.idempotency_key, self._address):
-            self._key_is_new = False
-        else:
-            # The address has changed since; the external id may be bound to the old one.
-            claimed = self._with_new_key(next_generation(claimed))
-        self._write(claimed, seen)
+    # Under the lease: create and link
 
-    def account(self) -> Account:
+    def _link_or_block(self) -> Link:
+        try:
+            account = self._account()
+        except WhopRefused as error:
+            if not _concerns_the_address(error):
+                raise
+            raise self._block(
+                "enrolment_rejected", self._after_refusal(error), retry_in=_REJECTED_RETRY_SECONDS
+            ) from None
+        if account.parent_id != self._whop.company_id:
+            # A key of another company: nobody can be enrolled, and it says nothing about this user.
+            raise WhopInvalidResponse("create_account", code="parent_account")
+        if not self._owns(account):
+            raise self._block("identity_mismatch", self._outcome_known)
+        linked = self._linked(account)
+        try:
+            self._lease.record = self._users.link(
+                self._lease.user, linked, seen=self._record, deadline=self._lease.deadline
+            )
+        except Reserved:
+            self._transfer(account.user_id, linked)
+        return Link(account.user_id, created=True)
+
+    def _account(self) -> Account:
         """Create the account, or find the one that an earlier attempt created."""
-        for attempts_left in reversed(range(_CREATES)):
+        for creates_left in reversed(range(_CREATES)):
             try:
                 return self._create()
             except WhopConflict as conflict:
                 account = self._after_conflict(conflict)
                 if account is not None:
                     return account
-                if not attempts_left:
+                if not creates_left:
                     raise
             except WhopError as error:
-                if not attempts_left or not _about_the_key(error):
+                if not creates_left or not _concerns_the_key(error):
                     raise
-                self._write(self._with_new_key(self.record), self.record)
+                self._lease.write(self._with_new_key(self._record))
         raise AssertionError("unreachable")
 
-    def owns(self, account: Account) -> bool:
+    def _create(self) -> Account:
+        key = self._record.idempotency_key
+        if key is None:
+            raise AssertionError("a lease holds a key")
+        return self._whop.create_account(
+            email=self._email,
+            # Whop's own default. A key goes with one request, so nothing in it may change between attempts.
+            title=self._external_id,
+            external_id=self._external_id,
+            idempotency_key=key,
+            deadline=self._lease.deadline,
+        )
+
+    def _after_conflict(self, conflict: WhopConflict) -> Account | None:
+        """What a 409 means, by look-up: the account it was about, or None when another create may succeed."""
+        found = self._whop.find_accounts(self._external_id, deadline=self._lease.deadline)
+        ours = [account for account in found if account.parent_id == self._whop.company_id]
+        for account in ours:
+            if self._owns(account):
+                return account
+        # The external id is bound to another address, or to an account that we are not shown: nobody can have used a
+        # new key before.
+        is_taken = bool(ours) or (self._key_is_new and not conflict.repeated and not conflict.replayed)
+        if is_taken:
+            self._lease.write(self._with_new_key(next_generation(self._record)))
+            return None
+        may_still_run = not conflict.replayed and self._lease.now() - self._record.key_since < LEASE_SECONDS
+        if may_still_run:
+            raise EnrolmentInProgress(at_whop=True)
+        self._lease.write(self._with_new_key(self._record))
+        return None
+
+    def _owns(self, account: Account) -> bool:
         """Whether ``account`` is exactly the one asked for: our id, our company's child, the address that was sent."""
         return (
             account.external_id == self._external_id
             and account.parent_id == self._whop.company_id
-            and is_address_of(account, self._address)
+            and is_address_of(account, self._email)
         )
-
-    def link(self, account: Account) -> None:
-        """Link the user to ``account`` and reserve its Whop user; raises `Reserved`."""
-        self.record = self._users.link(self._user, self._linked(account), seen=self.record, deadline=self.deadline)
 
     def _linked(self, account: Account) -> Record:
         return dataclasses.replace(
-            self.settled,
+            self._outcome_known,
             status=Status.LINKED,
             lease_until=0,
             email_mode=None,
@@ -145,56 +169,86 @@ class Claim:
             profile_digest=None,
         )
 
-    def take(self, account: Account, holder: UserRef, held: Record | None, left: Record | None) -> None:
-        """As `link`, for a Whop user that ``holder`` has; raises `Reserved` if that has changed."""
-        self.record = self._users.take(
-            self._user,
-            self._linked(account),
-            seen=self.record,
-            holder=holder,
-            held=held,
-            left=left,
-            deadline=self.deadline,
-        )
+    def _transfer(self, whop_user_id: str, linked: Record) -> None:
+        """Take the Whop user from their holder, if that is allowed; raises `Blocked` if not."""
+        if self._may_transfer is None:
+            raise self._block("identity_conflict", next_generation(self._outcome_known)) from None
+        deadline = self._lease.deadline
+        holder = self._users.holder(whop_user_id, deadline=deadline)
+        theirs = self._users.get(holder, deadline=deadline) if holder else None
+        try:
+            if holder is None or not self._may_transfer(holder, theirs):
+                raise Reserved
+            self._lease.record = self._users.take(
+                self._lease.user,
+                linked,
+                seen=self._record,
+                holder=holder,
+                held=theirs,
+                left=theirs and without_identity(theirs, email_mode=self._email_mode),
+                deadline=deadline,
+            )
+        except Reserved:
+            # The deletion of the holder may not have arrived, or not be finished.
+            raise self._block("identity_conflict", self._outcome_known, retry_in=_RESERVED_RETRY_SECONDS) from None
+
+    # How it ends without a link
+
+    def _block(self, reason: str, record: Record, *, retry_in: int | None = None) -> Blocked:
+        """Record why the user cannot be enrolled, or keep the link there was; the exception to raise."""
+        retry_at = None if retry_in is None else self._lease.now() + retry_in
+        record = blocked(record, reason, email_mode=self._email_mode, retry_at=retry_at)
+        self._lease.write(keep_link(self._fallback, record) if self._fallback else record)
+        return Blocked(reason)
+
+    def _release_after(self, error: Exception) -> None:
+        """Leave the user to the next attempt, after an error that says nothing about them.
+
+        The key stays unless Whop refused the create for good. A 429 may come before anybody looked at the key, and a
+        refused look-up says nothing about the create.
+        """
+        record = self._record
+        if isinstance(error, WhopRefused) and error.operation == "create_account":
+            record = self._after_refusal(error)
+        answered = isinstance(error, WhopRefused | WhopInvalidResponse)
+        self._release(dataclasses.replace(record, lease_until=0), self._fallback if answered else self._uncounted)
+
+    def _release(self, record: Record, fallback: Record | None) -> None:
+        self._lease.release(keep_link(fallback, record) if fallback else record)
+
+    def _after_refusal(self, refusal: WhopRefused) -> Record:
+        """The record after a refused create. One that was sent before, without an answer, may still run."""
+        return self._record if refusal.repeated else self._outcome_known
+
+    @property
+    def _record(self) -> Record:
+        return self._lease.record
+
+    @property
+    def _outcome_known(self) -> Record:
+        """The record once the outcome of the create is known: its key is used up."""
+        return dataclasses.replace(self._record, idempotency_key=None, email_digest=None)
+
+    @property
+    def _uncounted(self) -> Record | None:
+        """The record to restore if the repair could not be attempted. It does not count against the daily limit."""
+        return self._fallback and dataclasses.replace(self._fallback, repairs=self._fallback.repairs - 1)
+
+    # The Idempotency-Key and what goes with it
 
     @property
     def _external_id(self) -> str:
-        return external_id(self._user, self.record.generation)
+        return external_id(self._lease.user, self._record.generation)
 
-    def _create(self) -> Account:
-        key = self.record.idempotency_key
-        if key is None:
-            raise AssertionError("a claim holds a key")
-        return self._whop.create_account(
-            email=self._address,
-            # Whop's own default. A key goes with one request, so nothing in it may change between attempts.
-            title=self._external_id,
-            external_id=self._external_id,
-            idempotency_key=key,
-            deadline=self.deadline,
-        )
-
-    def _after_conflict(self, conflict: WhopConflict) -> Account | None:
-        """What a 409 means, by look-up: the account it was about, or None when another create may succeed."""
-        found = self._whop.find_accounts(self._external_id, deadline=self.deadline)
-        ours = [account for account in found if account.parent_id == self._whop.company_id]
-        for account in ours:
-            if self.owns(account):
-                return account
-        if ours:
-            # Our external id is bound to another address.
-            self._write(self._with_new_key(next_generation(self.record)), self.record)
-        elif conflict.replayed:
-            self._write(self._with_new_key(self.record), self.record)
-        elif self._key_is_new and not conflict.repeated:
-            # Nobody can have used this key before, so the id is taken by an account that we are not shown.
-            self._write(self._with_new_key(next_generation(self.record)), self.record)
-        elif self._now() - self.record.key_since < LEASE_SECONDS:
-            # The first request with this key may still be running.
-            raise EnrolmentInProgress(at_whop=True)
-        else:
-            self._write(self._with_new_key(self.record), self.record)
-        return None
+    def _with_key(self, start: Record) -> Record:
+        """``start`` with the key of its create, if the outcome of that is unknown, else with a new one."""
+        if start.idempotency_key is None:
+            return self._with_new_key(start)
+        if start.email_digest != _digest(start.idempotency_key, self._email):
+            # The address has changed since; the external id may be bound to the old one.
+            return self._with_new_key(next_generation(start))
+        self._key_is_new = False
+        return start
 
     def _with_new_key(self, record: Record) -> Record:
         self._key_is_new = True
@@ -202,63 +256,21 @@ class Claim:
         return dataclasses.replace(
             record,
             idempotency_key=key,
-            key_since=self._now(),
+            key_since=self._lease.now(),
             key_generation=record.generation,
-            email_digest=_digest(key, self._address),
+            email_digest=_digest(key, self._email),
         )
 
-    def _release(self, record: Record) -> None:
-        grace = Deadline(max(_RELEASE_SECONDS, self.deadline.remaining()))
-        try:
-            self.record = self._users.put(self._user, record, seen=self.record, deadline=grace)
-        except (Lost, AwsError, DeadlineExceeded):
-            pass  # The error that ended this attempt is the one to report; the lease runs out by itself.
 
-    def _write(self, record: Record, seen: Record | None) -> None:
-        self.record = self._users.put(self._user, record, seen=seen, deadline=self.deadline)
+def _concerns_the_address(error: WhopRefused) -> bool:
+    """Whether Whop refused this user's address. Any other refusal is about the key or the call, so about everyone."""
+    return error.operation == "create_account" and (error.status == 422 or error.param == "email")
 
 
-def next_generation(record: Record) -> Record:
-    """``record`` with another external id at Whop."""
-    return dataclasses.replace(record, generation=record.generation + 1)
-
-
-def kept(link: Record, attempt: Record) -> Record:
-    """``link``, which an ``attempt`` has not replaced, with what may still come of that at Whop."""
-    return dataclasses.replace(
-        link,
-        tried=max(link.tried, attempt.generation),
-        idempotency_key=attempt.idempotency_key,
-        key_since=attempt.key_since,
-        key_generation=attempt.key_generation,
-        email_digest=attempt.email_digest,
-    )
-
-
-def replaced(link: Record) -> Record:
-    """Where an attempt to replace ``link`` begins: with the create of the last one, if its outcome is not known.
-
-    Else with the next generation, whatever was tried before: each day another one would be an account each day.
-    """
-    if link.idempotency_key is None:
-        return next_generation(link)
-    return dataclasses.replace(link, generation=link.key_generation)
-
-
-def external_id(user: UserRef, generation: int) -> str:
-    """The id of the user's account at Whop, who takes any text but ``%`` (Whop, "Enroll subaccounts")."""
-    return f"cognito:{user.pool_id}:{user.sub}:{generation}"
-
-
-def is_address_of(account: Account, address: str) -> bool:
-    """Whether Whop has ``account`` under ``address``."""
-    return (account.email or "").casefold() == address.casefold()
-
-
-def _about_the_key(error: WhopError) -> bool:
-    """An old answer, or the refusal of a key that went with another request: a new key gets a new answer."""
+def _concerns_the_key(error: WhopError) -> bool:
+    """Whether a new key gets a new answer: after an old answer, or for a key that went with another request."""
     return error.replayed or error.code == "idempotency_key_mismatch"
 
 
-def _digest(key: str, address: str) -> str:
-    return hmac.new(key.encode(), address.encode(), hashlib.sha256).hexdigest()
+def _digest(key: str, email: str) -> str:
+    return hmac.new(key.encode(), email.encode(), hashlib.sha256).hexdigest()

@@ -12,16 +12,19 @@ from typing import Literal
 
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment._attempt import external_id
+from whop_chat.enrolment.email_policy import external_id
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.telemetry import Observer
-from whop_chat.users.repository import Directory, Record
-from whop_chat.whop.client import Account, Whop, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
+from whop_chat.users.record import Record
+from whop_chat.users.repository import Directory
+from whop_chat.whop.client import Account, Whop
+from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 DeletePolicy = Literal["keep-account", "delete-account"]
 
 
-class Unsettled(Exception):
+class OutcomeUnknown(Retryable):
     """A create may still take effect at Whop; look again in ``retry_after`` seconds."""
 
     def __init__(self, retry_after: int) -> None:
@@ -54,7 +57,7 @@ class CleanUp:
         404 for the name, which can mean that the company id is wrong; not where the account is gone already, with which
         the Whop user may have gone.
 
-        Raises `Unsettled`, `whop_chat.users.repository.Lost`, and the errors of Whop and AWS that may pass.
+        Raises `OutcomeUnknown`, `whop_chat.users.record.Lost`, and the errors of Whop and AWS that may pass.
         """
         if tombstone.cleaned_at is not None:
             # Until it is set again, nobody can take over the Whop user.
@@ -63,7 +66,7 @@ class CleanUp:
         tombstone, refusals = self._tidied(user, tombstone, deadline)
         now = int(self._clock())
         if tombstone.retry_at is not None and tombstone.retry_at > now:
-            raise Unsettled(tombstone.retry_at - now)
+            raise OutcomeUnknown(tombstone.retry_at - now)
         for refusal in refusals:
             self._observer.failed("clean-up refused", refusal, metric="CleanUpRefused")
         reason = "; ".join(map(str, refusals)) or None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from whop_chat.cognito.pool import PoolUser
+from whop_chat.cognito.user import UserRef
+from whop_chat.whop.client import Account
 
 EmailMode = Literal["verified", "alias"]
 
@@ -50,3 +52,13 @@ class AliasAddress:
 
 
 Addresses = VerifiedAddress | AliasAddress
+
+
+def external_id(user: UserRef, generation: int) -> str:
+    """The id of the user's account at Whop, who takes any text but ``%`` (Whop, "Enroll subaccounts")."""
+    return f"cognito:{user.pool_id}:{user.sub}:{generation}"
+
+
+def is_address_of(account: Account, address: str) -> bool:
+    """Whether Whop has ``account`` under ``address``."""
+    return (account.email or "").casefold() == address.casefold()

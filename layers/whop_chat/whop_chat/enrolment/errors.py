@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from whop_chat.cognito.pool import UserGone
+from whop_chat.runtime.errors import Refused, Retryable
 
 BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
 
@@ -15,10 +16,10 @@ class Link:
     created: bool = False
 
 
-class EnrolmentInProgress(Exception):
-    """An attempt for the same user is under way; ask again in ``retry_after`` seconds.
+class EnrolmentInProgress(Retryable):
+    """Another attempt for the same user is running.
 
-    ``at_whop`` says that it is a request of ours at Whop, and no worker whose claim may end any moment.
+    ``at_whop`` says that the attempt is a request of ours at Whop, so that its lease may not end soon.
     """
 
     retry_after = 1
@@ -28,15 +29,15 @@ class EnrolmentInProgress(Exception):
         self.at_whop = at_whop
 
 
-class UserDenied(Exception):
-    """An operator has shut this user out."""
+class Denied(Refused):
+    """An operator denied this user."""
 
 
-class LostToDeletion(UserGone):
-    """The user was deleted while they were enrolled: what was made at Whop has to be cleaned up."""
+class DeletedMeanwhile(UserGone):
+    """The user was deleted during the enrolment; what it made at Whop has to be cleaned up."""
 
 
-class Blocked(Exception):
+class Blocked(Refused):
     """The user cannot be enrolled as things stand; ``reason`` is recorded on the user, one of `BLOCK_REASONS`:
 
     ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from whop_chat.runtime.errors import Refused
+
 # Whop, "Chat: authentication": the permissions each embedded element asks for.
 FEATURE_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -17,11 +19,11 @@ class UnknownFeature(ValueError):
     """A feature name that is none of `FEATURE_SCOPES`."""
 
 
-class FeatureNotAllowed(Exception):
+class FeatureNotAllowed(Refused):
     """A known feature that this deployment, or a group of the user, does not grant."""
 
 
-class GroupDenied(Exception):
+class GroupDenied(Refused):
     """The user is in a group whose members may not chat, or in several that allow nothing in common."""
 
 

@@ -5,7 +5,6 @@ nonce. What the token is for and how long it is good is the associated data, so 
 is of another Whop user or company, or was sealed with another key, cannot be opened and counts as not there.
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.aws import DYNAMODB, Aws
+from whop_chat.runtime.aws import AwsClients, aws_call
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.sealed import DataKey
 from whop_chat.runtime.secrets import CachedSecret
@@ -50,7 +49,7 @@ class KeptTokens:
     `whop_chat.runtime.sealed.UnusableDataKey`.
     """
 
-    def __init__(self, aws: Aws, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:
+    def __init__(self, aws: AwsClients, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:
         self._aws = aws
         self._table = table
         self._secret = secret
@@ -59,9 +58,9 @@ class KeptTokens:
     def find(self, purpose: Purpose, *, deadline: Deadline) -> "Found":
         """What is kept for ``purpose``, still sealed. An older token than the last may be found: none is worse."""
         key = self._secret.current(deadline=deadline)
-        asked = {"TableName": self._table, "Key": {"pk": {"S": _place(purpose)}}}
-        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item", {})
-        return Found(purpose, self._company_id, key, item)
+        with aws_call(deadline):
+            answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": _place(purpose)}})
+        return Found(purpose, self._company_id, key, answer.get("Item", {}))
 
     def keep(self, purpose: Purpose, whop_user_id: str, kept: KeptToken, *, deadline: Deadline) -> None:
         """Keep a token, in place of the one that is kept for this purpose."""
@@ -70,15 +69,16 @@ class KeptTokens:
         about = _about(purpose, self._company_id, whop_user_id, minted_at, expires_at)
         nonce = os.urandom(_NONCE_BYTES)
         sealed = nonce + AESGCM(key.value).encrypt(nonce, kept.token.encode(), about)
-        item = {
+        item: dict[str, Any] = {
             "pk": {"S": _place(purpose)},
             "key_id": {"S": key.id},
-            "sealed": {"B": base64.b64encode(sealed).decode()},
+            "sealed": {"B": sealed},
             "minted_at": {"N": str(minted_at)},
             "expires_at": {"N": str(expires_at)},
             "ttl": {"N": str(expires_at)},
         }
-        self._aws.call(DYNAMODB, "PutItem", {"TableName": self._table, "Item": item}, deadline=deadline)
+        with aws_call(deadline):
+            self._aws.dynamodb.put_item(TableName=self._table, Item=item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Found:
             if self.item["key_id"]["S"] != self.key.id:
                 return None
             minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
-            sealed = base64.b64decode(self.item["sealed"]["B"])
+            sealed = bytes(self.item["sealed"]["B"])
             about = _about(self.purpose, self.company_id, whop_user_id, minted_at, expires_at)
             token = AESGCM(self.key.value).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
         except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.users.repository import MINT_WINDOW_SECONDS, MintsUsedUp, Record
+from whop_chat.runtime.errors import Retryable
+from whop_chat.users.record import MintsUsedUp, Record
+from whop_chat.users.repository import MINT_WINDOW_SECONDS
 
 MAX_REMEMBERED = 1000
 
 
-class TooManyRequests(Exception):
+class TooManyRequests(Retryable):
     """This user has had as many tokens as one may have in a minute; ``retry_after`` is the wait in whole seconds."""
 
     def __init__(self, retry_after: int) -> None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from whop_chat.runtime.aws import DYNAMODB, Aws, AwsError, understood
+from whop_chat.runtime.aws import MAX_READ, AwsClients, AwsError, aws_call, read_many, validating
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.dynamodb import MAX_READ, read_many
-from whop_chat.users.repository import new_attempt
+from whop_chat.users.record import new_attempt
 
 _REPORT_DAYS, _LISTED_DAYS = 90, 7
 
@@ -74,7 +73,7 @@ class Ledger:
     Every method raises `AwsError` and `DeadlineExceeded`.
     """
 
-    def __init__(self, aws: Aws, table: str, pool_id: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, aws: AwsClients, table: str, pool_id: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
         self._table = table
         self._pool_id = pool_id
@@ -85,7 +84,7 @@ class Ledger:
         item = self._get(f"RECONCILE#{self._pool_id}", deadline)
         if item is None:
             return None
-        with understood("GetItem"):
+        with validating("GetItem"):
             values = json.loads(item["checkpoint"]["S"])
             return Checkpoint(**{**values, "phase": Phase(values["phase"])})
 
@@ -123,8 +122,8 @@ class Ledger:
         for start in range(0, pages, MAX_READ):
             numbers = range(start, min(start + MAX_READ, pages))
             keys = [self._listed_key(run, number) for number in numbers]
-            for item in read_many(self._aws, self._table, keys, deadline=Deadline(seconds)):
-                with understood("BatchGetItem"):
+            for item in read_many(self._aws.dynamodb, self._table, keys, deadline=Deadline(seconds)):
+                with validating("BatchGetItem"):
                     prints = base64.b64decode(item["prints"]["B"])
                 yield prints
 
@@ -139,7 +138,7 @@ class Ledger:
         if checkpoint is None or checkpoint.reported is None:
             return None
         item = self._get(f"REPORT#{self._pool_id}#{checkpoint.reported}", deadline)
-        with understood("GetItem"):
+        with validating("GetItem"):
             return json.loads(item["report"]["S"]) if item else None
 
     def _listed_key(self, run: str, page: int) -> str:
@@ -148,10 +147,12 @@ class Ledger:
     def _expiring(self, days: int) -> dict[str, Any]:
         return {"ttl": {"N": str(int(self._clock()) + days * 86400)}}
 
-    def _get(self, key: str, deadline: Deadline) -> dict[str, Any] | None:
-        asked = {"TableName": self._table, "Key": {"pk": {"S": key}}, "ConsistentRead": True}
-        return self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item")
+    def _get(self, key: str, deadline: Deadline) -> Any:
+        with aws_call(deadline):
+            answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True)
+        return answer.get("Item")
 
     def _put(self, key: str, item: Mapping[str, Any], deadline: Deadline, **condition: Any) -> None:
         asked = {"TableName": self._table, "Item": {"pk": {"S": key}, **item}, **condition}
-        self._aws.call(DYNAMODB, "PutItem", asked, deadline=deadline)
+        with aws_call(deadline):
+            self._aws.dynamodb.put_item(**asked)

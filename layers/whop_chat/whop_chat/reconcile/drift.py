@@ -7,7 +7,7 @@ from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import Listed, PoolUser, Standing
 from whop_chat.enrolment.email_policy import Addresses
 from whop_chat.users.lifecycle import Step, step
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 
 class Drift(StrEnum):

@@ -19,22 +19,23 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from whop_chat.cognito.pool import Listed, Page
+from whop_chat.cognito.pool import Listed
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import Addresses
 from whop_chat.reconcile._bloom_filter import SeenUsers, fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
+from whop_chat.reconcile.command import Order
 from whop_chat.reconcile.drift import Drift, Finding, drift
+from whop_chat.reconcile.ports import Ledger, Pool, Queue, Records
 from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, report_of, standing
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Observer
 from whop_chat.sync.queue import MAX_BATCH, Source
-from whop_chat.users.repository import Known, Record
+from whop_chat.users.record import Record
 
 _STEP_SECONDS = 12.0
 _SETTLE_SECONDS = 3.0
@@ -48,93 +49,20 @@ _SECONDS_PER_LISTING = 0.2
 _SECONDS_AHEAD = 120
 _CONFIRMED_AT_ONCE = 20
 _LISTINGS = 4
+USERS_PER_MINUTE = 300
+"""How many users a run hands to the queue a minute, at most and in any phase.
 
-
-class Pool(Protocol):
-    """The user pool: `whop_chat.cognito.pool.PoolUsers`, or one in memory."""
-
-    def page(self, token: str | None, *, deadline: Deadline) -> Page:
-        """See `whop_chat.cognito.pool.PoolUsers.page`."""
-
-    def shows(self, sub: str, *, deadline: Deadline) -> bool:
-        """See `whop_chat.cognito.pool.PoolUsers.shows`."""
-
-
-class Records(Protocol):
-    """The users table, read only: `whop_chat.users.repository.Users`, or one in memory."""
-
-    def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
-        """See `whop_chat.users.repository.Users.get_many`."""
-
-    def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> Known:
-        """See `whop_chat.users.repository.Users.known`."""
-
-
-class Queue(Protocol):
-    """The sync queue: `whop_chat.sync.queue.SyncQueue`, or one in memory."""
-
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
-        """See `whop_chat.sync.queue.SyncQueue.send_many`."""
-
-    def waiting(self, *, deadline: Deadline) -> int:
-        """See `whop_chat.sync.queue.SyncQueue.waiting`."""
-
-
-class Ledger(Protocol):
-    """What a run remembers: `whop_chat.reconcile.checkpoint.Ledger`, or one in memory."""
-
-    def load(self, *, deadline: Deadline) -> Checkpoint | None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.load`."""
-
-    def save(self, checkpoint: Checkpoint, *, seen: Checkpoint | None, deadline: Deadline) -> Checkpoint:
-        """See `whop_chat.reconcile.checkpoint.Ledger.save`."""
-
-    def note_listed(self, run: str, page: int, prints: bytes, *, deadline: Deadline) -> None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.note_listed`."""
-
-    def listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
-        """See `whop_chat.reconcile.checkpoint.Ledger.listed`."""
-
-    def file_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
-        """See `whop_chat.reconcile.checkpoint.Ledger.file_report`."""
-
-
-class NotAnOrder(Exception):
-    """The event does not say what to do; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What an event asks for.
-
-    ``backfill`` also enrols who was never enrolled: Whop writes an e-mail to each of them, so nobody gets it without
-    having asked. With ``dry_run`` nothing is enqueued.
-    """
-
-    command: Literal["start", "continue", "stop"]
-    backfill: bool = False
-    dry_run: bool = False
-
-    @classmethod
-    def of(cls, event: Mapping[str, Any]) -> "Order":
-        """The order that a function was called with; raises `NotAnOrder`."""
-        command = event.get("command") if isinstance(event, dict) else None
-        if command not in ("start", "continue", "stop"):
-            raise NotAnOrder("command is none of start, continue, stop")
-        options = {name: value for name, value in event.items() if name != "command"}
-        unknown = options.keys() - ({"backfill", "dry_run"} if command == "start" else set())
-        if unknown:
-            raise NotAnOrder(f"{command} does not know {len(unknown)} of the other members")
-        if not all(isinstance(value, bool) for value in options.values()):
-            raise NotAnOrder("backfill and dry_run are true or false")
-        return cls(command, **options)
+Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them. The rest is for users who ask for
+their first token. Messages beyond that would only come back to the queue.
+"""
+_SECONDS_PER_USER = 60 / USERS_PER_MINUTE
 
 
 class Reconcile:
-    """Runs over one pool. ``per_minute`` is how many users are handed to the queue a minute, at most and in any phase.
+    """Runs over one pool.
 
     Messages are spread by their delay: batches of ten, each at its own time, so that any minute has at most
-    ``per_minute`` of them, one batch, and what rounding the delays to whole seconds adds (``per_minute`` / 60). While
+    `USERS_PER_MINUTE` of them, one batch, and what rounding the delays to whole seconds adds (a sixtieth). While
     more than a minute's worth of messages waits to be handled, by whomever they were sent, a run adds none: a sign-up
     that comes behind them is not to wait for long, and after an outage of Whop there is no more to catch up with.
     """
@@ -149,7 +77,6 @@ class Reconcile:
         observer: Observer,
         *,
         pool_id: str,
-        per_minute: int,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -160,8 +87,6 @@ class Reconcile:
         self._addresses = addresses
         self._observer = observer
         self._pool_id = pool_id
-        self._per_minute = per_minute
-        self._seconds_per_user = 60 / per_minute
         self._clock = clock
         self._sleep = sleep
         self._listed_at = 0.0
@@ -221,7 +146,7 @@ class Reconcile:
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Step by step, until the time is up or the queue has enough; then let go of the run."""
         try:
-            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > self._per_minute:
+            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > USERS_PER_MINUTE:
                 return standing(self._let_go(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _SETTLE_SECONDS:
@@ -325,7 +250,7 @@ class Reconcile:
             slot = max(now, next_slot)
             delay = math.ceil(slot - now)
             self._queue.send_many(users, Source.RECONCILE, delay_seconds=delay, deadline=deadline)
-            next_slot = slot + len(users) * self._seconds_per_user
+            next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 
     # Through the records

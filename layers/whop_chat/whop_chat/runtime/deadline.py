@@ -1,10 +1,13 @@
 """One total deadline for a piece of work, handed down to every call it makes."""
 
+import threading
 import time
 from collections.abc import Callable
 
+from whop_chat.runtime.errors import Retryable
 
-class DeadlineExceeded(Exception):
+
+class DeadlineExceeded(Retryable):
     """The time for this request is used up."""
 
 
@@ -32,3 +35,27 @@ class Deadline:
         if not left:
             raise DeadlineExceeded
         return left
+
+
+def run_within[T](seconds: float, work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises, if it does so within ``seconds``; raises `DeadlineExceeded` otherwise.
+
+    For work that nothing else can interrupt. It runs in a thread of its own, which is left behind if it is late.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise DeadlineExceeded
+    return results[0]

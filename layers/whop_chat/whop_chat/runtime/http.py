@@ -1,137 +1,158 @@
 """HTTP exchanges bounded in time, by a deadline, and in size.
 
-h11 reads and writes HTTP/1.1; a body larger than the cap is not read on.
+httpx's requests and answers, and httpcore's connections, but not `httpx.Client`: that keeps cookies, takes credentials
+from URLs and logs every address. This module and `_network` are the only ones that know which httpx it is.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import functools
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
 
-import h11
+import certifi
+import httpcore
+import httpx
+from httpx import Request, Response
 
-from whop_chat.runtime.connections import ConnectError, Connection, Connections, split
+from whop_chat.runtime._network import ConnectionPool, bounded_by
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import TransportError
 
-_MAX_HEAD_BYTES = 64 * 1024
+__all__ = ["HttpClient", "Request", "Response"]
 
+Roots = Literal["aws", "mozilla"]
 
-class TransportError(Exception):
-    """No usable response: not connected, timed out, dropped, or larger than the cap."""
+# /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/runtime/http.py.
+_CA_DIRECTORY = Path(__file__).parents[3] / "ca-certificates"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request to an absolute URL of ASCII; host and length are added when it is sent."""
-
-    method: str
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
-
-
-class Response(NamedTuple):
-    """A complete response; names of headers are in lower case, values of one name are joined by commas."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+# At DEBUG it repeats headers. Lambda can set the root logger to that level.
+logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 class HttpClient:
     """For any number of threads; it knows no proxy, no cookie, no redirect, no credential.
 
-    ``while_waiting`` is called each time that a request has been sent and the answer is on its way.
+    ``roots`` names the authorities that may vouch for a server. A test hands in a ``transport``.
     """
 
-    def __init__(
-        self, connections: Connections | None = None, *, while_waiting: Callable[[], object] = lambda: None
-    ) -> None:
-        self._connections = connections or Connections()
-        self._while_waiting = while_waiting
+    def __init__(self, transport: httpx.BaseTransport | None = None, *, roots: Roots = "mozilla") -> None:
+        self._transport = transport or _Transport(_tls(roots))
 
-    def exchange(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """Send ``request`` and read the whole body of the response.
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        content: bytes = b"",
+        deadline: Deadline,
+        max_bytes: int,
+    ) -> Response:
+        """As `send`, with a request made of these."""
+        try:
+            request = Request(method, url, headers=headers, content=content)
+        except (httpx.InvalidURL, ValueError):
+            raise TransportError("LocalProtocolError") from None
+        return self.send(request, deadline=deadline, max_bytes=max_bytes)
+
+    def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+        """Send ``request``, to an absolute URL, and read the whole body of the response.
 
         Raises `TransportError`, and `whop_chat.runtime.deadline.DeadlineExceeded` when there is no time left to start.
         """
-        deadline.require()
+        # For transports other than ours, which knows the deadline.
+        request.extensions = {"timeout": httpx.Timeout(deadline.require()).as_dict()}
         try:
-            return self._exchange(request, deadline, max_bytes)
+            with bounded_by(deadline):
+                return self._exchanged(request, max_bytes)
         except TransportError as error:
             reason = error.reason
-        except (ConnectError, h11.RemoteProtocolError) as error:
-            reason = type(error).__name__
-        except TimeoutError:
+        except (httpx.TimeoutException, httpcore.TimeoutException):
             reason = "ReadTimeout"
-        except OSError:
-            reason = "ReadError"
-        # Raised out here: what the error remembers of the request would hang on as the context.
+        except (httpx.TransportError, httpcore.NetworkError, httpcore.ProtocolError) as error:
+            reason = type(error).__name__
+        # Raised out here: what the error remembers of the request would stay in the context.
         raise TransportError(reason)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close every connection; the next exchange makes its own."""
-        self._connections.hang_up()
+        self._transport.close()
 
-    def _exchange(self, request: Request, deadline: Deadline, max_bytes: int) -> Response:
-        http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
+    def _exchanged(self, request: Request, max_bytes: int) -> Response:
+        if request.url.scheme not in ("http", "https") or not request.url.host or request.url.userinfo:
+            raise TransportError("LocalProtocolError")
+        # A cap on what arrives is none on what it unpacks to.
+        request.headers["Accept-Encoding"] = "identity"
+        answer = self._transport.handle_request(request)
         try:
-            origin, host, target = split(request.url)
-            message = _written(http, request, host, target)
-        except (h11.LocalProtocolError, ValueError):  # h11 takes text, and leaves what is not ASCII to Python.
-            raise TransportError("LocalProtocolError") from None
-        connection = self._connections.to(origin, deadline=deadline)
-        reusable = False
-        try:
-            connection.send(message, deadline=deadline)
-            self._while_waiting()
-            response = _read(http, connection, deadline, max_bytes)
-            reusable = http.our_state is http.their_state is h11.DONE and http.trailing_data == (b"", False)
+            _require_plain(answer)
+            return Response(answer.status_code, headers=answer.headers, content=_body(answer, max_bytes))
         finally:
-            if not reusable:
-                connection.close()
-        if reusable:
-            self._connections.keep(connection)
-        return response
+            answer.close()
 
 
-def _written(http: h11.Connection, request: Request, host: str, target: str) -> bytes:
-    """The request, which asks for no packing: a cap on what arrives is none on what it unpacks to."""
-    headers = {"Host": host, **request.headers, "Accept-Encoding": "identity"}
-    if request.body or request.method != "GET":
-        headers["Content-Length"] = str(len(request.body))
-    head = h11.Request(method=request.method, target=target, headers=list(headers.items()))
-    return http.send(head) + http.send(h11.Data(data=request.body)) + http.send(h11.EndOfMessage())
-
-
-def _read(http: h11.Connection, connection: Connection, deadline: Deadline, max_bytes: int) -> Response:
-    """The answer, after interim ones, which nobody asked for but anybody may send."""
-    status, headers, body = 0, dict[str, str](), bytearray()
-    while True:
-        match http.next_event():
-            case h11.NEED_DATA:
-                http.receive_data(connection.receive(deadline=deadline))
-            case h11.Response() as head:
-                status, headers = head.status_code, _headers(head)
-            case h11.Data(data=data):
-                body += data
-                if len(body) > max_bytes:
-                    raise TransportError("BodyTooLarge")
-            case h11.EndOfMessage():
-                return Response(status, headers, bytes(body))
-
-
-def _headers(head: h11.Response) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in head.headers:
-        key, text = name.decode("ascii"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    if headers.get("content-encoding", "identity") != "identity":
+def _require_plain(answer: Response) -> None:
+    if answer.headers.get("content-encoding", "identity") != "identity":
         raise TransportError("ContentEncoding")
     # RFC 9112, section 6.3. Of an answer that names both, two readers could see two different ones.
-    if {"content-length", "transfer-encoding"} <= headers.keys():
+    if {"content-length", "transfer-encoding"} <= answer.headers.keys():
         raise TransportError("RemoteProtocolError")
-    return headers
+    if answer.status_code < 200:
+        raise TransportError("RemoteProtocolError")
+
+
+def _body(answer: Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    for chunk in answer.iter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise TransportError("BodyTooLarge")
+    return bytes(body)
+
+
+class _Transport(httpx.BaseTransport):
+    """As `httpx.HTTPTransport`, which takes no pool of ours."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._pool = ConnectionPool(tls)
+
+    def handle_request(self, request: Request) -> Response:
+        """The head of the answer, and a stream of its body; raises httpcore's errors, and so does the stream."""
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        asked = httpcore.Request(
+            request.method, url, headers=request.headers.raw, content=request.content, extensions=request.extensions
+        )
+        answer = self._pool.handle_request(asked)
+        return Response(answer.status, headers=answer.headers, stream=_Stream(answer))
+
+    def close(self) -> None:
+        """See `httpx.BaseTransport.close`."""
+        self._pool.close()
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.iter_stream()
+
+    def close(self) -> None:
+        """See `httpx.SyncByteStream.close`."""
+        self._answer.close()
+
+
+@functools.cache
+def _tls(roots: Roots) -> ssl.SSLContext:
+    """With the roots from the directory that the build makes, or with Mozilla's bundle where nothing was built."""
+    directory = _CA_DIRECTORY / roots
+    if directory.is_dir():
+        return ssl.create_default_context(capath=directory)
+    return ssl.create_default_context(cafile=certifi.where())

@@ -22,7 +22,7 @@ class HeadStart:
             thread.start()
 
     def wait(self) -> None:
-        """Wait until all are done, so that none is under way when the environment is frozen or a copy of it is made."""
+        """Wait until all are done, so that none is under way when Lambda freezes the environment."""
         for thread in self._threads:
             thread.join(self._deadline.remaining())
 

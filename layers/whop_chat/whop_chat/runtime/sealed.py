@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.aws import AwsClients
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
 # Of the 62 letters and digits that the template asks for, 43 have the 256 bits of the key.
 MIN_CHARACTERS = 43
 
 
-class UnusableDataKey(Exception):
+class UnusableDataKey(Retryable):
     """The secret holds nothing that a key could be made of."""
 
 
@@ -24,7 +25,7 @@ class DataKey:
     value: bytes = field(repr=False)
 
 
-def data_key(aws: Aws, secret_arn: str) -> CachedSecret[DataKey]:
+def data_key(aws: AwsClients, secret_arn: str) -> CachedSecret[DataKey]:
     """The key made of the secret under ``secret_arn``, a random text; its `current` raises `UnusableDataKey`."""
     return CachedSecret(aws, secret_arn, _made_of)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from whop_chat.runtime.aws import SECRETS_MANAGER, Aws, AwsError
+from whop_chat.runtime.aws import AwsClients, AwsError, aws_call
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 
 MAX_AGE_SECONDS = 300.0
@@ -24,7 +24,7 @@ class CachedSecret[T]:
 
     def __init__(
         self,
-        aws: Aws,
+        aws: AwsClients,
         secret_arn: str,
         parse: Callable[[Mapping[str, Any]], T],
         *,
@@ -52,19 +52,13 @@ class CachedSecret[T]:
                 self._asked_in_vain_at = self._clock()
         return self._value
 
-    def forget(self) -> None:
-        """Read the secret anew when it is next asked for."""
-        self._value = None
-        self._read_at = self._asked_in_vain_at = -math.inf
-
     def _may_ask_again(self) -> bool:
         return self._clock() - self._asked_in_vain_at >= ASK_COOLDOWN_SECONDS
 
     def _read(self, deadline: Deadline) -> T:
         try:
-            answer = self._aws.call(
-                SECRETS_MANAGER, "GetSecretValue", {"SecretId": self._secret_arn}, deadline=deadline
-            )
+            with aws_call(deadline):
+                answer: Mapping[str, Any] = self._aws.secretsmanager.get_secret_value(SecretId=self._secret_arn)
         except AwsError as error:
             # AWS answers a secret that exists but has no value with this code (GetSecretValue).
             if error.code != "ResourceNotFoundException":

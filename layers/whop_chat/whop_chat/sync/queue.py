@@ -3,10 +3,10 @@
 import json
 from collections.abc import Collection
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from whop_chat.cognito.user import UserRef, is_sub
-from whop_chat.runtime.aws import SQS, Aws, AwsError, understood
+from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, validating
 from whop_chat.runtime.deadline import Deadline
 
 MAX_BATCH = 10  # AWS, SendMessageBatch
@@ -63,7 +63,7 @@ def decode(body: str) -> SyncMessage:
 class SyncQueue:
     """Sends messages; every method raises `AwsError` and `DeadlineExceeded`."""
 
-    def __init__(self, aws: Aws, url: str) -> None:
+    def __init__(self, aws: AwsClients, url: str) -> None:
         self._aws = aws
         self._url = url
 
@@ -78,29 +78,33 @@ class SyncQueue:
 
         After an error some may have been asked for.
         """
-        entries = [
+        entries: Any = [
             {"Id": str(number), "MessageBody": encode(user, source), "DelaySeconds": delay_seconds}
             for number, user in enumerate(users)
         ]
-        answer = self._aws.call(SQS, "SendMessageBatch", {"QueueUrl": self._url, "Entries": entries}, deadline=deadline)
+        with aws_call(deadline):
+            answer: Any = self._aws.sqs.send_message_batch(QueueUrl=self._url, Entries=entries)
         # Each message succeeds or fails by itself (AWS, SendMessageBatch).
-        with understood("SendMessageBatch"):
+        with validating("SendMessageBatch"):
             for failure in answer.get("Failed", []):
                 raise AwsError(str(failure.get("Code")), operation="SendMessageBatch")
 
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""
-        self._aws.call(SQS, "SendMessage", {"QueueUrl": self._url, "MessageBody": body}, deadline=deadline)
+        with aws_call(deadline):
+            self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
 
     def waiting(self, *, deadline: Deadline) -> int:
         """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        asked = {"QueueUrl": self._url, "AttributeNames": names}
-        counts = self._aws.call(SQS, "GetQueueAttributes", asked, deadline=deadline).get("Attributes", {})
-        with understood("GetQueueAttributes"):
-            return sum(int(count) for count in counts.values())
+        names: list[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        with aws_call(deadline):
+            answer = self._aws.sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
+        with validating("GetQueueAttributes"):
+            return sum(int(count) for count in answer.get("Attributes", {}).values())
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""
-        parameters = {"QueueUrl": self._url, "ReceiptHandle": receipt_handle, "VisibilityTimeout": seconds}
-        self._aws.call(SQS, "ChangeMessageVisibility", parameters, deadline=deadline)
+        with aws_call(deadline):
+            self._aws.sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+            )

@@ -4,11 +4,12 @@ At a sign-up the user is already confirmed when the trigger runs; an error would
 again would fail for good (AWS, "Post confirmation Lambda trigger"). At a sign-in an error would keep them out.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.deadline import Deadline, run_within
 from whop_chat.sync.queue import Source, SyncQueue
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer:
             sub=event["request"]["userAttributes"]["sub"],
             username=event["userName"],
         )
-        queue().send(user, occasion.source, deadline=Deadline(_SECONDS))
+        run_within(_SECONDS, functools.partial(_send, queue, user, occasion.source))
     except Exception as error:
         told = observer()
         told.concerns(user.sub if user else None)
@@ -60,3 +61,7 @@ def announce(event: Mapping[str, Any], queue: Callable[[], SyncQueue], observer:
         told = observer()
         told.concerns(user.sub)
         told.counted(f"{occasion.metric}Enqueued", f"{occasion.words} enqueued")
+
+
+def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source) -> None:
+    queue().send(user, source, deadline=Deadline(_SECONDS))

@@ -6,44 +6,26 @@ with; what is not a message of ours goes to the dead-letter queue at once.
 
 import contextlib
 import dataclasses
-import random
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import NotActive, PoolUser, Standing, UserGone
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.cleanup import CleanUp, Unsettled
+from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.enrol import Enrolment, PoolReader
-from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, UserDenied
-from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.telemetry import Observer
-from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode
+from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
 from whop_chat.users.lifecycle import Step, restored, shut, step, tombstone
-from whop_chat.users.repository import Directory, Lost, Record, Status
-from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.client import (
-    BudgetUsedUp,
-    Whop,
-    WhopError,
-    WhopForbidden,
-    WhopNotFound,
-    WhopRefused,
-    WhopUnauthorized,
-)
+from whop_chat.users.record import Lost, Record, Status
+from whop_chat.users.repository import Directory
+from whop_chat.whop.client import Whop
+from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
-_SECONDS_PER_USER = 8.0
-# For giving a claim back and telling the queue, after the time of a user is up.
-_SECONDS_TO_SETTLE = 2.0
-_QUEUE_SECONDS = 1.0
-_MAX_BACKOFF_SECONDS = 900
 # Who has just acted counts as active for billing in any case, so they are read consistently.
 _JUST_ACTED = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
-# What time, an operator or the other side puts right.
-_PASSING = (WhopError, AwsError, DeadlineExceeded, EnrolmentInProgress, Unsettled, NotConfigured)
 
 
 class Syncing:
@@ -73,7 +55,7 @@ class Syncing:
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
         """Bring a user up to date; returns also when nothing can be done for them, which is then on record.
 
-        Raises what may pass: `whop_chat.whop.client.WhopError`, `whop_chat.runtime.aws.AwsError` and the rest that
+        Raises what may pass: `whop_chat.whop.errors.WhopError`, `whop_chat.runtime.aws.AwsError` and the rest that
         `whop_chat.enrolment.enrol.Enrolment.enrol` and `whop_chat.enrolment.cleanup.CleanUp.clean` raise.
         """
         user = message.user
@@ -82,10 +64,8 @@ class Syncing:
         self._observer.concerns(user.sub)
         try:
             self._sync(user, message.source, deadline)
-        except (Blocked, UserDenied, NotActive) as error:
+        except Refused as error:
             self._observer.failed("user not enrolled", error, metric="UserNotEnrolled")
-        except Lost:
-            raise EnrolmentInProgress from None  # Somebody else wrote the record: look at it again.
 
     def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
         # The pool first: who is gone stays gone, and a claim that falls between the two is seen.
@@ -128,7 +108,7 @@ class Syncing:
             self._enrolment.enrol(user, record, person, deadline=deadline)
         except UserGone:
             # Deleted meanwhile; the next delivery cleans up what was made.
-            raise EnrolmentInProgress from None
+            raise Lost from None
         self._set_profile(user, person, deadline)
         self._observer.counted("UserSynced", "user synced")
 
@@ -156,95 +136,3 @@ class Syncing:
         # If it is lost, the user may be deleted by now, and the name that was just set has to go again.
         synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
         self._write(user, synced, record, deadline)
-
-
-class Batch:
-    """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
-
-    def __init__(
-        self,
-        syncing: Syncing,
-        queue: SyncQueue,
-        dead_letters: SyncQueue,
-        observer: Observer,
-        *,
-        jitter: Callable[[], float] = random.random,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._syncing = syncing
-        self._queue = queue
-        self._dead_letters = dead_letters
-        self._observer = observer
-        self._jitter = jitter
-        self._sleep = sleep
-
-    def handle(self, records: Iterable[Mapping[str, Any]], remaining_seconds: Callable[[], float]) -> dict[str, Any]:
-        """Each message by itself; the answer names those to be delivered again."""
-        failed = [record["messageId"] for record in records if not self._done(record, remaining_seconds())]
-        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
-
-    def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
-        self._observer.concerns(None)
-        # A user who is begun is finished; the rest is left to the next delivery.
-        if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
-            return self._postponed(record, 1)
-        try:
-            self._syncing.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
-        except UnreadableMessage as error:
-            return self._set_aside(record, error)
-        except _PASSING as error:
-            self._observer.failed("sync postponed", error, metric="SyncPostponed")
-            self._postponed(record, max(self._told(error), self._backoff(record)))
-            self._wait_for_places(error, remaining)
-            return False
-        except Exception:
-            self._observer.broke("unexpected error")
-            return self._postponed(record, self._backoff(record))
-        return True
-
-    def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
-        """Waiting would not make it readable; a person has to look at it."""
-        try:
-            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
-        except (AwsError, DeadlineExceeded) as failure:
-            self._observer.failed("unreadable message not set aside", failure)
-            return self._postponed(record, self._backoff(record))
-        self._observer.failed("unreadable message set aside", error, metric="MessageUnreadable")
-        return True
-
-    def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
-        try:
-            self._queue.postpone(_text(record, "receiptHandle"), seconds, deadline=Deadline(_QUEUE_SECONDS))
-        except (AwsError, DeadlineExceeded) as error:
-            # Then the queue's own visibility timeout is the wait.
-            self._observer.failed("message not postponed", error)
-        return False
-
-    def _wait_for_places(self, error: BaseException, remaining: float) -> None:
-        """Another message would find none either, and ask the pool and the table for nothing."""
-        if not isinstance(error, BudgetUsedUp):
-            return
-        if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
-            self._sleep(error.retry_after)
-
-    def _told(self, error: BaseException) -> int:
-        """The wait that the error names, and up to a half more by chance: not all who were told it return at once."""
-        return round(getattr(error, "retry_after", 0) * (1 + self._jitter() / 2))
-
-    def _backoff(self, record: Mapping[str, Any]) -> int:
-        """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""
-        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(_deliveries(record), 10))
-        return max(1, round(ceiling * (1 - self._jitter() / 2)))
-
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    """A member of what SQS delivered; one that is missing is empty, and so as unreadable as one that says nothing."""
-    value = record.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _deliveries(record: Mapping[str, Any]) -> int:
-    match record.get("attributes"):
-        case {"ApproximateReceiveCount": str(count)} if re.fullmatch(r"[0-9]{1,9}", count):
-            return int(count)
-    return 1

@@ -7,7 +7,8 @@ from whop_chat.cognito.pool import UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.lifecycle import restored, shut
-from whop_chat.users.repository import Directory, Lost, Record, Status
+from whop_chat.users.record import Lost, Record, Status
+from whop_chat.users.repository import Directory
 
 _ATTEMPTS = 5
 

@@ -7,7 +7,7 @@ import dataclasses
 from enum import StrEnum
 
 from whop_chat.cognito.pool import Standing
-from whop_chat.users.repository import Record, Status
+from whop_chat.users.record import Record, Status
 
 # A create whose outcome nobody knows may still take effect at Whop; after this it has, or never will.
 SETTLING_SECONDS = 900
@@ -73,3 +73,52 @@ def tombstone(record: Record, now: int) -> Record:
         whop_account_id=record.whop_account_id,
         retry_at=now + SETTLING_SECONDS if unsettled else None,
     )
+
+
+def next_generation(record: Record) -> Record:
+    """``record`` with another external id at Whop."""
+    return dataclasses.replace(record, generation=record.generation + 1)
+
+
+def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | None) -> Record:
+    """``record`` of a user who cannot be enrolled for ``reason``, under this address policy.
+
+    The block is looked at again at ``retry_at``, in epoch seconds; None leaves it to an operator.
+    """
+    return dataclasses.replace(
+        record, status=Status.BLOCKED, reason=reason, email_mode=email_mode, retry_at=retry_at, lease_until=0
+    )
+
+
+def without_identity(record: Record, *, email_mode: str) -> Record:
+    """``record`` of a user whose Whop user was transferred to another; a linked one is blocked for it."""
+    left = dataclasses.replace(record, whop_user_id=None, whop_account_id=None, profile_digest=None)
+    if record.status is Status.DELETED:
+        return left
+    left = replacement_of(left)
+    if record.status is not Status.LINKED:
+        return left
+    return dataclasses.replace(left, status=Status.BLOCKED, reason="identity_conflict", email_mode=email_mode)
+
+
+def keep_link(link: Record, attempt: Record) -> Record:
+    """``link``, which an ``attempt`` did not replace, with the create whose outcome is still unknown."""
+    return dataclasses.replace(
+        link,
+        tried=max(link.tried, attempt.generation),
+        idempotency_key=attempt.idempotency_key,
+        key_since=attempt.key_since,
+        key_generation=attempt.key_generation,
+        email_digest=attempt.email_digest,
+    )
+
+
+def replacement_of(link: Record) -> Record:
+    """Where an attempt to replace ``link`` starts: with the last create, if its outcome is unknown.
+
+    Otherwise it starts with the next generation, whatever was tried before. One more each day would make an account a
+    day.
+    """
+    if link.idempotency_key is None:
+        return next_generation(link)
+    return dataclasses.replace(link, generation=link.key_generation)

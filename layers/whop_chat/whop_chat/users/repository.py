@@ -7,94 +7,20 @@ must still be there, so of two writers one loses and knows it. Counting a mint i
 """
 
 import dataclasses
-import uuid
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whop_chat.cognito.user import UserRef, is_sub
-from whop_chat.runtime.aws import DYNAMODB, Aws, AwsError, understood
+from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, read_many, validating
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.dynamodb import read_many
+from whop_chat.users.record import Lost, MintsUsedUp, Record, Reserved, Status, new_attempt
 
 _LINK_ATTEMPTS = 3
 _COUNT_ATTEMPTS = 3
 MINT_WINDOW_SECONDS = 60
 # Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
 SCANNED_AT_ONCE = 500
-
-
-class Status(StrEnum):
-    """Where a user stands."""
-
-    CLAIMED = "claimed"
-    LINKED = "linked"
-    BLOCKED = "blocked"
-    DENIED = "denied"
-    DISABLED = "disabled"
-    DELETED = "deleted"
-
-
-class Lost(Exception):
-    """The record is no longer the one that was read: somebody else wrote it."""
-
-
-class Reserved(Exception):
-    """The Whop user belongs to another Cognito user."""
-
-
-class MintsUsedUp(Exception):
-    """The user has minted as often as they may; ``until`` is when they may again, in epoch seconds."""
-
-    def __init__(self, until: int) -> None:
-        super().__init__()
-        self.until = until
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One user's record. All times are epoch seconds."""
-
-    status: Status
-    attempt: str = ""
-    generation: int = 1
-    """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
-    tried: int = 0
-    """The last generation that a repair has asked Whop for, whether or not it replaced the link."""
-    lease_until: int = 0
-    """A claim is held until then."""
-    idempotency_key: str | None = field(default=None, repr=False)
-    """Of a create whose outcome is unknown; None after any definitive answer."""
-    key_since: int = 0
-    key_generation: int = 0
-    """The one whose external id was sent with ``idempotency_key``."""
-    email_digest: str | None = field(default=None, repr=False)
-    """HMAC of the address that was sent with ``idempotency_key``."""
-    reason: str | None = None
-    """Why the user is blocked; on a tombstone, what Whop refused at the clean-up."""
-    email_mode: str | None = None
-    """The address policy under which the user was blocked."""
-    retry_at: int | None = None
-    """When a block is looked at again; None for one that an operator has to lift. Of a tombstone: not done before."""
-    whop_user_id: str | None = None
-    whop_account_id: str | None = None
-    profile_digest: str | None = None
-    synced_at: int | None = None
-    repairs: int = 0
-    """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
-    repaired_at: int = 0
-    cleaned_at: int | None = None
-    """When the clean-up at Whop after a deleted user was done."""
-    mints_since: int = 0
-    """When the window began in which the user's mints are counted."""
-    mints: int = 0
-    """How many they were."""
-
-    @property
-    def linked_to(self) -> str | None:
-        """The Whop user of a linked user, None for any other."""
-        return self.whop_user_id if self.status is Status.LINKED else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +38,6 @@ class Known:
 class _Updated:
     record: Record | None
     written: bool
-
-
-def new_attempt() -> str:
-    """A fresh attempt id."""
-    return uuid.uuid4().hex
 
 
 class Directory(Protocol):
@@ -155,14 +76,14 @@ class Users:
     have landed.
     """
 
-    def __init__(self, aws: Aws, table: str) -> None:
+    def __init__(self, aws: AwsClients, table: str) -> None:
         self._aws = aws
         self._table = table
 
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """The user's record."""
         item = self._item(_user_key(user), deadline)
-        with understood("GetItem"):
+        with validating("GetItem"):
             return _record(item) if item else None
 
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
@@ -206,8 +127,8 @@ class Users:
         Who has no record is not among the answer's keys; None stands for a record that cannot be understood.
         """
         by_key = {_user_key(user)["pk"]: user for user in users}
-        items = read_many(self._aws, self._table, list(by_key), deadline=deadline)
-        with understood("BatchGetItem"):
+        items = read_many(self._aws.dynamodb, self._table, list(by_key), deadline=deadline)
+        with validating("BatchGetItem"):
             return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
 
     def known(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "Known":
@@ -229,8 +150,9 @@ class Users:
         }
         if after is not None:
             asked["ExclusiveStartKey"] = _serialized({"pk": after})
-        answer = self._aws.call(DYNAMODB, "Scan", asked, deadline=deadline)
-        with understood("Scan"):
+        with aws_call(deadline):
+            answer: Any = self._aws.dynamodb.scan(**asked)
+        with validating("Scan"):
             last = answer.get("LastEvaluatedKey")
             places = {item["pk"]["S"].removeprefix(prefix): item["pk"]["S"] for item in answer.get("Items", [])}
             return Known({sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
@@ -239,7 +161,8 @@ class Users:
         """Replace ``seen`` (None: no record) by ``record`` and return it with its new attempt; raises `Lost`."""
         record = dataclasses.replace(record, attempt=new_attempt())
         try:
-            self._aws.call(DYNAMODB, "PutItem", self._put(_item(user, record), _still(seen)), deadline=deadline)
+            with aws_call(deadline):
+                self._aws.dynamodb.put_item(**self._put(_item(user, record), _still(seen)))
         except AwsError as error:
             # The answer may be about a repetition, or be missing: if the write arrived, it is ours that stands there.
             current = self.get(user, deadline=deadline)
@@ -282,7 +205,7 @@ class Users:
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
         item = self._item(_whop_key(whop_user_id), deadline)
-        with understood("GetItem"):
+        with validating("GetItem"):
             return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
 
     def _link(
@@ -299,11 +222,11 @@ class Users:
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
         record = dataclasses.replace(record, attempt=new_attempt())
-        items = [*self._link_items(user, record, seen, holder), *more]
-        transaction = {"TransactItems": items, "ClientRequestToken": record.attempt}
+        items: list[Any] = [*self._link_items(user, record, seen, holder), *more]
         for attempts_left in reversed(range(_LINK_ATTEMPTS)):
             try:
-                self._aws.call(DYNAMODB, "TransactWriteItems", transaction, deadline=deadline)
+                with aws_call(deadline):
+                    self._aws.dynamodb.transact_write_items(TransactItems=items, ClientRequestToken=record.attempt)
             except AwsError as error:
                 if error.code != "TransactionCanceledException":
                     raise
@@ -354,7 +277,7 @@ class Users:
         self, user: UserRef, update: str, condition: str, values: Mapping[str, int], deadline: Deadline
     ) -> "_Updated":
         """The record after ``update``, or as it stands where ``condition`` is not met."""
-        asked = {
+        asked: dict[str, Any] = {
             "TableName": self._table,
             "Key": _serialized(_user_key(user)),
             "UpdateExpression": update,
@@ -365,18 +288,20 @@ class Users:
         }
         item: Any
         try:
-            item, written = self._aws.call(DYNAMODB, "UpdateItem", asked, deadline=deadline).get("Attributes"), True
+            with aws_call(deadline):
+                item, written = self._aws.dynamodb.update_item(**asked).get("Attributes"), True
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
             item, written = error.item, False
-        with understood("UpdateItem"):
+        with validating("UpdateItem"):
             return _Updated(_record(_values(item)) if item or written else None, written=written)
 
     def _item(self, key: Mapping[str, str], deadline: Deadline) -> dict[str, Any] | None:
-        asked = {"TableName": self._table, "Key": _serialized(key), "ConsistentRead": True}
-        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item")
-        with understood("GetItem"):
+        with aws_call(deadline):
+            answer: Any = self._aws.dynamodb.get_item(TableName=self._table, Key=_serialized(key), ConsistentRead=True)
+        with validating("GetItem"):
+            item = answer.get("Item")
             return _values(item) if item else None
 
     def _put(self, item: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from whop_chat.runtime.aws import Aws
+from whop_chat.runtime.aws import AwsClients
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
 
-class NotConfigured(Exception):
+class NotConfigured(Retryable):
     """The secret has no usable value yet: the operator has not put the Whop API key into it."""
 
 
@@ -20,7 +21,7 @@ class ApiKey(CachedSecret[str]):
     Without a usable one, `current` and `after_refusal` raise `NotConfigured`.
     """
 
-    def __init__(self, aws: Aws, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, aws: AwsClients, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(aws, secret_arn, _api_key, clock=clock)
 
     def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:

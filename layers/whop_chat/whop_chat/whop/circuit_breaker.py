@@ -5,6 +5,7 @@ the circuit of their operation: nobody calls it for some seconds. Then one of al
 circuit is closed, if not the next one tries after twice the time. A refusal is an answer.
 """
 
+import contextlib
 import random
 import time
 from collections import Counter
@@ -46,6 +47,10 @@ class Circuit:
         self._clock = clock
         self._jitter = jitter
         self._failures: Counter[str] = Counter()
+
+    def prefetch(self) -> contextlib.AbstractContextManager[None]:
+        """Read the state concurrently with the block, if it is not fresh."""
+        return self._waits.read_meanwhile()
 
     def obstacle(self, operation: str, *, deadline: Deadline) -> Obstacle | None:
         """What forbids a call now. When an open circuit has had its time, nothing does for one caller of all."""

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from whop_chat.runtime.aws import DYNAMODB, Aws, AwsError, understood
+from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, update_if, validating
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.dynamodb import update_if
 from whop_chat.runtime.prefetch import HeadStart
 
 _FRESH_SECONDS = 1.0
@@ -62,7 +61,7 @@ class WaitStore(Protocol):
 class WaitItem:
     """The waits in DynamoDB, in one item."""
 
-    def __init__(self, aws: Aws, table: str, name: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, aws: AwsClients, table: str, name: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
         self._table = table
         self._key = {"pk": {"S": f"WAIT#{name}"}}
@@ -70,9 +69,10 @@ class WaitItem:
 
     def load(self, *, deadline: Deadline) -> dict[str, Wait]:
         """See `WaitStore.load`. What is a day old is nothing: DynamoDB deletes the item then, or some days later."""
-        asked = {"TableName": self._table, "Key": self._key, "ConsistentRead": True}
-        item = self._aws.call(DYNAMODB, "GetItem", asked, deadline=deadline).get("Item", {})
-        with understood("GetItem"):
+        with aws_call(deadline):
+            answer: Any = self._aws.dynamodb.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+        with validating("GetItem"):
+            item = answer.get("Item", {})
             waits = {name: _wait(typed["M"]) for name, typed in item.items() if "M" in typed}
         return {name: wait for name, wait in waits.items() if wait.until > self._past()}
 
@@ -108,7 +108,7 @@ class WaitItem:
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
-        return update_if(self._aws, asked, deadline=deadline)
+        return update_if(self._aws.dynamodb, asked, deadline=deadline)
 
     def _past(self) -> float:
         return self._clock() - _KEPT_SECONDS
@@ -164,11 +164,6 @@ class Waits:
             yield
         finally:
             read.wait()
-
-    def forget(self) -> None:
-        """Read the waits anew when they are next asked for."""
-        with self._lock:
-            self._known, self._told, self._read_at = {}, {}, None
 
     def of(self, operation: str, *, deadline: Deadline) -> Wait | None:
         """The wait of ``operation``, or the last one it had; not older than a second if the table answers."""

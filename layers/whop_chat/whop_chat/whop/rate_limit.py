@@ -11,12 +11,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from whop_chat.runtime.aws import Aws, AwsError
+from whop_chat.runtime.aws import AwsClients, AwsError, update_if
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.runtime.dynamodb import update_if
 from whop_chat.runtime.telemetry import Observer
 
-CALLS, WINDOW_SECONDS = 600, 60  # Whop, "Rate limits": for each operation and key
+# Whop, "Rate limits": for each operation and key.
+CALLS = 600
+WINDOW_SECONDS = 60
 SLOT_SECONDS = 5
 # From taking a place until the vendor counts the request: sync_user gives a user 8 s, mint_token 3 s, in all; the rest
 # is for clocks that differ.
@@ -57,7 +58,7 @@ class Slots(Protocol):
 class SharedSlots:
     """The slots in DynamoDB."""
 
-    def __init__(self, aws: Aws, table: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, aws: AwsClients, table: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
         self._table = table
         self._clock = clock
@@ -76,7 +77,7 @@ class SharedSlots:
                 ":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)},
             },
         }
-        return update_if(self._aws, asked, deadline=deadline)
+        return update_if(self._aws.dynamodb, asked, deadline=deadline)
 
 
 class LocalSlots:

@@ -1,0 +1,168 @@
+"""The network below httpx, bounded by one deadline.
+
+A timeout counts for each operation, so a peer that sends a byte a second holds a caller for ever. Here the clock of one
+deadline stands behind every connect, handshake, read and write, and behind the resolver, which knows only its own.
+"""
+
+import contextlib
+import select
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+
+from whop_chat.runtime.deadline import Deadline, DeadlineExceeded, run_within
+
+# A function may be frozen between two calls, and the peer hangs up meanwhile.
+_KEEPALIVE_SECONDS = 5.0
+
+_deadline: ContextVar[Deadline] = ContextVar("deadline")
+
+
+@contextlib.contextmanager
+def bounded_by(deadline: Deadline) -> Iterator[None]:
+    """In the block, every operation of this thread on a `ConnectionPool` ends at ``deadline``.
+
+    One that would take longer raises httpcore's timeout errors.
+    """
+    before = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(before)
+
+
+class ConnectionPool(httpcore.ConnectionPool):
+    """httpcore's pool, whose connections keep to the deadline of `bounded_by`; for any number of threads."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(ssl_context=tls)
+        self._tls = tls
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
+        """Called by httpcore for an origin to which no connection is free."""
+        return _Connection(
+            origin, ssl_context=self._tls, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_Backend()
+        )
+
+
+class _Connection(httpcore.HTTPConnection):
+    """A connection that is not used again once more has come on it than one answer to each request.
+
+    httpcore would keep the rest, and take it for the answer to the next request.
+    """
+
+    def has_expired(self) -> bool:
+        """Asked by the pool after each exchange, and before the connection is used again."""
+        return super().has_expired() or (self.is_idle() and self._has_unread_bytes())
+
+    def _has_unread_bytes(self) -> bool:
+        connection = self._connection
+        # Private to httpcore, which says nothing else of what it has read; a test with a real server holds it to this.
+        return isinstance(connection, httpcore.HTTP11Connection) and connection._h11_state.trailing_data != (b"", False)
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Makes connections. Timeouts that httpcore hands down are left out of account, here and below."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A connection to the first address of ``host`` that takes one."""
+        with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
+            failure = OSError("no address")
+            for family, kind, protocol, _, address in _resolved(host, port):
+                wire = socket.socket(family, kind, protocol)
+                try:
+                    wire.settimeout(_left())
+                    wire.connect(address)
+                    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                except OSError as error:
+                    wire.close()
+                    failure = error
+                else:
+                    return _Stream(wire)
+            raise failure
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, wire: socket.socket) -> None:
+        self._wire = wire
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has come, as soon as something has; nothing when the peer has hung up."""
+        with _raising(httpcore.ReadTimeout, httpcore.ReadError):
+            self._wire.settimeout(_left())
+            return self._wire.recv(max_bytes)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send all of ``buffer``."""
+        with _raising(httpcore.WriteTimeout, httpcore.WriteError):
+            unsent = memoryview(buffer)
+            while unsent:
+                self._wire.settimeout(_left())
+                unsent = unsent[self._wire.send(unsent) :]
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """This connection, encrypted."""
+        with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
+            try:
+                self._wire.settimeout(_left())
+                return _Stream(ssl_context.wrap_socket(self._wire, server_hostname=server_hostname))
+            except OSError:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Hang up."""
+        self._wire.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Of all that httpcore may ask, only ``is_readable``: whether the peer has said something or hung up."""
+        return self._is_readable() if info == "is_readable" else None
+
+    def _is_readable(self) -> bool:
+        if self._wire.fileno() < 0 or (isinstance(self._wire, ssl.SSLSocket) and self._wire.pending()):
+            return True
+        poll = select.poll()
+        poll.register(self._wire, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+@contextlib.contextmanager
+def _raising(timeout: type[httpcore.TimeoutException], failure: type[httpcore.NetworkError]) -> Iterator[None]:
+    """httpcore's errors in place of the socket's."""
+    try:
+        yield
+    except TimeoutError:
+        raise timeout from None
+    except OSError:
+        raise failure from None
+
+
+def _resolved(host: str, port: int) -> list[Any]:
+    """The addresses of ``host``, as `socket.getaddrinfo` gives them; nothing else can leave the resolver in time."""
+    try:
+        return run_within(_left(), lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except DeadlineExceeded:
+        raise TimeoutError from None
+    except UnicodeError:
+        raise OSError("not a host name") from None
+
+
+def _left() -> float:
+    """What the next operation on a socket may take, in seconds."""
+    left = _deadline.get().remaining()
+    if not left:
+        raise TimeoutError
+    return left

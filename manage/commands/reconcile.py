@@ -1,0 +1,61 @@
+"""``reconcile``: compare the whole pool with the records, now instead of on schedule."""
+
+import argparse
+from typing import Any
+
+from manage import reconcile_client
+from manage.commands import report
+from manage.console import Console
+from manage.deployment import Deployment
+from manage.stack import Stack
+
+NAME = "reconcile"
+HELP = "compare the whole pool with the records, and sync the users that are out of step"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--stop", action="store_true", help="end the run that is under way")
+    what.add_argument("--wait", action="store_true", help="wait until the run has ended")
+    parser.add_argument("--dry-run", action="store_true", help="only count; sync nobody")
+    parser.add_argument(
+        "--backfill",
+        action="store_true",
+        help="also enrol the users who were never enrolled. Whop sends each of them an e-mail",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before a backfill")
+
+
+def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Send the command and return the exit status. Raises `Refused` and `NotDone`."""
+    deployment = Deployment(stack)
+    if arguments.stop:
+        return _answer(deployment, console, _send(deployment, {"command": "stop"}))
+    if arguments.backfill and not arguments.dry_run:
+        console.say(
+            f"A backfill of {deployment.pool_id} enrols all users without a record. Whop sends each of them an e-mail."
+        )
+        data = deployment.as_data()
+        console.approve("Enrol them?", data, yes=arguments.yes, otherwise="Nothing was started.")
+    state = _send(deployment, {"command": "start", "backfill": arguments.backfill, "dry_run": arguments.dry_run})
+    if arguments.wait:
+        pool = stack.cognito.describe_user_pool(UserPoolId=deployment.pool_id)["UserPool"]
+        with console.progress("reconcile", pool.get("EstimatedNumberOfUsers")) as progress:
+            state = reconcile_client.follow(deployment, state["run"], progress.show)
+    return _answer(deployment, console, state)
+
+
+def _send(deployment: Deployment, command: dict[str, Any]) -> dict[str, Any]:
+    action = " ".join([NAME, *(name for name, value in command.items() if value is True), command["command"]])
+    with deployment.audit.entry(action) as entry:
+        state = reconcile_client.send(deployment, command)
+        entry.outcome = state["run"]
+    return state
+
+
+def _answer(deployment: Deployment, console: Console, run: dict[str, Any]) -> int:
+    outcome = run["outcome"] or "started"
+    hint = "" if run["outcome"] else "\nThe run continues by itself; `report` shows its state."
+    console.answer(f"{report.lines(run)}{hint}", outcome=outcome, **deployment.as_data(), run=run)
+    return 1 if outcome in ("replaced", "gave_up") else 0

@@ -1,0 +1,45 @@
+"""``report``: the last reconcile run that has ended, and the one under way."""
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from manage import audit
+from manage.console import Console, count_lines
+from manage.deployment import Deployment
+from manage.errors import Refused
+from manage.stack import Stack
+from whop_chat.reconcile.checkpoint import Phase
+from whop_chat.reconcile.report import standing
+
+NAME = "report"
+HELP = "show the last reconcile run, and the one under way"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: this command has no arguments."""
+
+
+def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
+    """Show the runs and return the exit status. Raises `Refused` before the first run."""
+    deployment = Deployment(stack)
+    last = deployment.checkpoints.latest_report(deadline=deployment.deadline())
+    checkpoint = deployment.checkpoints.load(deadline=deployment.deadline())
+    under_way = standing(checkpoint) if checkpoint and checkpoint.phase is not Phase.FINISHED else None
+    if last is None and under_way is None:
+        raise Refused("There is no report: no run has ended in the last 90 days.", outcome="no_report")
+    acts = deployment.audit.entries()
+    text = [*(lines(each) for each in (last, under_way) if each), *map(audit.as_text, acts)]
+    data = deployment.as_data()
+    console.answer("\n".join(text), outcome="shown", **data, report=last, under_way=under_way, acts=acts)
+    return 0
+
+
+def lines(run: Mapping[str, Any]) -> str:
+    """A run as text, without the counts that are zero."""
+    options = [name for name in ("backfill", "dry_run") if run[name]]
+    counts = {name: count for name, count in run["counts"].items() if count}
+    reasons = {f"blocked: {name}": count for name, count in run["blocked_by_reason"].items()}
+    title = f"Run {run['run']}{f' ({", ".join(options)})' if options else ''}: {run['outcome'] or run.get('phase')}"
+    times = f"{run['started_at']} to {run['finished_at'] or 'now'}"
+    return "\n".join([f"{title}, {times}", *count_lines((counts | reasons).items())])

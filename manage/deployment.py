@@ -1,0 +1,140 @@
+"""The parts of `whop_chat`, at work on a deployed stack with the operator's credentials."""
+
+import os
+from functools import cached_property
+from typing import Any
+
+from manage.audit import Audit
+from manage.errors import Refused
+from manage.stack import Stack
+from whop_chat.bootstrap import EnrolmentParts, addresses, enrolment_parts
+from whop_chat.cognito.pool import PoolUsers
+from whop_chat.enrolment.email_policy import Addresses
+from whop_chat.reconcile.checkpoint import Ledger
+from whop_chat.runtime import http
+from whop_chat.runtime.aws import AwsClients, carried_clients
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.telemetry import Observer
+from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
+from whop_chat.sync.queue import SyncQueue
+from whop_chat.users.repository import Users
+from whop_chat.whop.api_key import ApiKey
+from whop_chat.whop.circuit_state import WaitItem, Waits
+from whop_chat.whop.rate_limit import Share
+
+# As in reconcile: no app waits for the answer, and a page of users can be large.
+_ATTEMPT_SECONDS = 4.0
+_PAGE_BYTES = 16 * 1024 * 1024
+_STEP_SECONDS = 20.0
+
+
+class Deployment:
+    """What the commands on users, runs and messages work with."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.pool_id = stack.output("UserPoolId")
+        self._table = stack.output("UsersTableName")
+
+    @staticmethod
+    def deadline() -> Deadline:
+        """The time that one step may take."""
+        return Deadline(_STEP_SECONDS)
+
+    @property
+    def users(self) -> Users:
+        """The users table."""
+        return Users(self._aws, self._table)
+
+    @property
+    def pool(self) -> PoolUsers:
+        """The user pool. Its answers have no display names."""
+        return PoolUsers(self._aws, self.pool_id, ())
+
+    @property
+    def queue(self) -> SyncQueue:
+        """The sync queue."""
+        return SyncQueue(self._aws, self.stack.output("SyncQueueUrl"))
+
+    @property
+    def checkpoints(self) -> Ledger:
+        """What the reconcile runs stored: checkpoints and reports."""
+        return Ledger(self._aws, self._table, self.pool_id)
+
+    @property
+    def audit(self) -> Audit:
+        """The log of what operators did."""
+        return Audit(self._aws, self._table, self.pool_id, self.stack.operator)
+
+    @cached_property
+    def settings(self) -> EnrolmentSettings:
+        """The settings of the deployed function that enrols users, so that a command enrols as it does.
+
+        Raises `Refused` if the function is of another version, or enrols the users of another pool.
+        """
+        try:
+            settings = EnrolmentSettings.from_env(self.stack.environment("SyncUserFunctionName"))
+        except SettingsError as error:
+            raise Refused(
+                f"Stack {self.stack.name} has another version than this repository: deploy it first. {error}."
+            ) from None
+        if settings.user_pool_id != self.pool_id:
+            raise Refused(
+                f"Stack {self.stack.name} is being deployed for another user pool: try again after the deployment."
+            )
+        return settings
+
+    @property
+    def email_policy(self) -> Addresses:
+        """The e-mail address that the stack enrols a user under."""
+        return addresses(self.settings)
+
+    @cached_property
+    def enrolment(self) -> EnrolmentParts:
+        """Enrolment with the settings of the stack. Raises what `settings` raises."""
+        aws, settings = self._aws, self.settings
+        key = ApiKey(aws, settings.whop_secret_arn)
+        waits = Waits(WaitItem(aws, settings.users_table, settings.whop_company_id))
+        return enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Share.BACKGROUND)
+
+    def as_data(self) -> dict[str, str]:
+        """The stack and the user pool, for a JSON answer."""
+        return {"stack": self.stack.name, "user_pool_id": self.pool_id}
+
+    @cached_property
+    def _aws(self) -> AwsClients:
+        """AWS as the operator sees it.
+
+        As in a function, the SDK's variable for another endpoint may name this machine only. Raises `Refused` if it
+        names another one.
+        """
+        environment = {"AWS_REGION": self.stack.region, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", "")}
+        try:
+            settings = AwsSettings.from_env(environment)
+        except SettingsError as error:
+            raise Refused(f"The command does not run with these AWS settings: {error}.") from None
+        return carried_clients(
+            self._http,
+            region=settings.region,
+            endpoint=settings.endpoint,
+            credentials=self.stack.session.get_credentials(),
+            attempt_seconds=_ATTEMPT_SECONDS,
+            max_bytes=_PAGE_BYTES,
+        )
+
+    @cached_property
+    def _http(self) -> http.HttpClient:
+        return http.HttpClient()
+
+
+class _Silent(Observer):
+    """Drops what a function would log and count: the operator reads the command's answer instead."""
+
+    def __init__(self) -> None:
+        pass
+
+    def counted(self, metric: str, message: str, **fields: Any) -> None:
+        """See `Observer.counted`."""
+
+    def failed(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+        """See `Observer.failed`."""

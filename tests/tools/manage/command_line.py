@@ -1,0 +1,19 @@
+"""Runs a command as an operator does."""
+
+import io
+
+import pytest
+
+from manage import __main__ as manage
+from tests.fakes.shared import Run
+
+
+def run_command(
+    patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str], *arguments: str, says: str | None
+) -> Run:
+    """Run ``manage --stack chat …`` with ``says`` as the answer at the terminal; None for no terminal."""
+    stdin = io.StringIO("" if says is None else f"{says}\n")
+    patch.setattr(stdin, "isatty", lambda: says is not None)
+    patch.setattr("sys.stdin", stdin)
+    status = manage.main(["--stack", "chat", *arguments])
+    return Run(status, *capture.readouterr())

@@ -1,0 +1,184 @@
+"""attach, as an operator runs it, and the code that it prints."""
+
+import copy
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.fakes import whole_pool
+from tests.fakes.whole_pool import ACCOUNT, REGION
+from tests.tools.manage.pools_at_aws import OURS, POOL_ID, QUEUE_URL, Aws, Operator, Pool
+from whop_chat.sync.queue import decode
+
+SOMEBODY = whole_pool.function("of-somebody-else")
+
+
+def _everything(aws: Aws, **triggers: str) -> dict[str, Any]:
+    """The pool as it was created, with these triggers added."""
+    settings = copy.deepcopy(whole_pool.SETTINGS)
+    settings["LambdaConfig"].update(triggers)
+    return Pool(settings, name=aws.pool.name).described(POOL_ID)
+
+
+def test_attach_adds_the_trigger_and_keeps_every_setting(aws: Aws, operate: Operator) -> None:
+    done = operate("attach", POOL_ID, "--yes")
+
+    assert (done.status, done.err) == (0, "")
+    assert aws.pool.described(POOL_ID) == _everything(aws, PostConfirmation=OURS)
+    assert aws.pool.mfa == whole_pool.MFA
+
+
+def test_the_change_is_shown_and_nothing_else(operate: Operator) -> None:
+    done = operate("attach", POOL_ID, "--yes")
+
+    marked = [line for line in done.out.splitlines() if line.startswith("  ")]
+    assert marked == [f"  + LambdaConfig.PostConfirmation: {OURS}"]
+
+
+def test_as_json_there_is_one_object_on_standard_output(operate: Operator) -> None:
+    assert operate("--json", "attach", POOL_ID, "--yes").json == {
+        "outcome": "attached",
+        "stack": "chat",
+        "user_pool_id": POOL_ID,
+        "changes": [{"setting": "LambdaConfig.PostConfirmation", "before": None, "after": OURS}],
+    }
+
+
+def test_attaching_twice_writes_once(aws: Aws, operate: Operator) -> None:
+    operate("attach", POOL_ID, "--yes")
+    again = operate("--json", "attach", POOL_ID)
+
+    assert (again.status, again.json["outcome"], again.json["changes"]) == (0, "already_attached", [])
+    assert len(aws.updates) == 1
+
+
+def test_a_dry_run_shows_the_change_and_writes_nothing(aws: Aws, operate: Operator) -> None:
+    done = operate("attach", POOL_ID, "--dry-run")
+
+    assert done.status == 0
+    assert f"+ LambdaConfig.PostConfirmation: {OURS}" in done.out
+    assert aws.updates == []
+
+
+@pytest.mark.parametrize("says", ["y", "yes", "Y"])
+def test_a_yes_at_the_terminal_writes(aws: Aws, operate: Operator, says: str) -> None:
+    assert operate("attach", POOL_ID, says=says).status == 0
+    assert len(aws.updates) == 1
+
+
+@pytest.mark.parametrize("says", ["", "n", "no", "yeah, no"])
+def test_anything_else_than_a_yes_writes_nothing(aws: Aws, operate: Operator, says: str) -> None:
+    assert operate("attach", POOL_ID, says=says).status == 1
+    assert aws.updates == []
+
+
+def test_without_a_terminal_yes_is_required(aws: Aws, operate: Operator) -> None:
+    done = operate("attach", POOL_ID)
+
+    assert (done.status, "--yes" in done.err) == (1, True)
+    assert aws.updates == []
+
+
+def test_another_function_stays_and_code_for_it_is_printed(aws: Aws, operate: Operator) -> None:
+    aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
+    refused = operate("--json", "attach", POOL_ID, "--yes")
+
+    assert (refused.status, refused.json["outcome"], refused.json["function"]) == (1, "other_function", SOMEBODY)
+    assert aws.updates == []
+    assert json.loads(refused.json["iam_statement"]) == {
+        "Effect": "Allow",
+        "Action": "sqs:SendMessage",
+        "Resource": f"arn:aws:sqs:{REGION}:{ACCOUNT}:chat-SyncQueue-1",
+    }
+    for_a_person = operate("attach", POOL_ID, "--yes").err
+    assert refused.json["python"] in for_a_person
+    assert refused.json["iam_statement"] in for_a_person
+
+
+class _Queue:
+    def __init__(self, *, broken: bool = False) -> None:
+        self.sent: list[dict[str, str]] = []
+        self._broken = broken
+
+    def send_message(self, **message: str) -> None:
+        if self._broken:
+            raise OSError("no way")
+        self.sent.append(message)
+
+
+@pytest.fixture
+def announce(aws: Aws, operate: Operator, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the function that the printed code defines, with a given queue."""
+    aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
+    code = operate("--json", "attach", POOL_ID).json["python"]
+
+    def make(queue: _Queue) -> Any:
+        monkeypatch.setattr(boto3, "client", lambda *_, **__: queue)
+        names: dict[str, Any] = {}
+        exec(code, names)  # noqa: S102 - printed by the command above
+        return names["announce"]
+
+    return make
+
+
+def _event(source: str = "PostConfirmation_ConfirmSignUp") -> dict[str, Any]:
+    user = {"userAttributes": {"sub": "0e2f-sub"}}
+    return {"triggerSource": source, "userPoolId": POOL_ID, "userName": "ada", "request": user}
+
+
+def test_the_printed_code_sends_a_readable_message(announce: Any) -> None:
+    queue = _Queue()
+    announce(queue)(_event())
+
+    (message,) = queue.sent
+    user = decode(message["MessageBody"]).user
+    assert (message["QueueUrl"], user.pool_id, user.username, user.sub) == (QUEUE_URL, POOL_ID, "ada", "0e2f-sub")
+
+
+def test_the_printed_code_sends_sign_ups_and_never_fails(announce: Any) -> None:
+    queue = _Queue()
+    announce(queue)(_event("PostConfirmation_ConfirmForgotPassword"))
+    announce(_Queue(broken=True))(_event())
+
+    assert queue.sent == []
+
+
+def test_our_own_function_without_its_alias_is_replaced(aws: Aws, operate: Operator) -> None:
+    """Cognito may call the alias only."""
+    aws.pool.settings["LambdaConfig"]["PostConfirmation"] = OURS.removesuffix(":live")
+
+    assert operate("attach", POOL_ID, "--yes").status == 0
+    assert aws.pool.described(POOL_ID) == _everything(aws, PostConfirmation=OURS)
+
+
+@pytest.mark.parametrize(
+    ("pool_id", "why"),
+    [
+        ("us-east-1_Other", f"was deployed for user pool {POOL_ID}"),
+        ("eu-west-1_AbCdEfGhI", f"was deployed for user pool {POOL_ID}"),
+        ("people", f"was deployed for user pool {POOL_ID}"),
+    ],
+)
+def test_attach_refuses_a_pool_of_another_deployment(aws: Aws, operate: Operator, pool_id: str, why: str) -> None:
+    refused = operate("attach", pool_id, "--yes")
+
+    assert (refused.status, why in refused.err) == (1, True)
+    assert aws.updates == []
+
+
+@pytest.mark.parametrize("command", ["attach", "detach"])
+def test_the_pool_of_the_stack_is_left_to_the_template(aws: Aws, operate: Operator, command: str) -> None:
+    aws.parameters["UserPoolId"] = ""
+    refused = operate(command, POOL_ID, "--yes")
+
+    assert (refused.status, "PoolTriggers" in refused.err) == (1, True)
+    assert aws.updates == []
+
+
+def test_a_pool_of_another_account_is_refused(aws: Aws, operate: Operator) -> None:
+    aws.pool.fixed["Arn"] = f"arn:aws:cognito-idp:{REGION}:999999999999:userpool/{POOL_ID}"
+    refused = operate("attach", POOL_ID, "--yes")
+
+    assert (refused.status, "is of account 999999999999" in refused.err) == (1, True)

@@ -1,0 +1,63 @@
+"""detach, as an operator runs it."""
+
+import pytest
+
+from tests.fakes import whole_pool
+from tests.tools.manage.pools_at_aws import OURS, POOL_ID, Aws, Operator, Pool
+
+SOMEBODY = whole_pool.function("of-somebody-else")
+
+
+def test_detach_gives_back_the_pool_as_it_was(aws: Aws, operate: Operator) -> None:
+    before = aws.pool.described(POOL_ID)
+    operate("attach", POOL_ID, "--yes")
+    done = operate("--json", "detach", "--yes")
+
+    assert (done.status, done.json["outcome"]) == (0, "detached")
+    assert done.json["changes"] == [{"setting": "LambdaConfig.PostConfirmation", "before": OURS, "after": None}]
+    assert aws.pool.described(POOL_ID) == before
+    assert aws.pool.mfa == whole_pool.MFA
+
+
+def test_the_last_trigger_of_a_pool_can_be_detached(aws: Aws, operate: Operator) -> None:
+    aws.pool.settings["LambdaConfig"] = {"PostConfirmation": OURS}
+
+    assert operate("detach", POOL_ID, "--yes").status == 0
+    assert aws.pool.settings["LambdaConfig"] == {}
+
+
+def test_detach_of_an_unattached_pool_writes_nothing(aws: Aws, operate: Operator) -> None:
+    done = operate("--json", "detach")
+
+    assert (done.status, done.json["outcome"]) == (0, "not_attached")
+    assert aws.updates == []
+
+
+def test_detach_leaves_another_function_alone(aws: Aws, operate: Operator) -> None:
+    aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
+    refused = operate("detach", "--yes")
+
+    assert (refused.status, SOMEBODY in refused.err) == (1, True)
+    assert aws.updates == []
+
+
+def test_a_former_pool_of_the_stack_can_be_detached(aws: Aws, operate: Operator) -> None:
+    aws.pools["us-east-1_Earlier"] = earlier = Pool()
+    earlier.settings["LambdaConfig"]["PostConfirmation"] = OURS
+
+    assert operate("detach", "us-east-1_Earlier", "--yes").status == 0
+    assert earlier.settings["LambdaConfig"] == whole_pool.SETTINGS["LambdaConfig"]
+
+
+@pytest.mark.parametrize(
+    ("pool_id", "why"),
+    [
+        ("eu-west-1_AbCdEfGhI", "is in eu-west-1, and stack chat is in us-east-1"),
+        ("people", "people is not a user pool id"),
+        ("us-east-1_Nobody", "There is no user pool us-east-1_Nobody"),
+    ],
+)
+def test_detach_refuses_a_pool_that_is_elsewhere(operate: Operator, pool_id: str, why: str) -> None:
+    refused = operate("detach", pool_id, "--yes")
+
+    assert (refused.status, why in refused.err) == (1, True)
