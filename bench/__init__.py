@@ -1,1 +1,1 @@
-"""Benchmarks: every figure is a ratio to something measured beside it in the same run, so machines can be compared."""
+"""Benchmarks: figures of one run are compared with each other, so they hold on any machine."""

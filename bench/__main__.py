@@ -1,4 +1,4 @@
-"""What this project costs beside its peers and its limits: ``python -m bench``, prepared by ``make bench``."""
+"""Measures this project, its peers and its limits in one run: `make bench`."""
 
 import argparse
 import dataclasses
@@ -19,12 +19,12 @@ from bench.staging import stage
 from bench.summary import Results, spread
 from tools.figures import FIGURES, as_markdown, as_text, write
 
-# With a round trip to wait for, a call is slow and its own share of it small: fewer calls say as much.
+# With a round trip a call takes longer and varies less, so fewer calls are enough.
 _FEWER = 5
 
 
 def main() -> None:
-    """Measure, print, and write the results down."""
+    """Measure, print, and write docs/figures/performance.md."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
     parser.add_argument("--cold", type=int, default=15, metavar="N", help="starts of each candidate (15)")
     parser.add_argument("--warm", type=int, default=1000, metavar="N", help="calls without a round trip (1000)")

@@ -1,4 +1,4 @@
-"""What the stubs answer. What would not do on AWS or at Whop is refused, so that nobody wins by leaving it out."""
+"""What the stubs answer. They refuse what AWS or Whop would refuse, so no candidate wins by leaving it out."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from bench import job
 
 
 class Operation(StrEnum):
-    """What is counted."""
+    """The operations that are counted."""
 
     KEYS = "keys"
     SECRET = "secret"  # noqa: S105 - the operation
@@ -24,7 +24,7 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A complete request; the names of headers are in lower case."""
+    """A whole request. Names of headers are in lower case."""
 
     method: str
     path: str
@@ -34,7 +34,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """JSON, and what it was counted as."""
+    """A JSON body, and the operation that it counts as."""
 
     operation: Operation
     status: int
@@ -45,17 +45,17 @@ class _RefusedError(Exception):
     """The message says what is wrong with the request."""
 
 
-def answer(request: Request, jwks: bytes) -> Answer:
+def answer(request: Request, key_set: bytes) -> Answer:
     """The answer to ``request``; ``key_set`` is the pool's."""
     try:
-        operation, content = _dispatch(request, jwks)
+        operation, content = _dispatch(request, key_set)
     except (_RefusedError, KeyError, ValueError) as error:
         body = json.dumps({"message": f"{request.method} {request.path}: {type(error).__name__} {error}"})
         return Answer(Operation.REFUSED, 400, body.encode())
     return Answer(operation, 200, content)
 
 
-def _dispatch(request: Request, jwks: bytes) -> tuple[Operation, bytes]:
+def _dispatch(request: Request, key_set: bytes) -> tuple[Operation, bytes]:
     host = request.headers["host"].removesuffix(":443")
     target = request.headers.get("x-amz-target")
     if target is not None:
@@ -64,7 +64,7 @@ def _dispatch(request: Request, jwks: bytes) -> tuple[Operation, bytes]:
         _require(request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential="), "not signed")
         return operation, json.dumps(read(json.loads(request.body))).encode()
     if (request.method, host, request.path) == ("GET", job.COGNITO_HOST, f"/{job.POOL}/.well-known/jwks.json"):
-        return Operation.KEYS, jwks
+        return Operation.KEYS, key_set
     _require((request.method, host, request.path) == ("POST", job.WHOP_HOST, "/api/v1/access_tokens"), f"at {host}")
     _require(request.headers["authorization"] == f"Bearer {job.API_KEY}", "not the API key")
     return Operation.WHOP, json.dumps(_whop_token(json.loads(request.body))).encode()
@@ -82,15 +82,15 @@ def _secret(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _item(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The user's record, read; of `whop_chat.whop.circuit_state` there is nothing."""
+    """The user's record. There is no item of `whop_chat.whop.circuit_state`."""
     _require(body.get("ConsistentRead") is True, "not strongly consistent")
     if body["Key"] == {"pk": {"S": f"CIRCUIT#{job.COMPANY}"}}:
-        return {}  # No operation waits.
+        return {}  # No circuit is open.
     return {"Item": _record(body)}
 
 
 def _counted(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A user's first mint in a minute, which is the usual one: counted, and the record read, in one call."""
+    """One call counts a user's first mint of a minute, which is the usual case, and returns the record."""
     _require("attribute_exists(pk)" in body["ConditionExpression"], "would make a record")
     _require(body["ReturnValues"] == "ALL_NEW", "does not read the record")
     return {"Attributes": _record(body)}

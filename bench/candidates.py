@@ -27,7 +27,7 @@ _TO_ANNOUNCE = frozenset({Operation.QUEUE})
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A function that can be started. ``right`` tells from event and answer whether it did its job."""
+    """A function that can be started. ``right`` checks its answer to an event."""
 
     name: str
     command: Sequence[str]
@@ -35,22 +35,22 @@ class Candidate:
     environment: Mapping[str, str]
     right: Check
     asks: frozenset[Operation]
-    """What its first invocation has to ask for: who asks for less does another job."""
+    """The operations that its first invocation must request. With fewer it would do another job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Candidates by what is measured of them."""
+    """The candidates, by measurement."""
 
     mint_cold: Sequence[Candidate]
     mint_warm: Sequence[Candidate]
     sign_up_cold: Sequence[Candidate]
     sync_start: Candidate
-    """Ours alone, and only started: no peer does its job."""
+    """Our sync_user, which is only started. No peer does its job."""
 
 
 def candidates_of(staged: Staged, upstream: Upstream) -> Candidates:
-    """Everybody who can take part on this machine."""
+    """All candidates that this machine can start."""
     layer = BUILT / "WhopChatLayer" / "python"
     everything = staged.functions / "everything"
     mint = _Python("MintTokenFunction", upstream, _minted, _TO_MINT)
@@ -77,7 +77,7 @@ def candidates_of(staged: Staged, upstream: Upstream) -> Candidates:
 
 @dataclass(frozen=True, slots=True)
 class _Python:
-    """Python candidates of one function: the runtime's own packages come last on the path, as on Lambda."""
+    """Python candidates of one function. The runtime's own packages come last on the path, as on Lambda."""
 
     function: str
     upstream: Upstream

@@ -1,4 +1,4 @@
-"""The environment of a function as Lambda would set it: its own variables by the template, and the runtime's."""
+"""The environment variables of a function on Lambda: those of the template and those of the runtime."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ _CONDITIONS = {"CreateUserPool": False, "KeepTokens": False}
 
 
 def function_environment(template: Path, function: str) -> dict[str, str]:
-    """Everything that Lambda puts into the environment of ``function``, but for where it runs."""
+    """All environment variables of ``function``, except those for the place where it runs."""
     content = yaml_parse(template.read_text())
     properties = content["Resources"][function]["Properties"]
     variables = content["Globals"]["Function"]["Environment"]["Variables"] | properties["Environment"]["Variables"]

@@ -1,7 +1,7 @@
-"""Where our own cold start goes, by module: ``python -m bench.imports [mint_token|on_signup]``, after ``make bench``.
+"""Our own cold start by module: ``python -m bench.imports [mint_token|on_signup]``, after ``make bench``.
 
-Imports are timed by CPython (``-X importtime``), which itself takes its share: read the figures beside each other. The
-time of ``app`` itself is what the function builds at import. Two threads that import at once blur what is whose.
+CPython times the imports (``-X importtime``), which makes them slower: compare the figures with each other only. The
+time of ``app`` itself is what the function builds at import. Two threads that import at once blur each other's figures.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _ROWS = 25
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One module, in milliseconds: alone, and with all that it imported."""
+    """The import of one module in milliseconds: alone, and with the modules that it imported."""
 
     module: str
     own: float
@@ -36,7 +36,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """The imports of one start: of the runtime, of the handler with its composition, and of the first call."""
+    """The imports of one start: of the runtime, of the handler, and of the first call."""
 
     runtime: Sequence[Import]
     handler: Sequence[Import]
@@ -44,7 +44,7 @@ class Imports:
 
 
 def read(log: str) -> Imports:
-    """What CPython wrote. A module comes after those that it imported, which are indented further."""
+    """Parse what CPython wrote. A module follows the modules that it imported, which are indented further."""
     found = [
         (len(indent), Import(module, int(own) / 1000, int(cumulative) / 1000))
         for own, cumulative, indent, module in _LINE.findall(log)
@@ -58,7 +58,7 @@ def read(log: str) -> Imports:
 
 
 def by_package(imports: Iterable[Import]) -> Mapping[str, float]:
-    """Milliseconds of all modules of a package, the dearest first."""
+    """Milliseconds by package, the slowest first."""
     total: dict[str, float] = defaultdict(float)
     for each in imports:
         total[each.module.partition(".")[0]] += each.own
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def _watched(candidate: Candidate, folder: Path) -> Candidate:
-    """With its handler imported by a statement: CPython does not time what the runtime client imports by a call."""
+    """The same candidate, which imports its handler by a statement: CPython does not time `importlib` calls."""
     module = folder / "watched.py"
     module.write_text(f"from {_HANDLER} import handler\n")
     *command, _ = candidate.command
@@ -134,8 +134,8 @@ def _medians(runs: Sequence[Sequence[Import]]) -> list[Import]:
 
 
 def _rows(title: str, milliseconds: Mapping[str, float]) -> None:
-    dearest = sorted(milliseconds.items(), key=lambda item: -item[1])[:_ROWS]
-    shown = [(name, value) for name, value in dearest if value >= 0.1]
+    slowest = sorted(milliseconds.items(), key=lambda item: -item[1])[:_ROWS]
+    shown = [(name, value) for name, value in slowest if value >= 0.1]
     if shown:
         print(f"\n{title}")
     for name, value in shown:

@@ -1,4 +1,4 @@
-"""One execution environment of a candidate: its process, from the start to what it has cost."""
+"""One execution environment of a candidate: a process, its answers, and what it cost."""
 
 import contextlib
 import re
@@ -17,11 +17,11 @@ _LOG_TAIL = 3000
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
-    """Seconds from the start of the process, and what it has cost by then."""
+    """Seconds from the start of the process to its first answer, and what it had cost by then."""
 
     seconds: float
     init_seconds: float
-    """Until it asked for the first event."""
+    """Seconds until it asked for the first event."""
     cpu_seconds: float
     peak_mib: float
 
@@ -46,17 +46,17 @@ class Instance:
 
     @property
     def process_id(self) -> int:
-        """Of the candidate."""
+        """The id of the candidate's process."""
         return self._process.pid
 
     def start_up(self) -> float:
-        """The seconds until it asks for the first event."""
+        """Wait until it asks for the first event. Returns the seconds since its start."""
         with self._explained():
             self._api.wait_until_idle()
         return time.perf_counter() - self._started
 
     def first_answer(self, event: bytes) -> FirstAnswer:
-        """The first event, given as soon as the process asks for it."""
+        """Hand over the first event as soon as the process asks for one."""
         init = self.start_up()
         with self._explained():
             answer, seconds = self._api.invoke(event)
@@ -65,7 +65,7 @@ class Instance:
         return first
 
     def invoke(self, event: bytes) -> float:
-        """The seconds that one event takes; on return the process is idle again."""
+        """Hand over one event, and wait until the process is idle again. Returns the seconds to the answer."""
         with self._explained():
             answer, seconds = self._api.invoke(event)
             self._check(event, answer)
@@ -73,12 +73,12 @@ class Instance:
         return seconds
 
     def cpu_seconds(self) -> float:
-        """Of all its threads, since the start."""
+        """CPU time of all its threads since the start."""
         # The clock of another process, as glibc's clock_getcpuclockid(3) makes it; /proc counts in steps of 10 ms.
         return time.clock_gettime((~self._process.pid << 3) | 2)
 
     def peak_mib(self) -> float:
-        """The most memory that was resident so far."""
+        """The highest resident memory so far."""
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{self._process.pid}/status").read_text())
         if found is None:
             raise CandidateFailedError("the process ended")
@@ -96,7 +96,7 @@ class Instance:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Says who failed, with the end of its log."""
+        """Turn an error into an exit with the name of the candidate and the end of its log."""
         try:
             yield
         except (CandidateFailedError, OSError, ValueError, KeyError) as error:
@@ -107,7 +107,7 @@ class Instance:
 
 @contextlib.contextmanager
 def started(candidate: Candidate, log: Path, flags: Sequence[str] = ()) -> Iterator[Instance]:
-    """A new process, with ``flags`` for its interpreter; ended with the block. ``log`` gets what it prints."""
+    """Within the block a process of ``candidate`` runs. ``flags`` are for its interpreter; ``log`` gets its output."""
     with log.open("w+b") as stream:
         instance = Instance(candidate, stream, flags)
         try:

@@ -1,9 +1,8 @@
-"""The job of every candidate: a Cognito access token in, a Whop token for that user out.
+"""The job of every candidate: exchange a Cognito access token for a Whop token of the same user.
 
-One user of one pool, the same for all; each invocation gets a token of its own, so that no cache can answer for it.
+All candidates serve one user of one pool. Each invocation gets a new token, so no cache can answer it.
 """
 
-import base64
 import json
 import time
 import uuid
@@ -11,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256
+from jwt.algorithms import RSAAlgorithm
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +28,7 @@ DEAD_LETTER_QUEUE_URL = f"{QUEUE_URL}-dead"
 SECRET_ARN = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:whop-AbCdEf"
 COMPANY = "biz_Benchmark"
 WHOP_USER = "user_Benchmark"
-# Opens nothing: both are known to the stubs alone.
+# Not secret: only the stubs know the two.
 API_KEY = "key-of-the-stub"
 WHOP_TOKEN = "token-of-the-stub"  # noqa: S105
 
@@ -44,17 +43,21 @@ ISSUER = f"https://{COGNITO_HOST}/{POOL}"
 
 
 class Pool:
-    """The user pool: it signs tokens and publishes its key."""
+    """The user pool. It signs tokens and publishes its key."""
 
     def __init__(self) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._kid = uuid.uuid4().hex
 
+    @property
+    def public_key(self) -> rsa.RSAPublicKey:
+        """The key that verifies its tokens."""
+        return self._key.public_key()
+
     def key_set(self) -> bytes:
-        """What the pool serves as ``jwks.json``."""
-        numbers = self._key.public_key().public_numbers()
-        key = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": self._kid}
-        return json.dumps({"keys": [key | {"n": _number(numbers.n), "e": _number(numbers.e)}]}).encode()
+        """The content of the pool's ``jwks.json``."""
+        key = RSAAlgorithm.to_jwk(self.public_key, as_dict=True)
+        return json.dumps({"keys": [{**key, "use": "sig", "alg": "RS256", "kid": self._kid}]}).encode()
 
     def access_token(self) -> str:
         """A new access token of the user, as Cognito writes it."""
@@ -64,34 +67,25 @@ class Pool:
             "scope": "aws.cognito.signin.user.admin", "auth_time": now, "iat": now, "exp": now + 3600,
             "origin_jti": str(uuid.uuid4()), "event_id": str(uuid.uuid4()), "jti": str(uuid.uuid4()),
         }  # fmt: skip
-        signed = f"{_part({'kid': self._kid, 'alg': 'RS256'})}.{_part(claims)}"
-        return f"{signed}.{_base64url(self._key.sign(signed.encode(), PKCS1v15(), SHA256()))}"
+        return self.signed(claims)
+
+    def signed(self, claims: Mapping[str, object], **header: object) -> str:
+        """A token with these claims, and with more members in its header."""
+        return jwt.encode(dict(claims), self._key, "RS256", headers={"kid": self._kid, "typ": None, **header})
 
 
 def mint_event(pool: Pool) -> bytes:
-    """A request of the HTTP API to ``POST /chat/token``, as the Lambda service hands it over."""
+    """The event of a request to ``POST /chat/token``, as the HTTP API sends it."""
     event = _event("mint_token")
     event["headers"]["authorization"] = f"Bearer {pool.access_token()}"
     return json.dumps(event).encode()
 
 
 def sign_up_event() -> bytes:
-    """Cognito's call of the PostConfirmation trigger."""
+    """The event of Cognito's PostConfirmation trigger."""
     return json.dumps(_event("post_confirmation_sign_up")).encode()
 
 
 def _event(name: str) -> dict[str, Any]:
     event: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     return event
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _number(value: int) -> str:
-    return _base64url(value.to_bytes((value.bit_length() + 7) // 8))
-
-
-def _part(content: Mapping[str, object]) -> str:
-    return _base64url(json.dumps(content, separators=(",", ":")).encode())

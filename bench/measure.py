@@ -1,4 +1,4 @@
-"""The run: candidates take turns in an order that changes, so that a slow moment of the machine hits all of them."""
+"""Measures candidates in turns of random order, so a slow moment of the machine hits all of them."""
 
 import random
 from collections import defaultdict
@@ -20,7 +20,7 @@ type Event = Callable[[], bytes]
 def cold(
     candidates: Sequence[Candidate], event: Event, upstream: Upstream, folder: Path, starts: int
 ) -> Mapping[str, Cold]:
-    """Each candidate started ``starts`` times, from nothing to its first answer."""
+    """Start each candidate ``starts`` times, up to its first answer."""
     samples: dict[str, list[FirstAnswer]] = {candidate.name: [] for candidate in candidates}
     for candidate in _turns(candidates, starts):
         upstream.counts()
@@ -44,7 +44,7 @@ def _cold(answers: Sequence[FirstAnswer]) -> Cold:
 def warm(
     candidates: Sequence[Candidate], event: Event, upstream: Upstream, folder: Path, calls: int
 ) -> Mapping[str, Warm]:
-    """``calls`` calls of each candidate, all of them running, one at work."""
+    """Call each candidate ``calls`` times. All are running, one at a time works."""
     seconds: dict[str, list[float]] = defaultdict(list)
     asked: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     with ExitStack() as stack:

@@ -1,8 +1,8 @@
-"""What a function takes and costs by its memory size: ``python -m bench.memory``, prepared by ``make memory``.
+"""Time and price of each function by its memory size: `make memory`.
 
-Measured here, with a whole CPU: time, CPU time and memory. Derived: everything for a memory size, because below
-1,769 MB Lambda gives a function so much less of a CPU (AWS, "Configure Lambda function memory"). Some sizes are checked
-with a process that is kept to its share.
+It measures time, CPU time and memory with a whole CPU. From them it derives the figures for each memory size: below
+1,769 MB Lambda gives a function a proportional share of a CPU (AWS, "Configure Lambda function memory"). Some sizes are
+checked with a process that is throttled to its share.
 """
 
 import argparse
@@ -27,40 +27,40 @@ WHOLE_CPU_MB = 1769
 SIZES_MB = (128, 256, 512, 768, 1024, 1536, WHOLE_CPU_MB)
 CHECKED_MB = (256, 512, 1024)
 # x86_64 in US East (N. Virginia), without the free tier: https://aws.amazon.com/lambda/pricing/, as quoted in 2026.
-# A start is charged like a call.
+# Lambda charges a start like a call.
 DOLLARS_A_GB_SECOND = 0.0000166667
 DOLLARS_A_MILLION_CALLS = 0.20
 
 _ROUND_TRIP_MS = 30
 _STARTS, _CHECKED_STARTS = 8, 4
-# Of each start; the first ones still load this and that.
+# Of each start. The first ones still import modules.
 _CALLS, _FIRST_CALLS = 10, 3
 # A user who is new: four reads and writes of the table and one transaction, two reads of the pool, two calls to Whop.
 _CALLS_A_SYNC = 9
-# mint_token's warm invocation makes two, and verifies a token besides.
+# A warm mint_token makes two, and also verifies a token.
 _CALLS_A_MINT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one invocation takes with a whole CPU, in milliseconds."""
+    """CPU time and waiting time of one invocation with a whole CPU, in milliseconds."""
 
     cpu: float
     waiting: float
 
     def milliseconds(self, memory: int) -> float:
-        """With the share of a CPU that goes with ``memory`` in MB, if nothing is computed while it waits."""
+        """Its time with ``memory`` MB, if nothing is computed while it waits."""
         return self.cpu / share(memory) + self.waiting
 
     def dollars(self, memory: int) -> float:
-        """Of a million of these, each charged by the millisecond."""
+        """The price of a million of these, each charged by the millisecond."""
         gigabyte_seconds = memory / 1024 * self.milliseconds(memory) / 1000
         return 1e6 * gigabyte_seconds * DOLLARS_A_GB_SECOND + DOLLARS_A_MILLION_CALLS
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function of the stack: the first invocation of an instance, start included, and any later one."""
+    """One function: the first invocation of an instance with its start, and any later one."""
 
     name: str
     cold: Work
@@ -72,7 +72,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A size that was measured and not only derived, in milliseconds."""
+    """Milliseconds of a size that was also measured."""
 
     name: str
     memory: int
@@ -83,7 +83,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Medians, in milliseconds and MiB."""
+    """Medians in milliseconds and MiB."""
 
     cold: float
     cold_cpu: float
@@ -93,12 +93,12 @@ class _Sample:
 
 
 def share(memory: int) -> float:
-    """The part of one CPU that a function of ``memory`` MB has; more than one is of no use to it."""
+    """The share of one CPU that ``memory`` MB give. The functions cannot use more than one."""
     return min(1.0, memory / WHOLE_CPU_MB)
 
 
 def main() -> None:
-    """Measure, print, and write the tables down."""
+    """Measure, print, and write docs/figures/memory.md."""
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description=main.__doc__)
     parser.add_argument("--print-only", action="store_true", help="write no file")
     asked = parser.parse_args()
@@ -138,7 +138,7 @@ def _ours(candidates: Iterable[Candidate]) -> Candidate:
 def _sample(
     candidate: Candidate, event: Callable[[], bytes], log: Path, starts: int, memory: int | None = None
 ) -> _Sample:
-    """``memory`` None: a whole CPU."""
+    """With ``memory`` None it has a whole CPU."""
     cold, cold_cpu, warm, warm_cpu, peaks = [], [], [], [], []
     for _ in range(starts):
         with started(candidate, log) as instance, _kept_to(memory, instance):
@@ -176,7 +176,7 @@ def _check(function: Function, memory: int, sample: _Sample) -> Check:
 
 
 def _sync(found: Candidates, log: Path, mint: Function, sample: _Sample) -> Function:
-    """Its start is measured; a user's calls wait a round trip each and take what mint_token's take, at most."""
+    """Its start is measured. A user's calls are derived: a round trip each, and the CPU time of mint_token's."""
     cpu, seconds, peaks = [], [], []
     for _ in range(_STARTS):
         with started(found.sync_start, log) as instance:
@@ -186,7 +186,7 @@ def _sync(found: Candidates, log: Path, mint: Function, sample: _Sample) -> Func
     user = Work(mint.warm.cpu * _CALLS_A_SYNC / _CALLS_A_MINT, float(_CALLS_A_SYNC * _ROUND_TRIP_MS))
     start = statistics.median(cpu)
     waited = max(0.0, statistics.median(seconds) - start)
-    # What its first calls load and connect, mint_token's have loaded and connected too.
+    # Its first calls load and connect the same as mint_token's.
     peak = max(sample.peak, statistics.median(peaks))
     return Function("sync_user", Work(start + user.cpu, waited + user.waiting), user, peak, chosen("sync_user"))
 
@@ -199,7 +199,7 @@ def chosen(name: str) -> int:
 
 
 def sizes(function: Function) -> Table:
-    """The table of one function; the size of the template is marked."""
+    """The table of one function, with the size of the template marked."""
     header = ["MB", "of a CPU", "cold, ms", "warm, ms", "$ a million cold", "$ a million warm"]
     rows = [
         [
@@ -214,7 +214,7 @@ def sizes(function: Function) -> Table:
 
 
 def checked(checks: Sequence[Check]) -> Table:
-    """What was derived beside what was measured."""
+    """Derived and measured figures side by side."""
     header = ["", "MB", "cold, derived", "measured", "off", "warm, derived", "measured", "off"]
     return Table("The derivation, checked at some sizes, in ms", header, [_row(each) for each in checks])
 

@@ -1,4 +1,8 @@
-"""The cold starts as bars, in SVG that needs nothing but a browser."""
+"""The cold starts as a bar chart in SVG.
+
+Written by hand, because it is rectangles and texts. matplotlib would bring ten more packages. The developers'
+environment should not carry them for one picture, so they would need a lock and an environment of their own.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +26,7 @@ class _Panel:
 
 
 def plot(results: Results) -> str:
-    """The whole file: median bars, quartiles as a line across the end."""
+    """The SVG: a bar for each median, and a line from quartile to quartile."""
     panels = [
         _Panel(f"{function}, {trip} ms round trip", {name: cold.first_answer for name, cold in measured.items()})
         for function, by_trip in (("mint_token", results.mint_cold), ("on_signup", results.sign_up_cold))

@@ -1,17 +1,18 @@
-"""The results as tables, for the terminal and for the documents."""
+"""The results of a run as tables."""
 
 from collections.abc import Iterable, Mapping
 
 from bench.answers import Operation
-from bench.candidates import BARE, EVERYTHING, NODE_NAME, NOTHING, OURS
-from bench.summary import Cold, Results, Spread, Target, Warm, targets
+from bench.candidates import BARE, NOTHING
+from bench.summary import Cold, Results, Spread, Warm
+from bench.targets import Target, targets
 from tools.figures import Table
 
 
 def tables(results: Results) -> list[Table]:
-    """Everything there is to show."""
+    """All tables, the targets first."""
     return [
-        _targets(targets(results, ours=OURS, everything=EVERYTHING, node=NODE_NAME, bare=BARE)),
+        _targets(targets(results)),
         _cold("mint_token: cold start to first answer", results.mint_cold),
         _warm(results.mint_warm),
         _cold("on_signup: cold start to return", results.sign_up_cold),
@@ -23,7 +24,7 @@ def _targets(found: Iterable[Target]) -> Table:
     rows = [
         [target.name, f"{target.value:.2f}", f"{target.limit:.2f}", "yes" if target.met else "no"] for target in found
     ]
-    return Table("Targets, as ratios of one run", ["what", "value", "at most", "met"], rows)
+    return Table("Targets", ["", "value", "at most", "met"], rows)
 
 
 def _cold(title: str, measured: Mapping[int, Mapping[str, Cold]]) -> Table:
@@ -44,7 +45,7 @@ def _cold(title: str, measured: Mapping[int, Mapping[str, Cold]]) -> Table:
 
 
 def _warm(measured: Mapping[int, Mapping[str, Warm]]) -> Table:
-    """``+`` is what a call takes beyond the bare calls that it has to make."""
+    """``+`` is what a call takes on top of the bare calls."""
     trips = list(measured)
     header = ["", *(f"{what}, {trip} ms" for trip in trips for what in ("p50", "+", "p99"))]
     header += ["CPU a call", "peak memory", "calls to Whop a token"]

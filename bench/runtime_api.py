@@ -1,6 +1,8 @@
-"""A stand-in for the Lambda Runtime API, through which a function's process gets events and gives answers.
+"""An imitation of the Lambda Runtime API, where a function's process gets its events and posts its answers.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+
+Bare sockets and no HTTP server: the time of a server would be measured as the candidate's.
 """
 
 import re
@@ -17,7 +19,7 @@ _TIMEOUT_MILLISECONDS = 10_000
 
 
 class CandidateFailedError(Exception):
-    """The process ended, reported an error, or was silent for too long."""
+    """The process ended, reported an error, or did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,9 @@ class _Request:
 
 
 class RuntimeApi:
-    """Serves one process. ``alive`` tells whether that process still runs.
+    """Serves one process. ``alive`` says whether that process still runs.
 
-    One thread and no queue between it and the socket: what lies between two time stamps is the candidate's.
+    One thread reads and writes the sockets itself. So the time between two time stamps is the candidate's.
     """
 
     def __init__(self, alive: Callable[[], bool]) -> None:
@@ -50,7 +52,7 @@ class RuntimeApi:
                 each.close()
 
     def wait_until_idle(self) -> None:
-        """Return once the process has asked for the next event."""
+        """Wait until the process asks for the next event."""
         while self._waiting is None:
             request = self._request()
             if request.path != f"{_PREFIX}/invocation/next":
@@ -58,7 +60,7 @@ class RuntimeApi:
             self._waiting = request.connection
 
     def invoke(self, event: bytes) -> tuple[bytes, float]:
-        """The answer to ``event`` and the seconds it took; the process is idle before and has answered after."""
+        """Hand over ``event``. Returns the answer and the seconds that it took."""
         self.wait_until_idle()
         assert self._waiting is not None  # noqa: S101 - for the type checker
         request_id = str(uuid.uuid4())
@@ -100,7 +102,7 @@ class RuntimeApi:
         raise CandidateFailedError(f"nothing for {_PATIENCE_SECONDS:.0f} s")
 
     def _read(self, connection: socket.socket) -> _Request | None:
-        """The whole request that has begun to arrive; None if the peer has hung up."""
+        """Read a whole request; None if the peer has closed the connection."""
         data = b""
         while b"\r\n\r\n" not in data:
             part = connection.recv(65536)

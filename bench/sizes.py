@@ -1,4 +1,4 @@
-"""What is uploaded of each candidate."""
+"""The size of each candidate's package."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ _MIB = 1024 * 1024
 
 
 def sizes(staged: Staged) -> Mapping[str, Size]:
-    """Of the function that mints. What the runtime brings (boto3 in Python's case) is nobody's."""
+    """The package of the function that mints, without what the runtime brings (boto3 for the Python peers)."""
     found = {
         OURS: _size(BUILT / "MintTokenFunction", BUILT / "WhopChatLayer"),
         EVERYTHING: _size(staged.functions / "everything" / "mint_token", staged.compiled_packages),

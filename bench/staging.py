@@ -1,4 +1,4 @@
-"""Puts each candidate into folders as Lambda would unpack it, with bytecode that needs no look at the source."""
+"""Copies each candidate into folders as Lambda unpacks it, with bytecode that is valid without its source."""
 
 import hashlib
 import shutil
@@ -18,7 +18,7 @@ _STAGE = job.ROOT / ".local" / "bench"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Folders of the candidates. ``packages`` of the everything-included one exist with and without bytecode."""
+    """Folders of the candidates. The packages of the everything-included one exist with and without bytecode."""
 
     functions: Path
     compiled_packages: Path
@@ -27,7 +27,7 @@ class Staged:
 
 
 def stage() -> Staged:
-    """Everything but the build of this project, which ``make build`` makes."""
+    """Stage all but this project, which ``make build`` builds."""
     functions = _STAGE / "functions"
     shutil.rmtree(functions, ignore_errors=True)
     shutil.copytree(PEERS, functions, ignore=shutil.ignore_patterns("__pycache__"))
@@ -38,13 +38,13 @@ def stage() -> Staged:
 
 
 def site_packages(environment: Path) -> Path:
-    """Where an environment keeps its packages."""
+    """The folder of an environment's packages."""
     (found,) = environment.glob("lib/python3*/site-packages")
     return found
 
 
 def _compiled_copy(packages: Path) -> Path:
-    """A copy with bytecode, made again only when the lock has changed."""
+    """A copy with bytecode. It is made again when the lock has changed."""
     lock = hashlib.sha256((job.ROOT / "requirements" / "peer.txt").read_bytes()).hexdigest()[:16]
     copy = _STAGE / f"packages-{lock}"
     if not copy.exists():
@@ -57,7 +57,7 @@ def _compiled_copy(packages: Path) -> Path:
 
 
 def _compile_once(packages: Path) -> None:
-    """Make reinstalls the whole environment when its lock changes, and with it goes the mark."""
+    """Compile once. `make` removes the mark with the environment when its lock changes."""
     mark = packages / "compiled-for-the-benchmark"
     if not mark.exists():
         _compile(packages)
@@ -67,7 +67,7 @@ def _compile_once(packages: Path) -> None:
 def _compile(folder: Path) -> None:
     command = [str(RUNTIME / "bin" / "python"), "-I", "-m", "compileall", "-q", "-f", "-j", "0"]
     command += ["--invalidation-mode", "unchecked-hash", str(folder)]
-    # A package may carry files for other versions of Python, so a file that does not compile is no failure.
+    # A package may contain files for other versions of Python, so a file that does not compile is no failure.
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 

@@ -1,8 +1,8 @@
-"""Starts a Python candidate as Lambda does, with AWS's own runtime client, in a process that reaches the stubs only.
+"""Starts a Python candidate as Lambda does, with AWS's own runtime client. All its connections go to the stubs.
 
-Candidates ask for the real host names, so that each makes the connections it makes on AWS. Whatever the name, the
-address is the stubs' port, and every TLS context trusts the stubs' authority on top of what it was made with: the price
-of loading its own certificates stays. Run with ``-P``, so that this folder is not on the path.
+Candidates use the real host names, so each makes the same connections as on AWS. Every name leads to the stubs' port.
+Every TLS context also trusts the stubs' authority. It still loads its own certificates, so their price is measured. Run
+with ``-P``: this folder must not be on the path.
 """
 
 import os

@@ -1,14 +1,15 @@
-"""The other side, over TLS on a loopback port: Cognito's keys, Secrets Manager, DynamoDB, SQS and Whop in one process.
+"""Cognito's keys, Secrets Manager, DynamoDB, SQS and Whop in one process, over TLS on a loopback port.
 
-``python -m bench.stubs <folder>``, with ``server.pem`` and ``keys.json`` in the folder. Prints the port, then obeys
-lines on standard input and answers each with one line of JSON; ends when the input does.
+``python -m bench.stubs <folder>`` reads ``server.pem`` and ``keys.json`` in the folder and prints its port. Then it
+obeys lines on standard input, and answers each with one line of JSON. It ends when the input ends.
 
 =====================  ============================================================
-``round-trip <s>``     sleep so long before each answer from now on
-``counts``             the calls since the last time, by operation
+``round-trip <s>``     sleep for so many seconds before each answer
+``counts``             return the calls since the last time, by operation
 =====================  ============================================================
 
-A thread a connection with blocking sockets: for a handful of connections that answers sooner than an event loop.
+Blocking sockets and a thread for each connection, in place of an HTTP server: an exchange takes 0.04 ms, and 0.20 ms
+with Starlette on uvicorn. A warm call of the bare candidate makes two exchanges and takes 0.8 ms in all.
 """
 
 import json
@@ -27,7 +28,7 @@ from bench.answers import Operation, Request, answer
 
 
 class Stubs(socketserver.ThreadingTCPServer):
-    """Answers on 127.0.0.1, with keep-alive."""
+    """A server on 127.0.0.1 with keep-alive."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -42,18 +43,18 @@ class Stubs(socketserver.ThreadingTCPServer):
         self._tls.load_cert_chain(certificate)
 
     def get_request(self) -> tuple[Any, Any]:
-        """The handshake is left to the connection's own thread."""
+        """Leave the handshake to the connection's own thread."""
         connection, address = super().get_request()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A candidate that is stopped drops its connections; that is no news."""
+        """Ignore dropped connections: a stopped candidate drops its own."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def count(self, operation: Operation) -> None:
-        """One more of it."""
+        """Count one call."""
         with self._lock:
             self._counts[operation] += 1
 

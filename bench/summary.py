@@ -1,7 +1,7 @@
-"""What the samples come to, and how it stands to the targets."""
+"""The results of a run: medians, quartiles and sums of its samples."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -15,7 +15,7 @@ class Spread:
 
 
 def spread(samples: Sequence[float]) -> Spread:
-    """Of at least one sample."""
+    """The spread of at least one sample."""
     if len(samples) == 1:
         return Spread(samples[0], samples[0], samples[0])
     low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
@@ -23,7 +23,7 @@ def spread(samples: Sequence[float]) -> Spread:
 
 
 def percentile(samples: Sequence[float], percent: int) -> float:
-    """The smallest sample that at least ``percent`` of all do not exceed."""
+    """The smallest sample that is at least as large as ``percent`` of all samples."""
     ordered = sorted(samples)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
@@ -40,7 +40,10 @@ class Cold:
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """Calls of one running candidate. Milliseconds, and MiB at the end; ``asked`` is calls per call, by operation."""
+    """Calls of one running candidate. Times are milliseconds, memory is MiB at the end.
+
+    ``asked`` is how many requests the candidate makes per call, by operation.
+    """
 
     latency: Spread
     p99: float
@@ -51,7 +54,7 @@ class Warm:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What is uploaded, in MiB."""
+    """The size of what is uploaded, in MiB."""
 
     unzipped: float
     zipped: float
@@ -65,47 +68,8 @@ class Results:
     cold_starts: int
     warm_calls: Mapping[int, int]
     stub_floor: Spread
-    """Milliseconds of one exchange with the stubs, without any candidate."""
+    """Milliseconds of one exchange with the stubs alone."""
     mint_cold: Mapping[int, Mapping[str, Cold]]
     mint_warm: Mapping[int, Mapping[str, Warm]]
     sign_up_cold: Mapping[int, Mapping[str, Cold]]
     sizes: Mapping[str, Size]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A ratio (or a size) of this run beside what it is to be at most."""
-
-    name: str
-    value: float
-    limit: float
-
-    @property
-    def met(self) -> bool:
-        """Judged by the two decimals that are shown."""
-        return round(self.value, 2) <= self.limit
-
-
-def targets(results: Results, *, ours: str, everything: str, node: str, bare: str) -> list[Target]:
-    """What this project wants to be, as far as the run can tell."""
-    return [*_by_round_trip(results, ours, everything, node, bare), *_at_rest(results, ours, everything)]
-
-
-def _by_round_trip(results: Results, ours: str, everything: str, node: str, bare: str) -> Iterable[Target]:
-    for trip, cold in results.mint_cold.items():
-        start = cold[ours].first_answer.median
-        for peer, limit in ((everything, 0.40), (node, 1.0)):
-            if peer in cold:
-                name = f"cold start to first answer, to {peer}, {trip} ms"
-                yield Target(name, start / cold[peer].first_answer.median, limit)
-    for trip, warm in results.mint_warm.items():
-        yield Target(f"warm p50, to {bare}, {trip} ms", warm[ours].latency.median / warm[bare].latency.median, 1.15)
-    for trip, cold in results.sign_up_cold.items():
-        ratio = cold[ours].first_answer.median / cold[everything].first_answer.median
-        yield Target(f"on_signup cold start, to {everything}, {trip} ms", ratio, 0.35)
-
-
-def _at_rest(results: Results, ours: str, everything: str) -> Iterable[Target]:
-    warm = next(iter(results.mint_warm.values()))
-    yield Target(f"peak memory, to {everything}", warm[ours].peak / warm[everything].peak, 0.6)
-    yield Target("unzipped layer and function, MiB", results.sizes[ours].unzipped, 30)

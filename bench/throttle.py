@@ -1,4 +1,4 @@
-"""Gives a process the share of a CPU that a function of some memory size has."""
+"""Limits a process to the share of a CPU that a function of some memory size has."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-# Linux hands out CPU time period by period, too ("CFS bandwidth control"). How long Lambda's are, AWS does not say.
+# Linux limits CPU time by period, too ("CFS bandwidth control"). AWS does not say how long Lambda's periods are.
 _PERIOD_SECONDS = 0.02
 _LOOK_SECONDS = 0.0005
 
@@ -16,8 +16,8 @@ _LOOK_SECONDS = 0.0005
 def throttled(process: int, cpu_seconds: Callable[[], float], priority: float) -> Iterator[None]:
     """Within the block ``process`` gets ``share`` of one CPU, from 0 to 1.
 
-    In each period it runs until it has used its part, and is stopped for the rest; what it does not use is lost, and
-    what it used too much of before it was stopped is taken from the next. No privilege is needed for that.
+    In each period it runs until it has used its part, and is stopped for the rest. Unused time is lost. Excess time is
+    subtracted from the next period. This needs no privilege.
     """
     over = threading.Event()
     thread = threading.Thread(target=_hand_out, args=(process, cpu_seconds, priority * _PERIOD_SECONDS, over))

@@ -1,4 +1,4 @@
-"""The stubs as the benchmark sees them: started, told the round trip, asked for their counts, stopped."""
+"""Starts, controls and stops the process of the stubs."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from bench import certificates, job
 
 
 class Upstream:
-    """The running stubs. ``authority`` is the file with the certificate by which they are to be trusted."""
+    """The running stubs. ``authority`` is the file of the certificate that makes clients trust them."""
 
     def __init__(self, process: subprocess.Popen[str], authority: Path) -> None:
         self._process = process
@@ -22,7 +22,7 @@ class Upstream:
         self.port = int(self._line())
 
     def set_round_trip(self, seconds: float) -> None:
-        """What each answer waits for."""
+        """Delay each answer from now on."""
         self._tell(f"round-trip {seconds}")
 
     def counts(self) -> dict[str, int]:
@@ -31,7 +31,10 @@ class Upstream:
         return counts
 
     def floor(self, exchanges: int = 500) -> list[float]:
-        """Seconds of single exchanges on one warm connection: what no candidate can be quicker than."""
+        """Seconds of single exchanges on one warm connection: the lower limit of every candidate.
+
+        On a bare socket, because the time of an HTTP client would be in it.
+        """
         context = ssl.create_default_context(cafile=self.authority)
         request = f"GET /{job.POOL}/.well-known/jwks.json HTTP/1.1\r\nHost: {job.COGNITO_HOST}\r\n\r\n".encode()
         seconds = []
@@ -62,7 +65,7 @@ class Upstream:
 
 @contextlib.contextmanager
 def running(pool: job.Pool, folder: Path) -> Iterator[Upstream]:
-    """The stubs for ``pool``, with their files in ``folder``. They end with the block, and also with this process."""
+    """Within the block the stubs of ``pool`` run, with their files in ``folder``. They also end with this process."""
     made = certificates.make(job.HOSTS)
     authority = folder / "authority.pem"
     authority.write_bytes(made.authority)

@@ -1,4 +1,4 @@
-"""What people and their apps do: sign up, ask for tokens, change, leave."""
+"""People and their apps: they sign up, ask for tokens, change their profile and leave."""
 
 import json
 from collections import Counter
@@ -16,20 +16,20 @@ _SHUT_OUT = ("disabled", "deleted", "denied")
 
 @dataclass(slots=True)
 class Log:
-    """What apps were answered, and what was wrong with it."""
+    """The answers that apps got, and what was wrong with them."""
 
     answers: Counter[str] = field(default_factory=Counter)
     """By status and code."""
     waits: list[float] = field(default_factory=list)
     """Seconds from the first request to the token."""
     wrong: list[str] = field(default_factory=list)
-    """Tokens for somebody else than who asked."""
+    """Tokens that belong to another user than the one who asked."""
     late: list[str] = field(default_factory=list)
-    """Tokens for somebody of whom the table said, before and after, that they are shut out."""
+    """Tokens for a user who was denied, disabled or deleted before the request and after it."""
     unhelpful: list[str] = field(default_factory=list)
-    """Answers 503 that do not say when to come back."""
+    """Answers 503 without ``Retry-After``."""
     without: list[str] = field(default_factory=list)
-    """Those who asked again and again and got no token."""
+    """Users whose app used up its attempts without a token."""
 
     @property
     def refusals(self) -> list[str]:
@@ -48,7 +48,7 @@ class App:
         self._until = 0.0
 
     def token(self) -> str:
-        """Ask until there is an answer that is final; its code, ``ok`` for a token, ``signed_out`` at Cognito."""
+        """Ask until an answer is final. Returns its code: ``ok`` for a token, ``signed_out`` if Cognito gives none."""
         scheduler = self._stack.scheduler
         begun = scheduler.now
         code, last = "", 0
@@ -67,8 +67,8 @@ class App:
                 last = 401
                 continue
             last = status
-            told = float(answer["headers"].get("Retry-After", 0))
-            scheduler.sleep(max(told, min(30.0, 2.0**number)) * scheduler.chance.uniform(1.0, 1.3))
+            retry_after = float(answer["headers"].get("Retry-After", 0))
+            scheduler.sleep(max(retry_after, min(30.0, 2.0**number)) * scheduler.chance.uniform(1.0, 1.3))
         self._log.without.append(f"{self._sub}: {code}")
         return code
 
@@ -88,14 +88,14 @@ class App:
         return answer
 
     def _look_at(self, body: dict[str, Any], before: str | None) -> None:
-        """Whop itself says whose token it is."""
+        """Ask Whop whose token it is."""
         simulator = self._stack.simulator
         asked = Request("GET", "/api/v1/users/me", headers=(("authorization", f"Bearer {body['token']}"),))
         whose = simulator.handle(asked)
         user_id = str(whose.json().get("id")) if whose.status == 200 else f"nobody ({whose.status})"
         if self._stack.holder(user_id) != self._sub:
             self._log.wrong.append(f"{self._sub} got a token of {user_id}")
-        # Who was let in meanwhile may have one.
+        # A user who was allowed during the request may have a token.
         if before in _SHUT_OUT and self._stack.record(self._sub).get("status") in _SHUT_OUT:
             self._log.late.append(f"{self._sub} got a token while {before}")
 
@@ -111,15 +111,15 @@ class Life:
         self.sub = ""
 
     def live(self, *, begins_within: float, acts: int) -> None:
-        """All of it; who deletes their account does so at the end."""
+        """Sign up, act, and perhaps delete the account at the end."""
         scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
         scheduler.sleep(chance.uniform(0, begins_within))
-        kind = chance.choices(("plain", "quiet", "unverified", "twin", "heir"), (78, 8, 6, 4, 4))[0]
+        kind = chance.choices(("plain", "quiet", "unverified", "twin", "successor"), (78, 8, 6, 4, 4))[0]
         person = self._sign_up(kind)
         self.sub = person.sub
         app = App(self._stack, self._log, person.sub)
         scheduler.start(lambda: self._stack.sign_up(person))
-        # Some ask at once, while the sync is under way, some much later; the quiet ones never.
+        # Some ask at once, while the sync runs, some much later, and the quiet ones never.
         if kind != "quiet":
             scheduler.sleep(chance.choice((0.2, 2.0, 60.0)) * chance.random())
             app.token()
@@ -134,17 +134,17 @@ class Life:
         if chance.random() < 0.15:
             scheduler.sleep(chance.expovariate(1 / 60))
             self._stack.pool.delete(person.sub)
-            self._stack.tell_of_change(person.sub)
+            self._stack.publish_change(person.sub)
 
     def _sign_up(self, kind: str) -> Person:
-        """A twin has the address of somebody who is there, an heir address and name of somebody who is gone."""
+        """A twin shares the address of another user. A successor takes over address and name of a deleted user."""
         pool, chance = self._stack.pool, self._stack.scheduler.chance
         email, username = f"person-{self._number}@people.example.test", None
         others = [life.sub for life in self._everybody if life.sub]
         if kind == "twin":
             there = [sub for sub in others if sub in pool.people]
             email = pool.people[chance.choice(there)].email if there else email
-        if kind == "heir":
+        if kind == "successor":
             gone = [sub for sub in others if sub in pool.gone]
             if gone:
                 before = pool.gone[chance.choice(gone)]
@@ -159,12 +159,12 @@ class Life:
                 app.token()
             case "rename":
                 self._change(name=f"Person {self._number} the {chance.randrange(1000)}th")
-            # Before there is a link it would leave an account with the old address behind, as docs/reliability.md says.
+            # Without a link, the account of the old address would stay at Whop (docs/reliability.md).
             case "readdress" if self._stack.record(self.sub).get("status") == "linked":
                 self._change(email=f"person-{self._number}-{chance.randrange(1000)}@people.example.test")
             case "disable":
                 self._change(enabled=False)
-                # Perhaps their token is still good.
+                # Their Cognito token may still be valid.
                 scheduler.sleep(chance.uniform(0, 400))
                 app.token()
                 self._change(enabled=True)
@@ -173,7 +173,7 @@ class Life:
 
     def _change(self, **changes: Any) -> None:
         self._stack.pool.change(self.sub, **changes)
-        self._stack.tell_of_change(self.sub)
+        self._stack.publish_change(self.sub)
 
 
 def _code(answer: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What must hold when all has come to rest, found by comparing the table, the pool and Whop."""
+"""What must be true when nothing is in progress: compares the table, the pool and Whop."""
 
 import json
 from collections import Counter
@@ -10,12 +10,12 @@ from soak.report import Figure
 from soak.stack import COMPANY, Stack
 from whop_chat.cognito.display_name import NEUTRAL_NAME, profile_digest
 
-# How a user is told that the Whop user of their address is another's.
+# Why a user is blocked whose address belongs to another user's Whop user.
 _TAKEN = ("identity_conflict", "identity_mismatch")
 
 
 def at_rest(stack: Stack) -> list[Figure]:
-    """What the table, the queue, the pool and Whop say."""
+    """Figures from the table, the queue, the pool and Whop."""
     whop = _Whop(stack)
     return [
         Figure.none("users lost", [*_lost(stack, whop)]),
@@ -29,30 +29,30 @@ def at_rest(stack: Stack) -> list[Figure]:
 
 
 def answers(log: Log) -> list[Figure]:
-    """What was wrong with the answers that apps were given."""
+    """Figures on wrong answers to apps."""
     return [
         Figure.none("tokens for a wrong user", log.wrong),
-        Figure.none("tokens for a user known to be shut out", log.late),
-        Figure.none("answers 503 without a wait", log.unhelpful),
+        Figure.none("tokens for a denied, disabled or deleted user", log.late),
+        Figure.none("answers 503 without Retry-After", log.unhelpful),
     ]
 
 
-def left_out(stack: Stack) -> list[str]:
-    """Users of whom a message told, all of which are handled, and of whom nothing came. For before a last reconcile."""
-    told_of = {json.loads(body)["sub"] for body in stack.queue.bodies}
+def not_synced(stack: Stack) -> list[str]:
+    """Users who are not enrolled although all their messages were handled. To be asked before the last reconcile."""
+    announced = {json.loads(body)["sub"] for body in stack.queue.bodies}
     waiting = {json.loads(message.body)["sub"] for message in stack.queue.waiting.values()}
     return [
         f"{sub} is {stack.record(sub).get('status', 'without a record')}"
         for sub, person in stack.pool.people.items()
         if person.enabled
         and person.verified
-        and sub in told_of - waiting
+        and sub in announced - waiting
         and stack.record(sub).get("status") in (None, "pending")
     ]
 
 
 class _Whop:
-    """What Whop has of each of our users."""
+    """Accounts and names at Whop, by user."""
 
     def __init__(self, stack: Stack) -> None:
         dump = stack.simulator.dump()
@@ -65,7 +65,7 @@ class _Whop:
         for profile in dump["profiles"]:  # type: ignore[attr-defined]
             if profile["account_id"] == COMPANY:
                 self.names[profile["user_id"]] = profile["name"]
-        # Whose name a call was about that took effect after its caller had given up, perhaps after a newer one.
+        # Users whose name was set by a call that took effect after its caller had given up, perhaps after a newer call.
         self.renamed_late = {
             call.path.rpartition("/")[2] for call in stack.simulator.calls("users.update") if call.fault == "delay"
         }
@@ -73,13 +73,13 @@ class _Whop:
 
 
 def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
-    """Users of the pool who are not at Whop as the pool has them, and users who are gone and still known there."""
+    """Users who differ between pool and Whop, and deleted users who are still known at Whop."""
     for sub, person in stack.pool.people.items():
         record = stack.record(sub)
         status = record.get("status")
         if not person.enabled:
             if status not in (None, "disabled"):
-                yield f"{sub} is disabled, their record {status}"
+                yield f"{sub} is disabled, their record is {status}"
         elif not person.verified:
             if status not in (None, "blocked"):
                 yield f"{sub} has no verified address, their record is {status}"
@@ -90,41 +90,41 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
     for sub in stack.pool.gone:
         record = stack.record(sub)
         if record and not (record["status"] == "deleted" and "cleaned_at" in record):
-            yield f"{sub} is gone, their record {record['status']}"
+            yield f"{sub} is deleted, their record is {record['status']}"
         if _keeps_a_name(stack, whop, sub) and record["whop_user_id"] not in whop.renamed_late:
-            yield f"{sub} is gone, and their name still at Whop"
+            yield f"{sub} is deleted, but their name is still at Whop"
         if stack.deletes_accounts and sub in whop.accounts:
-            yield f"{sub} is gone, and their account still at Whop"
+            yield f"{sub} is deleted, but their account is still at Whop"
 
 
 def _wrongly_linked(sub: str, name: str, record: dict[str, str], whop: _Whop) -> Iterator[str]:
     linked_to = {str(account["id"]): str(account["owner_id"]) for account in whop.accounts.get(sub, [])}
     if linked_to.get(record["whop_account_id"]) != record["whop_user_id"]:
         yield f"{sub} is linked to {record['whop_account_id']}, which is not theirs"
-    if whop.names.get(record["whop_user_id"]) != name and not _is_put_back(sub, name, record, whop):
+    if whop.names.get(record["whop_user_id"]) != name and not _is_overtaken(sub, name, record, whop):
         yield f"{sub} has another name at Whop"
 
 
-def _is_put_back(sub: str, name: str, record: dict[str, str], whop: _Whop) -> bool:
-    """Whether the service had set the name, and an older call took effect after that."""
+def _is_overtaken(sub: str, name: str, record: dict[str, str], whop: _Whop) -> bool:
+    """Whether an older call took effect after the service had set this name."""
     return record.get("profile_digest") == profile_digest(sub, name) and record["whop_user_id"] in whop.renamed_late
 
 
 def _keeps_a_name(stack: Stack, whop: _Whop, sub: str) -> bool:
-    """Whether the Whop user of somebody who is gone, and whom nobody followed, has a name of their own."""
+    """Whether the Whop user of a deleted user without a successor still has that user's name."""
     whop_user = stack.record(sub).get("whop_user_id", "")
     return stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME
 
 
-def put_back(stack: Stack) -> list[str]:
-    """Users who have an older name at Whop, for which docs/reliability.md says why."""
+def overtaken_names(stack: Stack) -> list[str]:
+    """Users with an older name at Whop. docs/reliability.md says how this happens."""
     whop = _Whop(stack)
     there = [
         sub
         for sub, person in stack.pool.people.items()
         if stack.record(sub).get("status") == "linked"
         and whop.names.get(stack.record(sub)["whop_user_id"]) != person.name
-        and _is_put_back(sub, person.name, stack.record(sub), whop)
+        and _is_overtaken(sub, person.name, stack.record(sub), whop)
     ]
     gone = [
         sub
@@ -135,13 +135,13 @@ def put_back(stack: Stack) -> list[str]:
 
 
 def _taken(stack: Stack, whop: _Whop, sub: str) -> bool:
-    """Whether the Whop user of this address is somebody else's."""
+    """Whether the Whop user of this address belongs to another user."""
     holder = stack.holder(whop.user_of.get(stack.pool.people[sub].email, ""))
     return holder is not None and holder != sub
 
 
 def _duplicates(stack: Stack, whop: _Whop) -> Iterator[str]:
-    """A user has one account, and another one for each time that Whop did not know them; never two under one id."""
+    """Users with more accounts than allowed: one, and one more for each time that Whop did not know the user."""
     for sub, accounts in whop.accounts.items():
         ids = {account["metadata"]["external_id"] for account in accounts}  # type: ignore[index]
         owners = {str(account["owner_id"]) for account in accounts}
@@ -151,12 +151,12 @@ def _duplicates(stack: Stack, whop: _Whop) -> Iterator[str]:
 
 
 def repaired(stack: Stack) -> int:
-    """Users who have another account than their first."""
+    """How many users have a second account."""
     return sum(len(accounts) > 1 for accounts in _Whop(stack).accounts.values())
 
 
 def _shared(stack: Stack) -> Iterator[str]:
-    """Whop users who are linked to two users, or to another than who has the reservation."""
+    """Whop users that are linked to two users, or to a user without the reservation."""
     holders: Counter[str] = Counter()
     for key, item in stack.table.items.items():
         if key.startswith("USER#") and item["status"]["S"] == "linked":
@@ -168,7 +168,7 @@ def _shared(stack: Stack) -> Iterator[str]:
 
 
 def _unaccounted(stack: Stack) -> Iterator[str]:
-    """Each copy of each message was handled, is a dead letter, or is still there, which at the end none is."""
+    """Messages that were neither handled nor are dead letters. At the end none may be left."""
     queue = stack.queue
     missing = queue.accepted + queue.copies - queue.handled - len(queue.dead)
     yield from (f"{message.body}" for message in queue.waiting.values())

@@ -1,9 +1,8 @@
-"""Cognito: a user pool with what the service reads of it, its signing keys, and what tells of its changes.
+"""Cognito: a user pool, as far as the service reads it, and its signing keys.
 
-`ListUsers` shows what was true some seconds ago, `AdminGetUser` what is true.
+`ListUsers` shows the pool as it was some seconds ago, `AdminGetUser` as it is now.
 """
 
-import base64
 import dataclasses
 import json
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from soak.errors import Refused
 from soak.scheduler import Scheduler
@@ -27,7 +27,7 @@ _LISTED_AFTER_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of the pool as they are at some moment."""
+    """A user of the pool at one moment."""
 
     sub: str
     username: str
@@ -37,7 +37,7 @@ class Person:
     enabled: bool = True
 
     def row(self) -> dict[str, Any]:
-        """A UserType of the API."""
+        """The user as the API's UserType."""
         attributes = {
             "sub": self.sub,
             "email": self.email,
@@ -59,21 +59,14 @@ class SigningKey:
         self.kid = f"key-{number}"
         self.private = _private_key(number)
 
-    def jwk(self) -> dict[str, str]:
-        """The public half."""
-        numbers = self.private.public_key().public_numbers()
-        return {
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": self.kid,
-            "n": _base64url(numbers.n),
-            "e": _base64url(numbers.e),
-        }
+    def jwk(self) -> dict[str, Any]:
+        """The public key."""
+        key: dict[str, Any] = RSAAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
+        return {**key, "use": "sig", "alg": "RS256", "kid": self.kid}
 
 
 class Pool:
-    """The pool. ``people`` are those who are there, ``gone`` those who were."""
+    """The pool. ``people`` has its users, ``gone`` the deleted ones, both by ``sub``."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -85,10 +78,8 @@ class Pool:
         self.keys = [SigningKey(0)]
         self._signed = 0
 
-    # What happens to it
-
     def sign_up(self, email: str, name: str, *, username: str | None = None, verified: bool = True) -> Person:
-        """A confirmed user."""
+        """Add a confirmed user."""
         sub = str(uuid.UUID(int=self._scheduler.chance.getrandbits(128), version=4))
         person = Person(sub, username or f"name-of-{sub}", email, name, verified)
         if person.username in self._by_name:
@@ -98,19 +89,19 @@ class Pool:
         return person
 
     def change(self, sub: str, **changes: Any) -> Person:
-        """An attribute, or ``enabled``."""
+        """Change attributes of a user, or ``enabled``."""
         person = dataclasses.replace(self.people[sub], **changes)
         self._become(person)
         return person
 
     def delete(self, sub: str) -> None:
-        """The user is gone; the user name is free again."""
+        """Delete a user. The user name is free again."""
         person = self.gone[sub] = self.people.pop(sub)
         del self._by_name[person.username]
         self._history[sub].append((self._scheduler.now, None))
 
     def rotate(self) -> None:
-        """Sign with a new key; the one before it stays published, the one before that does not."""
+        """Sign with a new key. Only the key before it stays published."""
         self.keys = [SigningKey(self._number + 1), self.keys[0]]
 
     def token(self, sub: str) -> str:
@@ -135,36 +126,34 @@ class Pool:
         key = self.keys[0]
         return jwt.encode(claims, key.private, algorithm="RS256", headers={"kid": key.kid, "typ": None})
 
-    # What is asked of it
-
     def key_set(self) -> bytes:
-        """What `/.well-known/jwks.json` answers."""
+        """The body of `/.well-known/jwks.json`."""
         return json.dumps({"keys": [key.jwk() for key in self.keys]}).encode()
 
-    def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What the API answers; raises `Refused`."""
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of the API. Raises `Refused`."""
         match operation:
             case "AdminGetUser":
-                name = asked["Username"]
+                name = request["Username"]
                 person = self.people.get(self._by_name.get(name, name))
                 if person is None:
                     raise Refused("UserNotFoundException")
                 row = person.row()
                 return {**row, "UserAttributes": row.pop("Attributes")}
-            case "ListUsers" if "Filter" in asked:
-                match = re.fullmatch(r'sub = "([^"]+)"', asked["Filter"])
+            case "ListUsers" if "Filter" in request:
+                match = re.fullmatch(r'sub = "([^"]+)"', request["Filter"])
                 listed = self._listed(match[1]) if match else None
                 return {"Users": [listed.row()] if listed else []}
             case "ListUsers":
-                start = int(asked.get("PaginationToken", "0"))
-                subs = self._order[start : start + asked["Limit"]]
+                start = int(request.get("PaginationToken", "0"))
+                subs = self._order[start : start + request["Limit"]]
                 users = [listed.row() for listed in map(self._listed, subs) if listed]
                 end = start + len(subs)
                 return {"Users": users, **({"PaginationToken": str(end)} if end < len(self._order) else {})}
         raise Refused("UnknownOperationException", operation)
 
     def _listed(self, sub: str) -> Person | None:
-        """The user as a list shows them: as they were up to three seconds ago."""
+        """The user as a list shows them: as of up to three seconds ago."""
         moment = self._scheduler.now - self._scheduler.chance.uniform(0, _LISTED_AFTER_SECONDS)
         shown = None
         for at, person in self._history.get(sub, []):
@@ -186,12 +175,7 @@ _private_keys: dict[int, rsa.RSAPrivateKey] = {}
 
 
 def _private_key(number: int) -> rsa.RSAPrivateKey:
-    """Made when it is needed, once for all runs: what is random about it decides nothing."""
+    """The key is made once for all runs: nothing in a run depends on its value."""
     if number not in _private_keys:
         _private_keys[number] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return _private_keys[number]
-
-
-def _base64url(number: int) -> str:
-    data = number.to_bytes((number.bit_length() + 7) // 8)
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

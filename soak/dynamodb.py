@@ -1,7 +1,7 @@
 """DynamoDB: one table with the key ``pk``, conditional writes and transactions.
 
-Each call happens at one moment, so two transactions never meet half-way; that real ones do, and cancel each other, is
-left to the faults. Reads that do not ask to be consistent may see what stood there a second ago.
+Each call happens at one moment, so transactions never conflict by themselves; the fault injector makes them conflict. A
+read that is not consistent may see an item as it was a second ago.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from soak.errors import Refused
 from soak.scheduler import Scheduler
 
 _STALE_SECONDS = 1.0
-_TOKEN_SECONDS = 600  # AWS, TransactWriteItems: how long a ClientRequestToken counts
+_TOKEN_SECONDS = 600  # AWS, TransactWriteItems: how long a ClientRequestToken is valid
 _ANSWERED_AT_ONCE = 0.95
 
 
@@ -27,21 +27,21 @@ class Table:
         self._before: dict[str, tuple[float, Item | None]] = {}
         self._tokens: dict[str, tuple[float, str]] = {}
 
-    def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What DynamoDB answers; raises `Refused`."""
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of DynamoDB. Raises `Refused`."""
         try:
             match operation:
                 case "GetItem":
-                    item = self._read(_key(asked), consistent=asked.get("ConsistentRead", False))
-                    return {"Item": projected(item, asked)} if item is not None else {}
+                    item = self._read(_key(request), consistent=request.get("ConsistentRead", False))
+                    return {"Item": projected(item, request)} if item is not None else {}
                 case "BatchGetItem":
-                    return self._batch(asked)
+                    return self._batch(request)
                 case "PutItem" | "UpdateItem" | "DeleteItem":
-                    return self._write(operation.removesuffix("Item"), asked)
+                    return self._write(operation.removesuffix("Item"), request)
                 case "TransactWriteItems":
-                    return self._transact(asked)
+                    return self._transact(request)
                 case "Scan":
-                    return self._scan(asked)
+                    return self._scan(request)
         except ValidationError as error:
             raise Refused("ValidationException", str(error)) from error
         raise Refused("UnknownOperationException", operation)
@@ -53,9 +53,9 @@ class Table:
                 return before
         return self.items.get(key)
 
-    def _batch(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Some keys may be left for another call, as AWS leaves those that do not fit."""
-        ((table, wanted),) = asked["RequestItems"].items()
+    def _batch(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Now and then half of the keys are left unprocessed, as AWS does when an answer gets too large."""
+        ((table, wanted),) = request["RequestItems"].items()
         keys = wanted["Keys"]
         if len(keys) > 100 or len({key["pk"]["S"] for key in keys}) < len(keys):
             raise ValidationError("more than 100 keys, or one of them twice")
@@ -64,15 +64,15 @@ class Table:
         left = {table: {**wanted, "Keys": keys[now:]}} if keys[now:] else {}
         return {"Responses": {table: [item for item in found if item is not None]}, "UnprocessedKeys": left}
 
-    def _write(self, kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        key = _key(asked)
+    def _write(self, kind: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        key = _key(request)
         before = self.items.get(key)
-        if not condition(asked)(before):
-            shown = before is not None and asked.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        if not condition(request)(before):
+            shown = before is not None and request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
             raise Refused("ConditionalCheckFailedException", more={"Item": before} if shown else {})
-        after = _after(kind, before, asked)
+        after = _after(kind, before, request)
         self._put(key, after)
-        match asked.get("ReturnValues", "NONE"):
+        match request.get("ReturnValues", "NONE"):
             case "ALL_OLD" if before is not None:
                 return {"Attributes": before}
             case "ALL_NEW" if after is not None:
@@ -81,14 +81,14 @@ class Table:
                 return {"Attributes": {n: v for n, v in after.items() if n != "pk" and (before or {}).get(n) != v}}
         return {}
 
-    def _transact(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """All or nothing; a token that counts still says that it is done already."""
-        token, print_ = asked.get("ClientRequestToken"), json.dumps(asked["TransactItems"], sort_keys=True)
+    def _transact(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """All writes or none. A request with a token that is still valid is not carried out again."""
+        token, fingerprint = request.get("ClientRequestToken"), json.dumps(request["TransactItems"], sort_keys=True)
         if token in self._tokens and self._scheduler.now - self._tokens[token][0] < _TOKEN_SECONDS:
-            if self._tokens[token][1] != print_:
+            if self._tokens[token][1] != fingerprint:
                 raise Refused("IdempotentParameterMismatchException")
             return {}
-        actions = [next(iter(entry.items())) for entry in asked["TransactItems"]]
+        actions = [next(iter(entry.items())) for entry in request["TransactItems"]]
         keys = [_key(action) for _, action in actions]
         if len(set(keys)) < len(keys):
             raise ValidationError("Transaction request cannot include multiple operations on one item")
@@ -108,20 +108,20 @@ class Table:
         for key, after in written:
             self._put(key, after)
         if token is not None:
-            self._tokens[token] = self._scheduler.now, print_
+            self._tokens[token] = self._scheduler.now, fingerprint
         return {}
 
-    def _scan(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """In an order of its own, as many as asked for before the filter."""
-        keys = sorted(self.items, key=_place)
-        if "ExclusiveStartKey" in asked:
-            start = _place(asked["ExclusiveStartKey"]["pk"]["S"])
-            keys = [key for key in keys if _place(key) > start]
-        page = keys[: asked.get("Limit", len(keys))]
-        let_through = condition(asked, "FilterExpression")
-        found = [self.items[key] for key in page if let_through(self.items[key])]
+    def _scan(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One page in the order of hashed keys. ``Limit`` counts items before the filter, as on AWS."""
+        keys = sorted(self.items, key=_position)
+        if "ExclusiveStartKey" in request:
+            start = _position(request["ExclusiveStartKey"]["pk"]["S"])
+            keys = [key for key in keys if _position(key) > start]
+        page = keys[: request.get("Limit", len(keys))]
+        passes = condition(request, "FilterExpression")
+        found = [self.items[key] for key in page if passes(self.items[key])]
         last = {"LastEvaluatedKey": {"pk": {"S": page[-1]}}} if len(page) < len(keys) else {}
-        return {"Items": [projected(item, asked) for item in found], **last}
+        return {"Items": [projected(item, request) for item in found], **last}
 
     def _put(self, key: str, after: Item | None) -> None:
         self._before[key] = self._scheduler.now, self.items.get(key)
@@ -131,18 +131,18 @@ class Table:
             self.items[key] = after
 
 
-def _key(asked: Mapping[str, Any]) -> str:
-    return str((asked.get("Key") or asked["Item"])["pk"]["S"])
+def _key(request: Mapping[str, Any]) -> str:
+    return str((request.get("Key") or request["Item"])["pk"]["S"])
 
 
-def _after(kind: str, before: Item | None, asked: Mapping[str, Any]) -> Item | None:
+def _after(kind: str, before: Item | None, request: Mapping[str, Any]) -> Item | None:
     match kind:
         case "Put":
-            return dict(asked["Item"])
+            return dict(request["Item"])
         case "Update":
-            return updated(before or dict(asked["Key"]), asked)
+            return updated(before or dict(request["Key"]), request)
     return None
 
 
-def _place(key: str) -> str:
+def _position(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()

@@ -39,40 +39,40 @@ class ValidationError(Exception):
     """DynamoDB would refuse this expression."""
 
 
-def condition(asked: Mapping[str, Any], member: str = "ConditionExpression") -> Callable[[Item | None], bool]:
+def condition(request: Mapping[str, Any], member: str = "ConditionExpression") -> Callable[[Item | None], bool]:
     """The condition of a request, as a question to an item or to None; without a condition the answer is yes.
 
     Raises `ValidationError`.
     """
     try:
-        found = get_filter_expression(asked.get(member), _names(asked), _values(asked))
+        found = get_filter_expression(request.get(member), _names(request), _values(request))
     except _REFUSALS as error:
         raise ValidationError(str(error)) from error
     return lambda item: bool(found.expr(None if item is None else _moto_item(item)))
 
 
-def updated(item: Item, asked: Mapping[str, Any]) -> Item:
+def updated(item: Item, request: Mapping[str, Any]) -> Item:
     """``item`` after the update of a request. Raises `ValidationError`."""
-    if "UpdateExpression" not in asked:
+    if "UpdateExpression" not in request:
         return dict(item)
     changed = _moto_item(item)
     try:
-        expression = _parsed(asked["UpdateExpression"])
-        checked = UpdateExpressionValidator(expression, _names(asked), _values(asked), changed, _SCHEMA).validate()
+        expression = _parsed(request["UpdateExpression"])
+        checked = UpdateExpressionValidator(expression, _names(request), _values(request), changed, _SCHEMA).validate()
         checked.normalize()
-        UpdateExpressionExecutor(checked, changed, _names(asked)).execute()
+        UpdateExpressionExecutor(checked, changed, _names(request)).execute()
     except _REFUSALS as error:
         raise ValidationError(str(error)) from error
     after: Item = changed.to_json()["Attributes"]
     return after
 
 
-def projected(item: Item, asked: Mapping[str, Any]) -> Item:
+def projected(item: Item, request: Mapping[str, Any]) -> Item:
     """The attributes of ``item`` that a request asks for."""
-    if "ProjectionExpression" not in asked:
+    if "ProjectionExpression" not in request:
         return item
-    names = _names(asked)
-    wanted = [names.get(name.strip(), name.strip()) for name in asked["ProjectionExpression"].split(",")]
+    names = _names(request)
+    wanted = [names.get(name.strip(), name.strip()) for name in request["ProjectionExpression"].split(",")]
     return {name: item[name] for name in wanted if name in item}
 
 
@@ -83,11 +83,11 @@ def _moto_item(item: Item) -> MotoItem:
     return made
 
 
-def _names(asked: Mapping[str, Any]) -> dict[str, str]:
-    names: dict[str, str] = asked.get("ExpressionAttributeNames", {})
+def _names(request: Mapping[str, Any]) -> dict[str, str]:
+    names: dict[str, str] = request.get("ExpressionAttributeNames", {})
     return names
 
 
-def _values(asked: Mapping[str, Any]) -> dict[str, Value]:
-    values: dict[str, Value] = asked.get("ExpressionAttributeValues", {})
+def _values(request: Mapping[str, Any]) -> dict[str, Value]:
+    values: dict[str, Value] = request.get("ExpressionAttributeValues", {})
     return values

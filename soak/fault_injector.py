@@ -1,4 +1,4 @@
-"""What can go wrong with a call, and how often it does."""
+"""Which faults a call can have, and how likely each is."""
 
 import random
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ type Kinds = Sequence[tuple[float, Fault]]
 ALL_OF_WHOP: Kinds = (
     (3, Fault("*", "status", status=429, wait=1)),
     (2, Fault("*", "status", status=429, wait=7)),
-    # Without a word on how long.
+    # Without a time to wait.
     (1, Fault("*", "status", status=429, body='{"error": {"type": "rate_limit_exceeded", "message": "Slow down."}}')),
     (3, Fault("*", "status", status=500)),
     (2, Fault("*", "status", status=502, body="<html>Bad gateway</html>")),
@@ -48,7 +48,7 @@ ONLY_429_AND_500: Kinds = (
 
 @dataclass(frozen=True, slots=True)
 class AwsFault:
-    """What goes wrong with one call; ``code`` is that of a refusal, ``seconds`` the delay of a slow one."""
+    """The fault of one call: ``code`` of a refusal, or ``seconds`` of delay."""
 
     kind: Kind
     code: str = ""
@@ -57,20 +57,20 @@ class AwsFault:
 
 @dataclass(slots=True)
 class FaultInjector:
-    """How likely it is that something goes wrong with a call to ``whop`` or to ``aws``, or with who makes it."""
+    """Probabilities: of a fault in a call to ``whop`` or to ``aws``, and that the caller is killed (``kill``)."""
 
     chance: random.Random
     whop: float = 0.0
     aws: float = 0.0
     kill: float = 0.0
     forget: float = 0.0
-    """How likely it is at a mint that Whop does not know the user, for some seconds."""
+    """The probability that at a mint Whop begins not to know the user for some seconds."""
     whop_kinds: Kinds = ALL_OF_WHOP
     whop_is_down: bool = False
-    """Then no connection to it is made, or no answer ever comes."""
+    """If true, no connection to Whop is made, or no answer ever comes."""
 
     def for_aws(self, service: str, operation: str) -> AwsFault | None:
-        """What goes wrong with this call to AWS."""
+        """The fault of this call to AWS, or None."""
         if self.chance.random() >= self.aws:
             return None
         kind: Kind = self.chance.choice(("drop_before", "drop_after", "refused", "refused", "slow"))
@@ -80,7 +80,7 @@ class FaultInjector:
         return AwsFault(kind, seconds=self.chance.uniform(0.5, 3.0))
 
     def for_whop(self) -> Fault | None:
-        """What goes wrong with this call to Whop."""
+        """The fault of this call to Whop, or None."""
         if self.chance.random() >= self.whop:
             return None
         weights, faults = zip(*self.whop_kinds, strict=True)
@@ -88,15 +88,15 @@ class FaultInjector:
         return chosen
 
     def seconds_unknown(self) -> float:
-        """For how long Whop does not know the user of this mint."""
+        """How long Whop does not know the user of this mint; mostly 0."""
         return self.chance.uniform(0, 60) if self.chance.random() < self.forget else 0.0
 
     def for_caller(self) -> Literal["before", "after"] | None:
-        """Whether the process that makes the call is killed, before it has its effect or after."""
+        """Whether the calling process is killed before or after the call takes effect, or not at all (None)."""
         if self.chance.random() >= self.kill:
             return None
         return self.chance.choice(("before", "after"))
 
     def end(self) -> None:
-        """From now on all goes well."""
+        """Inject no faults from now on."""
         self.whop = self.aws = self.kill = self.forget = 0.0

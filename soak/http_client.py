@@ -26,7 +26,7 @@ class SoakHttpClient(HttpClient):
     def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
         """See `HttpClient.send`."""
         patience = deadline.require()
-        asked = network.Request(request.method, str(request.url), request.headers, request.content, patience)
+        asked = network.Request(request.method, str(request.url), dict(request.headers), request.content, patience)
         try:
             answer = self._network.send(asked)
         except ConnectionFailed as failure:

@@ -1,7 +1,7 @@
-"""Lambda: instances that are made cold, used again, and end in the middle.
+"""Lambda: instances that start cold, are used again, and can be killed at any call.
 
-Each instance is `functions/<name>/app.py`, executed anew as at a cold start, so that what a function keeps between two
-calls is its instance's alone.
+Each instance executes `functions/<name>/app.py` again, as a cold start does. So instances share nothing that a function
+keeps between two calls.
 """
 
 import functools
@@ -25,11 +25,11 @@ type Handler = Callable[[dict[str, Any], "Context"], Any]
 
 
 class FunctionFailed(Exception):
-    """The invocation did not return: killed, out of time, or not even started."""
+    """The invocation did not return: it was killed or ran out of time."""
 
 
 class Context:
-    """What Lambda hands to a handler besides the event."""
+    """The context that Lambda passes to a handler."""
 
     def __init__(self, scheduler: Scheduler, seconds: float, number: int) -> None:
         self._scheduler = scheduler
@@ -37,7 +37,7 @@ class Context:
         self.aws_request_id = f"request-{number}"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the function is stopped."""
+        """Milliseconds until Lambda stops the invocation."""
         return max(0, int((self._end - self._scheduler.now) * 1000))
 
 
@@ -48,7 +48,7 @@ class _Instance:
 
 
 class Function:
-    """A function that is deployed; ``timeout`` is in seconds."""
+    """A deployed function. ``timeout`` is in seconds."""
 
     def __init__(self, scheduler: Scheduler, name: str, timeout: float) -> None:
         self._scheduler = scheduler
@@ -61,7 +61,7 @@ class Function:
         self.timeouts = 0
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """What the handler returns, in an instance that is free or a new one; raises `FunctionFailed`."""
+        """Run the handler in an idle or a new instance and return its result. Raises `FunctionFailed`."""
         self.invocations += 1
         invocation = self._scheduler.start(lambda: self._run(event))
         result = invocation.wait()
@@ -71,7 +71,7 @@ class Function:
         return result
 
     def _run(self, event: dict[str, Any]) -> Any:
-        # An event is JSON: nobody shares an object with the function.
+        # An event travels as JSON: the caller shares no object with the function.
         event = json.loads(json.dumps(event))
         instance = self._instance()
         worker = self._scheduler.current
@@ -99,9 +99,9 @@ class Function:
 
 
 class QueueSource:
-    """What feeds a function from a queue, in batches, two at a time.
+    """Invokes a function with batches of messages, two at a time.
 
-    A batch whose invocation failed comes again after the visibility timeout, message by message.
+    After a failed invocation each message becomes visible again by itself.
     """
 
     def __init__(self, scheduler: Scheduler, queue: Queue, invoke: Callable[[dict[str, Any]], Any]) -> None:

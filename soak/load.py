@@ -1,4 +1,4 @@
-"""Apps that people open again and again; each opening asks for a token, until there is one."""
+"""Apps that people open again and again. Each time the app asks for a token until it gets one."""
 
 import bisect
 import json
@@ -15,7 +15,7 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Opening:
-    """One time that an app was opened. ``tries`` counts requests; ``done_at`` is None until there is a token."""
+    """An app was opened. ``tries`` counts requests; ``done_at`` is None until there is a token."""
 
     begun_at: float
     tries: int = 0
@@ -28,7 +28,7 @@ class Opening:
 
 
 class Load:
-    """The apps of ``users`` users, each opened every ``every`` seconds on average once the last opening is over."""
+    """The apps of ``users`` users. Each is opened again ``every`` seconds after it got its token, on average."""
 
     def __init__(self, stack: Stack, log: Log, *, users: int, every: float) -> None:
         self._stack = stack
@@ -38,12 +38,12 @@ class Load:
         self.people = [stack.pool.sign_up(f"person-{n}@people.example.test", f"Person {n}") for n in range(users)]
 
     def begin(self) -> None:
-        """From now on."""
+        """Start."""
         for person in self.people:
             self._stack.scheduler.start(self._using(person))
 
-    def _using(self, pool_user: Person) -> Any:
-        return lambda: self._use(App(self._stack, self._log, pool_user.sub))
+    def _using(self, person: Person) -> Any:
+        return lambda: self._use(App(self._stack, self._log, person.sub))
 
     def _use(self, app: App) -> None:
         scheduler = self._stack.scheduler
@@ -55,31 +55,31 @@ class Load:
                 pass
 
     def _asked(self, app: App, opening: Opening) -> bool:
-        """Whether there is a token now; if not, the wait that was told, or a back-off, is over."""
+        """Ask once. Returns False after the wait of the answer, or after a back-off, if there is no token."""
         scheduler = self._stack.scheduler
         answer = app.ask()
         opening.tries += 1
         if answer["statusCode"] == 200:
             opening.done_at = scheduler.now
             return True
-        told = float(answer["headers"].get("Retry-After", 0))
+        retry_after = float(answer["headers"].get("Retry-After", 0))
         backoff = min(_LONGEST_BACKOFF_SECONDS, 2.0**opening.tries)
-        scheduler.sleep(max(told, backoff) * scheduler.chance.uniform(1.0, 1.3))
+        scheduler.sleep(max(retry_after, backoff) * scheduler.chance.uniform(1.0, 1.3))
         return False
 
     def between(self, begin: float, end: float) -> Sequence[Opening]:
-        """The openings that began then."""
+        """The openings that began between two times."""
         return [opening for opening in self.openings if begin <= opening.begun_at < end]
 
 
 def most_within(seconds: float, times: Sequence[float]) -> int:
-    """The most of ``times``, which are in order, in any so many seconds."""
+    """The highest number of ``times`` within any ``seconds``. ``times`` are in order."""
     return max((place - bisect.bisect_right(times, at - seconds) + 1 for place, at in enumerate(times)), default=0)
 
 
-def share_at_once(trips: Sequence[Opening]) -> float:
-    """In percent."""
-    return 100 * sum(opening.at_once for opening in trips) / len(trips)
+def share_at_once(openings: Sequence[Opening]) -> float:
+    """Percentage of openings whose first request was answered with a token."""
+    return 100 * sum(opening.at_once for opening in openings) / len(openings)
 
 
 def code_of(answer: dict[str, Any]) -> str:

@@ -38,7 +38,10 @@ class ConnectionFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A whole request. ``patience`` is how many seconds its sender waits for the response."""
+    """A whole request; the names of headers are in lower case.
+
+    ``patience`` is how many seconds its sender waits for the response.
+    """
 
     method: str
     url: str
@@ -57,7 +60,7 @@ class Response:
 
 
 class Network:
-    """Where every request of every function goes. ``calls`` counts them; ``story`` is a digest of all that happened."""
+    """Every request of every function. ``calls`` counts them; ``digest`` identifies their sequence."""
 
     def __init__(
         self,
@@ -72,20 +75,20 @@ class Network:
         self._cognito = pool
         self._simulator = simulator
         self._faults = faults
-        self._story = hashlib.sha256()
+        self._digest = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
         self.forgotten: Counter[str] = Counter()
-        """How often Whop has begun not to know a Whop user."""
+        """How often Whop began not to know a Whop user."""
         self._unknown_until: dict[str, float] = {}
 
     @property
-    def story(self) -> str:
-        """The same for two runs in which the same calls were made at the same moments."""
-        return self._story.hexdigest()[:12]
+    def digest(self) -> str:
+        """Equal for two runs with the same calls at the same times."""
+        return self._digest.hexdigest()[:12]
 
     def calls_between(self, begin: float, end: float) -> list[tuple[float, str]]:
-        """The calls to Whop then: when, and which operation."""
+        """The calls to Whop between two times: time and operation."""
         return [(at, operation) for at, operation in self.whop_calls if begin <= at < end]
 
     def send(self, request: Request) -> Response:
@@ -113,7 +116,7 @@ class Network:
             raise ConnectionFailed("ReadTimeout")
 
     def _note(self, *what: object) -> None:
-        self._story.update(f"{self._scheduler.now:.6f} {what}\n".encode())
+        self._digest.update(f"{self._scheduler.now:.6f} {what}\n".encode())
 
     # AWS
 
@@ -138,7 +141,7 @@ class Network:
         return response
 
     def _late(self, perform: Callable[[], Response], seconds: float, gives_up_at: float) -> Response:
-        """What is done happens so much later, whether somebody still waits for it or not."""
+        """The call takes effect after ``seconds``, even if the sender has given up by then."""
         landed: list[Response] = []
         self._scheduler.at(self._scheduler.now + seconds, lambda: landed.append(perform()))
         self._wait(seconds + 0.001, gives_up_at)
@@ -148,7 +151,7 @@ class Network:
         if request.url == f"{ISSUER}/.well-known/jwks.json":
             return "keys", "GET", lambda: Response(200, {}, self._cognito.key_set())
         service = (urlsplit(request.url).hostname or "").partition(".")[0]
-        operation = request.headers["X-Amz-Target"].rpartition(".")[2]
+        operation = request.headers["x-amz-target"].rpartition(".")[2]
         return service, operation, lambda: _answer(self._services[service], operation, request.body)
 
     # Whop
@@ -160,10 +163,10 @@ class Network:
         self.calls[f"whop {name}"] += 1
         if self._faults.whop_is_down:
             self.whop_calls.append((self._scheduler.now, name))
-            self._find_nobody(gives_up_at)
+            self._fail_to_connect(gives_up_at)
         fault = self._faults.for_whop()
         if fault is None and name == "access_tokens.create":
-            fault = self._unknown(json.loads(request.body)["user_id"])
+            fault = self._not_known(json.loads(request.body)["user_id"])
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
         half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
@@ -180,8 +183,8 @@ class Network:
         )
         return self._answered(exchange, half, gives_up_at)
 
-    def _unknown(self, user_id: str) -> Fault | None:
-        """A 404 as long as Whop does not know the user, which may begin now."""
+    def _not_known(self, user_id: str) -> Fault | None:
+        """A 404 while Whop does not know the user. That may begin now."""
         if self._unknown_until.get(user_id, 0) <= self._scheduler.now:
             seconds = self._faults.seconds_unknown()
             if not seconds:
@@ -190,14 +193,14 @@ class Network:
             self.forgotten[user_id] += 1
         return Fault("access_tokens.create", "status", status=404)
 
-    def _find_nobody(self, gives_up_at: float) -> None:
+    def _fail_to_connect(self, gives_up_at: float) -> None:
         if self._scheduler.chance.random() < 0.5:
             self._wait(gives_up_at - self._scheduler.now, gives_up_at)
         raise ConnectionFailed("ConnectError")
 
     def _answered(self, exchange: Exchange, half: float, gives_up_at: float) -> Response:
         if exchange.delay:
-            # Whether somebody waits for it or not.
+            # It takes effect even if the sender has given up.
             self._scheduler.at(self._scheduler.now + exchange.delay, exchange.complete)
             self._wait(exchange.delay, gives_up_at)
         answer = exchange.complete()

@@ -1,4 +1,4 @@
-"""What a scenario found, as a table for the terminal and for docs/figures/soak.md."""
+"""The figures of a scenario, as text for the terminal and as tables for docs/figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from tools import figures
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure. ``met`` says whether it is what ``allowed`` allows; without that it only informs."""
+    """One figure. ``met`` is false if it is not what ``allowed`` says. Without ``allowed`` it only informs."""
 
     what: str
     figure: str
@@ -18,41 +18,41 @@ class Figure:
 
     @classmethod
     def none(cls, what: str, found: Sequence[str]) -> "Figure":
-        """There should be none; ``found`` says what they are."""
+        """A count that must be 0. ``found`` describes each."""
         return cls(what, str(len(found)), "0", not found, found[:5])
 
     @classmethod
     def at_most(cls, what: str, value: float, limit: float, unit: str = "") -> "Figure":
-        """A number and its limit."""
+        """A number and its upper limit."""
         return cls(what, _shown(value, unit), f"at most {_shown(limit, unit)}", value <= limit)
 
     @classmethod
     def at_least(cls, what: str, value: float, limit: float, unit: str = "") -> "Figure":
-        """A number and the least it may be."""
+        """A number and its lower limit."""
         return cls(what, _shown(value, unit), f"at least {_shown(limit, unit)}", value >= limit)
 
     @classmethod
-    def scan(cls, what: str, value: float, unit: str = "") -> "Figure":
-        """For the reader only."""
+    def known(cls, what: str, value: float, unit: str = "") -> "Figure":
+        """A number without a limit."""
         return cls(what, _shown(value, unit))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of one run. ``story`` is a digest of it, the same whenever it is repeated."""
+    """The figures of one run. ``digest`` is equal whenever the run is repeated."""
 
     figures: Sequence[Figure]
-    story: str
+    digest: str
 
     @property
     def unmet(self) -> Mapping[str, Figure]:
-        """The figures that are not what is allowed, by what they count."""
+        """The figures that are not met, by name."""
         return {figure.what: figure for figure in self.figures if not figure.met}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one scenario with one seed and ``options`` that are not the usual ones."""
+    """One run of a scenario: its seed and its options."""
 
     scenario: str
     seed: int
@@ -61,36 +61,36 @@ class Outcome:
 
     @property
     def met(self) -> bool:
-        """Whether every figure is as it should be."""
+        """Whether every figure is met."""
         return not self.found.unmet
 
     @property
     def name(self) -> str:
-        """What tells it from other runs of the scenario."""
+        """The column title: seed and options."""
         return " ".join([f"seed {self.seed}", *(f"{name} {value}" for name, value in self.options.items())])
 
     @property
     def replay(self) -> str:
-        """What runs it again, alone."""
+        """The command that repeats this run alone."""
         options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in self.options.items())
         return f'make soak ARGS="{self.scenario} --seed {self.seed}{options}"'
 
 
 def as_text(outcome: Outcome) -> str:
-    """For the terminal; what is not met comes with examples."""
-    lines = [f"{outcome.scenario}, seed {outcome.seed}   (story {outcome.found.story})"]
+    """For the terminal. Figures that are not met come with examples."""
+    lines = [f"{outcome.scenario}, seed {outcome.seed}   (digest {outcome.found.digest})"]
     for figure in outcome.found.figures:
         mark = " " if not figure.allowed else "✓" if figure.met else "✗"
         lines.append(f"  {mark} {figure.what:<58}{figure.figure:>12}  {figure.allowed}")
         if not figure.met:
             lines += [f"      {example}" for example in figure.examples]
     if not outcome.met:
-        lines.append(f"  run it again with: {outcome.replay}")
+        lines.append(f"  repeat it with: {outcome.replay}")
     return "\n".join(lines)
 
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """For the document: runs of one scenario, side by side."""
+    """For a page: the runs of one scenario, a column each."""
     header = ["", *(outcome.name for outcome in outcomes), "allowed"]
     rows = [
         [same[0].what, *(figure.figure for figure in same), _limits(same)]
@@ -102,7 +102,7 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def _limits(figures: Sequence[Figure]) -> str:
-    """What is allowed, where that differs from run to run for each of them."""
+    """The limit of a row, or one for each run if they differ."""
     allowed = [figure.allowed for figure in figures]
     return allowed[0] if len(set(allowed)) == 1 else " / ".join(each or "any" for each in allowed)
 

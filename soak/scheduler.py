@@ -1,7 +1,7 @@
-"""The clock and the workers.
+"""The virtual clock and the workers that run on it.
 
-A worker is a greenlet that gives way wherever it waits, and nothing but waiting takes time. What falls on one moment
-happens in an order that chance decides, so that many orders are tried.
+A worker is a greenlet that yields wherever it waits. Only waiting takes time. Events of one moment happen in random
+order, so many orders are tried.
 """
 
 import heapq
@@ -16,7 +16,7 @@ BEGIN = 1_800_000_000.0
 
 
 class Killed(BaseException):
-    """The process of this worker is gone; nothing of it runs any more."""
+    """The process of this worker was killed. Nothing of it may run any more."""
 
 
 class Worker:
@@ -54,12 +54,12 @@ class Worker:
         self._finished()
 
     def wake(self, after: float = 0.0) -> None:
-        """Let it go on, ``after`` some seconds."""
+        """Resume it ``after`` some seconds."""
         turn = self._turn
         self._scheduler.at(self._scheduler.now + after, lambda: self._resume(turn))
 
     def _resume(self, turn: int) -> None:
-        # Somebody else may have woken it meanwhile.
+        # Another event may have resumed it first.
         if self.done or turn != self._turn:
             return
         self._turn += 1
@@ -71,7 +71,7 @@ class Worker:
         self._finished()
 
     def kill(self) -> None:
-        """End the whole process where it stands."""
+        """Kill the whole process, wherever its workers are."""
         self.process._killed = True
         for thread in self.process._threads:
             thread._turn += 1
@@ -87,7 +87,7 @@ class Worker:
         self._awaited = []
 
     def wait(self, timeout: float | None = None) -> Any:
-        """For another worker: let this one come to its end; what it returned, None if it was killed."""
+        """For another worker: wait for the end of this one. Returns its result, None if it was killed."""
         end = None if timeout is None else self._scheduler.now + timeout
         while not self.done and (end is None or self._scheduler.now < end):
             current = self._scheduler.current
@@ -99,7 +99,7 @@ class Worker:
 
 
 class Scheduler:
-    """Now, chance, and what is going to happen."""
+    """The current time, the random numbers, and the events to come."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -110,15 +110,15 @@ class Scheduler:
         self._hub = getcurrent()
 
     def time(self) -> float:
-        """Seconds; one clock serves for the wall and for durations."""
+        """Seconds. One clock serves as wall clock and as monotonic clock."""
         return self.now
 
     def at(self, moment: float, event: Callable[[], object]) -> None:
-        """``event`` will happen then."""
+        """Call ``event`` at this time."""
         heapq.heappush(self._events, (max(moment, self.now), self.chance.random(), next(self._numbers), event))
 
     def start(self, work: Callable[[], Any], *, after: float = 0.0, process: Worker | None = None) -> Worker:
-        """A worker for ``work``."""
+        """Start a worker for ``work``."""
         worker = Worker(self, work, self._hub, process)
         self._workers[worker.thread] = worker
         worker.wake(after)
@@ -126,39 +126,39 @@ class Scheduler:
 
     @property
     def current(self) -> Worker:
-        """The worker that runs."""
+        """The worker that is running."""
         return self._workers[getcurrent()]
 
     def pause(self) -> None:
-        """Let the others run until somebody wakes this worker."""
+        """Yield until another worker wakes this one."""
         self.require_alive()
         self._hub.switch()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass for this worker."""
+        """Yield for some seconds."""
         self.require_alive()
         self.current.wake(max(0.0, seconds))
         self._hub.switch()
 
     def require_alive(self) -> None:
-        """Raise `Killed` for a worker that is: what its ``finally`` says is not done any more."""
+        """Raise `Killed` for a killed worker. So its ``finally`` blocks do nothing more."""
         if self.current.killed:
             raise Killed
 
     def run(self, until: float) -> None:
-        """What happens up to this moment."""
+        """Run all events up to this time."""
         while self._events and self._events[0][0] <= until:
             self.now, _, _, event = heapq.heappop(self._events)
             event()
         self.now = max(self.now, until)
 
     def end(self) -> None:
-        """Nothing runs any more."""
+        """Kill all workers and drop all events."""
         for worker in list(self._workers.values()):
             worker.kill()
         self.run(self.now)
         self._events.clear()
 
     def forget(self, worker: Worker) -> None:
-        """It is done."""
+        """Drop a worker that has ended."""
         del self._workers[worker.thread]

@@ -7,7 +7,7 @@ from soak.errors import Refused
 
 
 class Secrets:
-    """The secrets by their address, as the operator has put them there."""
+    """Secrets by ARN."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = dict(values)
@@ -17,13 +17,13 @@ class Secrets:
         return self._values[arn]
 
     def put(self, arn: str, value: str) -> None:
-        """Another value."""
+        """Store a new value."""
         self._values[arn] = value
         self._versions[arn] += 1
 
-    def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What Secrets Manager answers; raises `Refused`."""
-        arn = asked.get("SecretId", "")
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of Secrets Manager. Raises `Refused`."""
+        arn = request.get("SecretId", "")
         if operation != "GetSecretValue" or arn not in self._values:
             raise Refused("ResourceNotFoundException")
         return {"ARN": arn, "SecretString": self._values[arn], "VersionId": f"{arn}-{self._versions[arn]}"}

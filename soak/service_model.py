@@ -1,4 +1,4 @@
-"""AWS, SQS and Whop without HTTP, for runs of 100,000 users.
+"""AWS, SQS and Whop without HTTP, for runs with 100,000 users.
 
 Each call takes a fixed time and is counted. `soak.network` answers requests as they are sent instead, which takes ten
 times as long to compute.
@@ -35,18 +35,18 @@ class Calls:
         self.scheduler = scheduler
         self.counts: Counter[str] = Counter()
         self._seconds = seconds
-        self._story = hashlib.sha256()
+        self._digest = hashlib.sha256()
 
     @property
-    def story(self) -> str:
+    def digest(self) -> str:
         """The same for two runs in which the same calls were made at the same moments."""
-        return self._story.hexdigest()[:12]
+        return self._digest.hexdigest()[:12]
 
     def make(self, service: str, operation: str) -> None:
         """One call, which takes its time."""
         call = f"{service} {operation}"
         self.counts[call] += 1
-        self._story.update(f"{self.scheduler.now:.6f} {call}\n".encode())
+        self._digest.update(f"{self.scheduler.now:.6f} {call}\n".encode())
         self.scheduler.sleep(self._seconds[call] if call in self._seconds else self._seconds[service])
 
     def timed[T](self, service: str, inner: T) -> T:
@@ -123,7 +123,7 @@ class ModelWhop(Whop):
 
 
 class ModelQueue(SyncQueue):
-    """The sync queue as its senders see it. ``longest`` is the most messages that waited when somebody asked."""
+    """The sync queue as its senders see it. ``longest`` is the highest answer of `waiting`."""
 
     def __init__(self, calls: Calls, queue: Queue) -> None:
         self._calls = calls

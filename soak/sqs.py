@@ -1,4 +1,4 @@
-"""SQS: at least once, in no order, with delays, visibility, and a queue for dead letters."""
+"""SQS: at-least-once delivery in no order, with delays, visibility and dead letters."""
 
 import heapq
 import itertools
@@ -26,14 +26,14 @@ class Message:
 
 
 class Queue:
-    """The sync queue, and what became of everything that was sent to it.
+    """The sync queue, and what became of every message.
 
-    ``twice`` is how likely a message is delivered twice, by a copy of it or because its deletion was lost.
+    ``duplicates`` is the probability that a message is copied, and that a deletion is lost.
     """
 
-    def __init__(self, scheduler: Scheduler, *, twice: float = 0.0) -> None:
+    def __init__(self, scheduler: Scheduler, *, duplicates: float = 0.0) -> None:
         self._scheduler = scheduler
-        self.twice = twice
+        self.duplicates = duplicates
         self.waiting: dict[str, Message] = {}
         self.accepted = 0
         self.bodies: set[str] = set()
@@ -44,31 +44,31 @@ class Queue:
         self._due: list[tuple[float, str]] = []
         self._numbers = itertools.count()
 
-    def call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """What SQS answers; raises `Refused`."""
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of SQS. Raises `Refused`."""
         match operation:
             case "SendMessage":
-                return {"MessageId": self.send(asked["MessageBody"], asked.get("DelaySeconds", 0))}
+                return {"MessageId": self.send(request["MessageBody"], request.get("DelaySeconds", 0))}
             case "SendMessageBatch":
-                return self._send_batch(asked["Entries"])
+                return self._send_batch(request["Entries"])
             case "ChangeMessageVisibility":
-                self.postpone(asked["ReceiptHandle"], asked["VisibilityTimeout"])
+                self.postpone(request["ReceiptHandle"], request["VisibilityTimeout"])
                 return {}
             case "GetQueueAttributes":
                 return {"Attributes": {name: str(count) for name, count in self.counts().items()}}
         raise Refused("InvalidAction", operation)
 
     def send(self, body: str, delay: float = 0.0) -> str:
-        """A new message, and now and then a second copy of it."""
+        """Add a message, and now and then a copy of it. Returns its id."""
         self.accepted += 1
         self.bodies.add(body)
         message_id = self._add(body, delay)
-        if self._scheduler.chance.random() < self.twice:
+        if self._scheduler.chance.random() < self.duplicates:
             self._copy(body, delay)
         return message_id
 
     def receive(self, most: int) -> list[Message]:
-        """Messages that are due, in any order; each is hidden from others for six minutes."""
+        """Messages that are visible, in any order. Each is then hidden for the visibility timeout."""
         due: list[Message] = []
         while self._due and self._due[0][0] <= self._scheduler.now and len(due) < most:
             at, message_id = heapq.heappop(self._due)
@@ -86,15 +86,15 @@ class Queue:
         return due
 
     def next_due(self) -> float | None:
-        """When there is something to receive, as far as is known now."""
+        """When the next message becomes visible; None if there is none."""
         return self._due[0][0] if self._due else None
 
     def delete(self, message: Message) -> None:
-        """It is done with."""
+        """Delete a handled message. Now and then the deletion is lost."""
         if self.waiting.pop(message.id, None) is None:
             return
         self.handled += 1
-        if self._scheduler.chance.random() < self.twice:
+        if self._scheduler.chance.random() < self.duplicates:
             self._copy(message.body, VISIBILITY_SECONDS)
 
     def _send_batch(self, entries: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ _CHANGE_ARRIVES_SECONDS = (20.0, 300.0)
 
 
 class Stack:
-    """All functions and what they call. ``settings`` are environment variables that differ from the usual ones."""
+    """All functions and the services that they call. ``settings`` replaces environment variables."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Stack:
         *,
         limits: Limits | None = None,
         readings: Readings | None = None,
-        twice: float = 0.0,
+        duplicates: float = 0.0,
         changes_lost: float = 0.0,
         settings: Mapping[str, str] | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class Stack:
         self.faults = faults
         self.telemetry = CountingTelemetry()
         self.table = Table(scheduler)
-        self.queue = Queue(scheduler, twice=twice)
+        self.queue = Queue(scheduler, duplicates=duplicates)
         self.dead_letters = Queue(scheduler)
         self.pool = Pool(scheduler)
         self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4})
@@ -102,32 +102,29 @@ class Stack:
         self.on_signup = Function(scheduler, "on_signup", 4.0)
         self.sync = Function(scheduler, "sync_user", 60.0)
         self.reconcile = Function(scheduler, "reconcile", 900.0)
-        self.unannounced = 0
         self._gateway = _Throttle(scheduler, rate=API_LIMITS[0], burst=API_LIMITS[1])
 
     @contextmanager
     def deployed(self) -> Iterator[None]:
-        """Inside, the functions find this stack around them, and work is taken from the queue."""
+        """Within the block the functions run in this stack, and the queue and the schedule invoke them."""
         with ExitStack() as undo:
             undo.enter_context(patch.dict(os.environ, self._environment))
             undo.enter_context(sent_over(self.network))
-            undo.enter_context(patch.object(observability, "observer", lambda: self.telemetry))
+            undo.enter_context(patch.object(observability, "lambda_telemetry", lambda: self.telemetry))
             undo.enter_context(virtual_time(self.scheduler))
             undo.callback(self.scheduler.end)
             QueueSource(self.scheduler, self.queue, self.sync.invoke)
             self.scheduler.start(self._tick)
             yield
 
-    # What happens to it
-
-    def sign_up(self, pool_user: Person) -> None:
-        """Cognito tells the trigger, and tries it three times."""
+    def sign_up(self, person: Person) -> None:
+        """Cognito invokes the trigger, up to three times."""
         event = {
             "version": "1",
             "triggerSource": "PostConfirmation_ConfirmSignUp",
             "userPoolId": POOL_ID,
-            "userName": pool_user.username,
-            "request": {"userAttributes": {"sub": pool_user.sub, "email": pool_user.email}},
+            "userName": person.username,
+            "request": {"userAttributes": {"sub": person.sub, "email": person.email}},
             "response": {},
         }
         for _ in range(_TRIGGER_TRIES):
@@ -136,10 +133,9 @@ class Stack:
             except FunctionFailed:
                 continue
             return
-        self.unannounced += 1
 
-    def tell_of_change(self, sub: str) -> None:
-        """CloudTrail tells of a change by and by, or not at all."""
+    def publish_change(self, sub: str) -> None:
+        """CloudTrail's event of a change arrives after some time, or never."""
         if self.scheduler.chance.random() < self._changes_lost:
             return
         body = encode(UserRef(pool_id=POOL_ID, sub=sub, username=sub), Source.CHANGE)
@@ -147,7 +143,7 @@ class Stack:
         self.scheduler.at(arrives, lambda: self.queue.send(body))
 
     def post(self, token: str, body: str | None = None) -> dict[str, Any]:
-        """`POST /chat/token` through API Gateway: what the function answers, or a bare 500."""
+        """`POST /chat/token` through API Gateway. Returns the function's answer, or the gateway's 429 or 500."""
         event = {
             "version": "2.0",
             "routeKey": "POST /chat/token",
@@ -163,36 +159,34 @@ class Stack:
             return {"statusCode": 500, "headers": {}, "body": '{"message": "Internal Server Error"}'}
         return answer
 
-    def order(self, **order: Any) -> Any:
-        """An operator or the schedule calls reconcile; None if it did not return."""
+    def run_reconcile(self, **command: Any) -> Any:
+        """An operator or the schedule invokes reconcile. Returns None if the invocation failed."""
         try:
-            return self.reconcile.invoke(order)
+            return self.reconcile.invoke(command)
         except FunctionFailed:
             return None
 
     def _tick(self) -> None:
         while True:
             self.scheduler.sleep(_TICK_SECONDS)
-            self.scheduler.start(lambda: self.order(command="continue"))
+            self.scheduler.start(lambda: self.run_reconcile(command="continue"))
 
-    def _queue_call(self, operation: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        return {_QUEUE: self.queue, _DEAD_LETTERS: self.dead_letters}[asked["QueueUrl"]].call(operation, asked)
-
-    # What came of it
+    def _queue_call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {_QUEUE: self.queue, _DEAD_LETTERS: self.dead_letters}[request["QueueUrl"]].call(operation, request)
 
     @property
     def deletes_accounts(self) -> bool:
-        """Whether nobody who is gone is to have an account."""
+        """Whether accounts of deleted users are deleted at Whop."""
         return self._environment["DELETE_POLICY"] == "delete-account"
 
     @property
     def run_is_over(self) -> bool:
-        """Whether no reconcile is under way."""
+        """Whether no run of reconcile is in progress."""
         item = self.table.items.get(f"RECONCILE#{POOL_ID}")
         return item is None or json.loads(item["checkpoint"]["S"])["phase"] == "finished"
 
     def record(self, sub: str) -> dict[str, Any]:
-        """What the table says of a user, plainly; empty if nothing."""
+        """The record of a user without DynamoDB's types; empty if there is none."""
         item = self.table.items.get(f"USER#{POOL_ID}#{sub}", {})
         return {name: next(iter(value.values())) for name, value in item.items()}
 
@@ -203,7 +197,7 @@ class Stack:
 
 
 class _Throttle:
-    """API Gateway's, for all callers together (template.yaml, DefaultRouteSettings)."""
+    """API Gateway's throttle for all callers together (template.yaml, DefaultRouteSettings)."""
 
     def __init__(self, scheduler: Scheduler, *, rate: float, burst: float) -> None:
         self._scheduler = scheduler
@@ -212,7 +206,7 @@ class _Throttle:
         self._at = scheduler.now
 
     def admits(self) -> bool:
-        """Whether a request that comes now is let through."""
+        """Whether a request is admitted now."""
         self._left = min(self._burst, self._left + (self._scheduler.now - self._at) * self._rate)
         self._at = self._scheduler.now
         if self._left < 1:

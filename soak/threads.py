@@ -7,7 +7,7 @@ from soak.scheduler import Scheduler, Worker
 
 
 class Threads:
-    """What stands in for the module."""
+    """The replacement of the module."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -35,7 +35,7 @@ class Thread:
         self._worker: Worker | None = None
 
     def start(self) -> None:
-        """Begin at this moment, but not before whoever starts it has come to wait."""
+        """Start now. It runs as soon as its starter waits."""
         self._worker = self._scheduler.start(self._work, process=self._scheduler.current.process)
 
     def join(self, timeout: float | None = None) -> None:
@@ -45,7 +45,7 @@ class Thread:
 
 
 class Lock:
-    """A lock that its holder may take again, as an ``RLock``."""
+    """A reentrant lock, as ``RLock``."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -54,7 +54,7 @@ class Lock:
         self._waiting: list[Worker] = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Whether it is held now; ``timeout`` in seconds."""
+        """Returns whether the lock was acquired; ``timeout`` is in seconds."""
         current, end = self._scheduler.current, self._scheduler.now + timeout
         while self._holder not in (None, current):
             left = end - self._scheduler.now
@@ -69,7 +69,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release it and wake those who wait."""
         self._depth -= 1
         if not self._depth:
             self._holder = None
@@ -89,25 +89,25 @@ class Condition(Lock):
 
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(scheduler)
-        self._hoping: list[Worker] = []
+        self._waiters: list[Worker] = []
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
-        """Until ``predicate`` holds; its value at last."""
+        """Wait until ``predicate`` is true. Returns its last value."""
         end = None if timeout is None else self._scheduler.now + timeout
-        while not (holds := predicate()):
+        while not (value := predicate()):
             if end is not None and self._scheduler.now >= end:
-                return holds
+                return value
             current = self._scheduler.current
-            self._hoping.append(current)
+            self._waiters.append(current)
             if end is not None:
                 current.wake(end - self._scheduler.now)
             self.release()
             self._scheduler.pause()
             self.acquire()
-        return holds
+        return value
 
     def notify_all(self) -> None:
-        """Let everybody look again."""
-        hoping, self._hoping = self._hoping, []
-        for worker in hoping:
+        """Wake all who wait, to check again."""
+        waiters, self._waiters = self._waiters, []
+        for worker in waiters:
             worker.wake()

@@ -21,7 +21,7 @@ import whop_chat
 from soak.scheduler import Scheduler
 from soak.threads import Threads
 
-# A module that is imported later would not be among those whose clock is set.
+# The clock is replaced in modules that are loaded, so all of them have to be.
 for _module in pkgutil.walk_packages(whop_chat.__path__, "whop_chat."):
     importlib.import_module(_module.name)
 
@@ -37,13 +37,13 @@ def virtual_time(scheduler: Scheduler) -> Iterator[None]:
         gmtime=time.gmtime,
         strftime=time.strftime,
     )
-    stand_ins = {
+    replacements = {
         id(time.time): scheduler.time,
         id(time.monotonic): scheduler.time,
         id(time.sleep): scheduler.sleep,
         id(random.random): scheduler.chance.random,
     }
-    stand_in_modules = (
+    replaced_modules = (
         ("time", time, clock),
         ("random", random, scheduler.chance),
         ("threading", threading, Threads(scheduler)),
@@ -51,14 +51,14 @@ def virtual_time(scheduler: Scheduler) -> Iterator[None]:
         ("secrets", secrets, SimpleNamespace(token_hex=lambda size: scheduler.chance.randbytes(size).hex())),
     )
     with ExitStack() as undo:
-        # For what is imported only where it is needed, to spare a start.
+        # Some functions import `random` only when they need it.
         undo.enter_context(patch.object(random, "uniform", scheduler.chance.uniform))
         for module in _modules():
-            for name, real, stand_in in stand_in_modules:
+            for name, real, replacement in replaced_modules:
                 if vars(module).get(name) is real:
-                    undo.enter_context(patch.object(module, name, stand_in))
+                    undo.enter_context(patch.object(module, name, replacement))
             for function in _functions(module):
-                defaults = {name: stand_ins.get(id(value), value) for name, value in _defaults(function).items()}
+                defaults = {name: replacements.get(id(value), value) for name, value in _defaults(function).items()}
                 undo.enter_context(patch.object(function, "__kwdefaults__", defaults))
         yield
 
@@ -68,7 +68,7 @@ def _modules() -> list[ModuleType]:
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """All that have a default for an argument by name."""
+    """Functions and methods with a default for a keyword-only argument."""
     for value in vars(module).values():
         if getattr(value, "__module__", None) != module.__name__:
             continue

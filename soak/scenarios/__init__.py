@@ -1,1 +1,1 @@
-"""What the soak runs, one scenario a module; the rest of `soak` is what they run in."""
+"""The scenarios of the soak, one a module. The rest of `soak` is what they run in."""

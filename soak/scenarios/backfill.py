@@ -1,6 +1,6 @@
 """A pool of 100,000 users is enrolled while first tokens come in: `make scale`.
 
-The code that decides and writes is real: `Reconcile`, `SyncBatch`, `SyncUser`, `Enrolment`, `CleanUp`. The users table, the
+The code that decides and writes is real: `Reconcile`, `Batch`, `Syncing`, `Enrolment`, `CleanUp`. The users table, the
 checkpoints and the pool are the ones in memory that pass the tests of the real ones. `soak.service_model` stands for
 AWS, SQS and Whop. An invocation of reconcile works for a minute at most.
 
@@ -68,7 +68,7 @@ def run(seed: int, *, users: int = 100_000, tokens_per_minute: int = 120, create
         seconds = backfill.run()
         scheduler.end()
     figures = [*_at_the_end(around), *_limits(around, backfill), *_context(around, backfill, seconds)]
-    return Found(figures, calls.story)
+    return Found(figures, calls.digest)
 
 
 class Surroundings:
@@ -101,8 +101,8 @@ class Surroundings:
         kinds = ("plain", "unverified", "disabled", "linked", "renamed")
         kind = self.scheduler.chance.choices(kinds, (92, 3, 1, 2, 2))[0]
         sub = f"{number:08d}-0000-4000-8000-{kind}"
-        pool_status = PoolStatus.DISABLED if kind == "disabled" else PoolStatus.ACTIVE
-        user = self.pool.join(sub, name=f"Person {number}", verified=kind != "unverified", pool_status=pool_status)
+        standing = PoolStatus.DISABLED if kind == "disabled" else PoolStatus.ACTIVE
+        user = self.pool.join(sub, name=f"Person {number}", verified=kind != "unverified", pool_status=standing)
         if kind in ("linked", "renamed"):
             self._link(user, f"Person {number}" if kind == "linked" else "Another Name")
         if kind in ("plain", "linked", "renamed"):
@@ -167,11 +167,11 @@ class Backfill:
             self._scheduler.sleep(_TICK_SECONDS)
             self._scheduler.start(lambda: self._invoke(Command("continue")))
 
-    def _invoke(self, command: Command) -> None:
+    def _invoke(self, order: Command) -> None:
         """One invocation of reconcile."""
         self._around.calls.counts["reconcile invocations"] += 1
         end = self._scheduler.now + _WORKING_SECONDS + _LAST_STEP_SECONDS
-        self._reconcile.handle(command, lambda: end - self._scheduler.now)
+        self._reconcile.handle(order, lambda: end - self._scheduler.now)
 
     def _sync(self, event: dict[str, Any]) -> dict[str, Any]:
         """One invocation of sync_user."""
@@ -197,7 +197,7 @@ class FirstTokens:
         self._ahead = ahead
         self.over = False
         self.asked = 0
-        self.told_to_wait = 0
+        self.rate_limited = 0
         self.waits: list[float] = []
         """Seconds from the request to the enrolment."""
 
@@ -231,7 +231,7 @@ class FirstTokens:
                 link = self._enrolment.enrol(user, record, deadline=deadline)
                 break
             except WhopRateLimited as error:
-                self.told_to_wait += 1
+                self.rate_limited += 1
                 self._scheduler.sleep(error.retry_after)
             except EnrolmentInProgress:
                 self._scheduler.sleep(_POLL_SECONDS)
@@ -256,13 +256,13 @@ def _at_the_end(around: Surroundings) -> list[Figure]:
         Figure.none("shared Whop users", [str(owner) for owner, count in owners.items() if count > 1]),
         Figure.none("users with two accounts", [user for user, count in accounts.items() if count > 1]),
         Figure.none("users without a name at Whop", sorted(unnamed)),
-        Figure.none("users who are gone and not deleted, or the reverse", sorted(around.orphans ^ deleted)),
+        Figure.none("users who are gone without a tombstone, or the reverse", sorted(around.orphans ^ deleted)),
         Figure.none("unexpected errors", around.telemetry.defects),
     ]
 
 
 def _limits(around: Surroundings, backfill: Backfill) -> list[Figure]:
-    """Whether nobody waited too long, and Whop was not called too often."""
+    """Whether all waits and all rates of calls are within their limits."""
     whop, first_tokens = around.whop, backfill.first_tokens
     checkpoint = around.checkpoints.checkpoint
     outcome = [] if checkpoint is not None and checkpoint.outcome == "completed" else ["the run has not completed"]
@@ -270,7 +270,7 @@ def _limits(around: Surroundings, backfill: Backfill) -> list[Figure]:
         Figure.none("runs that did not complete", outcome),
         Figure.none("calls that Whop refused", list(whop.refused.elements())),
         *(
-            Figure.at_most(f"calls of {operation} in the fullest minute", most_within(WINDOW, times), LIMIT)
+            Figure.at_most(f"calls of {operation} in the busiest minute", most_within(WINDOW, times), LIMIT)
             for operation, times in sorted(whop.admitted.items())
         ),
         Figure.at_most("first tokens without an answer", first_tokens.asked - len(first_tokens.waits), 0),
@@ -283,7 +283,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
     """What the run took."""
     calls, first_tokens = around.calls.counts, backfill.first_tokens
     listed = around.checkpoints.checkpoint.counts if around.checkpoints.checkpoint else {}
-    told_to_wait = around.telemetry.metrics["OutOfPermits"] - first_tokens.told_to_wait
+    rate_limited = around.telemetry.metrics["OutOfPermits"] - first_tokens.rate_limited
 
     def made(service: str, *operations: str) -> int:
         return sum(calls[f"{service} {operation}"] for operation in operations)
@@ -292,8 +292,8 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "users listed": sum(listed.get(name, 0) for name in _LISTED),
         "users enrolled, each with an e-mail of Whop": len(around.whop.admitted.get("create_account", ())),
         "first tokens": first_tokens.asked,
-        "of them told to wait": first_tokens.told_to_wait,
-        "syncs told to wait": told_to_wait,
+        "of them rate-limited": first_tokens.rate_limited,
+        "syncs rate-limited": rate_limited,
         "messages handled": around.messages.handled,
         "reconcile invocations": calls["reconcile invocations"],
         "ListUsers calls": made("cognito", "list_page", "exists", "lookup"),
@@ -301,9 +301,9 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "SQS sends": made("sqs", "send", "send_many"),
         "table: batch reads": made("dynamodb", "get_many"),
         "table: reads": made("dynamodb", "get", "load", "holder"),
-        "table: writes": made("dynamodb", "put", "count_mint", "save", "save_listed"),
+        "table: writes": made("dynamodb", "put", "count_mint", "save", "note_listed"),
         "table: counts of calls": made("dynamodb", "count"),
         "table: transactions": made("dynamodb", "link"),
     }
-    hours = Figure.scan("hours until the last", seconds / 3600)
-    return [hours, *(Figure.scan(what, count) for what, count in figures.items())]
+    hours = Figure.known("hours until the last", seconds / 3600)
+    return [hours, *(Figure.known(what, count) for what, count in figures.items())]

@@ -1,17 +1,17 @@
-"""Users live their lives while everything around them fails now and then; when all is at rest, nothing is lost."""
+"""Users sign up, act and leave while calls fail now and then. At the end nothing is lost."""
 
 import functools
 
 from local.whop_simulator import Readings
 from soak.actors import App, Life, Log
-from soak.checks import answers, at_rest, left_out, put_back, repaired
+from soak.checks import answers, at_rest, not_synced, overtaken_names, repaired
 from soak.fault_injector import FaultInjector
 from soak.lambdas import Function
 from soak.report import Figure, Found
 from soak.scheduler import Scheduler
 from soak.stack import COMPANY, WHOP_SECRET, Stack
 
-# What Whop's documents leave open, and what a team can choose; each seed tries one of the three.
+# Readings of what Whop's documents leave open, and parameters of a team. Each seed tries one of the three.
 _VARIANTS: tuple[tuple[Readings, dict[str, str]], ...] = (
     (
         Readings(server_error="replayed", existing_account_status=201, email_returned="as_sent"),
@@ -27,40 +27,40 @@ _SETTLE_SECONDS = 6 * 3600.0
 
 
 def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
-    """One run with ``users`` users, an average of one every second; in a ``storm`` everything fails so much oftener."""
+    """One run with ``users`` users, on average one a second. ``storm`` multiplies all probabilities of faults."""
     scheduler = Scheduler(seed)
     faults = FaultInjector(
         scheduler.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm, forget=0.01 * storm
     )
     readings, settings = _VARIANTS[seed % len(_VARIANTS)]
-    stack = Stack(scheduler, faults, readings=readings, settings=settings, twice=0.05, changes_lost=0.05)
+    stack = Stack(scheduler, faults, readings=readings, settings=settings, duplicates=0.05, changes_lost=0.05)
     with stack.deployed():
         scenario = Scenario(stack, users)
         log = scenario.run()
         figures = [
             *at_rest(stack),
             *answers(log),
-            Figure.none("users left out although their messages were handled", scenario.left_out),
+            Figure.none("users not enrolled although their messages were handled", scenario.not_synced),
             _given_up(log, storm),
-            Figure.scan("names at Whop that an overtaken call put back", len(put_back(stack))),
+            Figure.known("names that a late call set back", len(overtaken_names(stack))),
             *_context(stack, log),
         ]
-        return Found(figures, stack.network.story)
+        return Found(figures, stack.network.digest)
 
 
 class Scenario:
-    """The run, in two parts: with faults, and after them."""
+    """One run: a part with faults and a part without."""
 
     def __init__(self, stack: Stack, users: int) -> None:
         self._stack = stack
         self._log = Log()
         self._everybody: list[Life] = []
         self._users = users
-        self.left_out: list[str] = []
+        self.not_synced: list[str] = []
         self._spread = max(600.0, float(users))
 
     def run(self) -> Log:
-        """Everything; what apps were answered."""
+        """Run both parts. Returns the answers that apps got."""
         scheduler = self._stack.scheduler
         begin = scheduler.now
         for number in range(self._users):
@@ -70,24 +70,24 @@ class Scenario:
         self._disturb(begin)
         scheduler.run(begin + self._spread + 3600)
         self._stack.faults.end()
-        self._stack.queue.twice = 0.0
+        self._stack.queue.duplicates = 0.0
         scheduler.start(self._settle)
         scheduler.run(scheduler.now + _SETTLE_SECONDS)
         return self._log
 
     def _disturb(self, begin: float) -> None:
-        """The API key and the signing keys are changed twice; reconcile runs in between."""
+        """Rotate the API key and the signing keys duplicates, and run reconcile duplicates."""
         scheduler, stack = self._stack.scheduler, self._stack
         scheduler.at(begin + self._spread * 0.2, lambda: self._new_key(1, gap=-600.0))
-        # The operator withdraws the old key first.
+        # The operator revokes the old key before the secret has the new one.
         scheduler.at(begin + self._spread * 0.7, lambda: self._new_key(2, gap=20.0))
         scheduler.at(begin + self._spread * 0.3, stack.pool.rotate)
         scheduler.at(begin + self._spread * 0.8, stack.pool.rotate)
         for part in (0.4, 0.9):
-            scheduler.start(lambda: stack.order(command="start"), after=self._spread * part)
+            scheduler.start(lambda: stack.run_reconcile(command="start"), after=self._spread * part)
 
     def _new_key(self, number: int, *, gap: float) -> None:
-        """``gap`` is how long before the secret has the new key Whop does not take the old one any more."""
+        """Whop revokes the old key ``gap`` seconds before the secret has the new one; after it if negative."""
         stack, scheduler = self._stack, self._stack.scheduler
         key = f"whop-key-{number}"
         stack.simulator.add_key(key, company_id=COMPANY)
@@ -96,14 +96,14 @@ class Scenario:
         scheduler.at(scheduler.now + max(0.0, gap), lambda: stack.secrets.put(WHOP_SECRET, key))
 
     def _settle(self) -> None:
-        """The operator lets reconcile enrol whoever is still not, and everybody asks for a token once more."""
+        """An operator starts a backfill, and then everybody asks for a token once more."""
         stack, scheduler = self._stack, self._stack.scheduler
-        # Longer than any message is put off.
+        # Longer than any message is postponed.
         scheduler.sleep(2000)
-        self.left_out = left_out(stack)
+        self.not_synced = not_synced(stack)
         while not stack.run_is_over:
             scheduler.sleep(60)
-        stack.order(command="start", backfill=True)
+        stack.run_reconcile(command="start", backfill=True)
         scheduler.sleep(2 * 3600)
         for sub in list(stack.pool.people):
             scheduler.sleep(0.25)
@@ -111,32 +111,32 @@ class Scenario:
 
 
 def _given_up(log: Log, storm: float) -> Figure:
-    """In a storm patience may end; nothing is lost by it."""
-    what = "apps that asked twelve times and got no token"
-    return Figure.none(what, log.without) if storm <= 1 else Figure.scan(what, len(log.without))
+    """In a storm an app may give up. Nothing is lost by that."""
+    what = "apps without a token after twelve requests"
+    return Figure.none(what, log.without) if storm <= 1 else Figure.known(what, len(log.without))
 
 
 def _context(stack: Stack, log: Log) -> list[Figure]:
-    """What the figures above are to be read with."""
+    """The numbers behind the figures above."""
     calls = stack.network.calls
     waits = sorted(log.waits)
     faults = sum(call.fault is not None for call in stack.simulator.calls())
     return [
-        Figure.scan("users who signed up", len(stack.pool.people) + len(stack.pool.gone)),
-        Figure.scan("users who are gone at the end", len(stack.pool.gone)),
-        Figure.scan("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
-        Figure.scan("calls to Whop", sum(count for name, count in calls.items() if name.startswith("whop"))),
-        Figure.scan("of them with a fault", faults),
-        Figure.scan("users whom Whop did not know for some seconds", len(stack.network.forgotten)),
-        Figure.scan("of them with a new account", repaired(stack)),
-        Figure.scan("invocations", sum(each.invocations for each in _functions(stack))),
-        Figure.scan("of them killed or out of time", sum(each.failures for each in _functions(stack))),
-        Figure.scan("cold starts", sum(each.cold_starts for each in _functions(stack))),
-        Figure.scan("messages, with those delivered twice", stack.queue.accepted + stack.queue.copies),
-        Figure.scan("most deliveries of one message", stack.queue.most_receives),
-        Figure.scan("tokens", log.answers["200"]),
-        Figure.scan("half of the apps had theirs after", waits[len(waits) // 2], " s"),
-        Figure.scan("99 in 100 apps had theirs after", waits[len(waits) * 99 // 100], " s"),
+        Figure.known("users who signed up", len(stack.pool.people) + len(stack.pool.gone)),
+        Figure.known("users who were deleted", len(stack.pool.gone)),
+        Figure.known("calls to AWS", sum(count for name, count in calls.items() if not name.startswith("whop"))),
+        Figure.known("calls to Whop", sum(count for name, count in calls.items() if name.startswith("whop"))),
+        Figure.known("of them with a fault", faults),
+        Figure.known("users that Whop did not know for some seconds", len(stack.network.forgotten)),
+        Figure.known("of them with a new account", repaired(stack)),
+        Figure.known("invocations", sum(each.invocations for each in _functions(stack))),
+        Figure.known("of them killed or out of time", sum(each.failures for each in _functions(stack))),
+        Figure.known("cold starts", sum(each.cold_starts for each in _functions(stack))),
+        Figure.known("messages, with those delivered twice", stack.queue.accepted + stack.queue.copies),
+        Figure.known("most deliveries of one message", stack.queue.most_receives),
+        Figure.known("tokens", log.answers["200"]),
+        Figure.known("median time to a token", waits[len(waits) // 2], " s"),
+        Figure.known("99th percentile of it", waits[len(waits) * 99 // 100], " s"),
     ]
 
 

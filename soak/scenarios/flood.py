@@ -1,4 +1,4 @@
-"""A hundred broken clients of one user ask for tokens in a loop, beside everybody else."""
+"""A hundred broken clients of one user ask for tokens in a loop, while others use the service."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ _ROUND_TRIP_SECONDS = 0.25
 
 
 def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) -> Found:
-    """``clients`` clients of one user for ``minutes``, beside ``users`` users who open the app once a minute."""
+    """``clients`` clients of one user for ``minutes``, while ``users`` others open the app once a minute."""
     scheduler = Scheduler(seed)
     stack = Stack(scheduler, FaultInjector(scheduler.chance))
     normal, flooded = Log(), Log()
@@ -36,37 +36,37 @@ def run(seed: int, *, users: int = 300, clients: int = 100, minutes: float = 5) 
         during = load.between(begin, scheduler.now - 5)
         mints = [at for at in flood.mints_at_whop() if at >= begin]
         figures = [
-            Figure.scan("minutes of the flood", minutes),
-            Figure.scan("requests of the flooder", sum(flood.codes.values())),
+            Figure.known("minutes of the flood", minutes),
+            Figure.known("requests of the flooder", sum(flood.codes.values())),
             Figure.at_most(
                 "tokens of the flooder that Whop minted",
                 len(mints),
                 MINTS_PER_MINUTE * math.ceil(minutes),
             ),
-            # A minute may share two windows of the limit.
-            Figure.at_most("in the fullest 60 s of them", most_within(60, mints), 2 * MINTS_PER_MINUTE),
-            Figure.scan("refused by the limit", flood.codes["too_many_requests"]),
-            Figure.none("refused without being told when to return", flood.untold),
-            Figure.scan("openings of everybody else", len(during)),
+            # Any 60 s can overlap two windows of the limit.
+            Figure.at_most("in the busiest 60 s", most_within(60, mints), 2 * MINTS_PER_MINUTE),
+            Figure.known("refused by the limit", flood.codes["too_many_requests"]),
+            Figure.none("refused without Retry-After", flood.without_retry_after),
+            Figure.known("app starts of everybody else", len(during)),
             Figure.none("refusals of everybody else", normal.refusals),
             *at_rest(stack),
             *answers(normal),
         ]
-        return Found(figures, stack.network.story)
+        return Found(figures, stack.network.digest)
 
 
 class Flood:
-    """The clients of one user, who do not listen to what they are told."""
+    """The clients of one user. They ignore ``Retry-After``."""
 
     def __init__(self, stack: Stack, log: Log, sub: str) -> None:
         self._stack = stack
         self._log = log
         self._sub = sub
         self.codes: Counter[str] = Counter()
-        self.untold: list[str] = []
+        self.without_retry_after: list[str] = []
 
     def ask_for_ever(self) -> None:
-        """Again as soon as there is an answer, which takes a round trip."""
+        """Ask again as soon as there is an answer, which takes a round trip."""
         app = App(self._stack, self._log, self._sub)
         while True:
             self._stack.scheduler.sleep(_ROUND_TRIP_SECONDS)
@@ -74,7 +74,7 @@ class Flood:
             code = code_of(answer)
             self.codes[code or str(answer["statusCode"])] += 1
             if answer["statusCode"] in (429, 503) and "Retry-After" not in answer["headers"]:
-                self.untold.append(code)
+                self.without_retry_after.append(code)
 
     def mints_at_whop(self) -> list[float]:
         """When Whop minted for this user."""

@@ -1,4 +1,4 @@
-"""A pool that was there before is enrolled: reconcile, the queue, sync_user, and a Whop that fails now and then."""
+"""Reconcile, the queue and sync_user enrol an existing pool, while Whop fails now and then."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ _LONGEST_SECONDS = 12 * 3600.0
 def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0) -> Found:
     """One backfill of ``users`` users, where Whop takes ``limit`` calls in ``window`` seconds.
 
-    The service knows of both, as it would if Whop published them.
+    The service is configured with both.
     """
     scheduler = Scheduler(seed)
     limits = Limits(limit, window)
@@ -28,16 +28,16 @@ def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.
     with patch.dict(_defaults(budget.permits_per_window), known), stack.deployed():
         for number in range(users):
             stack.pool.sign_up(f"person-{number}@people.example.test", f"Person {number}")
-        # The list shows who has been there for some seconds.
+        # ListUsers shows new users only after some seconds.
         scheduler.run(scheduler.now + 10)
         begin = scheduler.now
-        scheduler.start(lambda: stack.order(command="start", backfill=True))
+        scheduler.start(lambda: stack.run_reconcile(command="start", backfill=True))
         scheduler.run(begin + 60)
         while not (stack.run_is_over and not stack.queue.waiting) and scheduler.now - begin < _LONGEST_SECONDS:
             scheduler.run(scheduler.now + 10)
         ended = scheduler.now
         figures = [*at_rest(stack), *_context(stack, limits, (ended - begin) / 60)]
-        return Found(figures, stack.network.story)
+        return Found(figures, stack.network.digest)
 
 
 def _defaults(function: Any) -> dict[str, Any]:
@@ -50,11 +50,11 @@ def _context(stack: Stack, limits: Limits, minutes: float) -> list[Figure]:
     linked = sum(stack.record(sub).get("status") == "linked" for sub in stack.pool.people)
     window = f"{limits.seconds:,.0f} s"
     return [
-        Figure.at_most("users without a link", len(stack.pool.people) - linked, 0),
-        Figure.scan("users linked", linked),
-        Figure.at_most(f"creates in the fullest {window}", counts["accounts.create"].peak, limits.calls),
-        Figure.at_most(f"profile updates in the fullest {window}", counts["users.update"].peak, limits.calls),
-        Figure.scan("answers 429 and 500 that were injected", len([c for c in stack.simulator.calls() if c.fault])),
-        Figure.scan("minutes until the last", minutes),
-        Figure.scan("most deliveries of one message", stack.queue.most_receives),
+        Figure.at_most("users not linked", len(stack.pool.people) - linked, 0),
+        Figure.known("users linked", linked),
+        Figure.at_most(f"creates in the busiest {window}", counts["accounts.create"].peak, limits.calls),
+        Figure.at_most(f"profile updates in the busiest {window}", counts["users.update"].peak, limits.calls),
+        Figure.known("injected answers 429 and 500", len([c for c in stack.simulator.calls() if c.fault])),
+        Figure.known("minutes until the last", minutes),
+        Figure.known("most deliveries of one message", stack.queue.most_receives),
     ]

@@ -1,12 +1,12 @@
-"""A day of page loads under each mode of TokenReuse, on a clock of its own: `make reuse`.
+"""A day of page loads under each mode of TokenReuse, computed: `make reuse`.
 
 Modelled are
 
 - users: each comes some times a day, mostly in the morning and in the evening, and loads some pages each time; every
-  page load asks for a token, as in the sample of Whop's guide, and whoever gets none does not ask again;
+  page load asks for a token, as in the sample of Whop's guide, and does not ask again if it gets none;
 - Whop: 600 mints in any 60 s, the next one is a 429 that says how long to wait (Whop, "Rate limits");
 - this service: the limit of one user, the last token, and the wait that all instances keep. It is a small copy of
-  `MintToken`, because a day has two million page loads; tests/tools/soak/test_reuse.py holds it to the real one.
+  `Minting`, because a day has two million page loads; tests/tools/soak/test_reuse.py holds it to the real one.
 
 ``the guide's sample`` is a backend without any of it: each page load is a call.
 """
@@ -24,7 +24,7 @@ from tools.figures import Table, as_markdown, as_text, write
 
 type Mode = Literal["the guide's sample", "never", "on-error", "always"]
 type PageLoad = tuple[int, int]
-"""When, in seconds of the day, and of which user."""
+"""Second of the day, and number of the user."""
 
 MODES: tuple[Mode, ...] = ("the guide's sample", "never", "on-error", "always")
 USERS = (10_000, 100_000)
@@ -33,13 +33,13 @@ LIMIT, WINDOW = 600, 60  # Whop, "Rate limits"
 MINTS_PER_MINUTE = 30  # template.yaml, MintsPerMinute
 MARGIN_SECONDS = 60  # whop_chat.minting.fallback
 VISITS, PAGES, SECONDS_ON_A_PAGE = 3, 6, 60
-"""On average. Guesses, of a community that people come back to; nobody has measured them."""
+"""On average a day, a visit and a page. These are guesses, not measurements."""
 PEAKS = ((0.35, 9, 1.5), (0.45, 20, 2.0))
-"""Part of the visits, hour, and its spread in hours; the rest is spread over the day."""
+"""Share of the visits, hour, standard deviation in hours. The rest is spread over the day."""
 
 
 def page_loads(users: int, *, seed: int = 1) -> list[PageLoad]:
-    """A day of page loads, in order."""
+    """The page loads of a day, in order."""
     chance = random.Random(seed)
     loads = [
         (int(moment) % DAY, user)
@@ -67,19 +67,19 @@ def _begin(chance: random.Random) -> float:
 
 
 def _geometric(chance: random.Random, mean: float) -> int:
-    """At least one."""
+    """A geometric random number of at least 1."""
     return 1 + int(math.log(1 - chance.random()) / math.log(1 - 1 / mean))
 
 
 class Limit:
-    """Whop's, of one operation."""
+    """Whop's rate limit of one operation."""
 
     def __init__(self, calls: int = LIMIT) -> None:
         self._calls = calls
         self._admitted: deque[int] = deque()
 
     def wait(self, now: int) -> int:
-        """0 for a call that is let through; else the seconds that the 429 says to wait."""
+        """0 for an admitted call, else the seconds that the 429 says to wait."""
         while self._admitted and self._admitted[0] <= now - WINDOW:
             self._admitted.popleft()
         if len(self._admitted) >= self._calls:
@@ -90,12 +90,12 @@ class Limit:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the page loads of a day."""
+    """The results of a day of page loads."""
 
     calls: Counter[int] = field(default_factory=Counter)
-    """To Whop, by the minute."""
+    """Calls to Whop, by minute."""
     limited: int = 0
-    """Answered 429 by Whop."""
+    """Calls that Whop answered with 429."""
     minted: int = 0
     reused: int = 0
     refused: int = 0
@@ -103,7 +103,7 @@ class Outcome:
 
 
 class Model:
-    """What `MintToken` makes of page loads of linked users, with tokens that live ``life`` seconds."""
+    """What `Minting` does at page loads of linked users. Tokens live ``life`` seconds."""
 
     def __init__(self, mode: Mode, *, life: int = 3600, limit: int = LIMIT, per_minute: int = MINTS_PER_MINUTE) -> None:
         self.outcome = Outcome()
@@ -117,7 +117,7 @@ class Model:
         self._kept: dict[int, int] = {}
 
     def load(self, now: int, user: int) -> None:
-        """One page load."""
+        """Handle one page load."""
         if not self._bare and not self._counted(now, user):
             self.outcome.refused += 1
         elif self._always and self._left(now, user) >= self._life / 2:
@@ -139,7 +139,7 @@ class Model:
         return mints < self._per_minute
 
     def _left(self, now: int, user: int) -> int:
-        """Of the life of the user's last token."""
+        """Seconds that the user's last token is still valid; negative without one."""
         kept = self._kept.get(user)
         return -1 if kept is None else kept + self._life - now
 
@@ -155,7 +155,7 @@ class Model:
 
 
 def day(mode: Mode, loads: Sequence[PageLoad]) -> Outcome:
-    """What becomes of ``loads``."""
+    """The results of ``loads`` in one mode."""
     model = Model(mode)
     for now, user in loads:
         model.load(now, user)
@@ -163,7 +163,7 @@ def day(mode: Mode, loads: Sequence[PageLoad]) -> Outcome:
 
 
 def table(users: int, loads: Sequence[PageLoad]) -> Table:
-    """All modes, for one number of users."""
+    """One row for each mode, for one number of users."""
     header = [
         "",
         "calls to Whop a minute, mean",

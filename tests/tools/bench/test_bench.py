@@ -15,7 +15,8 @@ from bench.function_environment import function_environment
 from bench.imports import by_package, read
 from bench.memory import Check, Function, Work
 from bench.report import tables
-from bench.summary import Cold, Results, Size, Spread, Target, Warm, percentile, spread, targets
+from bench.summary import Cold, Results, Size, Spread, Warm, percentile, spread
+from bench.targets import Target, targets
 from bench.throttle import throttled
 from tools.figures import FIGURES
 from whop_chat.settings import MintSettings, SignUpSettings
@@ -53,26 +54,27 @@ def _results(*, with_node: bool = True) -> Results:
     return Results(
         machine={"cpus": 2},
         cold_starts=1,
-        warm_calls={0: 1},
+        warm_calls={0: 1, 30: 1},
         stub_floor=Spread(0.1, 0.1, 0.1),
         mint_cold={0: {OURS: _cold(100), EVERYTHING: _cold(400), **node_cold}},
-        mint_warm={0: {OURS: _warm(3, 60), EVERYTHING: _warm(4, 120), BARE: _warm(2, 20)}},
+        mint_warm={
+            0: {OURS: _warm(3, 60), EVERYTHING: _warm(4, 120), BARE: _warm(2, 20)},
+            30: {OURS: _warm(66, 60), EVERYTHING: _warm(67, 120), BARE: _warm(60, 20)},
+        },
         sign_up_cold={0: {OURS: _cold(60), EVERYTHING: _cold(200)}},
         sizes={OURS: Size(26, 9)},
     )
 
 
 def test_the_ratios_are_ours_by_the_peer_s() -> None:
-    found = targets(_results(), ours=OURS, everything=EVERYTHING, node=NODE_NAME, bare=BARE)
+    found = list(targets(_results()))
 
-    assert [target.value for target in found] == [0.25, 2.0, 1.5, 0.3, 0.5, 26]
-    assert [target.met for target in found] == [True, False, False, True, True, True]
+    assert [target.value for target in found] == [0.25, 2.0, 0.3, 1.1, 0.5, 26]
+    assert [target.met for target in found] == [True, False, True, True, True, True]
 
 
 def test_without_node_there_is_no_ratio_to_it() -> None:
-    found = targets(_results(with_node=False), ours=OURS, everything=EVERYTHING, node=NODE_NAME, bare=BARE)
-
-    assert not [target for target in found if NODE_NAME in target.name]
+    assert not [target for target in targets(_results(with_node=False)) if NODE_NAME in target.name]
 
 
 # ----------------------------------------------------------------------------------------------------------- report
@@ -95,7 +97,7 @@ def test_what_is_beyond_the_bare_calls_is_shown() -> None:
 # ----------------------------------------------------------------------------------------------------------- memory
 
 
-def test_cpu_time_grows_as_the_share_of_a_cpu_shrinks_and_waiting_does_not() -> None:
+def test_a_smaller_share_of_a_cpu_adds_to_cpu_time_only() -> None:
     work = Work(cpu=100, waiting=30)
 
     assert work.milliseconds(1769) == 130
@@ -103,12 +105,12 @@ def test_cpu_time_grows_as_the_share_of_a_cpu_shrinks_and_waiting_does_not() -> 
     assert work.milliseconds(884) == pytest.approx(230, rel=0.01)
 
 
-def test_a_million_calls_cost_their_gigabyte_seconds_and_their_number() -> None:
+def test_a_million_calls_cost_gigabyte_seconds_and_a_fee() -> None:
     assert Work(cpu=0, waiting=1000).dollars(1024) == pytest.approx(16.6667 + 0.20)
     assert Work(cpu=0, waiting=1000).dollars(512) == pytest.approx(16.6667 / 2 + 0.20)
 
 
-def test_the_size_of_the_template_is_marked_even_if_it_is_an_odd_one() -> None:
+def test_the_size_of_the_template_is_marked_even_an_odd_one() -> None:
     function = Function("mint_token", Work(100, 30), Work(2, 60), 60.0, chosen=600)
 
     table = memory.sizes(function)
@@ -138,7 +140,7 @@ def test_a_throttled_process_gets_its_share_and_is_let_go(tmp_path: Path) -> Non
     used = iter([0.0, 0.0])
     process = subprocess.Popen([sys.executable, "-c", spinning])
     try:
-        # A process whose whole share is used from the start is stopped, and goes on after the block.
+        # A process whose whole share is used from the start is stopped, and resumes after the block.
         with throttled(process.pid, lambda: next(used, 1e9), 0.5):
             assert _becomes(process.pid, "T")
         assert _becomes(process.pid, "RS")
@@ -170,7 +172,7 @@ import time:        50 |         50 | late
 """
 
 
-def test_imports_are_told_apart_by_who_caused_them() -> None:
+def test_imports_are_grouped_by_who_caused_them() -> None:
     imports = read(IMPORT_LOG)
 
     assert [each.module for each in imports.runtime] == ["runtime"]

@@ -1,4 +1,4 @@
-"""The table of the soak answers as moto's does, to requests made by chance and to each kind that the service makes."""
+"""The soak's table answers random requests of the kinds that the service makes as moto's table does."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ def dynamodb() -> Iterator[Any]:
 
 @st.composite
 def conditions(draw: st.DrawFn) -> dict[str, Any]:
-    """Of the forms that the service uses, and what may stand around them."""
+    """Conditions of the forms that the service uses, with random names and values."""
     texts = [
         "attribute_not_exists(pk)",
         "#name = :value",
@@ -59,7 +59,7 @@ def conditions(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def writes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    """One write, with a condition or without."""
+    """A write with or without a condition."""
     key = draw(KEYS)
     condition = draw(conditions() | st.just({}))
     kind = draw(st.sampled_from(["Put", "Delete", "Update"]))
@@ -139,7 +139,7 @@ def test_writes_and_transactions_have_the_same_outcome(
     assert table.items == there
 
 
-def test_a_scan_shows_what_a_filter_and_a_projection_let_through(dynamodb: Any) -> None:
+def test_a_scan_applies_filter_and_projection(dynamodb: Any) -> None:
     _emptied(dynamodb)
     table = Table(Scheduler(0))
     for number in range(7):

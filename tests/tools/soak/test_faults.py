@@ -1,4 +1,4 @@
-"""The soak in small: nothing is lost, a seed repeats its run, and every check notices what it is there for."""
+"""The soak in small: nothing is lost, a seed repeats its run, and every figure notices a service that is broken."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def test_nothing_is_lost_or_doubled_whatever_fails(seed: int) -> None:
     assert faults.run(seed, users=40).unmet == {}
 
 
-def test_a_pool_that_was_there_before_is_enrolled_each_user_once() -> None:
+def test_an_existing_pool_is_enrolled_each_user_once() -> None:
     assert pipeline.run(1, users=300, limit=120).unmet == {}
 
 
@@ -39,10 +39,10 @@ def test_a_seed_repeats_its_run_call_by_call() -> None:
     runs = [faults.run(3, users=10), faults.run(3, users=10), faults.run(4, users=10)]
 
     assert runs[0] == runs[1]
-    assert runs[0].story != runs[2].story
+    assert runs[0].digest != runs[2].digest
 
 
-# What breaks the service, and the figures that have to tell. More of them may.
+# Ways to break the service, each with a figure that must not be met. Others may not be met either.
 
 
 @contextlib.contextmanager
@@ -103,19 +103,19 @@ def _a_defect_now_and_then() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "told"),
+    ("sabotage", "unmet"),
     [
         (_unconditional_writes, "shared identities"),
         (_no_reservation, "shared identities"),
         (_no_claim_and_no_stable_id, "duplicate accounts"),
         (_a_token_for_whoever_came_last, "tokens for a wrong user"),
-        (_a_link_whatever_the_status, "tokens for a user known to be shut out"),
-        (_messages_are_thrown_away, "users left out although their messages were handled"),
+        (_a_link_whatever_the_status, "tokens for a denied, disabled or deleted user"),
+        (_messages_are_thrown_away, "users not enrolled although their messages were handled"),
         (_a_defect_now_and_then, "unexpected errors of the functions"),
     ],
 )
-def test_a_service_that_is_broken_is_found_out(
-    sabotage: Callable[[], contextlib.AbstractContextManager[None]], told: str
+def test_a_broken_service_is_noticed(
+    sabotage: Callable[[], contextlib.AbstractContextManager[None]], unmet: str
 ) -> None:
     with sabotage():
-        assert any(told in faults.run(seed, users=30).unmet for seed in range(1, 9))
+        assert any(unmet in faults.run(seed, users=30).unmet for seed in range(1, 9))

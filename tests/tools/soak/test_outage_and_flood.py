@@ -1,4 +1,4 @@
-"""An outage of Whop and a flood of one user, in small; and what notices that the service does not stand them."""
+"""An outage of Whop and a flood of one user, in small. A service that fails in them is noticed."""
 
 from unittest.mock import patch
 
@@ -15,16 +15,16 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.parametrize("mode", ["never", "on-error", "always"])
-def test_an_outage_of_ten_minutes_is_stood(mode: str) -> None:
+def test_the_service_survives_an_outage_of_ten_minutes(mode: str) -> None:
     assert outage.run(1, users=5, mode=mode).unmet == {}
 
 
-def test_tokens_that_are_not_found_again_are_missed_in_an_outage() -> None:
+def test_without_cached_tokens_an_outage_is_noticed() -> None:
     with patch.object(kept_tokens.CacheEntry, "decrypt", lambda self, whop_user_id: None):
-        assert "openings answered at once, during the outage" in outage.run(1, users=3, mode="on-error").unmet
+        assert "app starts answered at once, during the outage" in outage.run(1, users=3, mode="on-error").unmet
 
 
-def test_one_user_who_floods_is_refused_and_nobody_else() -> None:
+def test_only_the_flooding_user_is_refused() -> None:
     assert flood.run(1, users=10, clients=5, minutes=1).unmet == {}
 
 

@@ -1,12 +1,12 @@
-"""What the terminal and the document are shown of a run."""
+"""How a run looks in the terminal and on its page."""
 
 from soak.report import Figure, Found, Outcome, as_markdown, as_text
 
-GOOD = Found([Figure.none("users lost", []), Figure.scan("users", 1234)], "story")
-BAD = Found([Figure.none("users lost", ["user-1"]), Figure.scan("users", 1234)], "story")
+GOOD = Found([Figure.none("users lost", []), Figure.known("users", 1234)], "digest")
+BAD = Found([Figure.none("users lost", ["user-1"]), Figure.known("users", 1234)], "digest")
 
 
-def test_a_run_that_fails_says_what_failed_and_how_to_repeat_it_alone() -> None:
+def test_a_failed_run_says_what_failed_and_how_to_repeat_it() -> None:
     outcome = Outcome("faults", 7, {"users": 60}, BAD)
 
     text = as_text(outcome)
@@ -17,14 +17,14 @@ def test_a_run_that_fails_says_what_failed_and_how_to_repeat_it_alone() -> None:
     assert 'make soak ARGS="faults --seed 7 --users 60"' in text
 
 
-def test_a_run_that_holds_says_so() -> None:
+def test_a_run_that_meets_its_limits_is_met() -> None:
     outcome = Outcome("faults", 7, {}, GOOD)
 
     assert outcome.met
     assert "run it again" not in as_text(outcome)
 
 
-def test_the_document_has_the_seeds_side_by_side_with_the_commands_that_repeat_them() -> None:
+def test_the_page_has_a_column_and_a_command_for_each_seed() -> None:
     document = as_markdown([Outcome("faults", 1, {}, GOOD), Outcome("faults", 2, {}, GOOD)])
 
     assert "|  | seed 1 | seed 2 | allowed |" in document
@@ -33,7 +33,7 @@ def test_the_document_has_the_seeds_side_by_side_with_the_commands_that_repeat_t
 
 
 def test_a_limit_that_differs_from_run_to_run_is_shown_for_each() -> None:
-    runs = [Found([figure], "story") for figure in (Figure.scan("share", 0), Figure.at_least("share", 100, 99))]
+    runs = [Found([figure], "digest") for figure in (Figure.known("share", 0), Figure.at_least("share", 100, 99))]
 
     document = as_markdown([Outcome("outage", number, {}, found) for number, found in enumerate(runs)])
 

@@ -29,7 +29,7 @@ LIMIT, PER_MINUTE = 4, 3
 
 
 class Verifier(TokenVerifier):
-    """A token is a number, and that is who it speaks for."""
+    """A token is the number of its user."""
 
     def __init__(self) -> None:
         pass
@@ -45,13 +45,13 @@ class Linked(Enrolling):
         super().__init__()
 
     def enrol(
-        self, user: UserRef, record: Record | None, pool_user: PoolUser | None = None, *, deadline: Deadline
+        self, user: UserRef, record: Record | None, person: PoolUser | None = None, *, deadline: Deadline
     ) -> Link:
         return Link(f"user-{user.sub}")
 
 
 class Limited(FakeWhop):
-    """Has the limit of the model, and keeps the wait that it was told, as all instances together do."""
+    """Has the limit of the model, and does not call Whop before the wait of its last 429 is over."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -73,7 +73,7 @@ class Limited(FakeWhop):
 
 
 class Real:
-    """The real `MintToken` with what is around it in memory."""
+    """The real `Minting`, with everything that it calls in memory."""
 
     def __init__(self, mode: Mode, users: int) -> None:
         self.clock = Clock(0)
@@ -108,7 +108,7 @@ class Real:
 
 
 def busy(users: int) -> list[PageLoad]:
-    """Page loads of a day in a third of its time, a day after the epoch."""
+    """The page loads of a day, squeezed into eight hours, a day after the epoch."""
     return [(86_400 + now // 3, user) for now, user in page_loads(users, seed=7)]
 
 
@@ -139,7 +139,7 @@ def test_the_sample_of_the_guide_calls_at_each_page_load() -> None:
     assert (model.outcome.calls.total(), model.outcome.minted) == (len(loads), len(loads))
 
 
-def test_a_day_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+def test_the_seed_decides_the_day() -> None:
     assert page_loads(20, seed=1) == page_loads(20, seed=1) != page_loads(20, seed=2)
 
 

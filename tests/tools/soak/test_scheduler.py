@@ -1,4 +1,4 @@
-"""The clock and the workers of the soak."""
+"""The scheduler of the soak, its virtual clock, and its queue."""
 
 import functools
 import time
@@ -11,30 +11,30 @@ from soak.virtual_clock import virtual_time
 from whop_chat.runtime.deadline import Deadline
 
 
-def test_waiting_takes_no_time_but_the_worlds() -> None:
+def test_waiting_takes_virtual_time_only() -> None:
     scheduler = Scheduler(0)
-    story: list[str] = []
+    log: list[str] = []
 
     def work(name: str, seconds: float) -> None:
         scheduler.sleep(seconds)
-        story.append(f"{name} at {scheduler.now - BEGIN:.0f}")
+        log.append(f"{name} at {scheduler.now - BEGIN:.0f}")
 
     scheduler.start(lambda: work("slow", 600))
     scheduler.start(lambda: work("fast", 60))
     scheduler.run(BEGIN + 3600)
 
-    assert story == ["fast at 60", "slow at 600"]
+    assert log == ["fast at 60", "slow at 600"]
     assert scheduler.now == BEGIN + 3600
 
 
-def test_what_falls_on_one_moment_happens_in_an_order_that_the_seed_decides() -> None:
+def test_the_seed_decides_the_order_within_one_moment() -> None:
     def order(seed: int) -> list[int]:
         scheduler = Scheduler(seed)
-        story: list[int] = []
+        log: list[int] = []
         for number in range(8):
-            scheduler.start(functools.partial(story.append, number))
+            scheduler.start(functools.partial(log.append, number))
         scheduler.run(BEGIN)
-        return story
+        return log
 
     assert order(1) == order(1)
     assert order(1) != order(2)
@@ -43,15 +43,15 @@ def test_what_falls_on_one_moment_happens_in_an_order_that_the_seed_decides() ->
 
 def test_nothing_of_a_killed_worker_runs_any_more() -> None:
     scheduler = Scheduler(0)
-    story: list[str] = []
+    log: list[str] = []
 
     def work() -> None:
         try:
             scheduler.sleep(10)
-            story.append("went on")
+            log.append("went on")
         finally:
             scheduler.sleep(1)
-            story.append("cleaned up")
+            log.append("cleaned up")
 
     worker = scheduler.start(work)
     scheduler.at(BEGIN + 5, worker.kill)
@@ -59,37 +59,37 @@ def test_nothing_of_a_killed_worker_runs_any_more() -> None:
 
     assert worker.done
     assert worker.killed
-    assert story == []
+    assert log == []
 
 
 def test_a_worker_that_is_killed_before_it_began_never_begins() -> None:
     scheduler = Scheduler(0)
-    story: list[str] = []
-    worker = scheduler.start(lambda: story.append("began"), after=5)
+    log: list[str] = []
+    worker = scheduler.start(lambda: log.append("began"), after=5)
     scheduler.at(BEGIN, worker.kill)
     scheduler.run(BEGIN + 100)
 
     assert worker.done
-    assert story == []
+    assert log == []
 
 
-def test_who_waits_for_a_worker_learns_of_its_end_however_it_ends() -> None:
+def test_a_waiting_worker_sees_every_kind_of_end() -> None:
     scheduler = Scheduler(0)
-    story: list[object] = []
+    log: list[object] = []
 
     def dies() -> None:
         scheduler.current.kill()
         raise Killed
 
     def waits() -> None:
-        story.append(scheduler.start(lambda: "result").wait())
+        log.append(scheduler.start(lambda: "result").wait())
         lost = scheduler.start(dies)
-        story.append((lost.wait(), lost.killed))
+        log.append((lost.wait(), lost.killed))
 
     scheduler.start(waits)
     scheduler.run(BEGIN)
 
-    assert story == ["result", (None, True)]
+    assert log == ["result", (None, True)]
 
 
 def test_a_defect_in_a_worker_ends_the_run() -> None:
@@ -100,7 +100,7 @@ def test_a_defect_in_a_worker_ends_the_run() -> None:
         scheduler.run(BEGIN)
 
 
-def test_the_package_lives_in_the_time_of_the_world_and_afterwards_in_its_own_again() -> None:
+def test_virtual_time_ends_with_its_block() -> None:
     scheduler = Scheduler(0)
     with virtual_time(scheduler):
         deadline = Deadline(3)
@@ -110,7 +110,7 @@ def test_the_package_lives_in_the_time_of_the_world_and_afterwards_in_its_own_ag
     assert Deadline.__init__.__kwdefaults__ == {"clock": time.monotonic}
 
 
-def test_a_message_comes_again_until_it_is_deleted_and_is_then_accounted_for() -> None:
+def test_a_message_comes_again_until_it_is_deleted() -> None:
     scheduler = Scheduler(0)
     queue = Queue(scheduler)
     queue.send("body", delay=30)

@@ -1,4 +1,4 @@
-"""What the soak takes for granted is what the template deploys."""
+"""The constants of the soak are those of the template."""
 
 from soak import cognito, lambdas, sqs, stack
 from soak.fault_injector import FaultInjector
@@ -32,7 +32,7 @@ def test_queue_functions_and_limits_are_those_of_the_template() -> None:
     assert int(parameter_values()["MintsPerMinute"]) == flood.MINTS_PER_MINUTE
 
 
-def test_the_environment_of_the_soak_has_every_name_that_the_template_gives() -> None:
+def test_the_environment_has_every_name_of_the_template() -> None:
     resources = deployed(TokenReuse="on-error")
     given = {
         name
