@@ -5,7 +5,7 @@ import functools
 import os
 from typing import Any
 
-from whop_chat.runtime.aws import uncarried_clients
+from whop_chat.runtime.aws_clients import uncarried_clients
 from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry
 from whop_chat.settings import AwsSettings, SignUpSettings
 from whop_chat.sync.queue import SyncQueue

@@ -15,7 +15,7 @@ from local.whop_simulator import Fault
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in_parallel, message
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.aws import AwsClients
+from whop_chat.runtime.aws_clients import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users import admin as directory_admin
 from whop_chat.users.repository import DynamoDBUserRepository

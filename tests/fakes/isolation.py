@@ -20,7 +20,7 @@ _ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "POWERTOOLS_METRICS_NAMESPACE": "UnitTests",
 }
-_CONNECT = socket.socket.connect
+_CONNECT, _CONNECT_EX, _RESOLVE = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,11 +30,37 @@ def nobody_s_account() -> Iterator[None]:
             patch.delenv(name, raising=False)
         for name, value in _ENVIRONMENT.items():
             patch.setenv(name, value)
-        patch.setattr(socket.socket, "connect", _connect_to_loopback)
+        patch.setattr(socket.socket, "connect", _connect)
+        patch.setattr(socket.socket, "connect_ex", _connect_ex)
+        patch.setattr(socket, "getaddrinfo", _resolve)
         yield
 
 
-def _connect_to_loopback(connection: socket.socket, address: Any) -> None:
-    if connection.family in (socket.AF_INET, socket.AF_INET6) and not ipaddress.ip_address(address[0]).is_loopback:
-        raise AssertionError("a unit test reaches out to the network")
+def _connect(connection: socket.socket, address: Any) -> None:
+    _require_here(connection, address)
     _CONNECT(connection, address)
+
+
+def _connect_ex(connection: socket.socket, address: Any) -> int:
+    _require_here(connection, address)
+    return _CONNECT_EX(connection, address)
+
+
+def _require_here(connection: socket.socket, address: Any) -> None:
+    """What `pytest.fail` raises is no `Exception`, so that nobody takes it for a failure of the network."""
+    if connection.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+        pytest.fail("a unit test reaches out to the network")
+
+
+def _resolve(host: Any, *args: Any, **named: Any) -> Any:
+    """Of a name that is not this machine's, the resolver asks the network."""
+    if host is not None and not _is_here(host.decode() if isinstance(host, bytes) else host):
+        pytest.fail("a unit test asks the network for a name")
+    return _RESOLVE(host, *args, **named)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "localhost")

@@ -10,7 +10,7 @@ import botocore.awsrequest
 import httpx
 from moto.core.models import botocore_stubber
 
-from whop_chat.runtime.aws import AwsClients, carried_clients
+from whop_chat.runtime.aws_clients import AwsClients, carried_clients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
 

@@ -17,7 +17,7 @@ from tests.fuzz.virtual_time import NOW, TIME
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
-from whop_chat.runtime.aws import carried_clients
+from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response

@@ -6,7 +6,7 @@ from typing import Any
 from whop_chat.cognito.pool import UserPool
 from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import Enrolment
-from whop_chat.runtime.aws import AwsClients, carried_clients
+from whop_chat.runtime.aws_clients import AwsClients, carried_clients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.partitions import aws_roots
 from whop_chat.runtime.telemetry import Telemetry
@@ -59,7 +59,7 @@ def enrolment_parts(
 
 
 def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:
-    """AWS's clients for a function; ``limits`` are those of `whop_chat.runtime.aws.carried_clients`."""
+    """AWS's clients for a function; ``limits`` are those of `whop_chat.runtime.aws_clients.carried_clients`."""
     http = HttpClient(roots=aws_roots(settings.region))
     return carried_clients(http, region=settings.region, endpoint=settings.endpoint, **limits)
 

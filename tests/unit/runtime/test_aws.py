@@ -15,7 +15,8 @@ from tests.fakes.shared import Clock, Server
 from whop_chat.cognito.pool import UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import CheckpointStore
-from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, carried_clients, read_many, uncarried_clients
+from whop_chat.runtime.aws import AwsError, aws_call, read_many
+from whop_chat.runtime.aws_clients import AwsClients, carried_clients, uncarried_clients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
@@ -110,8 +111,15 @@ def test_an_error_is_told_by_its_code_alone(answer: httpx.Response, code: str) -
     assert caught.value.__context__ is None or "ada@example.test" not in repr(caught.value.__context__)
 
 
-def test_an_answer_without_a_body_says_that_it_worked() -> None:
-    assert get_item(Server(httpx.Response(200))) == {}
+def test_an_answer_without_a_body_is_no_success() -> None:
+    with pytest.raises(AwsError, match="GetItem: InvalidResponse"):
+        get_item(Server(httpx.Response(200)))
+
+
+def test_an_operation_that_answers_nothing_needs_no_body() -> None:
+    aws = aws_over(Server(httpx.Response(200)))
+    with aws_call(AN_HOUR):
+        aws.sqs.change_message_visibility(QueueUrl="https://q", ReceiptHandle="r", VisibilityTimeout=1)
 
 
 def test_a_call_is_not_started_without_time() -> None:

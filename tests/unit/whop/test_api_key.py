@@ -9,7 +9,8 @@ from moto import mock_aws
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
 from tests.fakes.moto_aws import client as sdk_client
 from tests.fakes.shared import Clock
-from whop_chat.runtime.aws import AwsError, carried_clients
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response

@@ -17,7 +17,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.aws import AwsClients, aws_call
+from whop_chat.runtime.aws import aws_call
+from whop_chat.runtime.aws_clients import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.sealed import DataKey
 from whop_chat.runtime.secrets import CachedSecret

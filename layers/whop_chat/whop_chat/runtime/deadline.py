@@ -43,12 +43,12 @@ def run_within[T](seconds: float, work: Callable[[], T]) -> T:
     For work that nothing else can interrupt. It runs in a thread of its own, which is left behind if it is late.
     """
     results: list[T] = []
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             results.append(work())
-        except Exception as error:
+        except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from whop_chat.cognito.user import UserRef, is_sub
-from whop_chat.runtime.aws import AwsClients, AwsError, aws_call, read_many, validating
+from whop_chat.runtime.aws import AwsError, aws_call, read_many, validating
+from whop_chat.runtime.aws_clients import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import AlreadyReserved, QuotaExceeded, Record, StaleRecord, Status, new_version
 

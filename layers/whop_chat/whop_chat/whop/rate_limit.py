@@ -11,7 +11,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from whop_chat.runtime.aws import AwsClients, AwsError, update_if
+from whop_chat.runtime.aws import AwsError, update_if
+from whop_chat.runtime.aws_clients import AwsClients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
 
