@@ -15,10 +15,10 @@ from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.shared import Context, event, load_function
 from tests.tools.manage.cloud import Cloud, cloud_at_moto
+from whop_chat import bootstrap
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import CheckpointStore
-from whop_chat.runtime import http as transport
 from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, decode
 from whop_chat.users.record import Record, Status
@@ -93,7 +93,7 @@ def town() -> Iterator[Town]:
     with cloud_at_moto("reconcile") as cloud, pytest.MonkeyPatch.context() as patch:
         town = Town(cloud)
         client = HttpClient(httpx.MockTransport(town.answer))
-        patch.setattr(transport, "HttpClient", lambda: client)
+        patch.setattr(bootstrap, "HttpClient", lambda **_: client)
         patch.setattr("time.sleep", lambda _seconds: None)
         yield town
 
@@ -158,7 +158,7 @@ def test_a_page_of_users_with_all_that_a_user_may_have_is_read(
         return httpx.Response(200, json=listed)
 
     client = HttpClient(httpx.MockTransport(laden))
-    monkeypatch.setattr(transport, "HttpClient", lambda: client)
+    monkeypatch.setattr(bootstrap, "HttpClient", lambda **_: client)
     report = load().handler(event("reconcile_dry_run"), Context(remaining_millis=900_000))
 
     assert (report.get("outcome"), report["counts"]["seen"]) == ("completed", PEOPLE)
