@@ -22,7 +22,7 @@ from typing import Any
 
 from manage.errors import AWS_ERRORS
 from whop_chat.runtime.aws import aws_call, read_many
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 
 _SECONDS = 10.0

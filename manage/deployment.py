@@ -12,7 +12,8 @@ from whop_chat.cognito.pool import UserPool
 from whop_chat.enrolment.email_policy import EmailPolicy
 from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime import http
-from whop_chat.runtime.aws_clients import AwsClients, carried_clients
+from whop_chat.runtime.aws_clients import carried_clients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError

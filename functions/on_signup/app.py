@@ -5,7 +5,7 @@ import functools
 import os
 from typing import Any
 
-from whop_chat.runtime.aws_clients import uncarried_clients
+from whop_chat.runtime.aws_uncarried import uncarried_clients
 from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry
 from whop_chat.settings import AwsSettings, SignUpSettings
 from whop_chat.sync.queue import SyncQueue
@@ -29,6 +29,12 @@ def _bound_telemetry(context: Any) -> Telemetry:
     telemetry = _telemetry()
     telemetry.bind_request(context)
     return telemetry
+
+
+# A failure is met again, and caught, at the first event: here it would fail the sign-up.
+with contextlib.suppress(Exception):
+    _queue()
+    _telemetry()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

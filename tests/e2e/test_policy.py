@@ -15,7 +15,7 @@ from local.whop_simulator import Fault
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, in_parallel, message
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users import admin as directory_admin
 from whop_chat.users.repository import DynamoDBUserRepository
@@ -30,7 +30,7 @@ class Operator:
         self._cloud = cloud
         self._deployment = deployment
         session = boto3.Session(FAKE_KEYS["AWS_ACCESS_KEY_ID"], FAKE_KEYS["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
-        aws = AwsClients(session, endpoint=cloud.emulator_url)
+        aws = AwsClients(session.client, region=REGION, endpoint=cloud.emulator_url)
         self._users = DynamoDBUserRepository(aws, deployment["UsersTableName"])
         for name in ("banned", "trial", "others"):
             cloud.cognito.create_group(UserPoolId=deployment["UserPoolId"], GroupName=name)

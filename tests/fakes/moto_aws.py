@@ -10,7 +10,8 @@ import botocore.awsrequest
 import httpx
 from moto.core.models import botocore_stubber
 
-from whop_chat.runtime.aws_clients import AwsClients, carried_clients
+from whop_chat.runtime.aws_clients import carried_clients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
 

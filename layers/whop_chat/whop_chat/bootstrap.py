@@ -6,7 +6,8 @@ from typing import Any
 from whop_chat.cognito.pool import UserPool
 from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import Enrolment
-from whop_chat.runtime.aws_clients import AwsClients, carried_clients
+from whop_chat.runtime.aws_clients import carried_clients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.partitions import aws_roots
 from whop_chat.runtime.telemetry import Telemetry

@@ -16,7 +16,9 @@ from whop_chat.cognito.pool import UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime.aws import AwsError, aws_call, read_many
-from whop_chat.runtime.aws_clients import AwsClients, carried_clients, uncarried_clients
+from whop_chat.runtime.aws_clients import carried_clients
+from whop_chat.runtime.aws_session import AwsClients
+from whop_chat.runtime.aws_uncarried import uncarried_clients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response

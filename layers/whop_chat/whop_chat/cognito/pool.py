@@ -9,7 +9,7 @@ from typing import Any, Literal
 from whop_chat.cognito.display_name import NameRule, display_name
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsError, aws_call, validating
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Refused
 

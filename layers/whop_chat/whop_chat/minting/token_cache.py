@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import aws_call
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.sealed import DataKey
 from whop_chat.runtime.secrets import CachedSecret

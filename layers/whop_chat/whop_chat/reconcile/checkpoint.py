@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from whop_chat.runtime.aws import MAX_READ, AwsError, aws_call, read_many, validating
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import new_version
 

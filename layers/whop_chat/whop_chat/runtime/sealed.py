@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 

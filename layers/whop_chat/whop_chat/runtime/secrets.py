@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from whop_chat.runtime.aws import AwsError, aws_call
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 
 MAX_AGE_SECONDS = 300.0

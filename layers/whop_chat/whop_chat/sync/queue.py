@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsError, aws_call, validating
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 
 MAX_BATCH = 10  # AWS, SendMessageBatch

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsError, aws_call, read_many, validating
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import AlreadyReserved, QuotaExceeded, Record, StaleRecord, Status, new_version
 

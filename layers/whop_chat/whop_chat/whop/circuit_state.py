@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from whop_chat.runtime.aws import AwsError, aws_call, update_if, validating
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.prefetch import Prefetch
 

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 from whop_chat.runtime.aws import AwsError, update_if
-from whop_chat.runtime.aws_clients import AwsClients
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
 
