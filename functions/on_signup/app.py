@@ -14,9 +14,10 @@ from whop_chat.sync.trigger import enqueue
 
 @functools.cache
 def _queue() -> SyncQueue:
-    """Made at the first call, inside what `announce` catches: at import, a failure would fail the sign-up."""
     settings = AwsSettings.from_env(os.environ)
     aws = uncarried_clients(region=settings.region, endpoint=settings.endpoint)
+    # Made here, because Lambda gives a whole CPU to what happens before the first event.
+    _ = aws.sqs
     return SyncQueue(aws, SignUpSettings.from_env(os.environ).sync_queue_url)
 
 

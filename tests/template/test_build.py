@@ -125,6 +125,11 @@ def test_a_handler_imports_nothing_heavy(built: Path, logical_id: str, module: s
     assert HEAVY.isdisjoint(_imported(built, logical_id, module))
 
 
+def test_the_trigger_starts_without_httpx_and_boto3(built: Path) -> None:
+    """Each costs its start more than a tenth."""
+    assert {"httpx", "httpcore", "boto3"}.isdisjoint(_imported(built, "OnSignupFunction", "on_signup"))
+
+
 def test_where_no_token_is_kept_minting_does_not_import_what_keeps_them(built: Path) -> None:
     keeping = {
         "whop_chat.minting.fallback",
