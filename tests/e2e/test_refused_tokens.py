@@ -32,7 +32,7 @@ class _Person:
 
 
 @pytest.fixture(scope="module")
-def person(own_pool: OwnPool) -> _Person:
+def pool_user(own_pool: OwnPool) -> _Person:
     """Somebody with an account in the own pool."""
     app, username = own_pool.apps[0], made_up_username()
     user = app.create_by_admin(username=username)
