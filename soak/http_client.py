@@ -10,7 +10,7 @@ from unittest.mock import patch
 from soak import network
 from soak.network import ConnectionFailed, Network
 from whop_chat import bootstrap
-from whop_chat.runtime import aws_clients, aws_uncarried, http
+from whop_chat.runtime import aws_clients, botocore_clients, http
 from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
@@ -53,7 +53,7 @@ def sent_over(network: Network) -> Iterator[None]:
         for module in (http, bootstrap):
             undo.enter_context(patch.object(module, "HttpClient", lambda *_, **__: client))
         undo.enter_context(patch.object(bootstrap, "carried_clients", lambda _, **options: clients(**options)))
-        undo.enter_context(patch.object(aws_uncarried, "uncarried_clients", clients))
+        undo.enter_context(patch.object(botocore_clients, "botocore_clients", clients))
         undo.enter_context(patch.object(socket, "getaddrinfo", _unreachable))
         undo.enter_context(patch.object(socket.socket, "connect", _unreachable))
         yield

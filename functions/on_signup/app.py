@@ -1,38 +1,53 @@
-"""Cognito's triggers: one message to the queue, and the event back as it came."""
+"""Cognito's triggers: one message to the queue, and the event back as it came.
+
+Our code is imported where a failure is caught: an import that fails would otherwise fail every sign-up.
+"""
 
 import contextlib
 import functools
+import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from whop_chat.runtime.aws_uncarried import uncarried_clients
-from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry
-from whop_chat.settings import AwsSettings, SignUpSettings
-from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.trigger import enqueue
+if TYPE_CHECKING:
+    from whop_chat.runtime.telemetry import Telemetry
+    from whop_chat.sync.queue import SyncQueue
 
 
 @functools.cache
-def _queue() -> SyncQueue:
+def _queue() -> "SyncQueue":
+    from whop_chat.runtime.botocore_clients import botocore_clients
+    from whop_chat.settings import AwsSettings, SignUpSettings
+    from whop_chat.sync.queue import SyncQueue
+
     settings = AwsSettings.from_env(os.environ)
-    aws = uncarried_clients(region=settings.region, endpoint=settings.endpoint)
+    aws = botocore_clients(region=settings.region, endpoint=settings.endpoint)
     # Made here, because Lambda gives a whole CPU to what happens before the first event.
     _ = aws.sqs
     return SyncQueue(aws, SignUpSettings.from_env(os.environ).sync_queue_url)
 
 
 @functools.cache
-def _telemetry() -> Telemetry:
+def _telemetry() -> "Telemetry":
+    from whop_chat.runtime.telemetry import lambda_telemetry
+
     return lambda_telemetry()
 
 
-def _bound_telemetry(context: Any) -> Telemetry:
+def _bound_telemetry(context: Any) -> "Telemetry":
     telemetry = _telemetry()
     telemetry.bind_request(context)
     return telemetry
 
 
-# A failure is met again, and caught, at the first event: here it would fail the sign-up.
+def _announce(event: dict[str, Any], context: Any) -> None:
+    from whop_chat.sync.trigger import enqueue
+
+    enqueue(event, _queue, lambda: _bound_telemetry(context))
+    _telemetry().flush()
+
+
+# A failure is met again, and told, at the first event.
 with contextlib.suppress(Exception):
     _queue()
     _telemetry()
@@ -40,7 +55,8 @@ with contextlib.suppress(Exception):
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Announce a sign-up or a sign-in; Cognito wants its own event as the answer."""
-    with contextlib.suppress(Exception):  # Not even a log line that fails may fail a sign-up.
-        enqueue(event, _queue, lambda: _bound_telemetry(context))
-        _telemetry().flush()
+    try:
+        _announce(event, context)
+    except Exception as error:  # Not even a log line that fails may fail a sign-up.
+        logging.getLogger(__name__).error("the sign-up trigger failed: %s", type(error).__name__)
     return event

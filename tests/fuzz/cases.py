@@ -24,7 +24,7 @@ from whop_chat import bootstrap
 from whop_chat.api.problems import KINDS
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting import fallback
-from whop_chat.runtime import aws_clients, aws_session, aws_uncarried, deadline, http, prefetch
+from whop_chat.runtime import aws_clients, aws_session, botocore_clients, deadline, http, prefetch
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.sync.queue import Source, encode
@@ -360,7 +360,7 @@ def _outside(neighbours: Neighbours) -> Iterator[None]:
         for module in (http, bootstrap):
             undo.enter_context(mock.patch.object(module, "HttpClient", return_value=neighbours))
         undo.enter_context(mock.patch.object(bootstrap, "carried_clients", lambda _, **options: _clients(**options)))
-        undo.enter_context(mock.patch.object(aws_uncarried, "uncarried_clients", _clients))
+        undo.enter_context(mock.patch.object(botocore_clients, "botocore_clients", _clients))
         for threaded in (prefetch, fallback, deadline):
             undo.enter_context(mock.patch.object(threaded, "threading", _OneThread))
         yield

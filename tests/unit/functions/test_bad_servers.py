@@ -28,7 +28,7 @@ from tests.tools.manage.cloud import Cloud
 from whop_chat import bootstrap
 from whop_chat.api import routes
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import aws_uncarried
+from whop_chat.runtime import botocore_clients
 from whop_chat.runtime import http as transport
 from whop_chat.settings import SettingsError
 from whop_chat.sync import batch
@@ -92,7 +92,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
         for module in (transport, bootstrap):
             monkeypatch.setattr(module, "HttpClient", Ours)
-        monkeypatch.setattr(aws_uncarried, "URLLib3Session", Botocores)
+        monkeypatch.setattr(botocore_clients, "URLLib3Session", Botocores)
         yield
 
 

@@ -18,7 +18,7 @@ from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime.aws import AwsError, aws_call, read_many
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.aws_session import AwsClients
-from whop_chat.runtime.aws_uncarried import uncarried_clients
+from whop_chat.runtime.botocore_clients import botocore_clients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
@@ -209,7 +209,7 @@ class TestSurroundings:
 
     def test_the_trigger_s_clients_keep_to_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://elsewhere.example")
-        aws = uncarried_clients(region="eu-west-1")
+        aws = botocore_clients(region="eu-west-1")
 
         assert aws.sqs.meta.endpoint_url == "https://sqs.eu-west-1.amazonaws.com"
 

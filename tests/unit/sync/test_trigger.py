@@ -13,7 +13,7 @@ from moto import mock_aws
 from tests.fakes import moto_aws
 from tests.fakes.shared import Context, Queue, RecordingTelemetry, event, load_function
 from whop_chat.cognito.user import UserRef
-from whop_chat.runtime import aws_uncarried
+from whop_chat.runtime import botocore_clients
 from whop_chat.runtime.aws import AwsError
 from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, decode
 from whop_chat.sync.trigger import enqueue
@@ -136,7 +136,7 @@ def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
-    monkeypatch.setattr(aws_uncarried, "uncarried_clients", lambda **_: moto_aws.aws_at_moto())
+    monkeypatch.setattr(botocore_clients, "botocore_clients", lambda **_: moto_aws.aws_at_moto())
     yield lambda: load_function("on_signup")
     Metrics().clear_metrics()
 

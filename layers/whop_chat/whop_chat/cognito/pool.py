@@ -122,7 +122,7 @@ class UserPool:
         with aws_call(deadline):
             answer = self._aws.cognito.list_users(UserPoolId=self._pool_id, Limit=_PAGE, **continued)
         with validating("ListUsers"):
-            return Page(tuple(map(self._listed, answer.get("Users", []))), answer.get("PaginationToken"))
+            return Page(tuple(map(self._listed, answer["Users"])), answer.get("PaginationToken"))
 
     def exists(self, sub: str, *, deadline: Deadline) -> bool:
         """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
@@ -139,7 +139,7 @@ class UserPool:
                 UserPoolId=self._pool_id, Filter=f'{attribute} = "{quoted}"', Limit=limit
             )
         with validating("ListUsers"):
-            return tuple(map(self._listed, answer.get("Users", [])))
+            return tuple(map(self._listed, answer["Users"]))
 
     def _by_sub(self, sub: str, deadline: Deadline) -> ListedUser | None:
         if not is_sub(sub):
@@ -156,7 +156,9 @@ class UserPool:
                 raise UserGone from None
             raise
         with validating("AdminGetUser"):
-            listed = self._listed({**answer, "Attributes": answer.get("UserAttributes", [])})
+            listed = self._listed({**answer, "Attributes": answer["UserAttributes"]})
+            if not listed.user.sub:
+                raise ValueError("a user without a sub")
         if listed.user.sub != user.sub:
             raise UserGone
         return listed

@@ -80,7 +80,11 @@ class _Backend(httpcore.NetworkBackend):
         with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
             failure = OSError("no address")
             for family, kind, protocol, _, address in _resolved(host, port):
-                wire = socket.socket(family, kind, protocol)
+                try:
+                    wire = socket.socket(family, kind, protocol)
+                except OSError as error:  # A family that the kernel does not have.
+                    failure = error
+                    continue
                 try:
                     wire.settimeout(_left())
                     wire.connect(address)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-# The operations of ours that answer nothing; of any other, an answer without a body is none.
-_WITHOUT_OUTPUT = frozenset({"ChangeMessageVisibility"})
-
 
 class AwsClients:
     """The clients that ``make`` makes, each when it is first used; for any number of threads.
@@ -132,12 +129,6 @@ class Body(io.BytesIO):
     def stream(self, **_: Any) -> Iterator[bytes]:
         """All of it at once."""
         yield self.getvalue()
-
-
-def is_answer(body: bytes, operation: str) -> bool:
-    if not body:
-        return operation in _WITHOUT_OUTPUT
-    return json_object(body) is not None
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:

@@ -93,7 +93,9 @@ class SyncQueue:
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""
         with aws_call(deadline):
-            self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
+            answer = self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
+        with validating("SendMessage"):
+            _ = answer["MessageId"]  # Without it nothing proves that the message is on the queue.
 
     def waiting(self, *, deadline: Deadline) -> int:
         """About how many messages there are to handle or to handle again; those sent with a delay count after it."""

@@ -1,0 +1,64 @@
+"""AWS's clients without httpx and boto3, for `on_signup`: for one message, the two cost a start too much."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import certifi
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.httpsession import URLLib3Session
+
+from whop_chat.runtime.aws_carrier import Carrier
+from whop_chat.runtime.aws_session import AwsClients, config, isolated_session
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.errors import TransportError
+from whop_chat.runtime.partitions import aws_roots
+
+# /opt/ca-certificates on Lambda, where this file is in /opt/python/whop_chat/runtime.
+_CA_DIRECTORY = Path(__file__).parents[3] / "ca-certificates"
+_READ_SECONDS = 1.0
+_MAX_RESPONSE_BYTES = 64 * 1024
+
+
+def botocore_clients(*, region: str, endpoint: str | None = None) -> AwsClients:
+    """Clients over botocore's own HTTP, for a caller that leaves a call that is late.
+
+    Connecting and each read may take a second, so that a deadline is not kept. Called inside `aws_call` only.
+    """
+    session = isolated_session()
+    carrier: Any = Carrier(_BotocoreHttp(_roots(region)).attempt)
+    session.register("before-send", carrier.send)
+    return AwsClients(session.create_client, region=region, endpoint=endpoint, config=config())
+
+
+class _Answer(NamedTuple):
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class _BotocoreHttp:
+    """Sends by botocore's own HTTP, and reads no more than a small answer."""
+
+    def __init__(self, roots: str) -> None:
+        options: dict[str, Any] = {"verify": roots, "timeout": _READ_SECONDS, "proxies": {}}
+        self._http = URLLib3Session(**options)
+
+    def attempt(self, request: AWSPreparedRequest, _: Deadline) -> _Answer:
+        """One request and its answer; raises `TransportError`."""
+        request.stream_output = True
+        try:
+            answer: Any = self._http.send(request)
+            with answer.raw as stream:
+                content = stream.read(_MAX_RESPONSE_BYTES + 1)
+        except Exception as error:  # botocore's errors and those of urllib3 have no other base.
+            raise TransportError(type(error).__name__) from None
+        if len(content) > _MAX_RESPONSE_BYTES:
+            raise TransportError("ResponseTooLarge")
+        return _Answer(answer.status_code, answer.headers, content)
+
+
+def _roots(region: str) -> str:
+    """The file of root certificates for AWS: urllib3 takes a file, and the layer has a short one."""
+    short = _CA_DIRECTORY / "aws.pem"
+    return str(short) if aws_roots(region) == "aws" and short.is_file() else certifi.where()
