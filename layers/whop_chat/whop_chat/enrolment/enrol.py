@@ -149,7 +149,7 @@ class Enrolment:
     def _look_up_again(
         self, user: UserRef, record: Record, suspect: Record, pool_user: PoolUser | None, deadline: Deadline
     ) -> Link:
-        """The link to the present owner of the user's account. The old link, if there is no such account or free owner."""
+        """The link to the present owner of the user's account, or the old link if there is no account or free owner."""
         try:
             owner = self._owner(user, record, pool_user, deadline)
         except (WhopRefused, WhopInvalidResponse):

@@ -40,8 +40,9 @@ class DeletedMeanwhile(UserGone):
 class Blocked(Refused):
     """The user cannot be enrolled for now. ``reason``, one of `BLOCK_REASONS`, is stored in their record.
 
-    The reasons: ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``
-    (Whop returned another account than the one requested), ``enrolment_rejected`` (Whop refused the address).
+    The reasons: ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user),
+    ``identity_mismatch`` (Whop returned another account than the one requested), ``enrolment_rejected`` (Whop refused
+    the address).
     """
 
     def __init__(self, reason: str) -> None:

@@ -85,7 +85,7 @@ class SyncBatch:
         return False
 
     def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
-        """Sleep until there are permits again. Until then the next message would read pool and table without success."""
+        """Sleep until there are permits again. The next message would read pool and table without success before."""
         if not isinstance(error, OutOfPermits):
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:

@@ -75,7 +75,7 @@ class SyncQueue:
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
-        """Enqueue one message for each of 1 to `MAX_BATCH` users, to be delivered after ``delay_seconds`` (SQS: 0 to 900).
+        """Enqueue one message for each of 1 to `MAX_BATCH` users, with a delay in seconds (SQS: 0 to 900).
 
         After an error some of the messages may be on the queue.
         """
@@ -96,7 +96,7 @@ class SyncQueue:
             self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
 
     def waiting(self, *, deadline: Deadline) -> int:
-        """The approximate number of messages to handle, or to handle again. Delayed messages count after their delay."""
+        """About how many messages are to be handled, or handled again. Delayed messages count after their delay."""
         names: list[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         with aws_call(deadline):
             answer = self._aws.sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)

@@ -54,13 +54,13 @@ def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry:
         )
         run_within(_SECONDS, functools.partial(_send, queue, user, trigger_event.source))
     except Exception as error:
-        log = telemetry()
-        log.bind_user(user.sub if user else None)
-        log.warning(f"{trigger_event.phrase} not enqueued", error, metric=f"{trigger_event.metric}NotEnqueued")
+        reporter = telemetry()
+        reporter.bind_user(user.sub if user else None)
+        reporter.warning(f"{trigger_event.phrase} not enqueued", error, metric=f"{trigger_event.metric}NotEnqueued")
     else:
-        log = telemetry()
-        log.bind_user(user.sub)
-        log.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
+        reporter = telemetry()
+        reporter.bind_user(user.sub)
+        reporter.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
 
 
 def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source) -> None:

@@ -55,7 +55,8 @@ class SyncUser:
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
         """Bring a user up to date. Also returns after a permanent failure, which is stored in the user's record.
 
-        Raises `UnreadableMessage` for a user of another pool, and the retryable errors: `whop_chat.whop.errors.WhopError`, `whop_chat.runtime.aws.AwsError` and the rest that
+        Raises `UnreadableMessage` for a user of another pool, and the retryable errors:
+        `whop_chat.whop.errors.WhopError`, `whop_chat.runtime.aws.AwsError`, and those that
         `whop_chat.enrolment.enrol.Enrolment.enrol` and `whop_chat.enrolment.cleanup.CleanUp.clean` raise.
         """
         user = message.user
@@ -88,7 +89,7 @@ class SyncUser:
             case Action.CLEAN_UP, Record(), _:
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
-                self._telemetry.event("UserLeft", "user left as they are", standing=pool_status.value)
+                self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
 
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
         try:
