@@ -138,8 +138,8 @@ class Attempt:
         for account in ours:
             if self._owns(account):
                 return account
-        # The external id belongs to another address, or to an account that the look-up does not show. The second holds
-        # for a new key only, because no earlier request can have used that.
+        # The external id belongs to another address, or to an account that the look-up does not show. Only a new key
+        # proves the second, because no earlier request can have used it.
         is_taken = bool(ours) or (self._key_is_new and not conflict.repeated and not conflict.replayed)
         if is_taken:
             self._lease.write(self._with_new_key(next_generation(self._record)))
