@@ -166,7 +166,7 @@ class Neighbours(HttpClient):
         if kind == "TOKEN" and self.kept_for is not None:
             return {"Item": item} if (item := _kept(self.kept_for).get(key)) else {}
         if kind == "LISTED":
-            return {"Item": {"pk": {"S": key}, "prints": {"B": "AAAAAAAAAAA="}}}
+            return {"Item": {"pk": {"S": key}, "fingerprints": {"B": "AAAAAAAAAAA="}}}
         return {}
 
     def _whop(self, method: str, path: str, asked: Any) -> Response:

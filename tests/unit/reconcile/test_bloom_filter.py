@@ -1,6 +1,6 @@
 """A set of users of fixed size."""
 
-from whop_chat.reconcile._bloom_filter import PRINT_BYTES, BloomFilter, fingerprint
+from whop_chat.reconcile._bloom_filter import FINGERPRINT_BYTES, BloomFilter, fingerprint
 
 
 def prints(salt: str, kind: str, count: int) -> list[bytes]:
@@ -22,5 +22,5 @@ def test_a_user_has_another_fingerprint_in_another_run() -> None:
     first, second = fingerprint("run-1", "sub"), fingerprint("run-2", "sub")
 
     assert first != second
-    assert len(first) == len(second) == PRINT_BYTES
+    assert len(first) == len(second) == FINGERPRINT_BYTES
     assert b"sub" not in first

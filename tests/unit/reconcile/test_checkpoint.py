@@ -51,7 +51,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(checkpoints: CheckpointStore 
         page=3,
         token="a-token",
         relisted=4,
-        place="a-place",
+        next_key="a-key",
         next_slot=NOW + 0.5,
         counts={"in_step": 6},
         finished_at=NOW + 7,

@@ -367,7 +367,7 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
     case.sync(source=Source.RECONCILE)
 
     assert case.record == before
-    assert case.told.counts == [("UserLeft", {"standing": "inactive"})]
+    assert case.told.counts == [("UserLeft", {"pool_status": "inactive"})]
 
 
 def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:

@@ -1,4 +1,4 @@
-"""The HTTP face: an event of the HTTP API in, an answer or a problem out.
+"""The HTTP API: an event in, an answer or a problem out.
 
 Public: `HttpApi`.
 """

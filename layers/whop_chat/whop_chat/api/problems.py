@@ -1,7 +1,7 @@
 """Errors as a client sees them: RFC 9457 problem details with a stable ``code``.
 
 The status tells a client what to do: 401 sign in again, 403 not allowed, 429 and 503 wait as long as ``Retry-After``
-says, anything else broken. Details are fixed texts; what really happened is in the log.
+says, anything else broken. Details are fixed texts. The log has the actual error.
 """
 
 import http
@@ -33,7 +33,7 @@ from whop_chat.whop.errors import (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One ``code``: its HTTP status, what it says, and the usual wait in seconds where waiting helps."""
+    """One ``code``: its HTTP status, its detail, and the usual wait in seconds if a retry can help."""
 
     status: int
     detail: str
@@ -78,9 +78,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer; ``headers`` come on top of the usual ones.
+    """An error answer. ``headers`` come on top of the usual ones.
 
-    What a client is told to wait is up to a half longer by chance than it has to be, so that not all return at once.
+    The answer's ``Retry-After`` is ``retry_after`` in seconds plus up to half of it as jitter, so that clients do not
+    all return at once.
     """
 
     code: str
@@ -94,9 +95,9 @@ class Problem:
         return KINDS[self.code].status
 
     def response(self) -> dict[str, Any]:
-        """The answer in the form HTTP APIs take (payload format 2.0)."""
+        """The answer in the format of HTTP APIs (payload format 2.0)."""
         kind = KINDS[self.code]
-        wait = _spread(self.retry_after or kind.retry_after)
+        wait = _with_jitter(self.retry_after or kind.retry_after)
         body: dict[str, Any] = {
             "type": f"urn:whop-chat-auth:problem:{self.code}",
             "title": http.HTTPStatus(kind.status).phrase,
@@ -112,14 +113,14 @@ class Problem:
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """The problem that ``error`` is to a client; None if it is not an expected one."""
+    """The problem to answer for ``error``. None if the error is not an expected one."""
     for kind, problem in _PROBLEMS:
         if isinstance(error, kind):
             return problem(error)
     return None
 
 
-def _spread(seconds: int | None) -> int | None:
+def _with_jitter(seconds: int | None) -> int | None:
     return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311 - jitter, not a secret
 
 
@@ -128,7 +129,7 @@ def _plain(code: str) -> Callable[[Any], Problem]:
 
 
 def _retryable(code: str) -> Callable[[Any], Problem]:
-    """With the wait that the error knows, else the usual one of the code."""
+    """A problem with the error's own wait, or else the usual wait of the code."""
     return lambda error: Problem(code, retry_after=error.retry_after or None)
 
 
@@ -137,11 +138,11 @@ def _with_detail(code: str) -> Callable[[Any], Problem]:
 
 
 def _challenge(code: str, challenge: str) -> Callable[[Any], Problem]:
-    """RFC 6750, section 3: a 401 or 403 about the token says so in ``WWW-Authenticate``."""
+    """A problem with ``WWW-Authenticate``, for a 401 or 403 about the token (RFC 6750, section 3)."""
     return lambda _error: Problem(code, headers={"WWW-Authenticate": challenge})
 
 
-# From the particular to the general: the first that matches is it.
+# The first match counts, so special errors come before general ones.
 _PROBLEMS: tuple[tuple[type[Exception], Callable[[Any], Problem]], ...] = (
     (BadRequest, _with_detail("invalid_request")),
     (UnknownFeature, _with_detail("invalid_request")),

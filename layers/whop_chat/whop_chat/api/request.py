@@ -1,4 +1,4 @@
-"""Reading a request for a chat token from an HTTP API event (payload format 2.0)."""
+"""Read a request for a chat token from an HTTP API event (payload format 2.0)."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ _WHITE_SPACE = " \t"  # what may surround a field value (RFC 9110, section 5.5)
 
 
 class BadRequest(Exception):
-    """The body is not what the endpoint takes; the message says what it takes and repeats nothing of it."""
+    """The body is not valid. The message says what the endpoint accepts, and repeats nothing of the body."""
 
 
 class BodyTooLarge(Exception):
@@ -22,20 +22,20 @@ class BodyTooLarge(Exception):
 
 
 class UnsupportedMediaType(Exception):
-    """The body says that it is something else than JSON."""
+    """The Content-Type is not JSON's."""
 
 
 class MissingToken(Exception):
-    """There is no bearer token in the request (RFC 6750, section 2.1)."""
+    """The request has no bearer token (RFC 6750, section 2.1)."""
 
 
 class AmbiguousToken(Exception):
-    """There is more than one Authorization header, or it is not one bearer token."""
+    """The request has more than one Authorization header, or more than one token in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A request for a token: the Cognito token, and the features to narrow it to (None: all that are allowed)."""
+    """A request for a chat token: the Cognito token, and the features to narrow it to (None: all allowed ones)."""
 
     token: str = field(repr=False)
     features: list[str] | None
@@ -47,7 +47,7 @@ class ChatRequest:
 
 
 def bearer_token(event: Mapping[str, Any]) -> str:
-    """The token of the one Authorization header; raises `MissingToken` or `AmbiguousToken`.
+    """The token of the one Authorization header. Raises `MissingToken` or `AmbiguousToken`.
 
     API Gateway joins repeated headers with a comma, which no token contains (AWS, "HTTP API payload format").
     """
@@ -64,7 +64,7 @@ def bearer_token(event: Mapping[str, Any]) -> str:
 
 
 def requested_features(event: Mapping[str, Any]) -> list[str] | None:
-    """The features a body asks to be narrowed to, None for an empty body or object.
+    """The features that the body requests. None for an empty body or object.
 
     Raises `BodyTooLarge`, `UnsupportedMediaType`, and `BadRequest` for anything but ``{"features": ["…"]}``.
     """
@@ -93,7 +93,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
     if len(body) > 2 * MAX_BODY_BYTES:
         raise BodyTooLarge
     try:
-        # Gateways base64-encode what they take for binary, whatever the client meant.
+        # API Gateway base64-encodes a body that it considers binary, whatever the client meant.
         data = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     except (binascii.Error, ValueError):
         raise BadRequest("the body is not text") from None
@@ -103,14 +103,14 @@ def _body(event: Mapping[str, Any]) -> bytes:
 
 
 def _require_json(event: Mapping[str, Any]) -> None:
-    """Raise `UnsupportedMediaType` for a Content-Type that is not JSON's; none at all is taken for JSON."""
+    """Raise `UnsupportedMediaType` for a Content-Type that is not JSON's. A missing one counts as JSON's."""
     for name, value in _headers(event):
         if name == "content-type" and value.partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedMediaType
 
 
 def _headers(event: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The headers, their names in lower case; what API Gateway would never send is none."""
+    """The headers, with names in lower case. Values that API Gateway would never send are ignored."""
     headers = event.get("headers")
     if not isinstance(headers, dict):
         return []

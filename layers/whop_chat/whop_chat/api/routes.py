@@ -1,4 +1,4 @@
-"""The HTTP surface: events of the HTTP API in (payload format 2.0), answers out."""
+"""The routes of the HTTP API: an event in (payload format 2.0), an answer out."""
 
 import json
 from collections.abc import Mapping
@@ -12,20 +12,20 @@ from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
 
-# What a client waits for, and what the platform needs to end an invocation in order.
+# The longest that a client waits, and the time that Lambda needs to end an invocation in order.
 BUDGET_SECONDS = 3.0
 _RESERVE_SECONDS = 0.5
 
 
 class HttpApi:
-    """Answers every event; nothing that fails becomes an exception of the function."""
+    """Answers every event. No failure becomes an exception of the function."""
 
     def __init__(self, minting: MintToken, telemetry: Telemetry) -> None:
         self._minting = minting
         self._telemetry = telemetry
 
     def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
-        """The answer to ``event``, within what is left of the invocation."""
+        """The answer to ``event``, within the ``remaining_seconds`` of the invocation."""
         deadline = Deadline(min(BUDGET_SECONDS, remaining_seconds - _RESERVE_SECONDS))
         try:
             return self._route(event, deadline)

@@ -1,7 +1,7 @@
-"""One attempt to enrol one user, under one lease: create the account, then link the user or block them.
+"""One attempt to enrol one user, under one lease: create the account, then link or block the user.
 
-The lease carries the Idempotency-Key of the create. The key is used again only while the outcome of a create is
-unknown; any definitive answer retires it.
+The leased record stores the Idempotency-Key of the create. An attempt reuses the key only while the outcome of the
+create is unknown. Any definitive answer retires it.
 """
 
 import dataclasses
@@ -22,18 +22,18 @@ from whop_chat.whop.errors import WhopConflict, WhopError, WhopInvalidResponse, 
 
 _REJECTED_RETRY_SECONDS = 3600
 _RESERVED_RETRY_SECONDS = 60
-# The first create, and new ones after a replayed answer, a stale key or a used-up external id.
+# The first create, and two more after a replayed answer, a stale key or a used-up external id.
 _CREATES = 3
 
 MayTransfer = Callable[[UserRef, Record | None], bool]
-"""Whether a Whop user may be taken from their holder, who has this record."""
+"""Whether a Whop user may be transferred from this holder, whose record is the second argument."""
 
 
 class Attempt:
     """One attempt for the user of ``lease``, under the address ``email``.
 
-    ``fallback`` is what the record becomes if the attempt leads nowhere; None leaves the record open for the next one.
-    ``may_transfer`` is asked if another user holds the Whop user; None refuses every transfer.
+    ``fallback`` is the record to write if the attempt makes no link. None leaves the record open for the next attempt.
+    ``may_transfer`` decides if another user has the Whop user. None refuses every transfer.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Attempt:
         self._key_is_new = True
 
     def run(self, start: Record, expected: Record | None) -> Link:
-        """The user's link, made from the record ``start``, which replaces ``expected``.
+        """Make the user's link and return it. The lease replaces the record ``expected`` by one built on ``start``.
 
-        Raises `Blocked`, `EnrolmentInProgress`, `whop_chat.users.record.StaleRecord`, `whop_chat.whop.errors.WhopError`,
-        `whop_chat.whop.api_key.NotConfigured`, `AwsError` and `DeadlineExceeded`.
+        Raises `Blocked`, `EnrolmentInProgress`, `whop_chat.users.record.StaleRecord`,
+        `whop_chat.whop.errors.WhopError`, `whop_chat.whop.api_key.NotConfigured`, `AwsError` and `DeadlineExceeded`.
         """
         self._lease.acquire(self._with_key(start), expected)
         try:
@@ -68,9 +68,9 @@ class Attempt:
         except (StaleRecord, Blocked):
             raise
         except EnrolmentInProgress:
-            # Asking Whop sooner would only add calls.
-            waiting = dataclasses.replace(self._record, lease_until=self._record.key_since + LEASE_SECONDS)
-            self._release(waiting, self._uncounted)
+            # A sooner attempt would only add calls to Whop.
+            pending = dataclasses.replace(self._record, lease_until=self._record.key_since + LEASE_SECONDS)
+            self._release(pending, self._uncounted)
             raise
         except Exception as error:
             self._release_after(error)
@@ -88,7 +88,7 @@ class Attempt:
                 "enrolment_rejected", self._after_refusal(error), retry_in=_REJECTED_RETRY_SECONDS
             ) from None
         if account.parent_id != self._whop.company_id:
-            # A key of another company: nobody can be enrolled, and it says nothing about this user.
+            # The API key is another company's. No user can be enrolled with it, so this user is not blocked.
             raise WhopInvalidResponse("create_account", code="parent_account")
         if not self._owns(account):
             raise self._block("identity_mismatch", self._outcome_known)
@@ -102,7 +102,7 @@ class Attempt:
         return Link(account.user_id, created=True)
 
     def _account(self) -> Account:
-        """Create the account, or find the one that an earlier attempt created."""
+        """Create the account, or find the account that an earlier attempt created."""
         for creates_left in reversed(range(_CREATES)):
             try:
                 return self._create()
@@ -121,10 +121,10 @@ class Attempt:
     def _create(self) -> Account:
         key = self._record.idempotency_key
         if key is None:
-            raise AssertionError("a lease holds a key")
+            raise AssertionError("a leased record has a key")
         return self._whop.create_account(
             email=self._email,
-            # Whop's own default. A key goes with one request, so nothing in it may change between attempts.
+            # Whop's own default. A key is valid for one request body, so nothing in it may change between attempts.
             title=self._external_id,
             external_id=self._external_id,
             idempotency_key=key,
@@ -132,14 +132,14 @@ class Attempt:
         )
 
     def _after_conflict(self, conflict: WhopConflict) -> Account | None:
-        """What a 409 means, by look-up: the account it was about, or None when another create may succeed."""
+        """Look up what a 409 means: the account that it was about, or None if another create may succeed."""
         found = self._whop.find_accounts(self._external_id, deadline=self._lease.deadline)
         ours = [account for account in found if account.parent_id == self._whop.company_id]
         for account in ours:
             if self._owns(account):
                 return account
-        # The external id is bound to another address, or to an account that we are not shown: nobody can have used a
-        # new key before.
+        # The external id belongs to another address, or to an account that the look-up does not show. Only a new key
+        # proves the second, because no earlier request can have used it.
         is_taken = bool(ours) or (self._key_is_new and not conflict.repeated and not conflict.replayed)
         if is_taken:
             self._lease.write(self._with_new_key(next_generation(self._record)))
@@ -151,7 +151,7 @@ class Attempt:
         return None
 
     def _owns(self, account: Account) -> bool:
-        """Whether ``account`` is exactly the one asked for: our id, our company's child, the address that was sent."""
+        """Whether ``account`` is the one that was requested: our id, our company as its parent, the address we sent."""
         return (
             account.external_id == self._external_id
             and account.parent_id == self._whop.company_id
@@ -170,42 +170,42 @@ class Attempt:
         )
 
     def _transfer(self, whop_user_id: str, linked: Record) -> None:
-        """Take the Whop user from their holder, if that is allowed; raises `Blocked` if not."""
+        """Transfer the Whop user from its holder. Raises `Blocked` if that is not allowed."""
         if self._may_transfer is None:
             raise self._block("identity_conflict", next_generation(self._outcome_known)) from None
         deadline = self._lease.deadline
         holder = self._users.holder(whop_user_id, deadline=deadline)
-        theirs = self._users.get(holder, deadline=deadline) if holder else None
+        holder_record = self._users.get(holder, deadline=deadline) if holder else None
         try:
-            if holder is None or not self._may_transfer(holder, theirs):
+            if holder is None or not self._may_transfer(holder, holder_record):
                 raise AlreadyReserved
             self._lease.record = self._users.transfer(
                 self._lease.user,
                 linked,
                 expected=self._record,
                 holder=holder,
-                holder_record=theirs,
-                holder_after=theirs and without_identity(theirs, email_mode=self._email_mode),
+                holder_record=holder_record,
+                holder_after=holder_record and without_identity(holder_record, email_mode=self._email_mode),
                 deadline=deadline,
             )
         except AlreadyReserved:
-            # The deletion of the holder may not have arrived, or not be finished.
+            # The sync of the holder's deletion may be late or unfinished.
             raise self._block("identity_conflict", self._outcome_known, retry_in=_RESERVED_RETRY_SECONDS) from None
 
-    # How it ends without a link
+    # Ends without a link
 
     def _block(self, reason: str, record: Record, *, retry_in: int | None = None) -> Blocked:
-        """Record why the user cannot be enrolled, or keep the link there was; the exception to raise."""
+        """Record why the user cannot be enrolled, or keep the former link. Returns the exception to raise."""
         retry_at = None if retry_in is None else self._lease.now() + retry_in
         record = blocked(record, reason, email_mode=self._email_mode, retry_at=retry_at)
         self._lease.write(keep_link(self._fallback, record) if self._fallback else record)
         return Blocked(reason)
 
     def _release_after(self, error: Exception) -> None:
-        """Leave the user to the next attempt, after an error that says nothing about them.
+        """Release the lease after an error that does not block the user, so that the next attempt can start.
 
-        The key stays unless Whop refused the create for good. A 429 may come before anybody looked at the key, and a
-        refused look-up says nothing about the create.
+        The record keeps the key unless Whop gave the create a final refusal. Whop may send a 429 before it looks at the
+        key. A refused look-up says nothing about the create.
         """
         record = self._record
         if isinstance(error, WhopRefused) and error.operation == "create_account":
@@ -217,7 +217,7 @@ class Attempt:
         self._lease.release(keep_link(fallback, record) if fallback else record)
 
     def _after_refusal(self, refusal: WhopRefused) -> Record:
-        """The record after a refused create. One that was sent before, without an answer, may still run."""
+        """The record after a refused create. If its first request got no answer, that one may still take effect."""
         return self._record if refusal.repeated else self._outcome_known
 
     @property
@@ -226,7 +226,7 @@ class Attempt:
 
     @property
     def _outcome_known(self) -> Record:
-        """The record once the outcome of the create is known: its key is used up."""
+        """The record once the outcome of the create is known, so without its key."""
         return dataclasses.replace(self._record, idempotency_key=None, email_digest=None)
 
     @property
@@ -234,18 +234,18 @@ class Attempt:
         """The record to restore if the repair could not be attempted. It does not count against the daily limit."""
         return self._fallback and dataclasses.replace(self._fallback, repairs=self._fallback.repairs - 1)
 
-    # The Idempotency-Key and what goes with it
+    # The Idempotency-Key
 
     @property
     def _external_id(self) -> str:
         return external_id(self._lease.user, self._record.generation)
 
     def _with_key(self, start: Record) -> Record:
-        """``start`` with the key of its create, if the outcome of that is unknown, else with a new one."""
+        """``start`` with the key of its last create while the outcome of that is unknown, else with a new key."""
         if start.idempotency_key is None:
             return self._with_new_key(start)
         if start.email_digest != _digest(start.idempotency_key, self._email):
-            # The address has changed since; the external id may be bound to the old one.
+            # The address has changed since then, and the external id may belong to the old one.
             return self._with_new_key(next_generation(start))
         self._key_is_new = False
         return start
@@ -263,12 +263,12 @@ class Attempt:
 
 
 def _concerns_the_address(error: WhopRefused) -> bool:
-    """Whether Whop refused this user's address. Any other refusal is about the key or the call, so about everyone."""
+    """Whether Whop refused this user's address. Any other refusal is about the API key or the call."""
     return error.operation == "create_account" and (error.status == 422 or error.param == "email")
 
 
 def _concerns_the_key(error: WhopError) -> bool:
-    """Whether a new key gets a new answer: after an old answer, or for a key that went with another request."""
+    """Whether a new key gets a new answer: after a replayed answer, or for a key used with another request."""
     return error.replayed or error.code == "idempotency_key_mismatch"
 
 

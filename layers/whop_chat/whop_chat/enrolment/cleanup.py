@@ -1,8 +1,8 @@
-"""Cleaning up at Whop after a user who is gone.
+"""Clean up at Whop after a deleted user.
 
-The tombstone comes first. It fences every enrolment, because each write of one needs the record that it read, and it
-keeps the reservation of the Whop user, so that nobody gets the identity by accident. Whatever follows can be done
-twice: a crash leaves it to the next delivery, and a message about a tombstone that is done with does it again.
+The tombstone is written first. It fences every enrolment, because each write of an enrolment expects the record that it
+read. It keeps the reservation of the Whop user, so no other user gets the identity by accident. The clean-up itself is
+safe to repeat. After a crash the next delivery does it, and a message about a completed tombstone repeats it.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ DeletePolicy = Literal["keep-account", "delete-account"]
 
 
 class OutcomeUnknown(Retryable):
-    """A create may still take effect at Whop; look again in ``retry_after`` seconds."""
+    """A create may still take effect at Whop. Try the clean-up again in ``retry_after`` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"for {retry_after} s")
@@ -33,7 +33,7 @@ class OutcomeUnknown(Retryable):
 
 
 class CleanUp:
-    """Cleans up after the users of one pool."""
+    """Cleans up after the deleted users of one pool. ``clock`` returns epoch seconds."""
 
     def __init__(
         self,
@@ -53,17 +53,16 @@ class CleanUp:
     def clean(self, user: UserRef, tombstone: Record, *, deadline: Deadline) -> None:
         """Give the user's Whop user a neutral name in the company and, if that is the policy, delete their accounts.
 
-        What Whop refuses is recorded on the tombstone as its reason, and told; it is not tried again by itself. So is a
-        404 for the name, which can mean that the company id is wrong; not where the account is gone already, with which
-        the Whop user may have gone.
+        A refusal is stored as the tombstone's reason, logged, and not retried. A 404 on the rename counts as a refusal
+        (the company id may be wrong), unless the account is gone too: then the user is gone with it.
 
-        Raises `OutcomeUnknown`, `whop_chat.users.record.StaleRecord`, and the errors of Whop and AWS that may pass.
+        Raises `OutcomeUnknown`, `whop_chat.users.record.StaleRecord`, and the retryable errors of Whop and AWS.
         """
         if tombstone.cleaned_at is not None:
-            # Until it is set again, nobody can take over the Whop user.
+            # Until `cleaned_at` is set again, no other user can get the Whop user.
             reopened = dataclasses.replace(tombstone, cleaned_at=None)
             tombstone = self._users.put(user, reopened, expected=tombstone, deadline=deadline)
-        tombstone, refusals = self._clean(user, tombstone, deadline)
+        tombstone, refusals = self._attempt(user, tombstone, deadline)
         now = int(self._clock())
         if tombstone.retry_at is not None and tombstone.retry_at > now:
             raise OutcomeUnknown(tombstone.retry_at - now)
@@ -74,34 +73,34 @@ class CleanUp:
         self._users.put(user, done, expected=tombstone, deadline=deadline)
         self._telemetry.event("UserCleanedUp", "user cleaned up")
 
-    def _clean(self, user: UserRef, tombstone: Record, deadline: Deadline) -> tuple[Record, list[WhopRefused]]:
-        """Do what there is to do; the tombstone after it, and what Whop refused."""
+    def _attempt(self, user: UserRef, tombstone: Record, deadline: Deadline) -> tuple[Record, list[WhopRefused]]:
+        """Rename and delete at Whop. Returns the tombstone afterwards, and Whop's refusals."""
         found = self._accounts(user, tombstone, deadline)
         accounts = [account for account in found if account.parent_id == self._whop.company_id]
-        named = [*self._rename(user, tombstone, accounts, deadline)]
-        unknown = [each for each in named if isinstance(each, WhopNotFound)]
+        rename_refusals = [*self._rename(user, tombstone, accounts, deadline)]
+        unknown = [each for each in rename_refusals if isinstance(each, WhopNotFound)]
         if unknown and found:
-            # Written while the account is there: once it is deleted, that would explain the 404.
-            told = dataclasses.replace(tombstone, reason="; ".join(map(str, unknown)))
-            tombstone = self._users.put(user, told, expected=tombstone, deadline=deadline)
-        deleted = [*self._delete(tombstone, accounts, deadline)] if self._policy == "delete-account" else []
-        for refusal in named:
+            # It is written before the delete. Afterwards, the deleted account would explain the 404.
+            noted = dataclasses.replace(tombstone, reason="; ".join(map(str, unknown)))
+            tombstone = self._users.put(user, noted, expected=tombstone, deadline=deadline)
+        delete_refusals = [*self._delete(tombstone, accounts, deadline)] if self._policy == "delete-account" else []
+        for refusal in rename_refusals:
             if isinstance(refusal, WhopForbidden):
-                raise refusal  # A wrong key, which an operator puts right.
-        gone = [each for each in deleted if isinstance(each, WhopNotFound)]
+                raise refusal  # The key is wrong, which an operator fixes.
+        gone = [each for each in delete_refusals if isinstance(each, WhopNotFound)]
         if tombstone.reason is None and any(not each.repeated for each in gone):
-            named = [each for each in named if each not in unknown]
-        return tombstone, [*named, *(each for each in deleted if each not in gone)]
+            rename_refusals = [each for each in rename_refusals if each not in unknown]
+        return tombstone, [*rename_refusals, *(each for each in delete_refusals if each not in gone)]
 
     def _accounts(self, user: UserRef, tombstone: Record, deadline: Deadline) -> list[Account]:
-        """What bears an id of the user, also what was made by a worker that could not record it any more."""
+        """All accounts with an external id of the user, also those that a worker created but could not record."""
         ids = [external_id(user, generation + 1) for generation in range(tombstone.generation)]
         return [account for each in ids for account in self._whop.find_accounts(each, deadline=deadline)]
 
     def _rename(
         self, user: UserRef, tombstone: Record, accounts: list[Account], deadline: Deadline
     ) -> Iterator[WhopRefused]:
-        """Yields Whop's refusals. A Whop user that is another's by now keeps the other's name."""
+        """Rename the user's Whop users and yield Whop's refusals. One that another user has by now keeps its name."""
         owners = {tombstone.whop_user_id, *(account.user_id for account in accounts)} - {None}
         for owner in sorted(map(str, owners)):
             holder = self._users.holder(owner, deadline=deadline)
@@ -115,7 +114,7 @@ class CleanUp:
                 yield refusal
 
     def _delete(self, tombstone: Record, accounts: list[Account], deadline: Deadline) -> Iterator[WhopRefused]:
-        """Yields Whop's refusals."""
+        """Delete the user's accounts and yield Whop's refusals."""
         ids = {tombstone.whop_account_id, *(account.id for account in accounts)} - {None}
         for account_id in sorted(map(str, ids)):
             try:

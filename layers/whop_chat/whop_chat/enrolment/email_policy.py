@@ -1,6 +1,6 @@
-"""Which e-mail address a user is enrolled under.
+"""The e-mail address that a user is enrolled under.
 
-Whop keys accounts by e-mail, so an address that the user has not proved to own could bind them to a stranger.
+Whop identifies accounts by e-mail. So an address that the user has not proved to own could link them to a stranger.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ EmailMode = Literal["verified", "alias"]
 
 @dataclass(frozen=True, slots=True)
 class VerifiedEmail:
-    """The user's own address, if Cognito vouches for it.
+    """The user's own address, if Cognito says that it is verified.
 
-    A federated user's ``email_verified`` is whatever the provider's mapping wrote, so it counts only if every provider
-    of the user is one the team trusts.
+    The provider's attribute mapping writes ``email_verified`` of a federated user. So it counts only if the team trusts
+    every provider of the user.
     """
 
     trusted_providers: frozenset[str]
     mode: EmailMode = "verified"
 
     def email(self, user: PoolUser) -> str | None:
-        """The address, or None if none is proved."""
+        """The verified address, or None."""
         if user.email is None or not user.email_verified or not self.trusted_providers.issuperset(user.providers):
             return None
         return user.email
@@ -33,9 +33,9 @@ class VerifiedEmail:
 
 @dataclass(frozen=True, slots=True)
 class AliasEmail:
-    """An address under the team's own domain: nothing personal leaves, and no two users can share one.
+    """An address under the team's own domain: Whop gets nothing personal, and no two users can share one.
 
-    ``template`` holds ``{sub}`` once, before the @: ``chat+{sub}@team.com``.
+    ``template`` has ``{sub}`` once, before the @: ``chat+{sub}@team.com``.
     """
 
     template: str
@@ -55,10 +55,10 @@ EmailPolicy = VerifiedEmail | AliasEmail
 
 
 def external_id(user: UserRef, generation: int) -> str:
-    """The id of the user's account at Whop, who takes any text but ``%`` (Whop, "Enroll subaccounts")."""
+    """The external id of the user's account. Whop accepts any text without ``%`` (Whop, "Enroll subaccounts")."""
     return f"cognito:{user.pool_id}:{user.sub}:{generation}"
 
 
 def has_email(account: Account, address: str) -> bool:
-    """Whether Whop has ``account`` under ``address``."""
+    """Whether ``address`` is the e-mail of ``account``, ignoring case."""
     return (account.email or "").casefold() == address.casefold()

@@ -1,8 +1,8 @@
-"""Make sure that a Cognito user exists at Whop: exactly one Whop user each, however often and from wherever it runs.
+"""Enrol a Cognito user at Whop: exactly one Whop user each, however often and concurrently it runs.
 
 Three steps, each safe to repeat and safe to lose:
 
-1. *Lease* the user's record for at most ten seconds. The record holds the Idempotency-Key of the create that follows.
+1. *Lease* the user's record for at most ten seconds. The record stores the Idempotency-Key of the create that follows.
 2. *Create* the connected account at Whop under an ``external_id`` made of pool, sub and generation.
 3. *Link* the record and reserve the Whop user, in one transaction.
 
@@ -31,7 +31,7 @@ from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopInvalidResponse, WhopRefused
 
 _UNVERIFIED_RETRY_SECONDS = 60
-# A link that Whop does not know is looked up again, then replaced by a new account: once each in this time.
+# The two repairs of a link: a look-up, then a new account. Each happens once in this time.
 _REPAIR_SECONDS = 24 * 3600
 _REPAIRS = 2
 _POLL_SECONDS = 0.1
@@ -52,8 +52,8 @@ class PoolReader(Protocol):
 class Enrolment:
     """Enrols the users of one pool into one company.
 
-    ``reuse`` is about a new user with the address of a deleted one, for whom Whop answers with the same Whop user: the
-    new user is refused, or inherits it. ``clock`` tells epoch seconds.
+    ``reuse`` decides about a new user with the address of a deleted user, for which Whop returns the same Whop user.
+    The new user is refused, or inherits it. ``clock`` returns epoch seconds.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class Enrolment:
     ) -> Link:
         """The user's link, made now if there is none.
 
-        ``record`` is the user's as it was just read, None if there is none. ``pool_user`` is the user as the pool has
-        them, from a caller that looked; otherwise the pool is read if it matters.
+        ``record`` is the user's record, as the caller has just read it, or None. ``pool_user`` is the user in the pool,
+        if the caller has read it. Otherwise the pool is read, if that is needed.
 
         Raises `EnrolmentInProgress`, `Blocked`, `Denied`, `whop_chat.cognito.pool.NotActive`,
         `whop_chat.whop.errors.WhopError`, `whop_chat.whop.api_key.NotConfigured`, `AwsError`, `DeadlineExceeded`.
@@ -94,7 +94,7 @@ class Enrolment:
     def enrol_patiently(
         self, user: UserRef, record: Record | None, *, patience_seconds: float, deadline: Deadline
     ) -> Link:
-        """As `enrol`, but polls while another worker holds the lease, for ``patience_seconds`` at most."""
+        """As `enrol`, but polls while another worker has the lease, for at most ``patience_seconds``."""
         patience = Deadline(patience_seconds)
         while True:
             try:
@@ -108,8 +108,8 @@ class Enrolment:
     def relink(self, user: UserRef, pool_user: PoolUser, *, protected: Container[str] = (), deadline: Deadline) -> Link:
         """Link ``user`` to the Whop user of their address, even if another user holds it. Operators only.
 
-        Never taken from a ``sub`` in ``protected``. The former holder is blocked for ``identity_conflict``, or keeps
-        their own status without the Whop user. Raises what `enrol` raises.
+        Never taken from a ``sub`` in ``protected``. A linked former holder becomes blocked for ``identity_conflict``.
+        Any other keeps its status, without the Whop user. Raises what `enrol` raises.
         """
         record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
@@ -122,12 +122,11 @@ class Enrolment:
     def repair(
         self, user: UserRef, unknown: str, pool_user: PoolUser | None = None, *, deadline: Deadline
     ) -> Link | None:
-        """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for.
+        """A link to use in place of ``unknown``, a Whop user id that Whop answered 404 for. None: there is none today.
 
-        First the user's account is looked up again; after that, the next generation gets a new account. A wrong company
-        or key makes every user's token a 404, so each happens at most once a day and user. A repair that leads nowhere
-        keeps the link. The answer is None then, and when both have happened. An attempt that Whop or AWS did not answer
-        does not count.
+        The first repair looks the user's account up again. The second creates an account for the next generation. Each
+        happens at most once a day and user, because a wrong company or key makes every user's token a 404. A failed
+        repair keeps the link and returns None. A repair that Whop or AWS did not answer does not count.
 
         Raises what `enrol` raises.
         """
@@ -150,7 +149,7 @@ class Enrolment:
     def _look_up_again(
         self, user: UserRef, record: Record, suspect: Record, pool_user: PoolUser | None, deadline: Deadline
     ) -> Link:
-        """The link to the present owner of the user's account; the old one if there is no account, or it is taken."""
+        """The link to the present owner of the user's account, or the old link if there is no account or free owner."""
         try:
             owner = self._owner(user, record, pool_user, deadline)
         except (WhopRefused, WhopInvalidResponse):
@@ -165,11 +164,11 @@ class Enrolment:
                     return Link(owner)
             self._users.put(user, suspect, expected=record, deadline=deadline)
         except StaleRecord:
-            return self._after_loss(user, deadline)
+            return self._after_lost_race(user, deadline)
         return Link(str(record.whop_user_id))
 
     def _owner(self, user: UserRef, record: Record, pool_user: PoolUser | None, deadline: Deadline) -> str | None:
-        """The Whop user who owns the user's account now; None if Whop has no such account of ours."""
+        """The Whop user that owns the user's account now. None if Whop has no such account of ours."""
         email = self._email(user, pool_user, deadline)
         found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
         for account in found:
@@ -189,9 +188,9 @@ class Enrolment:
         fallback: Record | None = None,
         may_transfer: MayTransfer | None = None,
     ) -> Link:
-        """Lease, create, link, in place of the record ``expected``.
+        """Lease, create and link, which replaces the record ``expected``.
 
-        The lease builds on ``start``, else on ``expected``. ``fallback`` is what is written when nothing comes of it.
+        The lease builds on ``start``, or else on ``expected``. ``fallback`` is the record to write if it makes no link.
         """
         email = self._email(user, pool_user, deadline)
         start = start or expected or Record(status=Status.PENDING)
@@ -209,12 +208,12 @@ class Enrolment:
             )
             return attempt.run(start, expected)
         except StaleRecord:
-            return self._after_loss(user, deadline)
+            return self._after_lost_race(user, deadline)
 
     def _transfer_rule(self, as_operator: Callable[[UserRef], bool] | None) -> MayTransfer | None:
-        """From whom a Whop user may be taken: from deleted users, and from those that an operator's order names.
+        """The holders that a Whop user may be transferred from: deleted users, and users that ``as_operator`` accepts.
 
-        Never before the clean-up after a deletion is done: what is left of it would be done to the successor.
+        A deleted user's clean-up must be completed first. Otherwise the rest of it would hit the successor.
         """
         if as_operator is None and self._reuse == "refuse":
             return None
@@ -246,7 +245,7 @@ class Enrolment:
     def _no_verified_email(
         self, user: UserRef, start: Record, expected: Record | None, fallback: Record | None, deadline: Deadline
     ) -> Blocked:
-        """Record that the user has no address to enrol under; the exception to raise."""
+        """Record that the user has no address to enrol under. Returns the exception to raise."""
         reason, retry_at = "no_verified_email", self._now() + _UNVERIFIED_RETRY_SECONDS
         record = blocked(start, reason, email_mode=self._email_policy.mode, retry_at=retry_at)
         if fallback is not None:
@@ -254,8 +253,8 @@ class Enrolment:
         self._users.put(user, record, expected=expected, deadline=deadline)
         return Blocked(reason)
 
-    def _after_loss(self, user: UserRef, deadline: Deadline) -> Link:
-        """Another worker wrote the record: its link is as good as ours, anything else is its work to finish."""
+    def _after_lost_race(self, user: UserRef, deadline: Deadline) -> Link:
+        """The link that another worker wrote. Without one, the other worker has to finish: raises the reason."""
         record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)

@@ -1,4 +1,4 @@
-"""How an enrolment ends: with a link, or why there is none."""
+"""The results of an enrolment: a link, or the reason why there is none."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_m
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An enrolled user; ``created`` says that this call made the link."""
+    """An enrolled user. ``created`` is true if this call made the link."""
 
     whop_user_id: str
     created: bool = False
@@ -19,7 +19,7 @@ class Link:
 class EnrolmentInProgress(Retryable):
     """Another attempt for the same user is running.
 
-    ``at_whop`` says that the attempt is a request of ours at Whop, so that its lease may not end soon.
+    ``at_whop`` is true if a request of ours is running at Whop, so that polling the lease would not help soon.
     """
 
     retry_after = 1
@@ -34,14 +34,15 @@ class Denied(Refused):
 
 
 class DeletedMeanwhile(UserGone):
-    """The user was deleted during the enrolment; what it made at Whop has to be cleaned up."""
+    """The user was deleted during the enrolment. A sync has to clean up the account it made at Whop."""
 
 
 class Blocked(Refused):
-    """The user cannot be enrolled as things stand; ``reason`` is recorded on the user, one of `BLOCK_REASONS`:
+    """The user cannot be enrolled for now. ``reason``, one of `BLOCK_REASONS`, is stored in their record.
 
-    ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch``
-    (Whop answered with an account that is not the one asked for), ``enrolment_rejected`` (Whop refused the address).
+    The reasons: ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user),
+    ``identity_mismatch`` (Whop returned another account than the one requested), ``enrolment_rejected`` (Whop refused
+    the address).
     """
 
     def __init__(self, reason: str) -> None:

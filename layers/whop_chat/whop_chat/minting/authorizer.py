@@ -1,4 +1,4 @@
-"""Who a caller is, and what they may be granted: verification and policy in one step."""
+"""Authorize a caller: verify their token and apply the feature policy, in one step."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from whop_chat.runtime.deadline import Deadline
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A verified user, and the scopes that their token may have."""
+    """A verified user, and the scopes of the token that they may get."""
 
     user: UserRef
     scopes: tuple[str, ...]
@@ -26,7 +26,7 @@ class Authorizer:
         self._pool_id = pool_id
 
     def grant(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> Grant:
-        """What the caller of ``cognito_token`` may have, narrowed to ``features`` unless None.
+        """The user of ``cognito_token`` and their scopes, narrowed to ``features`` unless None.
 
         Raises what `whop_chat.cognito.verifier.TokenVerifier.verify` and the policy's ``scopes`` raise.
         """

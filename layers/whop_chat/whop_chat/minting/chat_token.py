@@ -1,4 +1,4 @@
-"""What a client gets: a token for Whop's chat, new or again."""
+"""The token for Whop's chat that a client gets, new or reused."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,16 +6,16 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class ChatToken:
-    """A token for ``scopes``, to be asked for anew from ``refresh_after`` on; all times are UTC."""
+    """A token for ``scopes``. The client should refresh it from ``refresh_after`` on. All times are UTC."""
 
     token: str = field(repr=False)
     expires_at: datetime
     refresh_after: datetime
     scopes: tuple[str, ...]
     reused: str | None = None
-    """Why it is the last token again: it is ``fresh``, or Whop is ``rate_limited`` or ``unavailable``."""
+    """Why this is the cached token: it is ``fresh``, or Whop is ``rate_limited`` or ``unavailable``. None: new."""
 
 
 def usual_refresh(minted_at: datetime, expires_at: datetime) -> datetime:
-    """When a token is refreshed if nothing is the matter: at four fifths of the life that Whop granted."""
+    """When a token is usually refreshed: after four fifths of the lifetime that Whop granted."""
     return minted_at + (expires_at - minted_at) * 4 / 5

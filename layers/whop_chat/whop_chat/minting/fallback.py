@@ -1,8 +1,8 @@
-"""When a user is answered with the token they were given last, in place of a new one (TokenReuse).
+"""When a user gets their cached token in place of a new one (the parameter ``TokenReuse``).
 
-The token is looked for beside the count of the mint, so it is in hand when Whop fails and costs no time when it does
-not. Whoever asks has been verified, and their record read, in this very request: a token is answered only to a linked
-user, and only if it was minted for the Whop user who is theirs now.
+The cache is read concurrently with the count of the mint. So the token is there when Whop fails, and the read costs no
+time when Whop works. The same request verifies the caller and reads their record. Only a linked user gets a cached
+token, and only one that was minted for their present Whop user.
 """
 
 import random
@@ -21,115 +21,115 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.sealed import UnusableDataKey
 from whop_chat.runtime.telemetry import Telemetry
 
-# A token that ends sooner helps nobody: it has to get to the client and be used.
+# A token that expires sooner is of no use: the client has to receive it and use it.
 MARGIN_SECONDS = 60
-# Whoever got a token because Whop failed comes back after this at the earliest, and up to as much later by chance.
-_AGAIN_SECONDS = 60
+# A client that got a cached token because Whop failed refreshes it after this, plus as much again as jitter.
+_RETRY_SECONDS = 60
 _READ_SECONDS = 0.3
-_KEEP_SECONDS = 0.2
+_STORE_SECONDS = 0.2
 _FAILURES = (AwsError, DeadlineExceeded, UnusableDataKey)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFallback:
-    """Where tokens are kept and when they are answered: if Whop fails, ``always`` also in the first half of a life."""
+    """Decides when a cached token is used: if Whop fails and, with ``always``, in the first half of its lifetime."""
 
     cache: TokenCache
     telemetry: Telemetry
     _: KW_ONLY
     always: bool
     ttl: timedelta
-    """The longest life by the settings of now; a token that has more of it left is from other settings, and is none."""
+    """The longest lifetime by the present settings. A token that expires later is from other settings, so not used."""
     clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random.random
 
     @contextmanager
     def lookup(self, user: UserRef, scopes: tuple[str, ...], *, deadline: Deadline) -> Iterator["TokenLookup"]:
-        """Look for the user's last token meanwhile; at the end of the block nothing is under way any more."""
-        last = TokenLookup(self, CacheKey(user, scopes), deadline.at_most(_READ_SECONDS))
+        """Read the user's cached token while the block runs. The read is over when the block ends."""
+        lookup = TokenLookup(self, CacheKey(user, scopes), deadline.at_most(_READ_SECONDS))
         try:
-            yield last
+            yield lookup
         finally:
-            last.wait()
+            lookup.wait()
 
 
 class TokenLookup:
-    """The last token that a user was given for one purpose, as far as it is found in time, by a thread of its own."""
+    """One read of the token cache, in a thread of its own. A token that arrives too late counts as missing."""
 
     def __init__(self, fallback: TokenFallback, cache_key: CacheKey, deadline: Deadline) -> None:
-        self._reuse, self._purpose, self._deadline = fallback, cache_key, deadline
-        self._found: CacheEntry | None = None
+        self._settings, self._cache_key, self._deadline = fallback, cache_key, deadline
+        self._entry: CacheEntry | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._load, daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
-        """Until the look is over, which is soon after its deadline at the latest."""
+        """Wait until the read is over, which is soon after its deadline at the latest."""
         self._thread.join(self._deadline.remaining() + _READ_SECONDS)
 
     def fresh(self, whop_user_id: str) -> ChatToken | None:
-        """The token, if it will do without asking Whop."""
+        """The cached token, if it may be used without a call to Whop."""
         token = self._decrypted(whop_user_id)
-        if token is None or not self._reuse.always or self._is_old(token):
+        if token is None or not self._settings.always or self._is_old(token):
             return None
         return self._reused(token, usual_refresh(token.minted_at, token.expires_at), "fresh")
 
     def fallback(self, whop_user_id: str, *, wait: int, reason: str) -> ChatToken | None:
-        """The token, if it will do while Whop fails, which is not to be called for ``wait`` seconds.
+        """The cached token, if it may be used while Whop fails. Whop is not to be called for ``wait`` seconds.
 
-        Whoever gets it refreshes it when it would be refreshed in any case; if that is past, in one to two minutes and
-        not within the wait, but before half of what is left is over.
+        ``refresh_after`` is the usual time. If that has passed: in 60-120 s, but not before `wait` is over and not
+        after half of the remaining lifetime.
         """
         token = self._decrypted(whop_user_id)
-        if token is None or self._left(token) < timedelta(seconds=MARGIN_SECONDS):
+        if token is None or self._remaining(token) < timedelta(seconds=MARGIN_SECONDS):
             return None
-        soon = timedelta(seconds=max(_AGAIN_SECONDS, wait) + self._reuse.jitter() * _AGAIN_SECONDS)
-        refresh_after = self._now() + min(soon, self._left(token) / 2)
+        soon = timedelta(seconds=max(_RETRY_SECONDS, wait) + self._settings.jitter() * _RETRY_SECONDS)
+        refresh_after = self._now() + min(soon, self._remaining(token) / 2)
         return self._reused(token, max(usual_refresh(token.minted_at, token.expires_at), refresh_after), reason)
 
     def replace(self, whop_user_id: str, new: ChatToken, minted_at: datetime) -> None:
-        """Keep ``new`` unless what was found is in the first half of its life; a failure costs its time only.
+        """Cache ``new``, unless the cached token is in the first half of its lifetime. A failure is only logged.
 
-        As long as nobody knows what is kept, it stays.
+        If the cached token could not be read, it stays.
         """
-        if self._looked_up() is None:
+        if self._read_entry() is None:
             return
-        before = self._decrypted(whop_user_id)
-        if before is not None and not self._is_old(before):
+        cached = self._decrypted(whop_user_id)
+        if cached is not None and not self._is_old(cached):
             return
         token = CachedToken(new.token, minted_at, new.expires_at)
         try:
-            self._reuse.cache.store(self._purpose, whop_user_id, token, deadline=Deadline(_KEEP_SECONDS))
+            self._settings.cache.store(self._cache_key, whop_user_id, token, deadline=Deadline(_STORE_SECONDS))
         except _FAILURES as error:
-            self._reuse.telemetry.warning("token not cached", error, metric="TokenNotCached")
+            self._settings.telemetry.warning("token not cached", error, metric="TokenNotCached")
 
     def _load(self) -> None:
         try:
-            self._found = self._reuse.cache.load(self._purpose, deadline=self._deadline)
+            self._entry = self._settings.cache.load(self._cache_key, deadline=self._deadline)
         except Exception as error:
             self._error = error
 
-    def _looked_up(self) -> CacheEntry | None:
-        """What was found; that it could not be read is told once."""
+    def _read_entry(self) -> CacheEntry | None:
+        """The cache entry, or None if it could not be read. A failure is logged once."""
         self.wait()
         error, self._error = self._error, None
         if error is not None:
-            self._reuse.telemetry.warning("cached token not read", error, metric="TokenCacheNotRead")
-        return self._found
+            self._settings.telemetry.warning("cached token not read", error, metric="TokenCacheNotRead")
+        return self._entry
 
     def _decrypted(self, whop_user_id: str) -> CachedToken | None:
-        found = self._looked_up()
-        token = found.decrypt(whop_user_id) if found else None
-        return token if token and self._left(token) <= self._reuse.ttl else None
+        entry = self._read_entry()
+        token = entry.decrypt(whop_user_id) if entry else None
+        return token if token and self._remaining(token) <= self._settings.ttl else None
 
     def _is_old(self, token: CachedToken) -> bool:
-        return self._left(token) < max(timedelta(seconds=MARGIN_SECONDS), (token.expires_at - token.minted_at) / 2)
+        return self._remaining(token) < max(timedelta(seconds=MARGIN_SECONDS), (token.expires_at - token.minted_at) / 2)
 
-    def _left(self, token: CachedToken) -> timedelta:
+    def _remaining(self, token: CachedToken) -> timedelta:
         return token.expires_at - self._now()
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._reuse.clock(), UTC)
+        return datetime.fromtimestamp(self._settings.clock(), UTC)
 
     def _reused(self, token: CachedToken, refresh_after: datetime, reason: str) -> ChatToken:
-        return ChatToken(token.token, token.expires_at, refresh_after, self._purpose.scopes, reused=reason)
+        return ChatToken(token.token, token.expires_at, refresh_after, self._cache_key.scopes, reused=reason)

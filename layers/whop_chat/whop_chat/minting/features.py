@@ -16,22 +16,22 @@ FEATURE_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 class UnknownFeature(ValueError):
-    """A feature name that is none of `FEATURE_SCOPES`."""
+    """A feature name that `FEATURE_SCOPES` does not have."""
 
 
 class FeatureNotAllowed(Refused):
-    """A known feature that this deployment, or a group of the user, does not grant."""
+    """A known feature that this deployment or a group of the user does not grant."""
 
 
 class GroupDenied(Refused):
-    """The user is in a group whose members may not chat, or in several that allow nothing in common."""
+    """The user is in a group that may not chat, or in several groups that have no feature in common."""
 
 
 class FeaturePolicy:
-    """What a caller may be granted: the server's features, which groups and requests can narrow and never widen.
+    """The features that a caller may get: the server's features, which groups and requests can only narrow.
 
-    ``denied_groups`` get nothing. ``group_features`` says what the members of a group get at most; a user who is in
-    several gets what all of them allow. Group names are compared exactly, as Cognito does.
+    Members of ``denied_groups`` get none. ``group_features`` has the most that the members of a group get. A user in
+    several groups gets the features that all of them allow. Group names are compared exactly, as Cognito does.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FeaturePolicy:
         denied_groups: Collection[str] = (),
         group_features: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
-        # An empty list of scopes makes Whop grant everything the API key holds, so it must not be expressible.
+        # For an empty list of scopes, Whop grants all that the API key has. So an empty list must be impossible.
         if not features:
             raise ValueError("at least one chat feature is needed")
         self._features = _known(features)

@@ -1,4 +1,4 @@
-"""The use case: a Cognito token in, a company-scoped Whop token for exactly that user out."""
+"""Exchange a Cognito token for a company-scoped Whop token of exactly that user."""
 
 import contextlib
 import time
@@ -27,28 +27,30 @@ from whop_chat.whop.errors import (
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from whop_chat.minting.fallback import TokenFallback, TokenLookup
 
-# Whop gives three hours at most (Whop, "Create access token"), by a clock that may differ from ours.
+# Whop grants at most three hours (Whop, "Create access token"), by a clock that may differ from ours.
 _LONGEST_LIFE = timedelta(hours=3) - timedelta(seconds=10)
 _LEASE_PATIENCE_SECONDS = 1.5
-# On top of the caller's deadline, at the first token only; more would delay the token that they wait for.
+# It comes on top of the caller's deadline, at the first token only. More would delay that token.
 _ENQUEUE_SECONDS = 0.3
-_REPAIRS = 2  # the account is looked up again, and if that does not help, created again
+_REPAIRS = 2  # a look-up of the account and, if that does not help, a new account
 
 
 @dataclass(slots=True)
 class _Mint:
-    """One mint under way; ``needs_sync`` says that a sync will have something to do."""
+    """One mint in progress. ``needs_sync`` is true if a sync has something to do afterwards."""
 
     user: UserRef
     scopes: tuple[str, ...]
-    last: "TokenLookup | None"
+    lookup: "TokenLookup | None"
     deadline: Deadline
     needs_sync: bool = False
 
     def use(self, link: Link) -> str:
-        """The user's id at Whop; a link that was made just now needs a sync."""
+        """The Whop user id of ``link``. A link that was created just now needs a sync."""
         self.needs_sync = self.needs_sync or link.created
         return link.whop_user_id
 
@@ -56,7 +58,8 @@ class _Mint:
 class MintToken:
     """Mints chat tokens for the users of one pool.
 
-    ``fallback`` is None where no token is kept. ``ttl`` is the life to ask Whop for; ``clock`` tells epoch seconds.
+    ``fallback`` is None if no token is cached. ``ttl`` is the lifetime to request from Whop. ``clock`` returns epoch
+    seconds.
     """
 
     def __init__(
@@ -83,15 +86,15 @@ class MintToken:
         self._clock = clock
 
     def mint(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> ChatToken:
-        """A token for the user of ``cognito_token``, narrowed to ``features`` unless None.
+        """A chat token for the user of ``cognito_token``, narrowed to ``features`` unless None.
 
-        Raises what `whop_chat.api.problems` knows: every failure of verification, policy, enrolment and Whop.
+        Raises the errors that `whop_chat.api.problems` lists: failures of verification, policy, enrolment and Whop.
         """
         grant = self._authorizer.grant(cognito_token, features, deadline=deadline)
         self._telemetry.bind_user(grant.user.sub)
         self._quota.require_not_refused(grant.user)
-        with self._whop.prefetch(), self._last_token(grant, deadline) as last:
-            mint = _Mint(grant.user, grant.scopes, last, deadline)
+        with self._whop.prefetch(), self._cached_token(grant, deadline) as lookup:
+            mint = _Mint(grant.user, grant.scopes, lookup, deadline)
             try:
                 return self._token(mint, self._linked(mint))
             except DeletedMeanwhile:
@@ -101,14 +104,14 @@ class MintToken:
                 if mint.needs_sync:
                     self._enqueue_sync(mint.user)
 
-    def _last_token(self, grant: Grant, deadline: Deadline) -> "contextlib.AbstractContextManager[TokenLookup | None]":
-        """The user's last token, read concurrently with the record; None where no token is kept."""
+    def _cached_token(self, grant: Grant, deadline: Deadline) -> "AbstractContextManager[TokenLookup | None]":
+        """The look-up of the user's cached token, concurrent with the read of their record. None: no cache."""
         if self._fallback is None:
             return contextlib.nullcontext()
         return self._fallback.lookup(grant.user, grant.scopes, deadline=deadline)
 
     def _linked(self, mint: _Mint) -> str:
-        """The user's id at Whop. The read of their record counts the mint."""
+        """The user's Whop user id. The read of their record counts the mint."""
         record = self._quota.count(mint.user, deadline=mint.deadline)
         link = self._enrolment.enrol_patiently(
             mint.user, record, patience_seconds=_LEASE_PATIENCE_SECONDS, deadline=mint.deadline
@@ -116,13 +119,13 @@ class MintToken:
         return mint.use(link)
 
     def _token(self, mint: _Mint, whop_user_id: str) -> ChatToken:
-        """The last token if it is fresh or Whop fails, else a new one."""
-        if mint.last is not None and (fresh := mint.last.fresh(whop_user_id)):
+        """The cached token if it is fresh or Whop fails, else a new one."""
+        if mint.lookup is not None and (fresh := mint.lookup.fresh(whop_user_id)):
             return fresh
         try:
             return self._new_token(mint, whop_user_id)
         except WhopNotFound as refusal:
-            # From here on, the last token may be good for nobody.
+            # From here on, the cached token may be of a Whop user that is gone.
             return self._new_token_after_repair(mint, whop_user_id, refusal)
         except NoTimeForAnotherKey:
             raise
@@ -134,8 +137,8 @@ class MintToken:
     def _fallback_token(
         self, mint: _Mint, whop_user_id: str, error: WhopRateLimited | WhopUnavailable | DeadlineExceeded, reason: str
     ) -> ChatToken:
-        """The last token while Whop limits or fails; raises ``error`` if there is none."""
-        token = mint.last.fallback(whop_user_id, wait=error.retry_after, reason=reason) if mint.last else None
+        """The cached token while Whop limits or fails. Raises ``error`` if there is none."""
+        token = mint.lookup.fallback(whop_user_id, wait=error.retry_after, reason=reason) if mint.lookup else None
         if token is None:
             raise error
         self._telemetry.warning("no new token", error)
@@ -147,12 +150,12 @@ class MintToken:
         if not now < minted.expires_at <= now + self._ttl:
             raise WhopInvalidResponse("mint_token", status=200, code="expires_at")
         token = ChatToken(minted.token, minted.expires_at, usual_refresh(now, minted.expires_at), mint.scopes)
-        if mint.last is not None:
-            mint.last.replace(whop_user_id, token, now)
+        if mint.lookup is not None:
+            mint.lookup.replace(whop_user_id, token, now)
         return token
 
     def _new_token_after_repair(self, mint: _Mint, unknown: str, refusal: WhopNotFound) -> ChatToken:
-        """A token for the user whom Whop does not know under the id ``unknown``, after their link is repaired."""
+        """A token after repairs of the user's link, for whose Whop user id ``unknown`` Whop answered 404."""
         for _ in range(_REPAIRS):
             repaired = self._enrolment.repair(mint.user, unknown, deadline=mint.deadline)
             if repaired is None:
@@ -165,7 +168,7 @@ class MintToken:
         raise refusal
 
     def _enqueue_sync(self, user: UserRef) -> None:
-        """Have a new user's name set, or a deleted user cleaned up after. It must not cost the caller's time."""
+        """Enqueue the sync that sets a new user's name or cleans up after a deleted user. A failure is only logged."""
         try:
             self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:

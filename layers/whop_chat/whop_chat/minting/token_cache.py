@@ -1,8 +1,9 @@
-"""The last token of each user, sealed, in the users table, where it expires by itself.
+"""The last token of each user, encrypted, in the users table, where it expires by itself.
 
-``TOKEN#<pool>#<sub>#<scope hash>`` holds one token: AES-256-GCM (NIST SP 800-38D) under the data key, with a random
-nonce. What the token is for and how long it is good is the associated data, so an item that was moved or changed, that
-is of another Whop user or company, or was sealed with another key, cannot be opened and counts as not there.
+``TOKEN#<pool>#<sub>#<scope hash>`` has one token: AES-256-GCM (NIST SP 800-38D) under the data key, with a random
+nonce. The associated data is the cache key, the company, the Whop user and the token's times. So an item cannot be
+decrypted if it was moved or changed, is another Whop user's or company's, or was encrypted with another key. Such an
+item counts as missing.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """Who and what a token is for, but for the Whop user: that is known when the user's record is."""
+    """The user and the scopes of a token. The Whop user is not part of it, because the record is read concurrently."""
 
     user: UserRef
     scopes: tuple[str, ...]
@@ -36,7 +37,7 @@ class CacheKey:
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token that was given to the user before; its times are kept to the second."""
+    """A token that the user got before. Its times are cached in whole seconds."""
 
     token: str = field(repr=False)
     minted_at: datetime
@@ -44,7 +45,7 @@ class CachedToken:
 
 
 class TokenCache:
-    """The tokens for the users of one company.
+    """The cached tokens of the users of one company.
 
     Methods raise `whop_chat.runtime.aws.AwsError`, `whop_chat.runtime.deadline.DeadlineExceeded` and
     `whop_chat.runtime.sealed.UnusableDataKey`.
@@ -57,21 +58,21 @@ class TokenCache:
         self._company_id = company_id
 
     def load(self, cache_key: CacheKey, *, deadline: Deadline) -> "CacheEntry":
-        """What is kept for ``purpose``, still sealed. An older token than the last may be found: none is worse."""
+        """The entry for ``cache_key``, still encrypted. The read is eventually consistent: it may be an older one."""
         key = self._secret.current(deadline=deadline)
         with aws_call(deadline):
-            answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": _place(cache_key)}})
+            answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": _table_key(cache_key)}})
         return CacheEntry(cache_key, self._company_id, key, answer.get("Item", {}))
 
     def store(self, cache_key: CacheKey, whop_user_id: str, token: CachedToken, *, deadline: Deadline) -> None:
-        """Keep a token, in place of the one that is kept for this purpose."""
+        """Cache ``token``, which replaces the one cached for this key."""
         key = self._secret.current(deadline=deadline)
         minted_at, expires_at = int(token.minted_at.timestamp()), int(token.expires_at.timestamp())
-        about = _about(cache_key, self._company_id, whop_user_id, minted_at, expires_at)
+        associated_data = _associated_data(cache_key, self._company_id, whop_user_id, minted_at, expires_at)
         nonce = os.urandom(_NONCE_BYTES)
-        encrypted = nonce + AESGCM(key.value).encrypt(nonce, token.token.encode(), about)
+        encrypted = nonce + AESGCM(key.value).encrypt(nonce, token.token.encode(), associated_data)
         item: dict[str, Any] = {
-            "pk": {"S": _place(cache_key)},
+            "pk": {"S": _table_key(cache_key)},
             "key_id": {"S": key.id},
             "encrypted": {"B": encrypted},
             "minted_at": {"N": str(minted_at)},
@@ -84,7 +85,7 @@ class TokenCache:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """What was found, perhaps nothing."""
+    """The answer of the cache. ``item`` is empty if it had none."""
 
     cache_key: CacheKey
     company_id: str
@@ -92,26 +93,26 @@ class CacheEntry:
     item: Mapping[str, Any] = field(repr=False)
 
     def decrypt(self, whop_user_id: str) -> CachedToken | None:
-        """The token, if there is one that was minted for this Whop user and this purpose; None for anything else."""
+        """The token, if it was minted for this Whop user and cache key. None for anything else."""
         try:
             if self.item["key_id"]["S"] != self.key.id:
                 return None
             minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
             encrypted = bytes(self.item["encrypted"]["B"])
-            about = _about(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
-            token = AESGCM(self.key.value).decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], about)
+            associated_data = _associated_data(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
+            token = AESGCM(self.key.value).decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], associated_data)
         except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
             return None
         return CachedToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
 
 
-def _place(cache_key: CacheKey) -> str:
+def _table_key(cache_key: CacheKey) -> str:
     scopes = hashlib.sha256(" ".join(sorted(cache_key.scopes)).encode()).hexdigest()[:16]
     return f"TOKEN#{cache_key.user.pool_id}#{cache_key.user.sub}#{scopes}"
 
 
-def _about(cache_key: CacheKey, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
-    """JSON, in which no two different lists look alike."""
+def _associated_data(cache_key: CacheKey, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
+    """The associated data, as JSON: two different lists never have the same text."""
     user = cache_key.user
     return json.dumps(
         [user.pool_id, user.sub, company_id, whop_user_id, sorted(cache_key.scopes), minted_at, expires_at]

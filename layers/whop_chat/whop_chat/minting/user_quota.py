@@ -1,4 +1,4 @@
-"""How often one user may ask for a token, so that one broken client does not use up what all have at Whop."""
+"""A quota of mints for each user, so that one broken client cannot use up the rate limit of all users at Whop."""
 
 import math
 import time
@@ -15,7 +15,7 @@ MAX_REMEMBERED = 1000
 
 
 class TooManyRequests(Retryable):
-    """This user has had as many tokens as one may have in a minute; ``retry_after`` is the wait in whole seconds."""
+    """The user has used up their mints of this minute. ``retry_after`` is the wait in whole seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"again in {retry_after} s")
@@ -23,17 +23,17 @@ class TooManyRequests(Retryable):
 
 
 class Counter(Protocol):
-    """Where mints are counted: `whop_chat.users.repository.DynamoDBUserRepository`, or a directory in memory."""
+    """Where mints are counted: `whop_chat.users.repository.DynamoDBUserRepository`, or one in memory."""
 
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
         """See `whop_chat.users.repository.DynamoDBUserRepository.count_mint`."""
 
 
 class UserQuota:
-    """At most ``per_minute`` mints of one user.
+    """At most ``per_minute`` mints of each user. ``clock`` returns epoch seconds.
 
-    Whoever is refused here is remembered until they may again, and refused without a call; at most `MAX_REMEMBERED`
-    are. The count says nothing about who the user is or what they may do.
+    A refused user is remembered until they may mint again, and refused without a call. At most `MAX_REMEMBERED` users
+    are remembered. The quota does not identify or authorize a user.
     """
 
     def __init__(
@@ -49,23 +49,25 @@ class UserQuota:
         self._refused_until: dict[UserRef, int] = {}
 
     def count(self, user: UserRef, *, deadline: Deadline) -> Record | None:
-        """The user's record, read and counted in one; None for one who has none, whom nothing is counted for.
+        """Count this mint and return the user's record, in one call.
 
-        For one whom `require_not_refused` lets pass. Raises `TooManyRequests`, `whop_chat.runtime.aws.AwsError` and
+        Returns None, without counting, if there is no record. Call `require_not_refused` first.
+
+        Raises `TooManyRequests`, `whop_chat.runtime.aws.AwsError` and
         `whop_chat.runtime.deadline.DeadlineExceeded`.
         """
         now = self._clock()
         try:
             return self._users.count_mint(user, limit=self._per_minute, now=int(now), deadline=deadline)
-        except QuotaExceeded as used_up:
-            self._remember(user, used_up.until)
-            raise self._refusal(used_up.until - now) from None
+        except QuotaExceeded as exceeded:
+            self._remember(user, exceeded.until)
+            raise self._refusal(exceeded.until - now) from None
 
     def require_not_refused(self, user: UserRef) -> None:
-        """Raise `TooManyRequests` for one who has been refused here in this minute; costs no call."""
+        """Raise `TooManyRequests` if the user was refused here in this minute. It makes no call."""
         now = self._clock()
         until = self._refused_until.get(user, 0)
-        # Further away than a window is long, it was remembered by a clock that was put back since.
+        # A time further ahead than a window is long comes from before the clock was set back. It does not count.
         if now < until <= now + MINT_WINDOW_SECONDS:
             raise self._refusal(until - now)
         self._refused_until.pop(user, None)
@@ -74,7 +76,7 @@ class UserQuota:
         return TooManyRequests(max(1, math.ceil(seconds)))
 
     def _remember(self, user: UserRef, until: int) -> None:
-        """The one remembered longest makes room: their window is over first, or nearly."""
+        """Remember a refused user. The one remembered longest makes room: their window ends first, or nearly."""
         if len(self._refused_until) >= MAX_REMEMBERED:
             del self._refused_until[next(iter(self._refused_until))]
         self._refused_until[user] = until

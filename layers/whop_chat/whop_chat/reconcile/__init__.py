@@ -1,4 +1,4 @@
-"""The whole pool against the records: a run that outlives its invocations.
+"""Compare the whole pool with the records, in a run that outlives its invocations.
 
 Public: `Reconcile`, `Command`, `CheckpointStore`, and the module `drift`.
 """

@@ -1,7 +1,7 @@
-"""What a reconcile run remembers between its invocations, beside the records in the users table.
+"""The state that a reconcile run stores between its invocations, in the users table.
 
-``RECONCILE#<pool>`` is the checkpoint of the last run, ``REPORT#<pool>#<run>`` what came of a run, and
-``LISTED#<pool>#<run>#<page>`` the fingerprints of the users on one page of the pool. The last two expire.
+``RECONCILE#<pool>`` is the checkpoint of the last run. ``REPORT#<pool>#<run>`` is the report of a run.
+``LISTED#<pool>#<run>#<page>`` has the fingerprints of the users on one page of the pool. The last two expire.
 """
 
 import base64
@@ -22,22 +22,22 @@ _REPORT_DAYS, _LISTED_DAYS = 90, 7
 
 
 class Phase(StrEnum):
-    """What a run is at."""
+    """The phase of a run."""
 
     LISTING = "listing"
-    """Page by page through the pool."""
+    """The run lists the pool, page by page."""
     ORPHANS = "orphans"
-    """Through the records, for users who are not in the pool any more."""
+    """The run scans the records for users that are no longer in the pool."""
     FINISHED = "finished"
 
 
 class Superseded(Exception):
-    """Another invocation has taken the run further, or another run has begun."""
+    """Another invocation has written the checkpoint, or another run has started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """How far a run has come. All times are epoch seconds."""
+    """The progress of a run. All times are epoch seconds."""
 
     run: str
     backfill: bool
@@ -45,31 +45,31 @@ class Checkpoint:
     started_at: float
     phase: Phase = Phase.LISTING
     version: str = ""
-    """Renewed by every write; of two invocations that go on from one checkpoint, one loses."""
+    """Renewed by every write. If two invocations resume from one checkpoint, one of them loses."""
     lease_until: float = 0
-    """Until then the run is in the hands of an invocation."""
+    """When the lease of the invocation that works on the run ends."""
     moved_at: float = 0
-    """When the run last came a step further, or held back because the queue had enough."""
+    """When the run last completed a step, or paused because the queue was full."""
     page: int = 0
-    """Pages of the pool that are done."""
+    """How many pages of the pool are done."""
     token: str | None = field(default=None, repr=False)
-    """Where the pool's next page is."""
+    """The pagination token of the pool's next page. None: the first page."""
     relisted: int = 0
-    """How often the pool has been listed from the beginning again."""
-    place: str | None = None
-    """Where the table's next records are."""
+    """How often the listing was restarted."""
+    next_key: str | None = None
+    """The table key after which the scan of the records resumes."""
     next_slot: float = 0
-    """When the next message may be delivered."""
+    """When the queue may deliver the next message."""
     counts: Mapping[str, int] = field(default_factory=dict)
     finished_at: float | None = None
     outcome: str | None = None
     """How the run ended: ``completed``, ``stopped``, ``replaced`` or ``gave_up``."""
     reported: str | None = None
-    """The run of the last report."""
+    """The run that the last report is about."""
 
 
 class CheckpointStore:
-    """The ledger of one pool in DynamoDB.
+    """The checkpoint, fingerprints and reports of one pool in DynamoDB. ``clock`` returns epoch seconds.
 
     Every method raises `AwsError` and `DeadlineExceeded`.
     """
@@ -81,7 +81,7 @@ class CheckpointStore:
         self._clock = clock
 
     def load(self, *, deadline: Deadline) -> Checkpoint | None:
-        """The checkpoint of the last run."""
+        """The checkpoint of the last run, or None."""
         item = self._get(f"RECONCILE#{self._pool_id}", deadline)
         if item is None:
             return None
@@ -90,7 +90,7 @@ class CheckpointStore:
             return Checkpoint(**{**values, "phase": Phase(values["phase"])})
 
     def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
-        """Replace ``expected`` (None: no checkpoint) and return what was written; raises `Superseded`."""
+        """Replace ``expected`` (None: no checkpoint) and return what was written. Raises `Superseded`."""
         written = dataclasses.replace(checkpoint, version=new_version())
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if expected is not None:
@@ -108,34 +108,34 @@ class CheckpointStore:
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
-            # The write may have been repeated after it had arrived; then it is ours that stands there.
+            # A retried write may have arrived at the first try. The table has our version then.
             current = self.load(deadline=deadline)
             if current is None or current.version != written.version:
                 raise Superseded from None
         return written
 
     def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
-        """Remember who was on a page; a page that is listed again replaces what was noted of it."""
-        item = {"prints": {"B": base64.b64encode(fingerprints).decode()}, **self._expiring(_LISTED_DAYS)}
+        """Store the fingerprints of the users on one page. A page that is listed again replaces the former ones."""
+        item = {"fingerprints": {"B": base64.b64encode(fingerprints).decode()}, **self._expiring(_LISTED_DAYS)}
         self._put(self._listed_key(run, page), item, deadline)
 
     def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
-        """The fingerprints of the first ``pages`` pages; ``seconds`` is the time of one call to DynamoDB."""
+        """The fingerprints of the first ``pages`` pages; ``seconds`` is the time limit of one DynamoDB call."""
         for start in range(0, pages, MAX_READ):
             numbers = range(start, min(start + MAX_READ, pages))
             keys = [self._listed_key(run, number) for number in numbers]
             for item in read_many(self._aws.dynamodb, self._table, keys, deadline=Deadline(seconds)):
                 with validating("BatchGetItem"):
-                    fingerprints = base64.b64decode(item["prints"]["B"])
+                    fingerprints = base64.b64decode(item["fingerprints"]["B"])
                 yield fingerprints
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
-        """Keep what came of a run, for 90 days."""
+        """Store the report of a run, for 90 days."""
         item = {"report": {"S": json.dumps(report)}, **self._expiring(_REPORT_DAYS)}
         self._put(f"REPORT#{self._pool_id}#{run}", item, deadline)
 
     def latest_report(self, *, deadline: Deadline) -> dict[str, Any] | None:
-        """What came of the last run that ended, as `whop_chat.reconcile.report.report_of` wrote it."""
+        """The report of the last run that ended, as `whop_chat.reconcile.report.report_of` made it, or None."""
         checkpoint = self.load(deadline=deadline)
         if checkpoint is None or checkpoint.reported is None:
             return None
@@ -155,6 +155,6 @@ class CheckpointStore:
         return answer.get("Item")
 
     def _put(self, key: str, item: Mapping[str, Any], deadline: Deadline, **condition: Any) -> None:
-        asked = {"TableName": self._table, "Item": {"pk": {"S": key}, **item}, **condition}
+        request = {"TableName": self._table, "Item": {"pk": {"S": key}, **item}, **condition}
         with aws_call(deadline):
-            self._aws.dynamodb.put_item(**asked)
+            self._aws.dynamodb.put_item(**request)

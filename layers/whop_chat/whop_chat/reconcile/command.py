@@ -1,4 +1,4 @@
-"""What an event asks of reconcile."""
+"""The commands that the reconcile function accepts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 
 class InvalidCommand(Exception):
-    """The event does not say what to do; the message says why."""
+    """The event has no valid command. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What an event asks for.
+    """The command in an event.
 
-    ``backfill`` also enrols who was never enrolled: Whop writes an e-mail to each of them, so nobody gets it without
-    having asked. With ``dry_run`` nothing is enqueued.
+    ``backfill`` also enrols users that were never enrolled. Whop sends an e-mail to each of them, so an operator has to
+    ask for it. With ``dry_run`` nothing is enqueued.
     """
 
     command: Literal["start", "continue", "stop"]
@@ -23,7 +23,7 @@ class Command:
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Command":
-        """The order that a function was called with; raises `InvalidCommand`."""
+        """The command in a function's event. Raises `InvalidCommand`."""
         command = event.get("command") if isinstance(event, dict) else None
         if command not in ("start", "continue", "stop"):
             raise InvalidCommand("command is none of start, continue, stop")

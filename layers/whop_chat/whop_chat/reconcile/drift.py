@@ -1,4 +1,4 @@
-"""How far a user's record is from what the pool says of them: one decision, without a call to anybody."""
+"""The difference between a user's record and the pool: one decision, without any call."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,39 +11,39 @@ from whop_chat.users.record import Record, Status
 
 
 class Drift(StrEnum):
-    """Where a user of the pool stands with us. Each user is counted under exactly one of these."""
+    """The state of a pool user's record. Each user is counted under exactly one of these."""
 
     IN_STEP = "in_step"
     MISSING = "missing"
-    """No record: never enrolled."""
+    """The user has no record, so was never enrolled."""
     UNFINISHED = "unfinished"
-    """An enrolment that ended without an outcome, or a block whose reason may have passed."""
+    """An enrolment ended without an outcome, or a block may be tried again."""
     STALE = "stale"
-    """The name or the standing is not what the pool says."""
+    """The name or the status is not the one in the pool."""
     IN_PROGRESS = "in_progress"
     BLOCKED = "blocked"
-    """Cannot be enrolled as things stand."""
+    """The user cannot be enrolled for now."""
     DENIED = "denied"
     DISABLED = "disabled"
-    """Disabled in the pool, and not able to chat here either."""
+    """The user is disabled in the pool, and cannot chat either."""
     INACTIVE = "inactive"
-    """Not able to sign in as they are, so left alone."""
+    """The user cannot sign in for now, so a sync leaves them as they are."""
     DELETED = "deleted"
-    """In the pool, but deleted here: an operator has to look at it."""
+    """The user is in the pool, but has a tombstone. An operator has to look at it."""
     UNREADABLE = "unreadable"
-    """A record that cannot be understood: an operator has to look at it."""
+    """The record cannot be read. An operator has to look at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``reason`` is given for `Drift.BLOCKED`."""
+    """The drift of one user. ``reason`` is set for `Drift.BLOCKED`."""
 
     drift: Drift
     reason: str | None = None
 
 
 def drift(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, now: float) -> Finding:
-    """What became of a user of the pool; ``now`` is in epoch seconds."""
+    """The drift of a listed user with this ``record``. ``now`` is in epoch seconds."""
     status = record.status if record else None
     match next_action(status, listed.status):
         case Action.CLEAN_UP:
@@ -58,22 +58,22 @@ def drift(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, 
 
 
 def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, now: float) -> Finding:
-    """Of an active user who may chat here."""
+    """The drift of an active user that a sync would enrol."""
     address = email_policy.email(listed.pool_user)
     if record is None:
         return Finding(Drift.MISSING) if address else Finding(Drift.BLOCKED, "no_verified_email")
     match record.status:
         case Status.LINKED:
-            return Finding(Drift.IN_STEP if _has_their_name(listed.pool_user, record) else Drift.STALE)
+            return Finding(Drift.IN_STEP if _has_current_name(listed.pool_user, record) else Drift.STALE)
         case Status.PENDING:
             return Finding(Drift.IN_PROGRESS if record.lease_until > now else Drift.UNFINISHED)
         case Status.BLOCKED:
-            another_mode = record.email_mode != email_policy.mode
-            due = another_mode or (record.retry_at is not None and record.retry_at <= now)
+            mode_changed = record.email_mode != email_policy.mode
+            due = mode_changed or (record.retry_at is not None and record.retry_at <= now)
             return Finding(Drift.UNFINISHED) if due and address else Finding(Drift.BLOCKED, record.reason or "blocked")
     raise AssertionError("no sync enrols from here")
 
 
-def _has_their_name(pool_user: PoolUser, record: Record) -> bool:
-    """A user without a name keeps the one they have at Whop."""
+def _has_current_name(pool_user: PoolUser, record: Record) -> bool:
+    """Whether Whop has the user's name. A user without a name keeps the one at Whop."""
     return pool_user.name is None or record.profile_digest == profile_digest(pool_user.sub, pool_user.name)

@@ -1,4 +1,4 @@
-"""What a run reads and writes: the parts of it, or parts in memory."""
+"""The interfaces that a run reads and writes. Each has an implementation in AWS and one in memory."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
@@ -43,7 +43,7 @@ class Queue(Protocol):
 
 
 class Checkpoints(Protocol):
-    """What a run remembers: `whop_chat.reconcile.checkpoint.CheckpointStore`, or one in memory."""
+    """The stored state of a run: `whop_chat.reconcile.checkpoint.CheckpointStore`, or one in memory."""
 
     def load(self, *, deadline: Deadline) -> Checkpoint | None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.load`."""

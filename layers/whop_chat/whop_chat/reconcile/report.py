@@ -1,4 +1,4 @@
-"""What a reconcile run tells its operators."""
+"""The report of a reconcile run to its operators."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from whop_chat.reconcile.checkpoint import Checkpoint
 from whop_chat.reconcile.drift import Drift
 
-# For what a user is handed to the queue.
+# Why a user is enqueued.
 CREATED, UPDATED, ORPHANED = "enqueued_create", "enqueued_update", "enqueued_orphan"
 
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a run has come to.
+    """The report of a run.
 
-    ``counts`` has every user of the pool once: `Drift` under its own name, their sum as ``expected``.
-    Besides, ``enqueued_…`` says how many were handed to the queue, for what; what becomes of them is counted when they
-    are handled. ``checked`` are records whose user the listing did not show, ``orphaned`` those whose user is gone.
+    ``counts`` has every user of the pool once, under the name of their `Drift`. ``seen`` is the sum of these.
+    ``enqueued_…`` are the users that were enqueued, by reason; `sync_user` counts the results when it handles them.
+    ``checked`` are the records whose user was not in the listing, and ``orphaned`` those whose user is gone.
     """
     plain = dict.fromkeys((*Drift, "checked", "orphaned", CREATED, UPDATED, ORPHANED), 0)
     counts = plain | {name: count for name, count in checkpoint.counts.items() if "." not in name}
@@ -35,12 +35,12 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def progress_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """How a run stands, ended or not."""
+    """The progress of a run, ended or not: its report and its phase."""
     return {**report_of(checkpoint), "phase": checkpoint.phase}
 
 
 def metrics_of(checkpoint: Checkpoint) -> dict[str, int]:
-    """The figures of a run that has ended, by the name of the metric."""
+    """The metrics of a run that has ended, by name."""
     counts = report_of(checkpoint)["counts"]
     enqueued = sum(counts[name] for name in (CREATED, UPDATED, ORPHANED))
     return {

@@ -1,15 +1,14 @@
-"""Keeping Whop in step with the whole user pool: page by page, a run compares who is in the pool with the records.
+"""Keep Whop in step with the whole user pool: a run compares the pool, page by page, with the records.
 
-Who is out of step is put on the sync queue, and nothing is changed here: what is true is looked at again when the
-message is handled, so that a user who is enqueued twice is none the worse. A run has two phases. *Listing* goes through
-the pool with ListUsers, which bills nobody. *Orphans* then goes through the records, and asks ListUsers about each one
-whom the listing did not show.
+Users that are out of step are enqueued, and a run changes nothing else. The sync reads the present state when it
+handles the message, so enqueueing a user twice does no harm. A run has two phases. *Listing* pages through the pool
+with ListUsers, which bills nobody. *Orphans* then scans the records, and asks ListUsers about each user that was not
+listed.
 
-A run outlives its invocation. Each page ends with the checkpoint, which only the invocation that read the last one can
-write; whoever is killed before that has done nothing that counts. A tick every minute goes on from the checkpoint of a
-run that is in nobody's hands. It is a schedule and not a call of the function to itself, because Lambda ends such
-chains after about 16 calls, through SQS and SNS too (AWS, "Lambda recursive loop detection"), and a link that is killed
-would end a chain as well.
+A run outlives its invocation. Each page ends with a checkpoint, which only the invocation that read the last checkpoint
+can write. If an invocation is killed before that, its page is done again. A tick every minute resumes a run whose lease
+has ended. The tick is a schedule and not a call of the function to itself. Lambda ends such chains after about 16
+calls, also through SQS and SNS (AWS, "Lambda recursive loop detection"), and one killed call would end the chain too.
 """
 
 import dataclasses
@@ -25,12 +24,14 @@ from typing import Any
 from whop_chat.cognito.pool import ListedUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import EmailPolicy
-from whop_chat.reconcile._bloom_filter import BloomFilter, fingerprint
+from whop_chat.reconcile._bloom_filter import fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
 from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.drift import Drift, Finding, drift
+from whop_chat.reconcile.orphans import OrphanSearch
 from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
 from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, progress_of, report_of
+from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
@@ -38,33 +39,30 @@ from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.record import Record
 
 _STEP_SECONDS = 12.0
-_SETTLE_SECONDS = 3.0
-# Longer than any step, also than reading back who was listed in the largest pool.
+_RELEASE_SECONDS = 3.0
+# Longer than any step, also than reading the fingerprints of the largest pool.
 _LEASE_SECONDS = 300
-# A run that has not come a step further for so long is stuck; a new one may take its place.
+# A run without progress for this long is stuck. A new run may replace it.
 _STALLED_SECONDS = 3600
-# A sixth of the 30 calls a second that the account has for listing users (Cognito, "Quotas"); others need them too.
-_SECONDS_PER_LISTING = 0.2
-# Messages wait in the queue at most so long, and a page's worth: more than a late tick, less than SQS's 900 s.
+# Messages are delayed by at most this, plus those of one page. It exceeds a late tick, and stays below SQS's 900 s.
 _SECONDS_AHEAD = 120
-_CONFIRMED_AT_ONCE = 20
 _LISTINGS = 4
 USERS_PER_MINUTE = 300
-"""How many users a run hands to the queue a minute, at most and in any phase.
+"""The most users that a run enqueues a minute, in any phase.
 
-Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them. The rest is for users who ask for
-their first token. Messages beyond that would only come back to the queue.
+Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them. The rest is for users that request
+their first token. `sync_user` would only postpone more messages.
 """
 _SECONDS_PER_USER = 60 / USERS_PER_MINUTE
 
 
 class Reconcile:
-    """Runs over one pool.
+    """Runs over one pool. ``clock`` returns epoch seconds.
 
-    Messages are spread by their delay: batches of ten, each at its own time, so that any minute has at most
-    `USERS_PER_MINUTE` of them, one batch, and what rounding the delays to whole seconds adds (a sixtieth). While
-    more than a minute's worth of messages waits to be handled, by whomever they were sent, a run adds none: a sign-up
-    that comes behind them is not to wait for long, and after an outage of Whop there is no more to catch up with.
+    The delays of messages spread them: each batch of ten has its own time. So any minute gets at most
+    `USERS_PER_MINUTE` messages, one batch more, and a sixtieth more from rounding delays to whole seconds. A run
+    enqueues nothing while the queue holds more than a minute's worth of messages, from any sender. So a sign-up never
+    waits long, and no backlog builds up during a Whop outage.
     """
 
     def __init__(
@@ -88,14 +86,13 @@ class Reconcile:
         self._telemetry = telemetry
         self._pool_id = pool_id
         self._clock = clock
-        self._sleep = sleep
-        self._listed_at = 0.0
-        self._listed: tuple[str, int, BloomFilter] | None = None
+        self._throttle = ListingThrottle(clock=clock, sleep=sleep)
+        self._orphan_search = OrphanSearch(pool, users, checkpoints, self._throttle, pool_id=pool_id)
 
     def handle(self, command: Command, remaining_seconds: Callable[[], float]) -> dict[str, Any]:
-        """Carry out ``order`` and work on the run while there is time; answers how the run stands.
+        """Carry out ``command``, work on the run while there is time, and return the run's progress.
 
-        ``refused`` in the answer says why nothing was done. What fails in passing is tried again at the next tick.
+        ``refused`` in the answer says why nothing was done. The next tick retries after an error of AWS.
         """
         try:
             last = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
@@ -112,7 +109,7 @@ class Reconcile:
             self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
             return {"refused": "AWS did not answer as it should; the log says more"}
 
-    # Beginning, going on, ending
+    # Start, resume, end
 
     def _start(self, command: Command, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
         now = self._clock()
@@ -121,22 +118,22 @@ class Reconcile:
                 return {**progress_of(last), "refused": "a run is under way"}
             last = self._ended(last, "replaced")
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        begun = Checkpoint(
+        started = Checkpoint(
             run=run,
             backfill=command.backfill,
             dry_run=command.dry_run,
             started_at=now,
             reported=last.reported if last else None,
         )
-        return self._work(self._saved(begun, last), remaining)
+        return self._work(self._saved(started, last), remaining)
 
     def _resume(self, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
         if last.lease_until > self._clock() or self._is_ahead(last):
             return {**progress_of(last), "refused": "nothing to do yet"}
-        taken = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
-        return self._work(self._checkpoints.save(taken, expected=last, deadline=Deadline(_STEP_SECONDS)), remaining)
+        leased = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
+        return self._work(self._checkpoints.save(leased, expected=last, deadline=Deadline(_STEP_SECONDS)), remaining)
 
     def _stop(self, last: Checkpoint | None) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
@@ -144,23 +141,23 @@ class Reconcile:
         return progress_of(self._ended(last, "stopped"))
 
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
-        """Step by step, until the time is up or the queue has enough; then let go of the run."""
+        """Do steps until the time is up or enough messages are enqueued, then release the run."""
         try:
             if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > USERS_PER_MINUTE:
-                return progress_of(self._let_go(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
+                return progress_of(self._released(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
-                if remaining() < _STEP_SECONDS + _SETTLE_SECONDS:
+                if remaining() < _STEP_SECONDS + _RELEASE_SECONDS:
                     break
                 checkpoint = self._step(checkpoint)
         except (AwsError, DeadlineExceeded) as error:
             self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
         if checkpoint.phase is not Phase.FINISHED:
-            checkpoint = self._let_go(checkpoint, checkpoint)
+            checkpoint = self._released(checkpoint, checkpoint)
         return progress_of(checkpoint)
 
-    def _let_go(self, checkpoint: Checkpoint, expected: Checkpoint) -> Checkpoint:
-        free = dataclasses.replace(checkpoint, lease_until=0)
-        return self._checkpoints.save(free, expected=expected, deadline=Deadline(_SETTLE_SECONDS))
+    def _released(self, checkpoint: Checkpoint, expected: Checkpoint) -> Checkpoint:
+        released = dataclasses.replace(checkpoint, lease_until=0)
+        return self._checkpoints.save(released, expected=expected, deadline=Deadline(_RELEASE_SECONDS))
 
     def _step(self, checkpoint: Checkpoint) -> Checkpoint:
         if checkpoint.phase is Phase.LISTING:
@@ -168,15 +165,15 @@ class Reconcile:
         return self._check_records(checkpoint)
 
     def _saved(self, checkpoint: Checkpoint, expected: Checkpoint | None) -> Checkpoint:
-        """A step further, and still in our hands."""
+        """Save the progress of a step, and renew the lease."""
         now = self._clock()
         further = dataclasses.replace(checkpoint, moved_at=now, lease_until=now + _LEASE_SECONDS)
         return self._checkpoints.save(further, expected=expected, deadline=Deadline(_STEP_SECONDS))
 
     def _ended(self, checkpoint: Checkpoint, outcome: str, *, expected: Checkpoint | None = None) -> Checkpoint:
-        """Report on a run and end it; ``expected`` is what stands in the ledger, if not ``checkpoint``.
+        """Store the report of a run and end it. ``expected`` is the stored checkpoint, if that is not ``checkpoint``.
 
-        The report comes first: killed after it, the run ends once more and writes the same one.
+        The report is stored first. If the invocation is killed after that, the run ends again with the same report.
         """
         ended = dataclasses.replace(
             checkpoint,
@@ -194,17 +191,17 @@ class Reconcile:
         return ended
 
     def _is_ahead(self, checkpoint: Checkpoint) -> bool:
-        """Whether the queue has messages for some time to come."""
+        """Whether the delayed messages on the queue last for more than `_SECONDS_AHEAD`."""
         return checkpoint.next_slot - self._clock() > _SECONDS_AHEAD
 
-    # Through the pool
+    # First phase: the pool
 
     def _list_page(self, checkpoint: Checkpoint) -> Checkpoint:
         deadline = Deadline(_STEP_SECONDS)
         try:
-            page = self._throttled(lambda: self._pool.list_page(checkpoint.token, deadline=deadline))
+            page = self._throttle.run(lambda: self._pool.list_page(checkpoint.token, deadline=deadline))
         except AwsError as error:
-            # Cognito does not say how long a token is good for; a run that stood still may find its own too old.
+            # Cognito does not say when a pagination token expires. The token of a paused run may have expired.
             if checkpoint.token is None or error.code != "InvalidParameterException":
                 raise
             return self._list_again(checkpoint)
@@ -225,12 +222,12 @@ class Reconcile:
         return self._saved(further, checkpoint)
 
     def _list_again(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Back to the first page. All is counted anew, so that nobody is counted twice."""
+        """Restart the listing at the first page, with all counts at 0, so that no user is counted twice."""
         if checkpoint.relisted + 1 >= _LISTINGS:
             return self._ended(checkpoint, "gave_up")
         relisted = checkpoint.relisted + 1
-        anew = dataclasses.replace(checkpoint, page=0, token=None, relisted=relisted, counts={})
-        return self._saved(anew, checkpoint)
+        restarted = dataclasses.replace(checkpoint, page=0, token=None, relisted=relisted, counts={})
+        return self._saved(restarted, checkpoint)
 
     def _finding(self, listed: ListedUser, found: Mapping[UserRef, Record | None]) -> Finding:
         record = found.get(listed.user)
@@ -241,7 +238,7 @@ class Reconcile:
     def _enqueued(
         self, checkpoint: Checkpoint, wanted: Mapping[str, list[UserRef]], deadline: Deadline
     ) -> tuple[dict[str, int], float]:
-        """How many were put on the queue as what, and when the next message may be delivered."""
+        """Enqueue users. Returns their numbers by reason, and when the queue may deliver the next message."""
         next_slot = checkpoint.next_slot
         if checkpoint.dry_run:
             return {}, next_slot
@@ -253,60 +250,25 @@ class Reconcile:
             next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 
-    # Through the records
+    # Second phase: the records
 
     def _check_records(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Orphans among some of the records."""
-        seen = self._listed_in(checkpoint)
+        """Check some of the records for orphans, and enqueue these."""
+        listed = self._orphan_search.listed(checkpoint, seconds=_STEP_SECONDS)
         deadline = Deadline(_STEP_SECONDS)
-        known = self._users.scan(self._pool_id, checkpoint.place, deadline=deadline)
-        unseen = [sub for sub in known.keys if fingerprint(checkpoint.run, sub) not in seen]
-        asked, orphans = self._confirm_orphans(unseen, deadline)
-        place = known.next_key if len(asked) == len(unseen) else known.keys[asked[-1]]
-        # Their user names are not known any more. Cognito takes a sub for one.
-        wanted = {ORPHANED: [UserRef(pool_id=self._pool_id, sub=sub, username=sub) for sub in orphans]}
+        found = self._orphan_search.check(checkpoint, listed, deadline=deadline)
+        # The user names of orphans are unknown. Cognito accepts a sub in place of a user name.
+        wanted = {ORPHANED: [UserRef(pool_id=self._pool_id, sub=sub, username=sub) for sub in found.orphans]}
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
-        counts = _sum(checkpoint.counts, counts, {"checked": len(asked), "orphaned": len(orphans)})
-        further = dataclasses.replace(checkpoint, place=place, next_slot=next_slot, counts=counts)
-        if place is None:
+        counts = _sum(checkpoint.counts, counts, {"checked": found.checked, "orphaned": len(found.orphans)})
+        further = dataclasses.replace(checkpoint, next_key=found.next_key, next_slot=next_slot, counts=counts)
+        if found.next_key is None:
             return self._ended(further, "completed", expected=checkpoint)
         return self._saved(further, checkpoint)
 
-    def _confirm_orphans(self, unseen: list[str], deadline: Deadline) -> tuple[list[str], list[str]]:
-        """Whom the pool was asked about, in order, and who of them is not there; as many as a step has time for."""
-        asked: list[str] = []
-        orphans: list[str] = []
-        for sub in unseen[:_CONFIRMED_AT_ONCE]:
-            if asked and deadline.remaining() < _STEP_SECONDS / 2:
-                break
-            asked.append(sub)
-            if not self._exists(sub, deadline):
-                orphans.append(sub)
-        return asked, orphans
-
-    def _exists(self, sub: str, deadline: Deadline) -> bool:
-        return self._throttled(lambda: self._pool.exists(sub, deadline=deadline))
-
-    def _listed_in(self, checkpoint: Checkpoint) -> BloomFilter:
-        """Who was listed, read back once an invocation of a run (an execution environment may have several)."""
-        if self._listed is None or self._listed[:2] != (checkpoint.run, checkpoint.page):
-            seen = BloomFilter()
-            for fingerprints in self._checkpoints.load_listed(checkpoint.run, checkpoint.page, seconds=_STEP_SECONDS):
-                seen.add(fingerprints)
-            self._listed = checkpoint.run, checkpoint.page, seen
-        return self._listed[2]
-
-    def _throttled[T](self, listing: Callable[[], T]) -> T:
-        """A ListUsers call, not sooner after the last one than is our share."""
-        wait = self._listed_at + _SECONDS_PER_LISTING - self._clock()
-        if wait > 0:
-            self._sleep(min(wait, _SECONDS_PER_LISTING))
-        self._listed_at = self._clock()
-        return listing()
-
 
 def _wanted(findings: Collection[tuple[UserRef, Finding]], *, backfill: bool) -> dict[str, list[UserRef]]:
-    """Whom to put on the queue, and as what they count."""
+    """The users to enqueue, by the reason that they are counted under."""
     created = {Drift.UNFINISHED, *([Drift.MISSING] if backfill else [])}
     return {
         CREATED: [user for user, finding in findings if finding.drift in created],

@@ -1,4 +1,4 @@
-"""One user brought up to date, from a message on the queue.
+"""Bring one user up to date at Whop, from a message on the queue.
 
 Public: `SyncQueue`, `SyncMessage`, `enqueue`, `SyncBatch`, `SyncUser`.
 """

@@ -1,4 +1,4 @@
-"""One delivery from the queue: which messages come again, and when."""
+"""One delivery from the queue: which messages the queue delivers again, and when."""
 
 import random
 import re
@@ -15,15 +15,9 @@ from whop_chat.sync.worker import SyncUser
 from whop_chat.whop.errors import OutOfPermits
 
 _SECONDS_PER_USER = 8.0
-
-
-# For giving a claim back and telling the queue, after the time of a user is up.
+# After a user's time is up: to release the lease and to postpone the message.
 _SECONDS_TO_SETTLE = 2.0
-
-
 _QUEUE_SECONDS = 1.0
-
-
 _MAX_BACKOFF_SECONDS = 900
 
 
@@ -48,13 +42,13 @@ class SyncBatch:
         self._sleep = sleep
 
     def handle(self, records: Iterable[Mapping[str, Any]], remaining_seconds: Callable[[], float]) -> dict[str, Any]:
-        """Each message by itself; the answer names those to be delivered again."""
+        """Handle each message by itself. The answer names the messages to deliver again."""
         failed = [record["messageId"] for record in records if not self._done(record, remaining_seconds())]
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
     def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
         self._telemetry.bind_user(None)
-        # A user who is begun is finished; the rest is left to the next delivery.
+        # A sync that starts has time to finish. The next delivery handles the rest.
         if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
@@ -72,7 +66,7 @@ class SyncBatch:
         return True
 
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
-        """Waiting would not make it readable; a person has to look at it."""
+        """Move a message to the dead-letter queue. No retry makes it readable, so an operator has to look at it."""
         try:
             self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as failure:
@@ -82,15 +76,16 @@ class SyncBatch:
         return True
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
+        """Hide the message for ``seconds``. Returns False: the message is not done."""
         try:
             self._queue.postpone(_text(record, "receiptHandle"), seconds, deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
-            # Then the queue's own visibility timeout is the wait.
+            # The queue's own visibility timeout is the wait then.
             self._telemetry.warning("message not postponed", error)
         return False
 
     def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
-        """Another message would find none either, and ask the pool and the table for nothing."""
+        """Sleep until there are permits again. The next message would read pool and table without success before."""
         if not isinstance(error, OutOfPermits):
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
@@ -101,13 +96,13 @@ class SyncBatch:
         return round(error.retry_after * (1 + self._jitter() / 2))
 
     def _backoff(self, record: Mapping[str, Any]) -> int:
-        """Doubling with the deliveries so far, at most 15 minutes, with up to a half taken off by chance."""
+        """Exponential backoff in the number of deliveries: at most 15 minutes, minus up to half of it as jitter."""
         ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(_deliveries(record), 10))
         return max(1, round(ceiling * (1 - self._jitter() / 2)))
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
-    """A member of what SQS delivered; one that is missing is empty, and so as unreadable as one that says nothing."""
+    """A text of an SQS record. A missing one is returned as empty, which is as unreadable."""
     value = record.get(name)
     return value if isinstance(value, str) else ""
 

@@ -1,4 +1,4 @@
-"""The messages between the functions: "bring this user up to date at Whop"."""
+"""The sync queue and its messages: "bring this user up to date at Whop"."""
 
 import json
 from collections.abc import Collection
@@ -16,11 +16,11 @@ _VERSION = 1
 
 
 class UnreadableMessage(Exception):
-    """Not a message of ours; no number of attempts will change that."""
+    """The text is not a sync message. A retry cannot change that."""
 
 
 class Source(StrEnum):
-    """What a message is about: why somebody thinks that the user has to be brought up to date."""
+    """Why a message was sent: what suggests that the user has to be brought up to date."""
 
     SIGN_UP = "sign_up"
     SIGN_IN = "sign_in"
@@ -32,20 +32,20 @@ class Source(StrEnum):
 
 
 class SyncMessage(NamedTuple):
-    """One message: who, and why."""
+    """One message: the user, and why it was sent."""
 
     user: UserRef
     source: Source
 
 
 def encode(user: UserRef, source: Source) -> str:
-    """A message names the user and carries nothing about them: what is true is read when it is handled."""
+    """The text of a message. It has the user's names and no attributes: the handler reads those from the pool."""
     names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
     return json.dumps({"version": _VERSION, **names, "source": source})
 
 
 def decode(body: str) -> SyncMessage:
-    """What a message says; raises `UnreadableMessage`."""
+    """The message in ``body``. Raises `UnreadableMessage`."""
     try:
         message = json.loads(body)
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
@@ -62,22 +62,22 @@ def decode(body: str) -> SyncMessage:
 
 
 class SyncQueue:
-    """Sends messages; every method raises `AwsError` and `DeadlineExceeded`."""
+    """One SQS queue. Every method raises `AwsError` and `DeadlineExceeded`."""
 
     def __init__(self, aws: AwsClients, url: str) -> None:
         self._aws = aws
         self._url = url
 
     def send(self, user: UserRef, source: Source, *, deadline: Deadline) -> None:
-        """Ask for ``user`` to be brought up to date."""
+        """Enqueue a message about ``user``."""
         self.send_raw(encode(user, source), deadline=deadline)
 
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
-        """Ask for at most `MAX_BATCH` users at once, at least one, after ``delay_seconds`` (SQS: 0 to 900).
+        """Enqueue one message for each of 1 to `MAX_BATCH` users, with a delay in seconds (SQS: 0 to 900).
 
-        After an error some may have been asked for.
+        After an error some of the messages may be on the queue.
         """
         entries: Any = [
             {"Id": str(number), "MessageBody": encode(user, source), "DelaySeconds": delay_seconds}
@@ -98,7 +98,7 @@ class SyncQueue:
             _ = answer["MessageId"]  # Without it nothing proves that the message is on the queue.
 
     def waiting(self, *, deadline: Deadline) -> int:
-        """About how many messages there are to handle or to handle again; those sent with a delay count after it."""
+        """About how many messages are to be handled, or handled again. Delayed messages count after their delay."""
         names: list[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         with aws_call(deadline):
             answer = self._aws.sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)

@@ -1,7 +1,7 @@
-"""Cognito's triggers: put the user on the queue, and let nothing that happens here fail a sign-up or a sign-in.
+"""Cognito's triggers: enqueue the user, and never fail a sign-up or a sign-in.
 
-At a sign-up the user is already confirmed when the trigger runs; an error would only be shown to them, and confirming
-again would fail for good (AWS, "Post confirmation Lambda trigger"). At a sign-in an error would keep them out.
+At a sign-up, the trigger runs after Cognito confirmed the user. Cognito would only show an error to the user, and a
+second confirmation always fails (AWS, "Post confirmation Lambda trigger"). At a sign-in an error would keep them out.
 """
 
 import functools
@@ -22,23 +22,23 @@ class _TriggerEvent(NamedTuple):
     phrase: str
 
 
-# The first is also sent when an administrator confirms a user, and for the first sign-in of a federated one. The other
-# source of that trigger, PostConfirmation_ConfirmForgotPassword, is about a user who has been here before.
+# Cognito also sends the first when an administrator confirms a user, and at the first sign-in of a federated user. The
+# other source of that trigger, PostConfirmation_ConfirmForgotPassword, is about a user that signed up earlier.
 _TRIGGER_EVENTS = {
     "PostConfirmation_ConfirmSignUp": _TriggerEvent(Source.SIGN_UP, "SignUp", "sign-up"),
     "PostAuthentication_Authentication": _TriggerEvent(Source.SIGN_IN, "SignIn", "sign-in"),
 }
 _UNKNOWN = _TriggerEvent(Source.SIGN_UP, "SignUp", "sign-up")
-# Two attempts of a second; Cognito waits five for the whole function.
+# Two attempts of one second each. Cognito waits five seconds for the whole function.
 _SECONDS = 2.1
 
 
 def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry: Callable[[], "Telemetry"]) -> None:
-    """Enqueue the user of a sign-up or a sign-in; whatever goes wrong is logged and counted, never raised.
+    """Enqueue the user of a sign-up or a sign-in. Every error is logged and counted, never raised.
 
-    ``queue`` makes or gets the queue, so that a failure to make it is caught as well; ``telemetry`` is asked for when
-    there is something to tell. Of the event only what Cognito itself wrote is used: ``clientMetadata`` comes from the
-    client.
+    ``queue`` returns the queue, so that a failure to make it is caught as well. ``telemetry`` is called when there is
+    something to report. Only the members that Cognito wrote are read from the event. ``clientMetadata`` is not, because
+    the client writes it.
     """
     trigger_event, user = _UNKNOWN, None
     try:
@@ -54,13 +54,13 @@ def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry:
         )
         run_within(_SECONDS, functools.partial(_send, queue, user, trigger_event.source))
     except Exception as error:
-        told = telemetry()
-        told.bind_user(user.sub if user else None)
-        told.warning(f"{trigger_event.phrase} not enqueued", error, metric=f"{trigger_event.metric}NotEnqueued")
+        reporter = telemetry()
+        reporter.bind_user(user.sub if user else None)
+        reporter.warning(f"{trigger_event.phrase} not enqueued", error, metric=f"{trigger_event.metric}NotEnqueued")
     else:
-        told = telemetry()
-        told.bind_user(user.sub)
-        told.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
+        reporter = telemetry()
+        reporter.bind_user(user.sub)
+        reporter.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
 
 
 def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source) -> None:

@@ -1,7 +1,7 @@
-"""Bringing users up to date at Whop, from messages: enrol them, then give them their name in the company.
+"""Bring users up to date at Whop, from messages: enrol them, then set their name in the company.
 
-A message that can succeed later is delivered again after a wait. What cannot succeed is recorded on the user and done
-with; what is not a message of ours goes to the dead-letter queue at once.
+A retryable message is delivered again after a wait. A permanent failure is stored in the user's record, and the message
+is done. An unreadable message goes to the dead-letter queue at once.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
-# Who has just acted counts as active for billing in any case, so they are read consistently.
+# These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
 _ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 
 
 class SyncUser:
-    """Handles the messages of one pool."""
+    """Handles the messages of one pool. ``clock`` returns epoch seconds."""
 
     def __init__(
         self,
@@ -53,9 +53,10 @@ class SyncUser:
         self._clock = clock
 
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
-        """Bring a user up to date; returns also when nothing can be done for them, which is then on record.
+        """Bring a user up to date. Also returns after a permanent failure, which is stored in the user's record.
 
-        Raises what may pass: `whop_chat.whop.errors.WhopError`, `whop_chat.runtime.aws.AwsError` and the rest that
+        Raises `UnreadableMessage` for a user of another pool, and the retryable errors:
+        `whop_chat.whop.errors.WhopError`, `whop_chat.runtime.aws.AwsError`, and those that
         `whop_chat.enrolment.enrol.Enrolment.enrol` and `whop_chat.enrolment.cleanup.CleanUp.clean` raise.
         """
         user = message.user
@@ -68,32 +69,32 @@ class SyncUser:
             self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
 
     def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
-        # The pool first: who is gone stays gone, and a claim that falls between the two is seen.
+        # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
         pool_user, pool_status = self._pool_user(user, source, deadline)
         record = self._users.get(user, deadline=deadline)
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL, _, PoolUser():
                 self._enrol_and_name(user, record, pool_user, deadline)
             case Action.RESTORE, Record(), PoolUser():
-                back = self._write(user, reinstate(record), record, deadline)
+                reinstated = self._write(user, reinstate(record), record, deadline)
                 self._telemetry.event("UserEnabled", "user enabled")
-                self._enrol_and_name(user, back, pool_user, deadline)
+                self._enrol_and_name(user, reinstated, pool_user, deadline)
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
                 self._telemetry.event("UserDisabled", "user disabled")
             case Action.DELETE, Record(), _:
-                buried = self._write(user, tombstone(record, int(self._clock())), record, deadline)
+                deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
                 self._telemetry.event("UserDeleted", "user deleted")
-                self._clean_up.clean(user, buried, deadline=deadline)
+                self._clean_up.clean(user, deleted, deadline=deadline)
             case Action.CLEAN_UP, Record(), _:
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
-                self._telemetry.event("UserLeft", "user left as they are", standing=pool_status.value)
+                self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
 
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
         try:
             if source in _ACTIVE_SOURCES:
-                # Nobody of that name and sub does not mean nobody of that sub: a message can name somebody wrongly.
+                # The message may have a wrong user name. So if this read finds no user, the look-up by sub decides.
                 with contextlib.suppress(UserGone):
                     return self._pool.admin_get(user, deadline=deadline), PoolStatus.ACTIVE
             return self._pool.lookup(user, deadline=deadline), PoolStatus.ACTIVE
@@ -107,13 +108,13 @@ class SyncUser:
         try:
             self._enrolment.enrol(user, record, pool_user, deadline=deadline)
         except UserGone:
-            # Deleted meanwhile; the next delivery cleans up what was made.
+            # The user was deleted in the meantime. The next delivery cleans up the account.
             raise StaleRecord from None
         self._set_profile(user, pool_user, deadline)
         self._telemetry.event("UserSynced", "user synced")
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
-        """Set the name in the company, unless it is the one that was set last. Raises `StaleRecord`."""
+        """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`."""
         record = self._users.get(user, deadline=deadline)
         name = pool_user.name
         if record is None or record.linked_to is None or name is None:
@@ -124,15 +125,15 @@ class SyncUser:
         try:
             self._whop.set_profile(record.linked_to, name=name, deadline=deadline)
         except (WhopUnauthorized, WhopForbidden):
-            raise  # A wrong key, which an operator puts right.
+            raise  # The key is wrong, which an operator fixes.
         except WhopNotFound as error:
             if self._enrolment.repair(user, record.linked_to, pool_user, deadline=deadline) is not None:
                 raise  # The next delivery finds the repaired link.
             self._telemetry.warning("profile refused", error, metric="ProfileRefused")
             return
         except WhopRefused as error:
-            # Whop will not take this name next time either; recorded as done, a new name gets a new chance.
+            # Whop would refuse this name again. It is stored as set, so only another name is tried.
             self._telemetry.warning("profile refused", error, metric="ProfileRefused")
-        # If it is lost, the user may be deleted by now, and the name that was just set has to go again.
+        # If another worker was first, the user may be deleted, and the next sync has to remove the name again.
         synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
         self._write(user, synced, record, deadline)

@@ -1,4 +1,4 @@
-"""Our record of each user: who they are at Whop, and who may work on them now.
+"""Our record of each user: their Whop user, their status, and the lease of the worker that changes it.
 
 Public: `UserRepository`, `Record`, `Status`, `next_action`, `StaleRecord`, `AlreadyReserved`, and the module `admin`.
 """

@@ -1,4 +1,4 @@
-"""What an operator says of a user: shut out, let in again, look again. Everything else on the record stays as it is."""
+"""What an operator may change on a user's record: deny, allow, look again. The rest of the record stays as it is."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,36 +14,44 @@ _ATTEMPTS = 5
 
 
 class Contended(Exception):
-    """Others kept writing the record; try again."""
+    """Other workers kept writing the record. The caller may try again."""
 
 
 def deny(users: UserRepository, user: UserRef, *, deadline: Deadline) -> None:
-    """Shut ``user`` out, whether they have been here or not; an enrolment under way loses its claim.
+    """Deny ``user`` the chat, with or without a record. An enrolment in progress loses its lease.
 
-    Raises `whop_chat.cognito.pool.UserGone` for one who is deleted, `Contended` if others keep
-    writing the record, `AwsError` and `DeadlineExceeded`.
+    Raises `whop_chat.cognito.pool.UserGone` for a deleted user, `Contended` if other workers keep writing the record,
+    `AwsError` and `DeadlineExceeded`.
     """
-    _rewrite(users, user, lambda seen: suspend(seen or Record(status=Status.PENDING), Status.DENIED), deadline)
+
+    def denied(current: Record | None) -> Record:
+        return suspend(current or Record(status=Status.PENDING), Status.DENIED)
+
+    _rewrite(users, user, denied, deadline)
 
 
 def allow(users: UserRepository, user: UserRef, *, deadline: Deadline) -> None:
-    """Take a denial back; who is not denied stays as they are.
+    """Take a denial back. A user that is not denied is not changed.
 
-    What was there before comes back, also if the pool has disabled the user meanwhile: let a sync follow.
+    The status before the denial comes back, even if the pool has disabled the user since. So a sync should follow.
 
     Raises what `deny` raises.
     """
-    _rewrite(users, user, lambda seen: reinstate(seen) if seen and seen.status is Status.DENIED else seen, deadline)
+
+    def allowed(current: Record | None) -> Record | None:
+        return reinstate(current) if current and current.status is Status.DENIED else current
+
+    _rewrite(users, user, allowed, deadline)
 
 
 def look_again(users: UserRepository, user: UserRef, *, deadline: Deadline) -> None:
-    """Have a block looked at by the next sync or token, whatever its reason; who is not blocked stays as they are.
+    """Let the next sync or token request try a blocked user again, for any reason. Other users are not changed.
 
     Raises what `deny` raises.
     """
 
-    def due(expected: Record | None) -> Record | None:
-        return dataclasses.replace(expected, retry_at=0) if expected and expected.status is Status.BLOCKED else expected
+    def due(current: Record | None) -> Record | None:
+        return dataclasses.replace(current, retry_at=0) if current and current.status is Status.BLOCKED else current
 
     _rewrite(users, user, due, deadline)
 
@@ -51,6 +59,7 @@ def look_again(users: UserRepository, user: UserRef, *, deadline: Deadline) -> N
 def _rewrite(
     users: UserRepository, user: UserRef, change: Callable[[Record | None], Record | None], deadline: Deadline
 ) -> None:
+    """Replace the record by ``change`` of it. A change to None, or to the same record, writes nothing."""
     for _ in range(_ATTEMPTS):
         current = users.get(user, deadline=deadline)
         if current is not None and current.status is Status.DELETED:

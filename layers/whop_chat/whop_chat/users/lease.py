@@ -1,6 +1,6 @@
-"""Who may work on a user now: a lease of ten seconds at most, kept in the user's record.
+"""The lease that lets one worker at a time change a user: ten seconds at most, stored in the user's record.
 
-Each write needs the record that this worker wrote last. A worker that lost its lease notices at its next write.
+Each write expects the record that this worker wrote last. A worker that lost its lease notices at its next write.
 """
 
 import contextlib
@@ -15,12 +15,12 @@ from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.users.repository import UserRepository
 
 LEASE_SECONDS = 10
-# A release may take this long beyond the deadline: it saves the next worker the rest of the lease.
+# A release may overrun the deadline by this much. It saves the next worker the rest of the lease.
 _RELEASE_SECONDS = 0.3
 
 
 class Lease:
-    """One worker's lease on ``user``. ``clock`` tells epoch seconds; every call ends by ``deadline``."""
+    """One worker's lease on ``user``. ``clock`` returns epoch seconds. Every call ends by ``deadline``."""
 
     record: Record
     """The record as this worker wrote it last."""
@@ -38,7 +38,7 @@ class Lease:
         return int(self._clock())
 
     def acquire(self, start: Record, expected: Record | None) -> None:
-        """Take the lease with a record built on ``start``, in place of ``expected`` (None: no record).
+        """Take the lease with a record built on ``start``, which replaces ``expected`` (None: no record).
 
         Raises `whop_chat.users.record.StaleRecord` if another worker was first.
         """
@@ -48,13 +48,13 @@ class Lease:
         self.record = self._users.put(self.user, leased, expected=expected, deadline=self.deadline)
 
     def write(self, record: Record) -> None:
-        """Replace the record; raises `whop_chat.users.record.StaleRecord` if the lease is another worker's by now."""
+        """Replace the record. Raises `whop_chat.users.record.StaleRecord` if another worker has the lease by now."""
         self.record = self._users.put(self.user, record, expected=self.record, deadline=self.deadline)
 
     def release(self, record: Record) -> None:
-        """Leave ``record`` to the next worker, as far as that is possible.
+        """Write ``record`` for the next worker, if that is possible.
 
-        It never raises: the caller has an error of its own to report, and the lease runs out by itself.
+        It never raises. The caller has an error of its own to report, and the lease expires by itself.
         """
         grace = Deadline(max(_RELEASE_SECONDS, self.deadline.remaining()))
         with contextlib.suppress(StaleRecord, AwsError, DeadlineExceeded):

@@ -1,6 +1,6 @@
-"""What becomes of a user's record when the pool has been asked about them: one table, and the records it leads to.
+"""What a sync does with a user: a table by record status and pool status, and the records that its actions write.
 
-The table stands in docs/architecture.md, "A user's life".
+docs/architecture.md, "A user's life", has the table.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ from enum import StrEnum
 from whop_chat.cognito.pool import PoolStatus
 from whop_chat.users.record import Record, Status
 
-# A create whose outcome nobody knows may still take effect at Whop; after this it has, or never will.
+# A create whose outcome is unknown may still take effect at Whop. After this time it has, or it never will.
 SETTLING_SECONDS = 900
 
 
@@ -18,21 +18,21 @@ class Action(StrEnum):
 
     LEAVE = "leave"
     ENROL = "enrol"
-    """Make sure that the user is linked, and that the name in the company is theirs."""
+    """Link the user if they are not linked, and set their name in the company."""
     DISABLE = "disable"
     RESTORE = "restore"
-    """Let the user in as before, then as `ENROL`."""
+    """Reinstate the user's former status, then as `ENROL`."""
     DELETE = "delete"
-    """Make the record a tombstone, then as `CLEAN`."""
+    """Replace the record by a tombstone, then as `CLEAN_UP`."""
     CLEAN_UP = "clean_up"
-    """Clean up at Whop after a user who is gone, or go on with it."""
+    """Clean up at Whop after a deleted user, or resume it."""
 
 
 def next_action(status: Status | None, pool_status: PoolStatus) -> Action:
-    """The step from a record in ``status`` (None: there is none) for a user of this ``pool_status``.
+    """The action for a user with this record ``status`` (None: no record) and ``pool_status``.
 
-    A user without a record leaves nothing to clean up; one who cannot sign in for now is neither enrolled nor deleted;
-    what an operator said is for an operator to take back.
+    A user without a record leaves nothing to clean up. A user that cannot sign in for now is neither enrolled nor
+    deleted. Only an operator takes a denial back.
     """
     if status is Status.DELETED:
         return Action.CLEAN_UP
@@ -52,38 +52,41 @@ def next_action(status: Status | None, pool_status: PoolStatus) -> Action:
 
 
 def suspend(record: Record, status: Status) -> Record:
-    """``record``, denied or disabled: everything else stays, so that `restored` brings back what was there."""
+    """``record`` with ``status``, which is denied or disabled. The rest stays, so that `reinstate` can undo it."""
     return dataclasses.replace(record, status=status, lease_until=0)
 
 
 def reinstate(record: Record) -> Record:
-    """What a denied or disabled record was before: linked, blocked, or on the way to a link."""
+    """A denied or disabled record with its former status: linked, blocked or pending."""
     if record.whop_user_id is not None:
         return dataclasses.replace(record, status=Status.LINKED)
     return dataclasses.replace(record, status=Status.PENDING if record.reason is None else Status.BLOCKED)
 
 
 def tombstone(record: Record, now: int) -> Record:
-    """What stays of a deleted user: the generation and the ids at Whop, nothing that was made of their attributes."""
-    unsettled = record.idempotency_key is not None
+    """The record of a deleted user: the generation and the ids at Whop, nothing derived from their attributes.
+
+    ``now`` is in epoch seconds.
+    """
+    outcome_unknown = record.idempotency_key is not None
     return Record(
         status=Status.DELETED,
         generation=max(record.generation, record.tried),
         whop_user_id=record.whop_user_id,
         whop_account_id=record.whop_account_id,
-        retry_at=now + SETTLING_SECONDS if unsettled else None,
+        retry_at=now + SETTLING_SECONDS if outcome_unknown else None,
     )
 
 
 def next_generation(record: Record) -> Record:
-    """``record`` with another external id at Whop."""
+    """``record`` with its next external id at Whop."""
     return dataclasses.replace(record, generation=record.generation + 1)
 
 
 def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | None) -> Record:
-    """``record`` of a user who cannot be enrolled for ``reason``, under this address policy.
+    """``record`` of a user that cannot be enrolled for ``reason``, under this address policy.
 
-    The block is looked at again at ``retry_at``, in epoch seconds; None leaves it to an operator.
+    The block is tried again from ``retry_at`` on, in epoch seconds. None leaves it to an operator.
     """
     return dataclasses.replace(
         record, status=Status.BLOCKED, reason=reason, email_mode=email_mode, retry_at=retry_at, lease_until=0
@@ -91,18 +94,18 @@ def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | Non
 
 
 def without_identity(record: Record, *, email_mode: str) -> Record:
-    """``record`` of a user whose Whop user was transferred to another; a linked one is blocked for it."""
-    left = dataclasses.replace(record, whop_user_id=None, whop_account_id=None, profile_digest=None)
+    """``record`` of a user whose Whop user was transferred to another user. A linked record becomes blocked."""
+    unlinked = dataclasses.replace(record, whop_user_id=None, whop_account_id=None, profile_digest=None)
     if record.status is Status.DELETED:
-        return left
-    left = replacement_of(left)
+        return unlinked
+    unlinked = replacement_of(unlinked)
     if record.status is not Status.LINKED:
-        return left
-    return dataclasses.replace(left, status=Status.BLOCKED, reason="identity_conflict", email_mode=email_mode)
+        return unlinked
+    return dataclasses.replace(unlinked, status=Status.BLOCKED, reason="identity_conflict", email_mode=email_mode)
 
 
 def keep_link(link: Record, attempt: Record) -> Record:
-    """``link``, which an ``attempt`` did not replace, with the create whose outcome is still unknown."""
+    """``link``, which ``attempt`` failed to replace, with the create request whose outcome is still unknown."""
     return dataclasses.replace(
         link,
         tried=max(link.tried, attempt.generation),
@@ -114,10 +117,10 @@ def keep_link(link: Record, attempt: Record) -> Record:
 
 
 def replacement_of(link: Record) -> Record:
-    """Where an attempt to replace ``link`` starts: with the last create, if its outcome is unknown.
+    """The record that an attempt to replace ``link`` starts from.
 
-    Otherwise it starts with the next generation, whatever was tried before. One more each day would make an account a
-    day.
+    It resumes the last create if its outcome is unknown. Otherwise it uses the generation after the link's, whatever
+    was tried before: one more generation each day would make one account a day.
     """
     if link.idempotency_key is None:
         return next_generation(link)

@@ -1,4 +1,4 @@
-"""A user's record: who they are at Whop, and where they stand."""
+"""A user's record: their Whop user, their status, and the errors of writing it."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from whop_chat.runtime.errors import Retryable
 
 
 class Status(StrEnum):
-    """Where a user stands."""
+    """The status of a user."""
 
     PENDING = "pending"
     LINKED = "linked"
@@ -19,7 +19,7 @@ class Status(StrEnum):
 
 
 class StaleRecord(Retryable):
-    """The record is no longer the one that was read: another worker wrote it."""
+    """Another worker wrote the record after it was read."""
 
     retry_after = 1
 
@@ -29,7 +29,7 @@ class AlreadyReserved(Exception):
 
 
 class QuotaExceeded(Exception):
-    """The user has minted as often as they may; ``until`` is when they may again, in epoch seconds."""
+    """The user has used up their mints. ``until`` is when they may mint again, in epoch seconds."""
 
     def __init__(self, until: int) -> None:
         super().__init__()
@@ -42,45 +42,49 @@ class Record:
 
     status: Status
     version: str = ""
+    """Renewed by every write but `count_mint`, for optimistic locking."""
     generation: int = 1
-    """Part of the external id at Whop; a new one starts when the account of the old one cannot be used."""
+    """Part of the external id at Whop. The next one begins when the account of this one cannot be used."""
     tried: int = 0
-    """The last generation that a repair has asked Whop for, whether or not it replaced the link."""
+    """The last generation that a repair asked Whop for, even if it did not replace the link."""
     lease_until: int = 0
-    """A claim is held until then."""
+    """When the lease on a pending record ends."""
     idempotency_key: str | None = field(default=None, repr=False)
-    """Of a create whose outcome is unknown; None after any definitive answer."""
+    """The key of a create whose outcome is unknown. None after any definitive answer."""
     key_since: int = 0
+    """When ``idempotency_key`` was made."""
     key_generation: int = 0
-    """The one whose external id was sent with ``idempotency_key``."""
+    """The generation whose external id was sent with ``idempotency_key``."""
     email_digest: str | None = field(default=None, repr=False)
     """HMAC of the address that was sent with ``idempotency_key``."""
     reason: str | None = None
-    """Why the user is blocked; on a tombstone, what Whop refused at the clean-up."""
+    """Why the user is blocked. On a tombstone: what Whop refused at the clean-up."""
     email_mode: str | None = None
     """The address policy under which the user was blocked."""
     retry_at: int | None = None
-    """When a block is looked at again; None for one that an operator has to lift. Of a tombstone: not done before."""
+    """When a block is tried again. None: an operator has to lift it. A tombstone's clean-up is not done before it."""
     whop_user_id: str | None = None
     whop_account_id: str | None = None
     profile_digest: str | None = None
     synced_at: int | None = None
+    """When a sync last set the name in the company."""
     repairs: int = 0
-    """How often the link has been resolved again because Whop did not know the user, since ``repaired_at``."""
+    """How many repairs there were because Whop did not know the user. A day after ``repaired_at`` it starts at 0."""
     repaired_at: int = 0
+    """When the last repair was."""
     cleaned_at: int | None = None
-    """When the clean-up at Whop after a deleted user was done."""
+    """When the clean-up at Whop after a deleted user was completed."""
     mints_since: int = 0
-    """When the window began in which the user's mints are counted."""
+    """When the window of ``mints`` began."""
     mints: int = 0
-    """How many they were."""
+    """How many tokens the user has minted in the window."""
 
     @property
     def linked_to(self) -> str | None:
-        """The Whop user of a linked user, None for any other."""
+        """The Whop user of a linked record. None for any other status."""
         return self.whop_user_id if self.status is Status.LINKED else None
 
 
 def new_version() -> str:
-    """A fresh version id."""
+    """A new, unique version."""
     return uuid.uuid4().hex

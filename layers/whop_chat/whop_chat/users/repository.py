@@ -1,9 +1,9 @@
-"""The directory: which Whop user belongs to which Cognito user, in one DynamoDB table.
+"""The users table: which Whop user belongs to which Cognito user, in one DynamoDB table.
 
-``USER#<pool>#<sub>`` is a user's record, ``WHOP#<user id>`` the reservation of a Whop user for one ``sub``. Every read
-is strongly consistent. Every write replaces the record that was read: its ``attempt``, an id that each write renews,
-must still be there, so of two writers one loses and knows it. Counting a mint is no such write: it leaves the
-``version`` and disturbs nobody.
+``USER#<pool>#<sub>`` is a user's record. ``WHOP#<user id>`` reserves a Whop user for one ``sub``. Every read is
+strongly consistent. Every write uses optimistic locking: it renews the record's ``version``, and it fails if the
+``version`` is no longer the one that was read. So one of two writers loses and gets `StaleRecord`. Only `count_mint`
+keeps the ``version``, so it disturbs no other writer.
 """
 
 import dataclasses
@@ -20,15 +20,16 @@ from whop_chat.users.record import AlreadyReserved, QuotaExceeded, Record, Stale
 _LINK_ATTEMPTS = 3
 _COUNT_ATTEMPTS = 3
 MINT_WINDOW_SECONDS = 60
-# Of the table, not of the answer: what is filtered out is read too, and a scan has the time of one call.
+# This many items are read, so fewer are returned: the filter comes after. A scan must end within one call's time.
 SCANNED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """Some of the users who have a record: each ``sub``, with the place in the table to go on behind it.
+    """Some of the users that have a record.
 
-    ``next_place`` is where the following ones are, None after the last. There may be none here and more later.
+    ``keys`` maps each ``sub`` to its table key, after which another scan can start. ``next_key`` starts the next page,
+    and is None after the last one. A page may be empty and not be the last.
     """
 
     keys: Mapping[str, str]
@@ -42,7 +43,7 @@ class _Updated:
 
 
 class UserRepository(Protocol):
-    """The users table: `whop_chat.users.repository.DynamoDBUserRepository`, or one in memory where many runs are tried out."""
+    """The users table: `whop_chat.users.repository.DynamoDBUserRepository`, or one in memory for tests of many runs."""
 
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
         """See `whop_chat.users.repository.DynamoDBUserRepository.get`."""
@@ -71,10 +72,9 @@ class UserRepository(Protocol):
 
 
 class DynamoDBUserRepository:
-    """The directory in DynamoDB.
+    """The users table in DynamoDB.
 
-    Every method raises `AwsError` and `DeadlineExceeded`; after either, a write may
-    have landed.
+    Every method raises `AwsError` and `DeadlineExceeded`. After either, the write may have taken effect.
     """
 
     def __init__(self, aws: AwsClients, table: str) -> None:
@@ -82,17 +82,18 @@ class DynamoDBUserRepository:
         self._table = table
 
     def get(self, user: UserRef, *, deadline: Deadline) -> Record | None:
-        """The user's record."""
+        """The user's record, or None."""
         item = self._item(_user_key(user), deadline)
         with validating("GetItem"):
             return _record(item) if item else None
 
     def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline) -> Record | None:
-        """The user's record, with one mint more in the window of a minute; None if there is no record.
+        """Count one mint and return the user's record. Returns None, without counting, if there is no record.
 
-        One call for the first mint of a window, two for the others. A window begins with a mint, so a user can have
-        twice ``limit`` in a minute that two windows share. A call that had no answer may have counted, and is repeated
-        all the same. A window more than a minute in the future is the work of a wrong clock, and is not waited for.
+        ``limit`` is the number of mints in a window of `MINT_WINDOW_SECONDS`; ``now`` is in epoch seconds. The first
+        mint of a window takes one call, the others two. A window begins with a mint, so a minute that two windows share
+        can have twice ``limit``. A call without an answer is repeated, although it may have counted. A window that
+        begins more than a minute in the future comes from a wrong clock, so a new window replaces it.
 
         Raises `QuotaExceeded`.
         """
@@ -112,12 +113,12 @@ class DynamoDBUserRepository:
                 raise QuotaExceeded(min(record.mints_since, now) + MINT_WINDOW_SECONDS)
             if not attempts_left:
                 return record
-            # Another mint may begin a window or take the last place in between; then its record decides.
+            # A concurrent mint may begin a new window or use up the limit. The loop then decides by its record.
             counted = self._update(
                 user,
                 "ADD mints :one",
-                "mints_since = :seen AND mints < :limit",
-                {":one": 1, ":seen": record.mints_since, ":limit": limit},
+                "mints_since = :expected AND mints < :limit",
+                {":one": 1, ":expected": record.mints_since, ":limit": limit},
                 deadline,
             )
         raise AssertionError("unreachable")
@@ -125,7 +126,7 @@ class DynamoDBUserRepository:
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
         """The records of at most `whop_chat.runtime.dynamodb.MAX_READ` users.
 
-        Who has no record is not among the answer's keys; None stands for a record that cannot be understood.
+        Users without a record are not in the answer. None stands for a record that cannot be read.
         """
         by_key = {_user_key(user)["pk"]: user for user in users}
         items = read_many(self._aws.dynamodb, self._table, list(by_key), deadline=deadline)
@@ -133,13 +134,13 @@ class DynamoDBUserRepository:
             return {by_key[item["pk"]["S"]]: _record_if_readable(item) for item in items}
 
     def scan(self, pool_id: str, after: str | None, *, deadline: Deadline) -> "RecordPage":
-        """Some of the users of a pool who have a record; ``after`` is the place to go on from.
+        """One page of the users of a pool that have a record. ``after`` is the table key to resume after.
 
-        Left out are tombstones after which all is cleaned up, and what no user can be, written by hand. The order is
-        the table's own, and a record that is written meanwhile may be missing.
+        The page leaves out tombstones whose clean-up is completed, and hand-written items without a valid ``sub``. The
+        order is the table's own. A record that is written during the scan may be missing.
         """
         prefix = _user_key(UserRef(pool_id=pool_id, sub="", username=""))["pk"]
-        asked: dict[str, Any] = {
+        request: dict[str, Any] = {
             "TableName": self._table,
             "ConsistentRead": True,
             "Limit": SCANNED_AT_ONCE,
@@ -150,24 +151,25 @@ class DynamoDBUserRepository:
             "ExpressionAttributeValues": _serialized({":prefix": prefix, ":deleted": Status.DELETED.value}),
         }
         if after is not None:
-            asked["ExclusiveStartKey"] = _serialized({"pk": after})
+            request["ExclusiveStartKey"] = _serialized({"pk": after})
         with aws_call(deadline):
-            answer: Any = self._aws.dynamodb.scan(**asked)
+            answer: Any = self._aws.dynamodb.scan(**request)
         with validating("Scan"):
             last = answer.get("LastEvaluatedKey")
-            places = {item["pk"]["S"].removeprefix(prefix): item["pk"]["S"] for item in answer.get("Items", [])}
-            return RecordPage(
-                {sub: key for sub, key in places.items() if is_sub(sub)}, last["pk"]["S"] if last else None
-            )
+            keys = {item["pk"]["S"].removeprefix(prefix): item["pk"]["S"] for item in answer.get("Items", [])}
+            return RecordPage({sub: key for sub, key in keys.items() if is_sub(sub)}, last["pk"]["S"] if last else None)
 
     def put(self, user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline) -> Record:
-        """Replace ``expected`` (None: no record) by ``record`` and return it with its new version; raises `StaleRecord`."""
+        """Replace ``expected`` (None: no record) by ``record``, and return it with its new version.
+
+        Raises `StaleRecord` if another worker wrote the record after ``expected``.
+        """
         record = dataclasses.replace(record, version=new_version())
         try:
             with aws_call(deadline):
-                self._aws.dynamodb.put_item(**self._put(_item(user, record), _still(expected)))
+                self._aws.dynamodb.put_item(**self._put(_item(user, record), _is_unchanged(expected)))
         except AwsError as error:
-            # The answer may be about a repetition, or be missing: if the write arrived, it is ours that stands there.
+            # The answer may be about a retry, or be missing. If the first write arrived, the table has our version.
             current = self.get(user, deadline=deadline)
             if current is None or current.version != record.version:
                 if error.code != "ConditionalCheckFailedException":
@@ -176,10 +178,12 @@ class DynamoDBUserRepository:
         return record
 
     def link(self, user: UserRef, record: Record, *, expected: Record, deadline: Deadline) -> Record:
-        """Replace ``expected`` by the linked ``record`` and reserve its Whop user, both or neither.
+        """Replace ``expected`` by the linked ``record`` and reserve its Whop user, in one transaction.
 
-        A Whop user that ``expected`` held before is released. Raises `StaleRecord`, and `AlreadyReserved` if another ``sub`` holds the
-        Whop user. A cancelled transaction says little about why, so the items are read again and decide.
+        The transaction releases the former Whop user of ``expected``. After a cancelled transaction the items are read
+        again, because its answer says little about the reason.
+
+        Raises `StaleRecord`, and `AlreadyReserved` if another ``sub`` has the Whop user.
         """
         return self._link(user, record, expected, user, None, [], deadline)
 
@@ -194,19 +198,20 @@ class DynamoDBUserRepository:
         holder_after: Record | None,
         deadline: Deadline,
     ) -> Record:
-        """As `link`, for a Whop user that ``holder`` has, whose record ``holder_record`` becomes ``holder_after``: all or nothing.
+        """As `link`, for a Whop user that ``holder`` has: the transaction transfers it to ``user``.
 
-        Without a record of the holder both are None. Raises `StaleRecord`, and `AlreadyReserved` if the reservation or the record of
-        the holder is not what it was.
+        It also replaces the holder's ``holder_record`` by ``holder_after``. Both are None if the holder has no record.
+
+        Raises `StaleRecord`, and `AlreadyReserved` if the reservation or the holder's record has changed.
         """
-        theirs = []
+        holder_items = []
         if holder_after is not None:
             renewed = dataclasses.replace(holder_after, version=new_version())
-            theirs.append({"Put": self._put(_item(holder, renewed), _still(holder_record))})
-        return self._link(user, record, expected, holder, holder_record, theirs, deadline)
+            holder_items.append({"Put": self._put(_item(holder, renewed), _is_unchanged(holder_record))})
+        return self._link(user, record, expected, holder, holder_record, holder_items, deadline)
 
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
-        """Who holds the reservation of a Whop user. The table knows no user names; a ``sub`` stands for one."""
+        """The user that has the Whop user, or None. The table has no user names, so the ``sub`` stands for it."""
         item = self._item(_whop_key(whop_user_id), deadline)
         with validating("GetItem"):
             return UserRef(pool_id=item["pool"], sub=item["sub"], username=item["sub"]) if item else None
@@ -221,7 +226,10 @@ class DynamoDBUserRepository:
         more: list[dict[str, Any]],
         deadline: Deadline,
     ) -> Record:
-        """Link in one transaction with ``more``; the Whop user is ``holder``'s or, if that is the user, nobody's."""
+        """Link in one transaction, together with ``more``. The reservation must be ``holder``'s.
+
+        If ``holder`` is the user, it may also be free.
+        """
         if record.whop_user_id is None:
             raise ValueError("a linked record names its Whop user")
         record = dataclasses.replace(record, version=new_version())
@@ -233,9 +241,9 @@ class DynamoDBUserRepository:
             except AwsError as error:
                 if error.code != "TransactionCanceledException":
                     raise
-                if self._has_landed(user, record, expected, deadline):
+                if self._has_arrived(user, record, expected, deadline):
                     return record
-                self._require_held(str(record.whop_user_id), user, holder, holder_record, deadline)
+                self._require_unchanged_holder(str(record.whop_user_id), user, holder, holder_record, deadline)
                 if not attempts_left:
                     raise
             else:
@@ -245,7 +253,7 @@ class DynamoDBUserRepository:
     def _link_items(self, user: UserRef, record: Record, expected: Record, holder: UserRef) -> list[dict[str, Any]]:
         reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
         items: list[dict[str, Any]] = [
-            {"Put": self._put(_item(user, record), _still(expected))},
+            {"Put": self._put(_item(user, record), _is_unchanged(expected))},
             {"Put": self._put(reservation, _reserved_for(holder, or_nobody=holder == user))},
         ]
         if expected.whop_user_id not in (None, record.whop_user_id):
@@ -253,8 +261,8 @@ class DynamoDBUserRepository:
             items.append({"Delete": {**released, **_reserved_for(user, or_nobody=True)}})
         return items
 
-    def _has_landed(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> bool:
-        """Whether the cancelled write is there all the same; raises `StaleRecord` if somebody else's is."""
+    def _has_arrived(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> bool:
+        """Whether the table has the cancelled write after all. Raises `StaleRecord` for another worker's write."""
         current = self.get(user, deadline=deadline)
         if current is not None and current.version == record.version:
             return True
@@ -262,10 +270,10 @@ class DynamoDBUserRepository:
             raise StaleRecord
         return False
 
-    def _require_held(
+    def _require_unchanged_holder(
         self, whop_user_id: str, user: UserRef, holder: UserRef, holder_record: Record | None, deadline: Deadline
     ) -> None:
-        """Raise `AlreadyReserved` unless the cancelled write may be tried again as it is."""
+        """Raise `AlreadyReserved` unless the cancelled transaction can be retried unchanged."""
         current = self.holder(whop_user_id, deadline=deadline)
         if current is None and holder == user:
             return
@@ -279,8 +287,8 @@ class DynamoDBUserRepository:
     def _update(
         self, user: UserRef, update: str, condition: str, values: Mapping[str, int], deadline: Deadline
     ) -> "_Updated":
-        """The record after ``update``, or as it stands where ``condition`` is not met."""
-        asked: dict[str, Any] = {
+        """The record after ``update``, or the unchanged record if ``condition`` is not met."""
+        request: dict[str, Any] = {
             "TableName": self._table,
             "Key": _serialized(_user_key(user)),
             "UpdateExpression": update,
@@ -292,7 +300,7 @@ class DynamoDBUserRepository:
         item: Any
         try:
             with aws_call(deadline):
-                item, written = self._aws.dynamodb.update_item(**asked).get("Attributes"), True
+                item, written = self._aws.dynamodb.update_item(**request).get("Attributes"), True
         except AwsError as error:
             if error.code != "ConditionalCheckFailedException":
                 raise
@@ -319,8 +327,8 @@ def _whop_key(whop_user_id: str | None) -> dict[str, str]:
     return {"pk": f"WHOP#{whop_user_id}"}
 
 
-def _still(expected: Record | None) -> dict[str, Any]:
-    """The condition that the record is the one that was read."""
+def _is_unchanged(expected: Record | None) -> dict[str, Any]:
+    """The condition that no other worker wrote the record after ``expected`` was read (None: there was no record)."""
     if expected is None:
         return {"ConditionExpression": "attribute_not_exists(pk)"}
     return {
@@ -331,7 +339,7 @@ def _still(expected: Record | None) -> dict[str, Any]:
 
 
 def _reserved_for(user: UserRef, *, or_nobody: bool) -> dict[str, Any]:
-    """The condition that a reservation is ``user``'s."""
+    """The condition that a reservation is ``user``'s, or also that there is none."""
     theirs = "(#pool = :pool AND #sub = :sub)"
     return {
         "ConditionExpression": f"attribute_not_exists(pk) OR {theirs}" if or_nobody else theirs,
@@ -341,12 +349,12 @@ def _reserved_for(user: UserRef, *, or_nobody: bool) -> dict[str, Any]:
 
 
 def _serialized(values: Mapping[str, str | int]) -> dict[str, Any]:
-    """Texts and whole numbers are all that the table holds."""
+    """``values`` in DynamoDB's types. The table has texts and whole numbers only."""
     return {name: {"S": value} if isinstance(value, str) else {"N": str(value)} for name, value in values.items()}
 
 
 def _value(typed: Mapping[str, str]) -> str | int | None:
-    """A text or a whole number; None for what an operator's tool may have written instead."""
+    """A text or a whole number. None for any other type, which an operator's tool may have written."""
     match typed:
         case {"S": text}:
             return text
@@ -372,7 +380,7 @@ def _record_if_readable(item: Mapping[str, Mapping[str, str]]) -> Record | None:
 
 
 def _record(item: Mapping[str, Any]) -> Record:
-    """Raises `KeyError`, `TypeError` or `ValueError` for what is not a record."""
+    """The record in ``item``. Raises `KeyError`, `TypeError` or `ValueError` if it is not a record."""
     types: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Record)}
     values: dict[str, Any] = {name: value for name, value in item.items() if name in types}
     values["status"] = Status(item["status"])
