@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.shared import RecordingTelemetry, event
+from tests.fakes.functions import event
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.request import MAX_BODY_BYTES
 from whop_chat.api.routes import BUDGET_SECONDS, HttpApi
 from whop_chat.cognito.verifier import Reason, TokenRefused

@@ -8,8 +8,10 @@ import pytest
 
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
+from tests.fakes.clock import Clock
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import Clock, Keys, RecordingTelemetry, circuit, rate_limiter
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import Keys, circuit, rate_limiter
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy, OutcomeUnknown

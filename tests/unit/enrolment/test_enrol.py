@@ -11,7 +11,7 @@ import pytest
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import circuit, rate_limiter
+from tests.fakes.whop import circuit, rate_limiter
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail

@@ -23,8 +23,8 @@ from moto import mock_aws
 
 from tests.fakes import moto_aws, tokens
 from tests.fakes.bad_server import BAD, BadServer, Behaviour, answers_twice, bad_server, right, silent
-from tests.fakes.shared import Context, event, load_function
-from tests.tools.manage.cloud import Cloud
+from tests.fakes.cloud import Cloud
+from tests.fakes.functions import Context, event, load_function
 from whop_chat import bootstrap
 from whop_chat.api import routes
 from whop_chat.cognito.user import UserRef

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.fakes.clock import Clock
 from tests.fakes.memory_tokens import MemoryTokenCache
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock, RecordingTelemetry
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.fallback import MARGIN_SECONDS, TokenFallback

@@ -9,10 +9,14 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from tests.fakes.clock import Clock
+from tests.fakes.enrolment import Enrolling
 from tests.fakes.memory_tokens import MemoryTokenCache
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.moto_aws import aws_over
-from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, RecordingTelemetry, whop_over
+from tests.fakes.queue import Queue
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import FakeWhop, whop_over
 from whop_chat.api.problems import problem_of
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef

@@ -10,8 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fakes.clock import Clock
+from tests.fakes.enrolment import Enrolling
+from tests.fakes.functions import event
+from tests.fakes.http_server import Server
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import COMPANY_ID, Clock, Enrolling, Queue, RecordingTelemetry, Server, event, whop_over
+from tests.fakes.queue import Queue
+from tests.fakes.settings import COMPANY_ID
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import whop_over
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, OutcomeUnknown

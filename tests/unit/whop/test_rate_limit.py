@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from tests.fakes.clock import Clock
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, made_table
-from tests.fakes.shared import Clock, RecordingTelemetry
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.routes import BUDGET_SECONDS
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
