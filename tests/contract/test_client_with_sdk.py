@@ -18,7 +18,7 @@ from whop_sdk.environment import WhopEnvironment
 from local.whop_simulator import Fault, Readings, Simulator, as_httpx_transport
 from local.whop_simulator.readings import choices
 from local.whop_simulator.versions import SDK_PIN
-from tests.fakes.shared import circuit, rate_limiter
+from tests.fakes.whop import circuit, rate_limiter
 from tests.template.translation import template
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient

@@ -13,7 +13,9 @@ import openapi_spec_validator
 import pytest
 import yaml
 
-from tests.fakes.shared import ROOT, RecordingTelemetry, event
+from tests.fakes.functions import event
+from tests.fakes.source_tree import ROOT
+from tests.fakes.telemetry import RecordingTelemetry
 from tests.template.translation import template
 from whop_chat.api.problems import KINDS
 from whop_chat.api.request import MAX_BODY_BYTES, AmbiguousToken

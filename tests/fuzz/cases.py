@@ -16,7 +16,9 @@ from unittest import mock
 from urllib.parse import quote
 
 from tests.fakes import tokens
-from tests.fakes.shared import ROOT, SETTINGS, event, load_function
+from tests.fakes.functions import event, load_function
+from tests.fakes.settings import SETTINGS
+from tests.fakes.source_tree import ROOT
 from tests.fuzz.mutations import copied, mutated, mutated_json, twisted_text
 from tests.fuzz.neighbours import CANARIES, DATA_KEY_ARN, KEPT_TOKEN, POOL_ID, TABLE, USERNAME, Neighbours
 from tests.fuzz.virtual_time import NOW, TIME

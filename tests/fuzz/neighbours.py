@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.fakes import tokens
-from tests.fakes.shared import COMPANY_ID
+from tests.fakes.settings import COMPANY_ID
 from tests.fuzz.mutations import ODD_TEXTS, mutated_json
 from tests.fuzz.virtual_time import NOW, TIME
 from whop_chat.cognito.user import UserRef

@@ -1,8 +1,8 @@
 """A world in which enrolment and deletion are tried out: every call of every worker is a step that a script decides.
 
-Workers are greenlets running the real `Enrolment` and `SyncUser` with the real `Whop` client on the real simulator; only
-the users table, the pool and time are in memory. Before each call a worker hands over to the world, which says how it
-goes: as it should, or with one of the disturbances the call can meet.
+Workers are greenlets running the real `Enrolment` and `SyncUser` with the real `Whop` client on the real simulator.
+Only the users table, the pool and time are in memory. Before each call a worker hands over to the world, which says
+how it goes: as it should, or with one of the disturbances the call can meet.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,8 @@ from greenlet import greenlet
 from local.whop_simulator import Fault, Readings, Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import RecordingTelemetry, circuit, rate_limiter
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import circuit, rate_limiter
 from whop_chat.cognito.display_name import NEUTRAL_NAME
 from whop_chat.cognito.pool import PoolUser, UserGone
 from whop_chat.cognito.user import UserRef

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.shared import ROOT
+from tests.fakes.source_tree import ROOT
 
 PACKAGE = ROOT / "layers" / "whop_chat" / "whop_chat"
 FLOORS = (

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from manage import __main__ as manage
-from tests.fakes.shared import Run
+from tests.tools.manage.run import Run
 
 
 def run_command(

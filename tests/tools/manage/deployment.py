@@ -18,10 +18,11 @@ from moto.sqs.models import sqs_backends
 
 from manage import dead_letter_queue
 from tests.fakes import moto_aws
+from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
-from tests.fakes.shared import RecordingTelemetry, Run
-from tests.tools.manage.cloud import Cloud, cloud_at_moto
+from tests.fakes.telemetry import RecordingTelemetry
 from tests.tools.manage.command_line import run_command
+from tests.tools.manage.run import Run
 from whop_chat.cognito.pool import UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import VerifiedEmail

@@ -19,9 +19,9 @@ from botocore.awsrequest import AWSResponse
 from local.emulator import pool_updates
 from manage import pool_triggers
 from tests.fakes import whole_pool
-from tests.fakes.shared import Run
 from tests.fakes.whole_pool import ACCOUNT, REGION
 from tests.tools.manage.command_line import run_command
+from tests.tools.manage.run import Run
 
 POOL_ID = f"{REGION}_AbCdEfGhI"
 OURS = whole_pool.function("chat-on-signup:live")

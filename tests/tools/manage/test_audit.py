@@ -8,8 +8,8 @@ from moto import mock_aws
 
 from manage.audit import Audit
 from tests.fakes import moto_aws
+from tests.fakes.clock import Clock
 from tests.fakes.moto_aws import aws_at_moto, made_table
-from tests.fakes.shared import Clock
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.fakes.shared import ROOT
+from tests.fakes.source_tree import ROOT
 from tests.tools.manage.deployment import DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode

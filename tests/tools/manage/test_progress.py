@@ -6,7 +6,7 @@ import re
 import pytest
 
 from manage.progress import Progress
-from tests.fakes.shared import Clock
+from tests.fakes.clock import Clock
 
 
 @pytest.fixture(autouse=True)

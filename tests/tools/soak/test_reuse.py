@@ -6,9 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from soak.scenarios.reuse import MODES, USERS, Limit, Mode, Model, PageLoad, page_loads, table
+from tests.fakes.clock import Clock
+from tests.fakes.enrolment import Enrolling
 from tests.fakes.memory_tokens import MemoryTokenCache
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, RecordingTelemetry
+from tests.fakes.queue import Queue
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import FakeWhop
 from tools.figures import FIGURES, as_markdown
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef

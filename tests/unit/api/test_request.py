@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.shared import event
+from tests.fakes.functions import event
 from whop_chat.api.request import (
     MAX_BODY_BYTES,
     AmbiguousToken,

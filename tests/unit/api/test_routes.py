@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.shared import RecordingTelemetry, event
+from tests.fakes.functions import event
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.request import MAX_BODY_BYTES
 from whop_chat.api.routes import BUDGET_SECONDS, HttpApi
 from whop_chat.cognito.verifier import Reason, TokenRefused
@@ -47,10 +48,10 @@ class Api:
 
     def __init__(self, outcome: ChatToken | Exception = TOKEN) -> None:
         self.mint = Mint(outcome)
-        self.told = RecordingTelemetry()
+        self.telemetry = RecordingTelemetry()
 
     def answer(self, request: dict[str, Any], *, remaining: float = 10.0) -> tuple[int, dict[str, str], dict[str, Any]]:
-        response = HttpApi(self.mint, self.told).handle(request, remaining_seconds=remaining)
+        response = HttpApi(self.mint, self.telemetry).handle(request, remaining_seconds=remaining)
         assert response.keys() == {"statusCode", "headers", "body"}
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
@@ -73,7 +74,7 @@ def test_a_request_for_a_token_is_answered_with_one(name: str, features: list[st
         "scopes": ["chat:message:create", "chat:read"],
     }
     assert api.mint.asked == [("PLACEHOLDER-put-a-Cognito-access-token-here", features)]
-    assert api.told.counts == [("TokenMinted", {"scopes": TOKEN.scopes})]
+    assert api.telemetry.counts == [("TokenMinted", {"scopes": TOKEN.scopes})]
 
 
 def test_health_is_answered_without_a_token() -> None:
@@ -149,8 +150,8 @@ def test_an_expected_failure_is_a_problem_that_is_told_and_counted(
 
     assert (answered, body["code"]) == (status, code)
     assert re.fullmatch(header[1], headers[header[0]])
-    assert api.told.failures == [(outcome, f"Problem.{code}")]
-    assert api.told.defects == 0
+    assert api.telemetry.failures == [(outcome, f"Problem.{code}")]
+    assert api.telemetry.defects == 0
 
 
 def test_an_unexpected_failure_is_a_500_that_says_nothing_of_it() -> None:
@@ -162,7 +163,7 @@ def test_an_unexpected_failure_is_a_500_that_says_nothing_of_it() -> None:
     assert headers["Cache-Control"] == "no-store"
     assert "RuntimeError" not in json.dumps(body)
     assert "example.test" not in json.dumps(body)
-    assert (api.told.defects, api.told.failures) == (1, [])
+    assert (api.telemetry.defects, api.telemetry.failures) == (1, [])
 
 
 def test_a_block_for_a_reason_without_a_code_of_its_own_is_an_answer_and_no_exception() -> None:

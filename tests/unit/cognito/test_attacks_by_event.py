@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 from aws_lambda_powertools import Metrics
 
+from tests.fakes.enrolment import Enrolling
+from tests.fakes.functions import Context, event
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import Context, Enrolling, FakeWhop, Queue, event
+from tests.fakes.queue import Queue
 from tests.fakes.tokens import (
     CLIENT_ID,
     NOW,
@@ -28,6 +30,7 @@ from tests.fakes.tokens import (
     key_set_document,
     sign,
 )
+from tests.fakes.whop import FakeWhop
 from tests.unit.cognito.attack_corpus import Attack, attack_corpus, attack_target
 from whop_chat.api.routes import HttpApi
 from whop_chat.cognito.jwks import JwkSet

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.fakes.shared import ROOT
+from tests.fakes.source_tree import ROOT
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 TELLING = {"event", "warning", "exception", "report"}

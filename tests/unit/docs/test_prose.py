@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fakes.shared import ROOT
+from tests.fakes.source_tree import ROOT
 from tools import prose
 
 LENGTHS = {path.relative_to(ROOT).as_posix(): prose.lengths(path.read_text()) for path in prose.documents(ROOT)}

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.fakes.shared import ROOT
+from tests.fakes.source_tree import ROOT
 from tests.template.translation import template
 
 README = (ROOT / "README.md").read_text()

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.fakes.shared import ROOT
+from tests.fakes.source_tree import ROOT
 from whop_chat.cognito import jwks, verifier
 from whop_chat.cognito.verifier import Reason
 

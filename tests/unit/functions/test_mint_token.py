@@ -11,8 +11,9 @@ import pytest
 from aws_lambda_powertools import Metrics
 
 from tests.fakes import moto_aws, tokens
-from tests.fakes.shared import COMPANY_ID, Context, event, load_function
-from tests.tools.manage.cloud import Cloud, cloud_at_moto
+from tests.fakes.cloud import Cloud, cloud_at_moto
+from tests.fakes.functions import Context, event, load_function
+from tests.fakes.settings import COMPANY_ID
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.settings import SettingsError

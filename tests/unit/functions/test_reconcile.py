@@ -12,9 +12,9 @@ import pytest
 from moto.sqs.models import sqs_backends
 
 from tests.fakes import moto_aws
+from tests.fakes.cloud import Cloud, cloud_at_moto
+from tests.fakes.functions import Context, event, load_function
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
-from tests.fakes.shared import Context, event, load_function
-from tests.tools.manage.cloud import Cloud, cloud_at_moto
 from whop_chat import bootstrap
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.user import UserRef

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
-from tests.fakes.shared import Context, event, load_function
-from tests.tools.manage.cloud import Cloud, cloud_at_moto
+from tests.fakes.cloud import Cloud, cloud_at_moto
+from tests.fakes.functions import Context, event, load_function
 from whop_chat.cognito.user import UserRef
 from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, encode

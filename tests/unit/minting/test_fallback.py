@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.fakes.clock import Clock
 from tests.fakes.memory_tokens import MemoryTokenCache
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock, RecordingTelemetry
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.fallback import MARGIN_SECONDS, TokenFallback
@@ -31,9 +32,9 @@ class Case:
         self.tokens = MemoryTokenCache()
         if age is not None:
             self.tokens.kept[CHAT] = "user_Ada", CachedToken("kept", at(-age), at(life - age))
-        self.told = RecordingTelemetry()
+        self.telemetry = RecordingTelemetry()
         self.reuse = TokenFallback(
-            self.tokens, self.told, always=always, ttl=TTL, clock=Clock(NOW), jitter=lambda: jitter
+            self.tokens, self.telemetry, always=always, ttl=TTL, clock=Clock(NOW), jitter=lambda: jitter
         )
 
     def young(self, whop_user: str = "user_Ada") -> ChatToken | None:
@@ -129,7 +130,7 @@ def test_what_cannot_be_read_is_not_there_and_is_left_alone(error: Exception) ->
     case.tokens.reading = error
 
     assert (case.young(), case.instead(), case.replace()) == (None, None, False)
-    assert case.told.failures == [(error, "TokenCacheNotRead")] * 3
+    assert case.telemetry.failures == [(error, "TokenCacheNotRead")] * 3
 
 
 def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
@@ -139,7 +140,7 @@ def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
         assert last.fresh("user_Ada") is None
         assert last.fallback("user_Ada", wait=0, reason="unavailable") is None
 
-    assert len(case.told.failures) == 1
+    assert len(case.telemetry.failures) == 1
 
 
 @pytest.mark.parametrize("error", [AwsError("ThrottlingException"), UnusableDataKey()])
@@ -148,7 +149,7 @@ def test_what_cannot_be_kept_costs_a_line_in_the_log(error: Exception) -> None:
     case.tokens.writing = error
 
     assert not case.replace()
-    assert case.told.failures == [(error, "TokenNotCached")]
+    assert case.telemetry.failures == [(error, "TokenNotCached")]
 
 
 def test_reading_and_keeping_have_a_small_time_of_their_own() -> None:

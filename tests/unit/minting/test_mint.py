@@ -9,10 +9,14 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from tests.fakes.clock import Clock
+from tests.fakes.enrolment import Enrolling
 from tests.fakes.memory_tokens import MemoryTokenCache
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.moto_aws import aws_over
-from tests.fakes.shared import Clock, Enrolling, FakeWhop, Queue, RecordingTelemetry, whop_over
+from tests.fakes.queue import Queue
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import FakeWhop, whop_over
 from whop_chat.api.problems import problem_of
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
@@ -106,12 +110,12 @@ class Case:
         self.enrolment = enrolment
         self.whop = whop
         self.queue = queue or Queue()
-        self.told = RecordingTelemetry()
+        self.telemetry = RecordingTelemetry()
         self.clock = clock or Clock(NOW.timestamp() + 0.9)
         self.users = MemoryUserRepository()
         self.kept = MemoryTokenCache()
         reuse = TokenFallback(
-            self.kept, self.told, always=bool(always), ttl=timedelta(hours=3), clock=self.clock, jitter=lambda: 0.0
+            self.kept, self.telemetry, always=bool(always), ttl=timedelta(hours=3), clock=self.clock, jitter=lambda: 0.0
         )
         policy = FeaturePolicy(
             ["channels", "support"], denied_groups=["banned"], group_features={"guests": ["channels"]}
@@ -122,7 +126,7 @@ class Case:
             enrolment.polling(self.users, self.clock.advance),
             client or whop,
             self.queue,
-            self.told,
+            self.telemetry,
             None if always is None else reuse,
             ttl=TTL,
             clock=self.clock,
@@ -146,7 +150,7 @@ def test_the_token_is_for_the_user_of_the_cognito_token_and_for_what_the_server_
     assert token.scopes == ("chat:message:create", "chat:read", "support_chat:message:create", "support_chat:read")
     assert case.enrolment.enrolled == [ADA]
     assert case.whop.asked == [("user_Ada", token.scopes, NOW + TTL)]
-    assert case.told.users == [ADA.sub]
+    assert case.telemetry.users == [ADA.sub]
     assert case.queue.sent == []
 
 
@@ -184,7 +188,7 @@ def test_a_token_that_is_not_accepted_reaches_nobody() -> None:
     with pytest.raises(TokenRefused):
         case.mint("forged")
 
-    assert (case.enrolment.enrolled, case.whop.asked, case.told.users) == ([], [], [])
+    assert (case.enrolment.enrolled, case.whop.asked, case.telemetry.users) == ([], [], [])
 
 
 def test_a_feature_that_is_not_allowed_reaches_neither_enrolment_nor_whop() -> None:
@@ -283,7 +287,7 @@ def test_a_queue_that_fails_does_not_cost_the_token() -> None:
     case = Case(Enrolling(Link("user_Ada", created=True)), Tokens("user_Ada"), queue=Queue(error))
 
     assert case.mint().token == "token-of-user_Ada"
-    assert [failure for failure, _ in case.told.failures] == [error]
+    assert [failure for failure, _ in case.telemetry.failures] == [error]
 
 
 @pytest.mark.parametrize(
@@ -466,7 +470,7 @@ def test_the_last_token_is_answered_while_whop_limits_or_fails(error: Exception,
 
     assert (token.token, token.scopes, token.reused) == ("kept-for-4", ALL, reason)
     assert (token.expires_at, token.refresh_after) == (NOW + 20 * MINUTE, NOW + 8 * MINUTE)
-    assert [failure for failure, _ in case.told.failures] == [error]
+    assert [failure for failure, _ in case.telemetry.failures] == [error]
 
 
 @pytest.mark.parametrize(

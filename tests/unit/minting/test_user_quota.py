@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
+from tests.fakes.clock import Clock
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.user_quota import MAX_REMEMBERED, TooManyRequests, UserQuota
 from whop_chat.runtime.deadline import Deadline

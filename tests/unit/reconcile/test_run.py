@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from tests.fakes.clock import Clock
 from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import Clock, RecordingTelemetry
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import PoolStatus
 from whop_chat.cognito.user import UserRef

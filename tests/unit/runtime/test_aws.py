@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from tests.fakes import moto_aws
+from tests.fakes.clock import Clock
+from tests.fakes.http_server import Server
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock, Server
 from whop_chat.cognito.pool import UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import CheckpointStore

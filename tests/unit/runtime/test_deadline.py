@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.fakes.shared import Clock
+from tests.fakes.clock import Clock
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded, run_within
 
 

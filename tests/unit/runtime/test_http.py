@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from bench import certificates
-from tests.fakes.shared import Clock
+from tests.fakes.clock import Clock
 from whop_chat.runtime import http
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
-from tests.fakes.shared import Context
+from tests.fakes.functions import Context
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import KeysUnavailable
 from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry, redacted

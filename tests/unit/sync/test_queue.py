@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from tests.fakes.functions import event
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, client
-from tests.fakes.shared import event
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
 from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode, encode

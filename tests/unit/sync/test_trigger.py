@@ -11,7 +11,9 @@ from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
 from tests.fakes import moto_aws
-from tests.fakes.shared import Context, Queue, RecordingTelemetry, event, load_function
+from tests.fakes.functions import Context, event, load_function
+from tests.fakes.queue import Queue
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import botocore_clients
 from whop_chat.runtime.aws import AwsError

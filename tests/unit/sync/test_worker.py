@@ -10,8 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fakes.clock import Clock
+from tests.fakes.enrolment import Enrolling
+from tests.fakes.functions import event
+from tests.fakes.http_server import Server
 from tests.fakes.memory_users import MemoryUserRepository
-from tests.fakes.shared import COMPANY_ID, Clock, Enrolling, Queue, RecordingTelemetry, Server, event, whop_over
+from tests.fakes.queue import Queue
+from tests.fakes.settings import COMPANY_ID
+from tests.fakes.telemetry import RecordingTelemetry
+from tests.fakes.whop import whop_over
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, OutcomeUnknown
@@ -85,7 +92,7 @@ class Case:
         self.pool = pool or Pool()
         self.enrolment = enrolment or Enrolling(LINK)
         self.clean_up = Cleaning()
-        self.told = RecordingTelemetry()
+        self.telemetry = RecordingTelemetry()
         if linked:
             self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
 
@@ -106,7 +113,7 @@ class Case:
                 self.enrolment,
                 whop,
                 self.clean_up,
-                self.told,
+                self.telemetry,
                 pool_id=ADA.pool_id,
                 clock=Clock(NOW + 0.9),
             )
@@ -134,8 +141,8 @@ def test_a_user_is_enrolled_and_gets_their_name_in_the_company() -> None:
     assert str(request.url) == f"https://api.whop.com/api/v1/users/user_Ada?account_id={COMPANY_ID}"
     assert case.names == ["Ada Lovelace"]
     assert case.enrolment.enrolled == [ADA]
-    assert case.told.users == [ADA.sub]
-    assert case.told.counts == [("UserSynced", {})]
+    assert case.telemetry.users == [ADA.sub]
+    assert case.telemetry.counts == [("UserSynced", {})]
     assert case.record.profile_digest == hmac.new(ADA.sub.encode(), b"Ada Lovelace", "sha256").hexdigest()
     assert case.record.synced_at == NOW
 
@@ -162,7 +169,7 @@ def test_a_user_without_a_name_keeps_the_one_they_have() -> None:
 
     case.sync()
 
-    assert case.told.counts == [("UserSynced", {})]
+    assert case.telemetry.counts == [("UserSynced", {})]
 
 
 def test_a_user_whose_link_is_gone_meanwhile_is_not_named() -> None:
@@ -180,7 +187,7 @@ def test_a_name_that_whop_refuses_is_told_and_not_offered_again(status: int) -> 
     case.sync(2)
 
     assert case.names == ["Ada Lovelace"]
-    assert [metric for _, metric in case.told.failures] == ["ProfileRefused"]
+    assert [metric for _, metric in case.telemetry.failures] == ["ProfileRefused"]
     assert case.record.status is Status.LINKED
 
 
@@ -220,7 +227,7 @@ def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recor
         case.sync()
 
     assert case.record.profile_digest is None
-    assert case.told.counts == []
+    assert case.telemetry.counts == []
 
 
 @pytest.mark.parametrize("error", [Blocked("no_verified_email"), Denied(), UserDisabled()], ids=repr)
@@ -229,8 +236,8 @@ def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
 
     case.sync()
 
-    assert case.told.failures == [(error, "UserNotEnrolled")]
-    assert case.told.counts == []
+    assert case.telemetry.failures == [(error, "UserNotEnrolled")]
+    assert case.telemetry.counts == []
 
 
 @pytest.mark.parametrize("source", Source)
@@ -267,7 +274,7 @@ def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled(
 
     assert case.record == dataclasses.replace(linked, status=Status.DISABLED, version=case.record.version)
     assert case.enrolment.enrolled == []
-    assert [metric for metric, _ in case.told.counts] == ["UserDisabled", "UserLeft"]
+    assert [metric for metric, _ in case.telemetry.counts] == ["UserDisabled", "UserLeft"]
 
     case.pool.name = "Ada Lovelace"
     case.sync(source=Source.CHANGE)
@@ -367,7 +374,7 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
     case.sync(source=Source.RECONCILE)
 
     assert case.record == before
-    assert case.told.counts == [("UserLeft", {"pool_status": "inactive"})]
+    assert case.telemetry.counts == [("UserLeft", {"pool_status": "inactive"})]
 
 
 def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:
@@ -392,7 +399,9 @@ def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
         return RENAMED
 
     with whop_over(write_first) as whop:
-        syncing = SyncUser(case.users, case.pool, case.enrolment, whop, case.clean_up, case.told, pool_id=ADA.pool_id)
+        syncing = SyncUser(
+            case.users, case.pool, case.enrolment, whop, case.clean_up, case.telemetry, pool_id=ADA.pool_id
+        )
         # The name may have been set after the clean-up of a deletion.
         with pytest.raises(StaleRecord):
             syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
@@ -441,13 +450,13 @@ class Delivery:
         self.syncing = Outcomes(outcomes)
         self.queue = queue or Queue()
         self.dead_letters = dead_letters or Queue()
-        self.told = RecordingTelemetry()
+        self.telemetry = RecordingTelemetry()
         self.slept: list[float] = []
         self.batch = SyncBatch(
             self.syncing,
             self.queue,
             self.dead_letters,
-            self.told,
+            self.telemetry,
             jitter=lambda: jitter,
             sleep=self.slept.append,
         )
@@ -503,8 +512,8 @@ def test_what_may_pass_is_delivered_again_and_its_neighbour_is_done(error: Excep
     assert delivery.handle("sync_user_batch") == [FIRST]
     assert delivery.syncing.synced == ["bob"]
     assert delivery.queue.postponed.keys() == {"receipt-handle-1"}
-    assert delivery.told.failures == [(error, "SyncPostponed")]
-    assert delivery.told.defects == 0
+    assert delivery.telemetry.failures == [(error, "SyncPostponed")]
+    assert delivery.telemetry.defects == 0
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a defect"), KeyError("x")], ids=repr)
@@ -513,7 +522,7 @@ def test_a_defect_is_told_as_one_and_harms_no_neighbour(error: Exception) -> Non
 
     assert delivery.handle("sync_user_batch") == [FIRST]
     assert delivery.syncing.synced == ["bob"]
-    assert (delivery.told.defects, delivery.told.failures) == (1, [])
+    assert (delivery.telemetry.defects, delivery.telemetry.failures) == (1, [])
 
 
 def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour() -> None:
@@ -522,14 +531,16 @@ def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour(
     assert delivery.handle("sync_user_poison") == []
     assert delivery.syncing.synced == ["ada", "bob"]
     assert delivery.dead_letters.sent == ["not a message of ours"]
-    assert [metric for _, metric in delivery.told.failures] == ["MessageUnreadable"]
+    assert [metric for _, metric in delivery.telemetry.failures] == ["MessageUnreadable"]
 
 
 def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
     body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
-    queue, dead_letters, told = Queue(), Queue(), RecordingTelemetry()
+    queue, dead_letters, telemetry = Queue(), Queue(), RecordingTelemetry()
     with Case(Server()).syncing() as syncing:
-        answer = SyncBatch(syncing, queue, dead_letters, told).handle([{**record_of(ADA), "body": body}], lambda: 60.0)
+        answer = SyncBatch(syncing, queue, dead_letters, telemetry).handle(
+            [{**record_of(ADA), "body": body}], lambda: 60.0
+        )
 
     assert answer == {"batchItemFailures": []}
     assert dead_letters.sent == [body]
@@ -659,7 +670,7 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        SyncBatch(syncing, queue, Queue(), case.told, jitter=lambda: 0.0).handle(
+        SyncBatch(syncing, queue, Queue(), case.telemetry, jitter=lambda: 0.0).handle(
             event("sync_user_batch")["Records"], lambda: 60.0
         )
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto import mock_aws
 
+from tests.fakes.clock import Clock
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
 from tests.fakes.moto_aws import client as sdk_client
-from tests.fakes.shared import Clock
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.deadline import Deadline

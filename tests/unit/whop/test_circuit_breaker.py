@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fakes.clock import Clock
 from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.moto_aws import AN_HOUR
-from tests.fakes.shared import Clock, RecordingTelemetry
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import _SECONDS_PER_USER

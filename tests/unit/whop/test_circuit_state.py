@@ -10,9 +10,9 @@ import httpx
 import pytest
 from moto import mock_aws
 
+from tests.fakes.clock import Clock
 from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.moto_aws import AN_HOUR, answer, aws_at_moto, aws_over, made_table
-from tests.fakes.shared import Clock
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.whop.circuit_state import CircuitState, CircuitStates, CircuitStore, DynamoDBCircuitStore, Reason

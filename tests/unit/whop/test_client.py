@@ -9,8 +9,11 @@ from typing import Any, Literal
 import httpx
 import pytest
 
+from tests.fakes.clock import Clock
+from tests.fakes.http_server import Server
 from tests.fakes.memory_circuit_state import MemoryCircuitStore
-from tests.fakes.shared import API_KEY, API_VERSION, COMPANY_ID, Clock, Keys, Server, whop_over
+from tests.fakes.settings import API_KEY, API_VERSION, COMPANY_ID
+from tests.fakes.whop import Keys, whop_over
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.whop.client import Account, UserToken, Whop
 from whop_chat.whop.errors import (

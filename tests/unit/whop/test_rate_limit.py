@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from tests.fakes.clock import Clock
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, made_table
-from tests.fakes.shared import Clock, RecordingTelemetry
+from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.routes import BUDGET_SECONDS
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -180,13 +181,13 @@ def test_the_background_waits_while_the_foreground_needs_all_the_room() -> None:
 
 
 def test_whoever_finds_no_place_is_told_when_the_next_slot_begins() -> None:
-    told, clock = RecordingTelemetry(), Clock(NOW + 1.5)
-    budget = RateLimiter(LocalWindows(), 1, told, clock=clock)
+    telemetry, clock = RecordingTelemetry(), Clock(NOW + 1.5)
+    budget = RateLimiter(LocalWindows(), 1, telemetry, clock=clock)
 
     assert budget.acquire(CREATE, deadline=AN_HOUR) is None
     wait = budget.acquire(CREATE, deadline=AN_HOUR)
     assert wait == 3.5
-    assert told.counts == [("OutOfPermits", {"operation": CREATE})]
+    assert telemetry.counts == [("OutOfPermits", {"operation": CREATE})]
     clock.advance(wait)
     assert budget.acquire(CREATE, deadline=AN_HOUR) is None
 
@@ -213,9 +214,9 @@ def test_a_table_that_does_not_answer_in_half_a_second_stops_no_call_and_the_ins
     error: Exception,
 ) -> None:
     slots = Failing(error)
-    told = RecordingTelemetry()
-    budget = RateLimiter(slots, 3, told, clock=Clock(NOW))
+    telemetry = RecordingTelemetry()
+    budget = RateLimiter(slots, 3, telemetry, clock=Clock(NOW))
 
     assert [budget.acquire(CREATE, deadline=AN_HOUR) is None for _ in range(4)] == [True, True, True, False]
-    assert told.failures == [(error, "CallNotCounted")] * 4
+    assert telemetry.failures == [(error, "CallNotCounted")] * 4
     assert max(slots.seconds) <= 0.5

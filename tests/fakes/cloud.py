@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from tests.fakes import moto_aws, tokens
-from tests.fakes.shared import API_KEY, COMPANY_ID, SETTINGS
+from tests.fakes.settings import API_KEY, COMPANY_ID, SETTINGS
 from whop_chat import bootstrap
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import http

@@ -1,0 +1,26 @@
+"""The sync queue in memory."""
+
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.sync.queue import SyncQueue
+
+
+class Queue(SyncQueue):
+    """Keeps what is sent and postponed; with ``error`` it refuses both."""
+
+    def __init__(self, error: AwsError | None = None) -> None:
+        self.sent: list[str] = []
+        self.postponed: dict[str, int] = {}
+        self._error = error
+
+    def send_raw(self, body: str, *, deadline: Deadline) -> None:
+        self._refuse()
+        self.sent.append(body)
+
+    def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
+        self._refuse()
+        self.postponed[receipt_handle] = seconds
+
+    def _refuse(self) -> None:
+        if self._error is not None:
+            raise self._error

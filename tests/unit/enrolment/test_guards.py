@@ -1,0 +1,142 @@
+"""Who is enrolled at all: address, pool and what an operator decided."""
+
+import pytest
+
+from local.whop_simulator import Fault
+from tests.unit.enrolment.world import ANN, HOUR, World, person
+from whop_chat.cognito.pool import UserDisabled, UserGone
+from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.email_policy import AliasEmail
+from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, Link
+from whop_chat.runtime.deadline import Deadline
+from whop_chat.users.record import Record, Status
+from whop_chat.whop.errors import WhopUnavailable
+
+
+def test_a_new_user_gets_an_account_and_its_owner(world: World) -> None:
+    link = world.enrol()
+    [account] = world.accounts()
+    assert link == Link(account["owner_id"], created=True)
+    assert account["email"] == "sub-ann@home.test"
+    assert account["external_id"] == account["metadata"]["external_id"] == "cognito:eu-west-1_Pool:sub-ann:1"
+    record = world.record()
+    assert (record.status, record.whop_user_id, record.whop_account_id) == (
+        Status.LINKED,
+        account["owner_id"],
+        account["id"],
+    )
+    assert record.idempotency_key is None
+    assert record.email_digest is None
+
+
+def test_a_linked_user_costs_no_call(world: World) -> None:
+    first = world.enrol()
+    before = len(world.simulator.calls())
+    world.people.clear()
+    assert world.enrol() == Link(first.whop_user_id)
+    assert len(world.simulator.calls()) == before
+
+
+def test_the_account_is_titled_by_nothing_personal(world: World) -> None:
+    world.people[ANN.sub] = person(ANN.sub, name="Ann Smith")
+    world.enrol()
+    assert world.accounts()[0]["title"] == "cognito:eu-west-1_Pool:sub-ann:1"
+
+
+def test_a_user_who_is_gone_leaves_nothing_behind(world: World) -> None:
+    del world.people[ANN.sub]
+    with pytest.raises(UserGone):
+        world.enrol()
+    assert world.users.get(ANN) is None
+    assert world.accounts() == []
+
+
+def test_a_record_without_the_address_keeps_no_address(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "drop_after", count=2))
+    with pytest.raises(WhopUnavailable):
+        world.enrol()
+    assert "home.test" not in repr(world.record())
+
+
+def test_an_unverified_address_blocks_for_a_minute(world: World) -> None:
+    world.people[ANN.sub] = person(ANN.sub, email_verified=False)
+    with pytest.raises(Blocked, match="no_verified_email"):
+        world.enrol()
+    world.people[ANN.sub] = person(ANN.sub)
+    world.now += 59
+    with pytest.raises(Blocked, match="no_verified_email"):
+        world.enrol()
+    world.now += 1
+    assert world.enrol().created
+    assert world.record().reason is None
+
+
+def test_a_block_ends_when_the_team_switches_to_aliases(world: World) -> None:
+    world.people[ANN.sub] = person(ANN.sub, email=None, email_verified=False)
+    with pytest.raises(Blocked):
+        world.enrol()
+    world.addresses = AliasEmail("chat+{sub}@team.test")
+    assert world.enrol().created
+    assert world.accounts()[0]["email"] == "chat+sub-ann@team.test"
+
+
+def test_an_existing_person_at_whop_keeps_their_user(world: World) -> None:
+    """Whoever proves the address to Cognito is its owner, at Whop as well."""
+    user_id = world.simulator.add_person("sub-ann@home.test")
+    assert world.enrol().whop_user_id == user_id
+
+
+def test_an_address_that_whop_refuses_blocks_for_an_hour(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "status", status=422))
+    with pytest.raises(Blocked, match="enrolment_rejected"):
+        world.enrol()
+    world.now += HOUR - 1
+    with pytest.raises(Blocked, match="enrolment_rejected"):
+        world.enrol()
+    world.now += 1
+    assert world.enrol().created
+
+
+def test_a_pool_user_that_is_given_is_used(world: World) -> None:
+    del world.people[ANN.sub]
+    world.enrolment.enrol(ANN, None, person("sub-ann", email="seen@home.test"), deadline=Deadline(3))
+    assert [account["email"] for account in world.accounts()] == ["seen@home.test"]
+
+
+def test_a_denied_user_is_not_enrolled(world: World) -> None:
+    world.write(Record(status=Status.DENIED))
+    with pytest.raises(Denied):
+        world.enrol()
+
+
+def test_a_disabled_user_is_not_enrolled(world: World) -> None:
+    world.write(Record(status=Status.DISABLED, whop_user_id="user_Ann"))
+    with pytest.raises(UserDisabled):
+        world.enrol()
+
+
+def test_a_deleted_user_is_not_enrolled(world: World) -> None:
+    world.write(Record(status=Status.DELETED))
+    with pytest.raises(UserGone) as gone:
+        world.enrol()
+    assert not isinstance(gone.value, DeletedMeanwhile)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(Status.DENIED, Denied), (Status.DISABLED, UserDisabled), (Status.DELETED, DeletedMeanwhile)],
+)
+def test_a_decision_during_an_enrolment_stands(world: World, status: Status, error: type[Exception]) -> None:
+    link = world.users.link
+
+    def decided_meanwhile(
+        user: UserRef, record: Record, *, expected: Record, deadline: Deadline | None = None
+    ) -> Record:
+        world.write(Record(status=status))
+        return link(user, record, expected=expected)
+
+    world.users.link = decided_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(error):
+        world.enrol()
+    assert world.record().status is status
+    assert world.users.reservations == {}
