@@ -41,7 +41,7 @@ def enrolment_parts(
     states: CircuitStates,
     priority: Priority,
 ) -> EnrolmentParts:
-    """All of them, on one connection pool; ``share`` is what the function may take of Whop's limit."""
+    """All of them, on one connection pool; ``priority`` is what the function may take of Whop's limit."""
     users = DynamoDBUserRepository(aws, settings.users_table)
     pool = UserPool(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(

@@ -1,9 +1,11 @@
 """boto3's clients over our HTTP client: within the time they are given, and silent about what they carried."""
 
+import io
 import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -70,6 +72,7 @@ def test_each_partition_has_its_own_domain(region: str, host: str) -> None:
     [
         refusal(code="ThrottlingException"),
         refusal(code="ProvisionedThroughputExceededException"),
+        httpx.Response(400, json={"code": "ThrottlingException"}),
         refusal(code="TransactionInProgressException"),
         refusal(status=500, code="InternalServerError"),
         httpx.Response(503, content=b"<html>"),
@@ -114,9 +117,17 @@ def test_an_error_is_told_by_its_code_alone(answer: httpx.Response, code: str) -
     assert caught.value.__context__ is None or "ada@example.test" not in repr(caught.value.__context__)
 
 
-def test_an_answer_without_a_body_is_no_success() -> None:
+@pytest.mark.parametrize("status", [200, 202, 204, 206])
+@pytest.mark.parametrize("content", [b"", b"<html>"])
+def test_only_200_with_an_answer_is_a_success(status: int, content: bytes) -> None:
     with pytest.raises(AwsError, match="GetItem: InvalidResponse"):
-        get_item(Server(httpx.Response(200)))
+        get_item(Server(httpx.Response(status, content=content)))
+
+
+def test_a_message_without_an_id_is_not_on_the_queue() -> None:
+    queue = SyncQueue(aws_over(Server(httpx.Response(200, json={}))), "https://q")
+    with pytest.raises(AwsError, match="SendMessage: InvalidResponse"):
+        queue.send_raw("{}", deadline=AN_HOUR)
 
 
 def test_an_operation_that_answers_nothing_needs_no_body() -> None:
@@ -213,6 +224,48 @@ class TestSurroundings:
         aws = botocore_clients(region="eu-west-1")
 
         assert aws.sqs.meta.endpoint_url == "https://sqs.eu-west-1.amazonaws.com"
+
+
+class TestBotocoreClients:
+    """The clients of `on_signup` are carried by the same rules, over botocore's own HTTP."""
+
+    @staticmethod
+    def send(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, bytes]) -> list[tuple[int, bytes]]:
+        """Send a message, and return the answers that nobody asked for."""
+        left = list(answers)
+
+        class Http:
+            def __init__(self, **_: Any) -> None: ...
+
+            def send(self, _: Any) -> Any:
+                status, content = left.pop(0)
+                return SimpleNamespace(status_code=status, headers={}, raw=io.BytesIO(content))
+
+        monkeypatch.setattr("whop_chat.runtime.botocore_clients.URLLib3Session", Http)
+        queue = SyncQueue(botocore_clients(region="eu-west-1"), "https://q")
+        queue.send_raw("{}", deadline=AN_HOUR)
+        return left
+
+    SENT = (200, b'{"MessageId": "1"}')
+
+    @pytest.mark.parametrize(
+        "passing", [(503, b""), (400, b'{"__type": "com.amazonaws.sqs#RequestThrottled"}')], ids=str
+    )
+    def test_what_may_pass_at_once_is_tried_once_more(
+        self, monkeypatch: pytest.MonkeyPatch, passing: tuple[int, bytes]
+    ) -> None:
+        assert self.send(monkeypatch, passing, self.SENT) == []
+        with pytest.raises(AwsError):
+            self.send(monkeypatch, passing, passing, self.SENT)
+
+    @pytest.mark.parametrize(
+        "answer", [(200, b""), (200, b"<html>"), (202, b""), (200, b"{}"), (200, b" " * 100_000)], ids=repr
+    )
+    def test_what_proves_nothing_is_no_success(
+        self, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes]
+    ) -> None:
+        with pytest.raises(AwsError):
+            self.send(monkeypatch, answer, answer)
 
 
 class TestBinding:

@@ -124,7 +124,7 @@ class DynamoDBUserRepository:
         raise AssertionError("unreachable")
 
     def get_many(self, users: Collection[UserRef], *, deadline: Deadline) -> dict[UserRef, Record | None]:
-        """The records of at most `whop_chat.runtime.dynamodb.MAX_READ` users.
+        """The records of at most `whop_chat.runtime.aws.MAX_READ` users.
 
         Users without a record are not in the answer. None stands for a record that cannot be read.
         """

@@ -1,8 +1,8 @@
 """Until when an operation of a vendor is not to be called, known to every instance of every function.
 
-One item of the users table, ``CIRCUIT#<name>``, has an attribute for each operation that was told to wait. Whoever learns
-of a wait writes it there; whoever is about to call reads the item, once a second at most. What is known counts when
-the table does not answer: a wait that cannot be shared is better than no call at all.
+One item of the users table, ``CIRCUIT#<name>``, has an attribute for each operation that was told to wait. Whoever
+learns of a wait writes it there. Whoever is about to call reads the item, once a second at most. If the table does not
+answer, what is already known counts: a wait that cannot be shared is better than no call at all.
 """
 
 import contextlib
@@ -196,7 +196,7 @@ class CircuitStates:
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
-        """Put ``state`` in the place of ``expected``; False if somebody else was first, and then what they put is known.
+        """Put ``state`` in the place of ``expected``; False if somebody else was first. What they put is known then.
 
         True also if the table does not answer.
         """

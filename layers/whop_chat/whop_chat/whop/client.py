@@ -60,8 +60,8 @@ class Whop:
     ``base_url`` is the host without a path. ``company_field`` is the name of the company in a token request, on which
     Whop's guides and its SDK disagree (``account_id`` or ``company_id``). Every method takes the request's deadline and
     raises `WhopError`, what reading the key raises, or `DeadlineExceeded`, as `NoTimeForAnotherKey`
-    if Whop had refused the key. Each request takes its place in the ``budget``, but for `mint_token`, which nothing is
-    to delay.
+    if Whop had refused the key. Each request takes a permit of the ``rate_limiter``. `mint_token` takes none, because
+    nothing may delay it.
     """
 
     def __init__(
