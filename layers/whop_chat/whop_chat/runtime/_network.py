@@ -1,7 +1,7 @@
 """The network below httpx, bounded by one deadline.
 
-A timeout counts for each operation, so a peer that sends a byte a second holds a caller for ever. Here the clock of one
-deadline stands behind every connect, handshake, read and write, and behind the resolver, which knows only its own.
+An ordinary timeout counts for each operation, so a peer that sends a byte a second can hold a caller for ever. Here one
+deadline bounds every connect, handshake, read and write, and the resolver.
 """
 
 import contextlib
@@ -50,9 +50,9 @@ class ConnectionPool(httpcore.ConnectionPool):
 
 
 class _Connection(httpcore.HTTPConnection):
-    """A connection that is not used again once more has come on it than one answer to each request.
+    """A connection that is not used again if it has unread bytes.
 
-    httpcore would keep the rest, and take it for the answer to the next request.
+    httpcore would keep those bytes and take them for the answer to the next request.
     """
 
     def has_expired(self) -> bool:
@@ -66,7 +66,7 @@ class _Connection(httpcore.HTTPConnection):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Makes connections. Timeouts that httpcore hands down are left out of account, here and below."""
+    """Makes connections. It ignores httpcore's own timeouts, here and below."""
 
     def connect_tcp(
         self,
@@ -155,7 +155,7 @@ def _raising(timeout: type[httpcore.TimeoutException], failure: type[httpcore.Ne
 
 
 def _resolved(host: str, port: int) -> list[Any]:
-    """The addresses of ``host``, as `socket.getaddrinfo` gives them; nothing else can leave the resolver in time."""
+    """The addresses of ``host`` from `socket.getaddrinfo`. The resolver cannot be interrupted, only abandoned."""
     try:
         return run_within(_left(), lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except DeadlineExceeded:

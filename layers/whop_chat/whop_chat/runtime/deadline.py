@@ -1,4 +1,4 @@
-"""One total deadline for a piece of work, handed down to every call it makes."""
+"""One total deadline for a request, which every call that it makes gets."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ class DeadlineExceeded(Retryable):
 class Deadline:
     """A point in time after which no more work is started.
 
-    ``seconds`` is the whole budget, counted from construction on a monotonic ``clock``.
+    ``seconds`` counts from the construction, on a monotonic ``clock``.
     """
 
     def __init__(self, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,11 +26,11 @@ class Deadline:
         return max(0.0, self._end - self._clock())
 
     def at_most(self, seconds: float) -> "Deadline":
-        """A deadline for a part of the work: after ``seconds``, or at this one if that is earlier."""
+        """A deadline for a part of the work: in ``seconds``, or this one if it is earlier."""
         return Deadline(min(seconds, self.remaining()), clock=self._clock)
 
     def require(self) -> float:
-        """Seconds left, more than none; raises `DeadlineExceeded` otherwise."""
+        """The seconds left. Raises `DeadlineExceeded` if there are none."""
         left = self.remaining()
         if not left:
             raise DeadlineExceeded
@@ -38,9 +38,9 @@ class Deadline:
 
 
 def run_within[T](seconds: float, work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises, if it does so within ``seconds``; raises `DeadlineExceeded` otherwise.
+    """What ``work`` returns or raises within ``seconds``. Raises `DeadlineExceeded` if it takes longer.
 
-    For work that nothing else can interrupt. It runs in a thread of its own, which is left behind if it is late.
+    For work that nothing else can interrupt. It runs in a thread of its own, which is abandoned if it is late.
     """
     results: list[T] = []
     errors: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""What a new environment of a function will need, fetched while the rest of it is still being imported."""
+"""Fetches what a cold start will need, while Python still imports the rest."""
 
 import contextlib
 import threading
@@ -10,9 +10,9 @@ _SECONDS = 2.0
 
 
 class Prefetch:
-    """Starts ``fetches`` side by side, each in a thread of its own and within ``seconds``.
+    """Starts ``fetches`` concurrently, each in a thread of its own and within ``seconds``.
 
-    A failure is not told here: whoever needs what was to be fetched asks for it again, and meets it.
+    A failed fetch is not reported here. The caller that needs its result fetches again and gets the error.
     """
 
     def __init__(self, *fetches: Callable[[Deadline], object], seconds: float = _SECONDS) -> None:
@@ -22,7 +22,7 @@ class Prefetch:
             thread.start()
 
     def wait(self) -> None:
-        """Wait until all are done, so that none is under way when Lambda freezes the environment."""
+        """Wait until all are over, so that none is open when Lambda freezes the environment."""
         for thread in self._threads:
             thread.join(self._deadline.remaining())
 

@@ -1,4 +1,4 @@
-"""The key that kept tokens are sealed with: a secret of its own, so that the API key's fate is not theirs."""
+"""The data key that encrypts cached tokens. It is a secret of its own, so a rotated API key does not change it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,24 +9,24 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
-# Of the 62 letters and digits that the template asks for, 43 have the 256 bits of the key.
+# The template asks for letters and digits. 43 of them carry 256 bits.
 MIN_CHARACTERS = 43
 
 
 class UnusableDataKey(Retryable):
-    """The secret holds nothing that a key could be made of."""
+    """The secret is no text, or too short for a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """A key of 256 bits; ``id`` is the version of the secret that it was made of."""
+    """A key of 256 bits. ``id`` is the version of the secret."""
 
     id: str
     value: bytes = field(repr=False)
 
 
 def data_key(aws: AwsClients, secret_arn: str) -> CachedSecret[DataKey]:
-    """The key made of the secret under ``secret_arn``, a random text; its `current` raises `UnusableDataKey`."""
+    """The key, hashed from the random text of a secret. Its `current` raises `UnusableDataKey`."""
     return CachedSecret(aws, secret_arn, _made_of)
 
 

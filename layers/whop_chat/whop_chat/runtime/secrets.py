@@ -1,4 +1,4 @@
-"""A secret from Secrets Manager: read, understood, and cached while it is young."""
+"""A secret from Secrets Manager, parsed, and cached for five minutes."""
 
 import math
 import time
@@ -10,17 +10,17 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 
 MAX_AGE_SECONDS = 300.0
-# With a key that Whop refuses, or with an old key while Secrets Manager fails, not every request asks for the secret.
+# While Whop refuses the key, or Secrets Manager fails, not every request reads the secret again.
 RETRY_COOLDOWN_SECONDS = 10.0
-# A caller who could go on with the value there is does not wait longer for a newer one.
+# A caller that still has a value does not wait longer for a newer one.
 _REFRESH_SECONDS = 0.5
 
 
 class CachedSecret[T]:
     """What ``parse`` makes of the secret under ``secret_arn``.
 
-    ``parse`` gets the answer of GetSecretValue, without ``SecretString`` if the secret has no value yet, and may raise.
-    The value lives in memory only and is in no message of this class.
+    ``parse`` gets the answer of GetSecretValue, which is empty if the secret has no value yet. It may raise. The value
+    is in memory only, and in no message of this class.
     """
 
     def __init__(
@@ -39,10 +39,9 @@ class CachedSecret[T]:
         self._read_at = self._last_failure_at = -math.inf
 
     def current(self, *, deadline: Deadline) -> T:
-        """The cached value, at most `MAX_AGE_SECONDS` old; an older one only while Secrets Manager fails.
+        """The cached value, at most `MAX_AGE_SECONDS` old. It is older only while Secrets Manager fails.
 
-        Raises what ``parse`` raises, and `AwsError` or `DeadlineExceeded` if there is
-        no value to fall back on.
+        Raises what ``parse`` raises. Raises `AwsError` or `DeadlineExceeded` if there is no value yet.
         """
         if self._value is None:
             return self._read(deadline)
@@ -65,7 +64,7 @@ class CachedSecret[T]:
             if error.code != "ResourceNotFoundException":
                 raise
             answer = {}
-        self._value = None  # A secret that has become unusable is told each time, not only the first.
+        self._value = None  # So that an unusable secret raises each time, not only the first.
         self._value = self._parse(answer)
         self._read_at = self._clock()
         return self._value

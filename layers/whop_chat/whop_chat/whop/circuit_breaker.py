@@ -1,8 +1,8 @@
-"""When not to call: while a vendor has told an operation to wait, and while it does not answer.
+"""A circuit breaker (Nygard, "Release It!") for each of Whop's operations. All instances share its state.
 
-A circuit breaker (Nygard, "Release It!") whose state all instances share. A few calls in a row without an answer open
-the circuit of their operation: nobody calls it for some seconds. Then one of all tries. If there is an answer the
-circuit is closed, if not the next one tries after twice the time. A refusal is an answer.
+A few calls in a row without an answer open the circuit: for some seconds, nobody calls the operation. Then one instance
+of all tries. An answer closes the circuit, and a refusal is an answer too. Without one, the next try is after twice the
+time. A 429 also holds back an operation, for as long as Whop says.
 """
 
 import contextlib
@@ -16,23 +16,23 @@ from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
-# Each of them has been repeated once already.
+# In a row. Each of them has been retried once already.
 _FAILURES = 3
 _FIRST_SECONDS = 5.0
-# The one who tries has twice the first: more than a call may take, so that there is never a second one.
+# The one try has twice the first time. That is more than a call may take, so there is never a second try meanwhile.
 _LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why there is to be no call now, and for how many seconds more."""
+    """Why the operation is not to be called now, and for how many more seconds."""
 
     reason: Reason
     seconds: float
 
 
 class CircuitBreaker:
-    """The circuits of one vendor's operations, as one instance sees them. Nothing here fails."""
+    """The circuits of Whop's operations, as one instance sees them. No method raises."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class CircuitBreaker:
         return self._states.prefetch()
 
     def check(self, operation: str, *, deadline: Deadline) -> Rejection | None:
-        """What forbids a call now. When an open circuit has had its time, nothing does for one caller of all."""
+        """Why not to call now, or None. When an open circuit's time is over, one caller of all gets None and tries."""
         state = self._states.get(operation, deadline=deadline)
         if state is not None and state.reason is Reason.UNAVAILABLE and state.until <= self._clock():
             trying = self._tripped(state.trips + 1)
@@ -67,7 +67,7 @@ class CircuitBreaker:
         return Rejection(state.reason, left)
 
     def record_success(self, operation: str, *, deadline: Deadline) -> None:
-        """There was an answer: whoever waits because there was none may go on."""
+        """Whop answered. This closes a circuit that was open because it had not."""
         self._failures.pop(operation, None)
         state = self._states.cached(operation)
         if state is None or state.reason is not Reason.UNAVAILABLE:
@@ -76,13 +76,13 @@ class CircuitBreaker:
             self._telemetry.event("CircuitClosed", "circuit closed", operation=operation)
 
     def record_rate_limit(self, operation: str, seconds: float, *, deadline: Deadline) -> None:
-        """The answer was to wait so long."""
+        """Whop answered 429: nobody calls the operation for ``seconds``."""
         self.record_success(operation, deadline=deadline)
         self._states.extend(operation, CircuitState(self._in(seconds), Reason.LIMITED), deadline=deadline)
         self._telemetry.event("WhopLimited", "rate limited by Whop", operation=operation, seconds=seconds)
 
     def record_failure(self, operation: str, *, deadline: Deadline) -> None:
-        """A call, with its repetition, had no answer."""
+        """A call and its retry had no answer."""
         self._failures[operation] += 1
         state = self._states.cached(operation)
         if self._failures[operation] < _FAILURES or (state is not None and self._holds(state)):
@@ -92,7 +92,7 @@ class CircuitBreaker:
             self._telemetry.event("CircuitOpened", "circuit opened", operation=operation)
 
     def _holds(self, state: CircuitState) -> bool:
-        """Whether ``state`` stays: the circuit is open already, or the vendor has told a time, which is not over."""
+        """Whether ``state`` stays: the circuit is open already, or Whop named a time that is not over."""
         return state.reason is Reason.UNAVAILABLE or state.until > self._clock()
 
     def _tripped(self, trips: int) -> CircuitState:
@@ -100,5 +100,5 @@ class CircuitBreaker:
         return CircuitState(self._in(seconds * (1 + self._jitter() / 4)), Reason.UNAVAILABLE, trips)
 
     def _in(self, seconds: float) -> float:
-        """The moment in so many seconds, in whole milliseconds: what is written compares equal to what is read."""
+        """The epoch time in ``seconds``, in whole milliseconds, so that a written value equals the one read back."""
         return int((self._clock() + seconds) * 1000) / 1000

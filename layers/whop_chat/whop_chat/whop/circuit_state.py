@@ -1,8 +1,8 @@
-"""Until when an operation of a vendor is not to be called, known to every instance of every function.
+"""The state of the circuit breaker, which every instance of every function shares.
 
-One item of the users table, ``CIRCUIT#<name>``, has an attribute for each operation that was told to wait. Whoever
-learns of a wait writes it there. Whoever is about to call reads the item, once a second at most. If the table does not
-answer, what is already known counts: a wait that cannot be shared is better than no call at all.
+The item ``CIRCUIT#<company>`` of the users table has an attribute for each operation that is not to be called. The
+instance that learns of it writes it there. Every instance reads the item before a call, once a second at most. If the
+table does not answer, the last known state counts, so that Whop can still be called.
 """
 
 import contextlib
@@ -20,23 +20,23 @@ from whop_chat.runtime.prefetch import Prefetch
 
 _FRESH_SECONDS = 1.0
 _READ_SECONDS = 0.5
-# A wait becomes known when a call has just used up its time, so it may take this long beyond the deadline.
+# A state is often known only when a call has used up its time. So the write may take this long beyond the deadline.
 _WRITE_SECONDS = 0.2
 _KEPT_SECONDS = 86400
 
 
 class Reason(StrEnum):
-    """Why an operation waits."""
+    """Why an operation is not to be called."""
 
     LIMITED = "limited"
-    """The vendor said so."""
+    """Whop answered 429."""
     UNAVAILABLE = "unavailable"
-    """The vendor did not answer."""
+    """Whop did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """``until`` is in epoch seconds; ``openings`` counts the times that an unavailable operation was given up."""
+    """One operation's state. ``until`` is in epoch seconds. ``trips`` counts how often the circuit opened in a row."""
 
     until: float
     reason: Reason
@@ -44,25 +44,25 @@ class CircuitState:
 
 
 class CircuitStore(Protocol):
-    """What all instances know: `DynamoDBCircuitStore`, or a store in memory.
+    """What all instances share: `DynamoDBCircuitStore`, or a store in memory.
 
     Every method raises `AwsError` and `DeadlineExceeded`.
     """
 
     def load(self, *, deadline: Deadline) -> dict[str, CircuitState]:
-        """The waits by operation, also those that have ended."""
+        """The states by operation, also those that have ended."""
 
     def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
-        """Write ``state`` unless a later one stands there."""
+        """Write ``state``, unless the stored one ends later."""
 
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
-        """Write ``state`` (None: take it away) if what stands there is still ``expected`` (None: nothing)."""
+        """Write ``state`` (None: delete it) if the stored one is still ``expected`` (None: there is none)."""
 
 
 class DynamoDBCircuitStore:
-    """The waits in DynamoDB, in one item."""
+    """The states in DynamoDB, in one item."""
 
     def __init__(self, aws: AwsClients, table: str, name: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
@@ -71,7 +71,7 @@ class DynamoDBCircuitStore:
         self._clock = clock
 
     def load(self, *, deadline: Deadline) -> dict[str, CircuitState]:
-        """See `CircuitStore.load`. What is a day old is nothing: DynamoDB deletes the item then, or some days later."""
+        """See `CircuitStore.load`. A state that is a day old does not count. DynamoDB deletes the item about then."""
         with aws_call(deadline):
             answer: Any = self._aws.dynamodb.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
         with validating("GetItem"):
@@ -99,7 +99,7 @@ class DynamoDBCircuitStore:
         compared: CircuitState | None,
         deadline: Deadline,
     ) -> bool:
-        """Whether ``condition`` held, in which ``:until`` is that of ``compared``."""
+        """Whether ``condition`` held. Its ``:until`` is that of ``compared``."""
         names = {"#operation": operation, "#until": "until", "#ttl": "ttl"}
         values: dict[str, Any] = {":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)}}
         update = "SET #ttl = :ttl REMOVE #operation"
@@ -137,14 +137,14 @@ def _state(item: Mapping[str, Mapping[str, str]]) -> CircuitState:
 
 
 class CircuitStates:
-    """What one instance knows of the waits; for any number of threads. Nothing here fails."""
+    """The states as one instance knows them, for any number of threads. No method raises."""
 
     def __init__(self, store: CircuitStore, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._lock = threading.RLock()
         self._known: dict[str, CircuitState] = {}
-        # By the vendor to this very instance, which holds whether or not the table took it.
+        # What this instance learned from Whop itself. It counts even if the table did not store it.
         self._reported: dict[str, CircuitState] = {}
         self._read_at: float | None = None
 
@@ -154,7 +154,7 @@ class CircuitStates:
         return self._read_at is None or not 0 <= self._clock() - self._read_at < _FRESH_SECONDS
 
     def refresh(self, *, deadline: Deadline) -> None:
-        """Read the waits if they are stale; whoever asks meanwhile waits for the answer."""
+        """Read the states if they are stale. Other threads that ask meanwhile wait for the same answer."""
         deadline = deadline.at_most(_READ_SECONDS)
         if not self._lock.acquire(timeout=deadline.remaining()):
             return
@@ -167,7 +167,7 @@ class CircuitStates:
 
     @contextlib.contextmanager
     def prefetch(self) -> Iterator[None]:
-        """Have them read beside what is done in the block, if they are stale; then nothing is under way any more."""
+        """Read the states concurrently with the block, if they are stale. The read is over when the block ends."""
         reads = [lambda deadline: self.refresh(deadline=deadline)] if self._stale else []
         read = Prefetch(*reads, seconds=_READ_SECONDS)
         try:
@@ -176,16 +176,16 @@ class CircuitStates:
             read.wait()
 
     def get(self, operation: str, *, deadline: Deadline) -> CircuitState | None:
-        """The wait of ``operation``, or the last one it had; not older than a second if the table answers."""
+        """The last known state of ``operation``. It is a second old at most, if the table answers."""
         self.refresh(deadline=deadline)
         return self._known.get(operation)
 
     def cached(self, operation: str) -> CircuitState | None:
-        """As `of`, without asking."""
+        """As `get`, without a read."""
         return self._known.get(operation)
 
     def extend(self, operation: str, state: CircuitState, *, deadline: Deadline) -> None:
-        """Let everybody wait until then, unless they wait longer."""
+        """Share ``state``, unless the known one ends later."""
         deadline = _for_writing(deadline)
         with self._lock, contextlib.suppress(AwsError, DeadlineExceeded):
             known = self._known.get(operation)
@@ -196,7 +196,7 @@ class CircuitStates:
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
-        """Put ``state`` in the place of ``expected``; False if somebody else was first. What they put is known then.
+        """Write ``state`` in place of ``expected``. False if another instance was first, and its state is known then.
 
         True also if the table does not answer.
         """
@@ -204,7 +204,7 @@ class CircuitStates:
         with self._lock:
             try:
                 if not self._store.replace(operation, state, expected=expected, deadline=deadline):
-                    # The answer to a write that arrived may have been lost, and the repetition refused.
+                    # The write may have arrived while its answer was lost. Then only the retry was refused.
                     self._load(deadline)
                     return self._known.get(operation) == state
             except (AwsError, DeadlineExceeded):

@@ -1,7 +1,7 @@
-"""How often a vendor's operation is called, counted by all instances together, so that its limit is never met.
+"""A rate limiter that all instances share, so that the service never calls Whop more often than Whop allows.
 
-Time is cut into slots. Before each request a place in the current slot is taken, in one conditional write to the item
-``RATE#<operation>#<slot>`` of the users table; a slot with no place left is over, and the caller is told when the
+Time is divided into fixed windows. Each request first acquires a permit of the current window, in one conditional write
+to the item ``RATE#<operation>#<window>`` of the users table. If a window has no permit left, the caller learns when the
 next one begins.
 """
 
@@ -20,44 +20,44 @@ from whop_chat.runtime.telemetry import Telemetry
 LIMIT_CALLS = 600
 LIMIT_SECONDS = 60
 WINDOW_SECONDS = 5
-# From taking a place until the vendor counts the request: sync_user gives a user 8 s, mint_token 3 s, in all; the rest
-# is for clocks that differ.
+# The longest time from a permit until Whop counts the request. sync_user gives a user 8 s in all, mint_token 3 s. The
+# rest is for clocks that differ.
 DELAY_SECONDS = 10
 _SECONDS = 0.5
 _KEPT_SECONDS = 3600
 
 
 class Priority(Enum):
-    """How much of each slot may be taken before a caller of this kind has to wait."""
+    """The part of each window's permits that a caller of this kind may acquire."""
 
     FOREGROUND = 1.0
     """Somebody waits for the answer."""
     BACKGROUND = 2 / 3
-    """Nobody does: a third is left to those for whom somebody waits, and more if they were first."""
+    """Nobody waits. At least a third of the permits is left for `FOREGROUND`."""
 
 
 def permits_per_window(priority: Priority, *, calls: int = LIMIT_CALLS, window: int = LIMIT_SECONDS) -> int:
-    """The places of one slot, such that a vendor who allows ``calls`` in any ``window`` seconds never sees more.
+    """The permits of one window, so that Whop never sees more than ``calls`` in any ``window`` seconds.
 
-    What it counts within the window took its places within that and the `DELAY_SECONDS` before it. So long a time,
-    wherever it begins, touches as many slots as it is long, and one more: 15 of 40 places each, for 600 calls in 60 s.
+    The requests that Whop counts in ``window`` seconds acquired their permits in that time or in the `DELAY_SECONDS`
+    before it. This time overlaps 15 of our windows at most. So for 600 calls in 60 s, each has 40 permits.
     """
     overlapping = -(-(window + DELAY_SECONDS) // WINDOW_SECONDS) + 1
     return int(calls // overlapping * priority.value)
 
 
 class Windows(Protocol):
-    """Where places are taken: `SharedWindows` or `LocalWindows`."""
+    """Where permits are counted: `SharedWindows` or `LocalWindows`."""
 
     def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline) -> bool:
-        """Take one of ``places`` in a slot of an operation; False if there is none left.
+        """Acquire one of the ``permits`` of an operation's ``window``. False if there is none left.
 
-        Raises `AwsError` and `DeadlineExceeded`; a place may be taken then.
+        Raises `AwsError` and `DeadlineExceeded`. The permit may have been acquired then.
         """
 
 
 class SharedWindows:
-    """The slots in DynamoDB."""
+    """The windows in DynamoDB."""
 
     def __init__(self, aws: AwsClients, table: str, *, clock: Callable[[], float] = time.time) -> None:
         self._aws = aws
@@ -65,7 +65,7 @@ class SharedWindows:
         self._clock = clock
 
     def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline) -> bool:
-        """See `Windows.acquire`. A repetition after a lost answer may take a second place, never none."""
+        """See `Windows.acquire`. A retry after a lost answer may acquire a second permit."""
         asked = {
             "TableName": self._table,
             "Key": {"pk": {"S": f"RATE#{operation}#{window}"}},
@@ -82,7 +82,7 @@ class SharedWindows:
 
 
 class LocalWindows:
-    """The slots of one process; of the past only the last one is remembered."""
+    """The windows of one process. It keeps the current and the previous one."""
 
     def __init__(self) -> None:
         self._used: Counter[tuple[str, int]] = Counter()
@@ -90,7 +90,7 @@ class LocalWindows:
     def acquire(self, operation: str, window: int, permits: int, *, deadline: Deadline | None = None) -> bool:
         """See `Windows.acquire`."""
         if (operation, window) not in self._used:
-            self._used = Counter({place: used for place, used in self._used.items() if place[1] >= window - 1})
+            self._used = Counter({key: used for key, used in self._used.items() if key[1] >= window - 1})
         if self._used[operation, window] >= permits:
             return False
         self._used[operation, window] += 1
@@ -98,10 +98,10 @@ class LocalWindows:
 
 
 class RateLimiter:
-    """The calls that one kind of caller may make.
+    """Gives out permits to one kind of caller.
 
-    When the table does not answer in half a second, calls are counted by this instance alone: then the limit is no hard
-    bound any more, and the vendor's own refusal is what is left.
+    If the table does not answer in half a second, this instance counts its own calls only. The limit is then no hard
+    bound, and Whop's own 429 is what remains.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class RateLimiter:
         self._alone = LocalWindows()
 
     def acquire(self, operation: str, *, deadline: Deadline) -> float | None:
-        """None if the call may be made, and then at once; else the seconds until the next slot."""
+        """None if the call may be made, and then at once. Otherwise the seconds until the next window."""
         now = self._clock()
         window = int(now // WINDOW_SECONDS)
         try:
