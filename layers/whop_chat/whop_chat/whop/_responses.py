@@ -1,4 +1,4 @@
-"""Whop's answers, read strictly."""
+"""Parsers of Whop's answers. They refuse what is not as Whop documents it."""
 
 import json
 import re
@@ -142,7 +142,7 @@ def wait(response: Response) -> int:
 
 
 def error_of(operation: Operation, response: Response) -> WhopError:
-    """What an answer that is no success means."""
+    """The error for an answer that is no success."""
     status = response.status_code
     code, param, _ = envelope(response.content)
     old = replayed(response)

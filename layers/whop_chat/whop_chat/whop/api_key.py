@@ -1,4 +1,4 @@
-"""The Whop API key: read from Secrets Manager, cached, re-read when Whop stops accepting it."""
+"""The Whop API key. It is read from Secrets Manager, cached, and read again when Whop refuses it."""
 
 import json
 import time

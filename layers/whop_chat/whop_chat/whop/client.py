@@ -1,4 +1,4 @@
-"""The calls this service makes to Whop's API, typed, bounded in time, with Whop's refusals as exceptions.
+"""The calls that this service makes to Whop's API. They are typed, end with the deadline, and raise `WhopError`.
 
 Whop keeps 600 calls a minute for each operation and key (Whop, "Rate limits"). This client asks two others before it
 calls: the circuit breaker, whether the operation was told to wait or does not answer, and the rate limiter, whether
@@ -36,9 +36,9 @@ from whop_chat.whop.rate_limit import RateLimiter
 
 _USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
-# Below this there is no point in a second attempt: the answer could not arrive.
+# With less time left, a second attempt could not get its answer.
 _MIN_SECONDS_FOR_RETRY = 0.3
-# A call that had less than this when it began says nothing about Whop if it had no answer.
+# A call without an answer counts as a failure of Whop only if it had this much time.
 _FAIR_SECONDS = 1.0
 
 __all__ = ["Account", "KeySource", "UserToken", "Whop"]
@@ -221,7 +221,7 @@ class Whop:
             raise OutOfPermits(operation, _whole_seconds(wait))
 
     def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
-        """The answer, or an error after which the circuit knows of the silence."""
+        """The answer. If Whop did not answer, the circuit breaker learns of it."""
         given = deadline.remaining()
         try:
             return self._retried(operation, request, parse, deadline)
@@ -231,7 +231,7 @@ class Whop:
             raise
 
     def _retried[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
-        """One repetition when there was no answer: each of our calls is idempotent, keyed, or one more token."""
+        """One retry without an answer: each call is idempotent, has an Idempotency-Key, or mints one more token."""
         try:
             return self._exchange(operation, request, parse, deadline)
         except WhopUnavailable as error:
@@ -261,7 +261,7 @@ class Whop:
             ) from None
 
     def _record_answer(self, operation: Operation, response: Response, deadline: Deadline) -> None:
-        """Let everybody know what this answer says about the next call; an old one says nothing."""
+        """Tell the circuit breaker what this answer means for the next call. An old answer means nothing."""
         if _responses.replayed(response):
             return
         if response.status_code == 429:

@@ -1,4 +1,4 @@
-"""Whop's refusals and silences, as exceptions."""
+"""What a call to Whop raises if it does not succeed."""
 
 from typing import Literal
 
@@ -36,15 +36,15 @@ class WhopError(Retryable):
 
 
 class WhopRefused(WhopError):
-    """Whop said no, definitively (4xx); the same request will be refused again."""
+    """A definite 4xx. Whop would refuse the same request again."""
 
 
 class WhopUnauthorized(WhopRefused):
-    """401: the API key is not accepted, and the secret holds no newer one."""
+    """401: Whop does not accept the API key, and the secret has no newer one."""
 
 
 class NoTimeForAnotherKey(DeadlineExceeded):
-    """Whop did not accept the API key, and no time was left to read whether the secret holds a newer one."""
+    """Whop did not accept the API key, and no time was left to read the secret again."""
 
 
 class WhopForbidden(WhopRefused):
@@ -70,7 +70,7 @@ class WhopRateLimited(WhopError):
 
 
 class OutOfPermits(WhopRateLimited):
-    """Not called: the calls that are allowed are made."""
+    """Not called, because the rate limiter has no permit left."""
 
     def __init__(self, operation: Operation, retry_after: int) -> None:
         super().__init__(operation, retry_after, code="out_of_permits")
@@ -86,7 +86,7 @@ class WhopUnavailable(WhopError):
 
 
 class CircuitOpen(WhopUnavailable):
-    """Not called, because Whop has not answered of late; ``retry_after`` is the wait in whole seconds."""
+    """Not called, because the circuit is open. ``retry_after`` is the wait in whole seconds."""
 
     def __init__(self, operation: Operation, retry_after: int) -> None:
         super().__init__(operation, code="circuit_open")
@@ -94,4 +94,4 @@ class CircuitOpen(WhopUnavailable):
 
 
 class WhopInvalidResponse(WhopError):
-    """A success that cannot be understood: what the call did is unknown."""
+    """A 2xx that is not as Whop documents it. What the call did is unknown."""
