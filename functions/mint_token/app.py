@@ -14,7 +14,7 @@ _http = HttpClient()
 _jwks = JwkSet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
 _keys = Prefetch(lambda deadline: _jwks.prefetch(deadline=deadline))
 
-# Imported while the keys are on their way: boto3 takes the largest part of a start.
+# These imports run while the keys are fetched: boto3 takes the largest part of a cold start.
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +45,15 @@ _secrets = Prefetch(
 
 
 def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
-    """Imported only where tokens are kept, because AES costs a start some milliseconds."""
+    """The fallback, or None if tokens are not cached. Only then is AES imported: it takes some ms of a cold start."""
     if _data_key is None:
         return None
     from whop_chat.minting.fallback import TokenFallback
     from whop_chat.minting.token_cache import TokenCache
 
-    kept = TokenCache(_aws, settings.users_table, _data_key, settings.whop_company_id)
+    cache = TokenCache(_aws, settings.users_table, _data_key, settings.whop_company_id)
     ttl = timedelta(minutes=settings.token_ttl_minutes)
-    return TokenFallback(kept, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105 - the mode
+    return TokenFallback(cache, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105 - the mode
 
 
 def _compose(settings: MintSettings) -> HttpApi:
@@ -85,7 +85,7 @@ def _compose(settings: MintSettings) -> HttpApi:
 
 _telemetry = lambda_telemetry()
 _api = _compose(_settings)
-# Nothing is under way when the environment is frozen.
+# So that no fetch is open when Lambda freezes the environment.
 _keys.wait()
 _secrets.wait()
 

@@ -1,6 +1,7 @@
-"""Cognito's triggers: one message to the queue, and the event back as it came.
+"""Cognito's triggers: enqueues one message, and returns the event unchanged.
 
-Our code is imported where a failure is caught: an import that fails would otherwise fail every sign-up.
+Our modules are imported inside functions whose callers catch errors. Otherwise a failed import would fail every
+sign-up.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ def _queue() -> "SyncQueue":
 
     settings = AwsSettings.from_env(os.environ)
     aws = botocore_clients(region=settings.region, endpoint=settings.endpoint)
-    # Made here, because Lambda gives a whole CPU to what happens before the first event.
+    # The first use makes the client. Lambda gives a whole CPU to the code that runs before the first event.
     _ = aws.sqs
     return SyncQueue(aws, SignUpSettings.from_env(os.environ).sync_queue_url)
 
@@ -47,14 +48,14 @@ def _announce(event: dict[str, Any], context: Any) -> None:
     _telemetry().flush()
 
 
-# A failure is met again, and told, at the first event.
+# A failure is not reported here: the first event tries again, and reports it.
 with contextlib.suppress(Exception):
     _queue()
     _telemetry()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Announce a sign-up or a sign-in; Cognito wants its own event as the answer."""
+    """Enqueue the user of a sign-up or a sign-in, and return ``event``, as Cognito requires."""
     try:
         _announce(event, context)
     except Exception as error:  # Not even a log line that fails may fail a sign-up.

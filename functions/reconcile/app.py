@@ -1,4 +1,4 @@
-"""Compares the whole user pool with the records: on a schedule, on demand, and a tick that goes on with a run."""
+"""Compares the whole user pool with the records: on a schedule, on demand, and on a tick that resumes a run."""
 
 import os
 from typing import Any
@@ -13,8 +13,8 @@ from whop_chat.settings import AwsSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
 
-# Nobody waits for it, and pages of a pool or a table take longer than single items and are larger: a user may have 50
-# custom attributes of 2 KB (Cognito, "Quotas"), and the pool lists them with all.
+# Nobody waits for this function. A page of a pool or a table is larger than a single item, and takes longer: a user may
+# have 50 custom attributes of 2 KB (Cognito, "Quotas"), and ListUsers returns all of them.
 _ATTEMPT_SECONDS = 4.0
 _PAGE_BYTES = 16 * 1024 * 1024
 
@@ -37,12 +37,12 @@ _reconcile = _compose(PoolSettings.from_env(os.environ), AwsSettings.from_env(os
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Carry out one order, and answer how the run stands."""
+    """Carry out one command, and return the progress of the run."""
     _telemetry.bind_request(context)
     try:
         return _reconcile.handle(Command.of(event), lambda: context.get_remaining_time_in_millis() / 1000)
     except InvalidCommand as error:
-        _telemetry.warning("not an order", error)
+        _telemetry.warning("invalid command", error)
         return {"refused": str(error)}
     except Exception:
         _telemetry.exception("unexpected error")

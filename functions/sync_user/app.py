@@ -1,4 +1,4 @@
-"""Messages of the sync queue, in batches."""
+"""Handles the messages of the sync queue, in batches."""
 
 import os
 from typing import Any
@@ -20,8 +20,8 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
     http = HttpClient()
     aws = function_clients(aws_settings)
     api_key = ApiKey(aws, settings.whop_secret_arn)
-    waits = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
-    parts = enrolment_parts(settings, aws, api_key, http, _telemetry, waits, Priority.BACKGROUND)
+    circuit_states = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
+    parts = enrolment_parts(settings, aws, api_key, http, _telemetry, circuit_states, Priority.BACKGROUND)
     dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
     clean_up = CleanUp(parts.users, parts.whop, _telemetry, settings.delete_policy)
     syncing = SyncUser(
@@ -35,7 +35,7 @@ _batch = _compose(SyncSettings.from_env(os.environ), AwsSettings.from_env(os.env
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Bring the users of one batch up to date."""
+    """Sync the users of one batch, and return the messages that failed."""
     _telemetry.bind_request(context)
     try:
         return _batch.handle(event["Records"], lambda: context.get_remaining_time_in_millis() / 1000)

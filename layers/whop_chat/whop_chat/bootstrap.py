@@ -1,4 +1,4 @@
-"""How the parts of enrolment fit together; the two functions that enrol users and the commands that do share it."""
+"""Builds the objects that enrolment needs, for `mint_token`, `sync_user` and the operator's commands."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from whop_chat.whop.rate_limit import Priority, RateLimiter, SharedWindows, perm
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentParts:
-    """What a function that enrols users is made of."""
+    """The objects that a function needs to enrol users."""
 
     users: DynamoDBUserRepository
     pool: UserPool
@@ -41,7 +41,7 @@ def enrolment_parts(
     states: CircuitStates,
     priority: Priority,
 ) -> EnrolmentParts:
-    """All of them, on one connection pool; ``priority`` is what the function may take of Whop's limit."""
+    """The parts, which share the connections of ``http``. ``priority`` is the caller's part of Whop's rate limit."""
     users = DynamoDBUserRepository(aws, settings.users_table)
     pool = UserPool(aws, settings.user_pool_id, settings.profile_name)
     whop = Whop(
@@ -60,13 +60,13 @@ def enrolment_parts(
 
 
 def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:
-    """AWS's clients for a function; ``limits`` are those of `whop_chat.runtime.aws_clients.carried_clients`."""
+    """AWS's clients for a function. ``limits`` go to `whop_chat.runtime.aws_clients.carried_clients`."""
     http = HttpClient(roots=aws_roots(settings.region))
     return carried_clients(http, region=settings.region, endpoint=settings.endpoint, **limits)
 
 
 def email_policy(settings: PoolSettings) -> EmailPolicy:
-    """Which address a user is enrolled under, as the team has set it."""
+    """The policy of the settings, which says under which address a user is enrolled."""
     if settings.enrolment_email == "alias":
         return AliasEmail(settings.alias_email_template)
     return VerifiedEmail(frozenset(settings.trusted_providers))

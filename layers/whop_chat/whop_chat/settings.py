@@ -1,6 +1,6 @@
-"""The environment of each function, read once into a frozen dataclass.
+"""Reads the environment of each function into a frozen dataclass, once.
 
-One error reports every missing or malformed name, so that one look repairs a wrong deployment.
+One error names every variable that is missing or malformed, so that an operator can fix them all at once.
 """
 
 import dataclasses
@@ -14,17 +14,20 @@ from whop_chat.cognito.display_name import name_rule
 from whop_chat.minting.features import FEATURE_SCOPES
 from whop_chat.runtime.partitions import LOOPBACK_URL
 
-# The API key goes there with every call: to Whop's production or sandbox host, or to this machine, for local runs.
+# Every call sends the API key to this host. It is Whop's production or sandbox host, or this machine for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 _ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
 
 
 class SettingsError(Exception):
-    """The environment is incomplete or wrong; the message names each variable and never repeats a value."""
+    """The environment is incomplete or wrong. The message names each variable, and never contains a value."""
 
 
 def setting(name: str, parse: Callable[[str], Any], *, optional: bool = False) -> Any:
-    """A field that is read from the variable ``name``; ``parse`` raises `ValueError` with what is wrong."""
+    """A dataclass field that is read from the variable ``name``.
+
+    ``parse`` raises `ValueError`, whose message says what is wrong and follows the name.
+    """
 
     def read(env: Mapping[str, str]) -> Any:
         if name not in env and not optional:
@@ -38,19 +41,19 @@ def setting(name: str, parse: Callable[[str], Any], *, optional: bool = False) -
 
 
 def text(value: str) -> str:
-    """Anything but nothing."""
+    """``value`` unchanged. Raises `ValueError` if it is blank."""
     if not value.strip():
         raise ValueError("is empty")
     return value
 
 
 def optional_text(value: str) -> str | None:
-    """None for nothing."""
+    """``value`` without the spaces around it, or None if it is blank."""
     return value.strip() or None
 
 
 def matching(pattern: str, description: str) -> Callable[[str], str]:
-    """What ``pattern`` matches as a whole; ``description`` says what it is not, if it is not."""
+    """A parser that accepts only what ``pattern`` matches as a whole. Its error says "is not ``description``"."""
 
     def parse(value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -61,18 +64,18 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
 
 
 def _loopback(value: str) -> str | None:
-    """Signed calls and secrets go there."""
+    """A loopback address or None. No other host is accepted, because it would get signed calls and secrets."""
     return matching(LOOPBACK_URL, "a loopback address")(value) if value else None
 
 
 class Environment:
-    """Reads the fields of a settings class."""
+    """The base of every settings class, whose fields are made by `setting`."""
 
     __slots__ = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Raises `SettingsError` with every name that is missing or wrong."""
+        """The settings in ``env``. Raises `SettingsError` with every name that is missing or wrong."""
         values: dict[str, Any] = {}
         wrong: list[str] = []
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]
@@ -113,7 +116,7 @@ def _features(value: str) -> tuple[str, ...]:
 
 
 def _group_features(value: str) -> Mapping[str, tuple[str, ...]]:
-    """``group=feature+feature`` for each group, separated by commas."""
+    """The features of each group, from ``group=feature+feature`` items that commas separate."""
     result: dict[str, tuple[str, ...]] = {}
     for item in _optional_list(value):
         group, equals, features = (part.strip() for part in item.rpartition("="))
@@ -134,9 +137,9 @@ def _number(least: int, most: int) -> Callable[[str], int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsSettings(Environment):
-    """Where a function is (AWS, "Defined runtime environment variables").
+    """The variables that AWS defines (AWS, "Defined runtime environment variables").
 
-    ``endpoint`` is set where the AWS SDKs are pointed at a local emulator; None on AWS.
+    ``endpoint`` is the address of a local emulator, or None on AWS.
     """
 
     region: str = setting("AWS_REGION", text)
@@ -145,14 +148,14 @@ class AwsSettings(Environment):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignUpSettings(Environment):
-    """What the trigger needs. The pool is not among it: the pool names the function, so the event names the pool."""
+    """The settings of `on_signup`. It gets no pool id: the pool refers to the function, so the event names the pool."""
 
     sync_queue_url: str = setting("SYNC_QUEUE_URL", text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings(SignUpSettings):
-    """What it takes to say of a user of the pool whether and how they are enrolled: all that `reconcile` needs."""
+    """The settings that decide whether and how a user of the pool is enrolled. `reconcile` needs no others."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
     users_table: str = setting("USERS_TABLE", text)
@@ -168,7 +171,7 @@ class PoolSettings(SignUpSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentSettings(PoolSettings):
-    """What it takes to make sure that a Cognito user exists at Whop."""
+    """The settings that it takes to enrol a Cognito user at Whop."""
 
     whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
     whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
@@ -183,7 +186,7 @@ class EnrolmentSettings(PoolSettings):
 
 
 def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
-    """Needed where tokens are kept, and of no use elsewhere."""
+    """The ARN of the secret, or None if tokens are not cached. Required if they are."""
     if env.get("TOKEN_REUSE") not in ("on-error", "always"):
         return None
     arn = optional_text(env.get("DATA_KEY_SECRET_ARN", ""))
@@ -194,7 +197,7 @@ def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
-    """What the token endpoint needs on top."""
+    """The settings of `mint_token`."""
 
     user_pool_client_ids: tuple[str, ...] = setting("USER_POOL_CLIENT_IDS", _list)
     token_use: Literal["access", "id"] = setting("TOKEN_USE", _one_of("access", "id"))
@@ -206,12 +209,12 @@ class MintSettings(EnrolmentSettings):
     mints_per_minute: int = setting("MINTS_PER_MINUTE", _number(1, 600))
     token_reuse: Literal["never", "on-error", "always"] = setting("TOKEN_REUSE", _one_of("never", "on-error", "always"))
     data_key_secret_arn: str | None = field(metadata={"read": _data_key_secret_arn})
-    """None where tokens are not kept."""
+    """None if tokens are not cached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings(EnrolmentSettings):
-    """What the queue worker needs on top."""
+    """The settings of `sync_user`."""
 
     sync_dead_letter_queue_url: str = setting("SYNC_DEAD_LETTER_QUEUE_URL", text)
     delete_policy: Literal["keep-account", "delete-account"] = setting(

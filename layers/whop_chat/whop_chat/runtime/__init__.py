@@ -1,5 +1,5 @@
-"""The floor under every package: deadlines, HTTP, AWS, secrets, encodings, log lines and metrics.
+"""What every other package builds on: deadlines, HTTP, AWS, secrets, encodings, log lines and metrics.
 
-Public: `Deadline`, `Telemetry`, `HttpClient`, `AwsClients`, `AwsError`, `CachedSecret`, `Prefetch`. Nothing here knows
-Cognito, Whop or a user.
+Public: `Deadline`, `Telemetry`, `HttpClient`, `AwsClients`, `AwsError`, `CachedSecret`, `Prefetch`. No module here
+knows Cognito, Whop or a user.
 """

@@ -16,7 +16,7 @@ import httpcore
 
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded, run_within
 
-# A function may be frozen between two calls, and the peer hangs up meanwhile.
+# Short, because Lambda may freeze a function between two calls, and the peer may close the connection meanwhile.
 _KEEPALIVE_SECONDS = 5.0
 
 _deadline: ContextVar[Deadline] = ContextVar("deadline")
@@ -24,9 +24,9 @@ _deadline: ContextVar[Deadline] = ContextVar("deadline")
 
 @contextlib.contextmanager
 def bounded_by(deadline: Deadline) -> Iterator[None]:
-    """In the block, every operation of this thread on a `ConnectionPool` ends at ``deadline``.
+    """Bound every operation of this thread on a `ConnectionPool` by ``deadline``, in the block.
 
-    One that would take longer raises httpcore's timeout errors.
+    An operation that would take longer raises httpcore's timeout errors.
     """
     before = _deadline.set(deadline)
     try:
@@ -36,14 +36,14 @@ def bounded_by(deadline: Deadline) -> Iterator[None]:
 
 
 class ConnectionPool(httpcore.ConnectionPool):
-    """httpcore's pool, whose connections keep to the deadline of `bounded_by`; for any number of threads."""
+    """httpcore's pool, for any number of threads. Its connections keep to the deadline of `bounded_by`."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__(ssl_context=tls)
         self._tls = tls
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
-        """Called by httpcore for an origin to which no connection is free."""
+        """A new connection. httpcore calls this if no connection to ``origin`` is free."""
         return _Connection(
             origin, ssl_context=self._tls, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_Backend()
         )
@@ -56,12 +56,12 @@ class _Connection(httpcore.HTTPConnection):
     """
 
     def has_expired(self) -> bool:
-        """Asked by the pool after each exchange, and before the connection is used again."""
+        """Whether to close this connection. The pool asks after each exchange, and before each use."""
         return super().has_expired() or (self.is_idle() and self._has_unread_bytes())
 
     def _has_unread_bytes(self) -> bool:
         connection = self._connection
-        # Private to httpcore, which says nothing else of what it has read; a test with a real server holds it to this.
+        # The only access to what httpcore has read is private. A test with a real server fails if httpcore changes it.
         return isinstance(connection, httpcore.HTTP11Connection) and connection._h11_state.trailing_data != (b"", False)
 
 
@@ -76,7 +76,7 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address of ``host`` that takes one."""
+        """A connection to the first address of ``host`` that accepts one."""
         with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
             failure = OSError("no address")
             for family, kind, protocol, _, address in _resolved(host, port):
@@ -102,7 +102,7 @@ class _Stream(httpcore.NetworkStream):
         self._wire = wire
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What has come, as soon as something has; nothing when the peer has hung up."""
+        """The next bytes, as soon as there are any. Empty if the peer has closed the connection."""
         with _raising(httpcore.ReadTimeout, httpcore.ReadError):
             self._wire.settimeout(_left())
             return self._wire.recv(max_bytes)
@@ -128,11 +128,11 @@ class _Stream(httpcore.NetworkStream):
                 raise
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._wire.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """Of all that httpcore may ask, only ``is_readable``: whether the peer has said something or hung up."""
+        """For ``is_readable``: whether there are bytes to read, or the peer has closed the connection. Else None."""
         return self._is_readable() if info == "is_readable" else None
 
     def _is_readable(self) -> bool:
@@ -145,7 +145,7 @@ class _Stream(httpcore.NetworkStream):
 
 @contextlib.contextmanager
 def _raising(timeout: type[httpcore.TimeoutException], failure: type[httpcore.NetworkError]) -> Iterator[None]:
-    """httpcore's errors in place of the socket's."""
+    """Raise httpcore's errors in place of the socket's."""
     try:
         yield
     except TimeoutError:
@@ -165,7 +165,7 @@ def _resolved(host: str, port: int) -> list[Any]:
 
 
 def _left() -> float:
-    """What the next operation on a socket may take, in seconds."""
+    """The seconds that the next operation on a socket may take. Raises `TimeoutError` if there are none."""
     left = _deadline.get().remaining()
     if not left:
         raise TimeoutError

@@ -1,6 +1,6 @@
-"""Calls of AWS by boto3's clients, bounded by the request's deadline like every other call, with one error.
+"""Bounds calls of AWS by the request's deadline, and turns botocore's errors into one.
 
-A call looks as everywhere:
+A call looks as usual, inside a block:
 
     with aws_call(deadline):
         answer = self._aws.dynamodb.get_item(TableName=table, Key=key)
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MAX_READ = 100  # AWS, BatchGetItem
-# What a reader of an answer raises if the answer does not have the shape that AWS documents.
+# The errors that a parser raises if an answer does not have the shape that AWS documents.
 _MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RecursionError, ResponseParserError)
 
 _bound: ContextVar[Deadline | None] = ContextVar("aws_deadline", default=None)
 
 
 def bound_deadline() -> Deadline | None:
-    """The deadline of the `aws_call` that this thread is in, None outside of one."""
+    """The deadline of the `aws_call` that this thread is in, or None outside of one."""
     return _bound.get()
 
 
 class AwsError(Retryable):
-    """An AWS call failed; ``code`` is AWS's error code, or what went wrong on the way if AWS never answered.
+    """An AWS call failed. ``code`` is AWS's error code, or the kind of failure if AWS did not answer.
 
-    AWS's message is left out: it can repeat a parameter, and a parameter can be a user name. ``item`` is what the table
-    holds, after a condition that failed (DynamoDB, ReturnValuesOnConditionCheckFailure).
+    AWS's message is left out: it can repeat a parameter, and a parameter can be a user name. ``item`` is the stored
+    item after a condition that failed (DynamoDB, ReturnValuesOnConditionCheckFailure).
     """
 
     def __init__(self, code: str, *, operation: str = "AWS", item: Mapping[str, Any] | None = None) -> None:
@@ -47,9 +47,10 @@ class AwsError(Retryable):
 
 @contextlib.contextmanager
 def aws_call(deadline: Deadline) -> Iterator[None]:
-    """Around one call of a boto3 client, and nothing else: bounds it, and turns botocore's errors into `AwsError`.
+    """Bound one call of a boto3 client by ``deadline``, and turn botocore's errors into `AwsError`.
 
-    Raises `AwsError`, and `whop_chat.runtime.deadline.DeadlineExceeded` when there is no time left to start.
+    The block has this call only. Raises `AwsError`, and `whop_chat.runtime.deadline.DeadlineExceeded` if no time is
+    left to start.
     """
     deadline.require()
     bound = _bound.set(deadline)
@@ -72,7 +73,7 @@ def aws_call(deadline: Deadline) -> Iterator[None]:
 
 @contextlib.contextmanager
 def validating(operation: str) -> Iterator[None]:
-    """Where an answer to ``operation`` is read: raises `AwsError` if it is not of the shape that AWS documents."""
+    """Raise `AwsError` if the block finds that an answer to ``operation`` is not of the shape that AWS documents."""
     try:
         yield
     except _MALFORMED:
@@ -80,13 +81,13 @@ def validating(operation: str) -> Iterator[None]:
 
 
 def read_many(dynamodb: "DynamoDBClient", table: str, keys: Sequence[str], *, deadline: Deadline) -> list[Any]:
-    """The items of at most `MAX_READ` different keys, in no order; what is not there is left out.
+    """The items of at most `MAX_READ` different ``keys``, in no order. Items that do not exist are left out.
 
     Raises `AwsError` and `whop_chat.runtime.deadline.DeadlineExceeded`.
     """
     items: list[Any] = []
     wanted: Any = [{"pk": {"S": key}} for key in keys]
-    # What did not fit into an answer is named in it; a call that gets nowhere is an error (AWS, BatchGetItem).
+    # An answer names the keys that did not fit into it. AWS answers with an error if none did (BatchGetItem).
     while wanted:
         with aws_call(deadline):
             answer: Any = dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
@@ -97,7 +98,7 @@ def read_many(dynamodb: "DynamoDBClient", table: str, keys: Sequence[str], *, de
 
 
 def update_if(dynamodb: "DynamoDBClient", asked: Mapping[str, Any], *, deadline: Deadline) -> bool:
-    """Make an UpdateItem, and say whether its condition held.
+    """Make an UpdateItem, and return whether its condition was true.
 
     Raises `AwsError` and `whop_chat.runtime.deadline.DeadlineExceeded`.
     """
@@ -112,7 +113,7 @@ def update_if(dynamodb: "DynamoDBClient", asked: Mapping[str, Any], *, deadline:
 
 
 def _failure(error: ClientError) -> AwsError:
-    """Our error for botocore's, which gives up its message: it would stay in memory as the context of ours."""
+    """Our error for botocore's. Botocore's is emptied, because it stays in memory as the context of ours."""
     response: Any = error.response
     error.response, error.args = {}, ()
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")

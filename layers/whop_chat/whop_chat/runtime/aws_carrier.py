@@ -1,4 +1,4 @@
-"""Carries botocore's requests to AWS: how often they are tried, and which answers count."""
+"""Sends botocore's requests to AWS, retries them once, and refuses answers that prove nothing."""
 
 import random
 import time
@@ -13,11 +13,11 @@ from whop_chat.runtime.aws_session import Body, json_object
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 
-# Below this there is no point in a second attempt: the answer could not arrive.
+# With less time left, a second attempt could not get its answer.
 _MIN_SECONDS_FOR_RETRY = 0.1
-# The operations of ours that answer nothing. For any other, an answer without a body is none.
+# The operations that we call and that have no output. For any other, an empty body is invalid.
 _WITHOUT_OUTPUT = frozenset({"ChangeMessageVisibility"})
-# What the SDKs try again (AWS, "Retry behavior"), of the errors that our services know.
+# The errors of our services that AWS's SDKs retry (AWS, "Retry behavior").
 _THROTTLED = frozenset(
     {
         "ProvisionedThroughputExceededException",
@@ -32,7 +32,7 @@ _THROTTLED = frozenset(
 
 
 class Answer(Protocol):
-    """What a transport brings back: `whop_chat.runtime.http.Response`, or the like."""
+    """The answer of a transport, such as `whop_chat.runtime.http.Response`."""
 
     @property
     def status_code(self) -> int:
@@ -40,7 +40,7 @@ class Answer(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers, whose names are found in lower case."""
+        """The headers. A lookup by a name in lower case finds them."""
 
     @property
     def content(self) -> bytes:
@@ -48,10 +48,10 @@ class Answer(Protocol):
 
 
 class Carrier:
-    """Sends botocore's requests by ``transport``, in place of botocore's own HTTP.
+    """Sends botocore's requests through ``transport``, in place of botocore's own HTTP.
 
     ``transport`` makes one attempt within a deadline, and raises `TransportError`. A call has two attempts at most. A
-    call without an answer may have had its effect; it is repeated.
+    call without an answer is retried, although its first attempt may have had its effect.
     """
 
     def __init__(
@@ -63,7 +63,10 @@ class Carrier:
         self._sleep = sleep
 
     def send(self, request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse:
-        """botocore's event ``before-send``: the answer to use in place of sending."""
+        """The answer to ``request``, for botocore's event ``before-send``: botocore then sends nothing itself.
+
+        Raises `AwsError`, and `RuntimeError` outside of `aws_call`.
+        """
         deadline = bound_deadline()
         if deadline is None:
             raise RuntimeError("a call of AWS outside of aws_call")
@@ -87,7 +90,7 @@ class Carrier:
             answer = self._transport(request, deadline)
         except TransportError as error:
             raise AwsError(error.reason, operation=operation) from None
-        # botocore would make an empty success of these. Our services answer a success with 200 and JSON.
+        # botocore would take these for an empty success. Our services answer a success with 200 and JSON.
         if 200 <= answer.status_code < 300 and not _is_success(answer, operation):
             raise AwsError("InvalidResponse", operation=operation)
         return answer

@@ -1,7 +1,7 @@
-"""boto3's clients for a function: with what Lambda gives it, and nothing else from outside.
+"""boto3's clients for a function.
 
-botocore builds, signs and reads a request. Our HTTP client carries it, because botocore's own timeouts count for each
-read, so that a slow server could hold a caller for ever.
+botocore builds and signs a request, and parses the answer. Our HTTP client sends it, because botocore's own timeouts
+count for each read: a slow server could hold a caller for ever.
 """
 
 import time
@@ -32,10 +32,10 @@ def carried_clients(
     max_bytes: int = _MAX_RESPONSE_BYTES,
     sleep: Callable[[float], None] = time.sleep,
 ) -> AwsClients:
-    """Clients whose requests ``http`` carries, and which are called inside `aws_call` only.
+    """Clients whose requests ``http`` sends. Call them inside `aws_call` only.
 
-    ``endpoint`` is a local AWS, None for the real one. ``credentials`` are those of a session; None takes the
-    function's own. An attempt takes ``attempt_seconds`` at most, and its answer has ``max_bytes`` at most.
+    ``endpoint`` is the address of a local emulator, or None for AWS. ``credentials`` are those of a session, or None
+    for the function's own. An attempt takes ``attempt_seconds`` at most, and its answer has ``max_bytes`` at most.
     """
 
     def attempt(request: AWSPreparedRequest, deadline: Deadline) -> "Response":

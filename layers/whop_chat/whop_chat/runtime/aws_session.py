@@ -1,4 +1,4 @@
-"""botocore with what Lambda gives a function, and nothing else from outside; and the clients that are made of it."""
+"""A botocore session that reads only what Lambda gives a function, and the clients of AWS's services."""
 
 import io
 import json
@@ -19,17 +19,16 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-# At DEBUG these repeat parameters and answers. Lambda can set the root logger to that level.
+# At DEBUG these loggers write parameters and answers. Lambda can set the root logger to that level.
 for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class AwsClients:
-    """The clients that ``make`` makes, each when it is first used; for any number of threads.
+    """The clients of the services we use, for any number of threads. Each is made at its first use.
 
     ``make`` is `boto3.session.Session.client` or botocore's ``create_client``, which makes the same clients.
-
-    ``endpoint`` is a local AWS, None for the real one.
+    ``endpoint`` is the address of a local emulator, or None for AWS.
     """
 
     def __init__(
@@ -82,13 +81,13 @@ class AwsClients:
 
 
 def config(**options: Any) -> Config:
-    """One attempt, because the repetition is ours; an endpoint from nowhere but from us."""
+    """botocore's settings: one attempt, because `Carrier` retries, and no endpoint but the one we give."""
     ours: dict[str, Any] = {
         "retries": {"mode": "standard", "total_max_attempts": 1},
         "account_id_endpoint_mode": "disabled",
         "ignore_configured_endpoint_urls": True,
         "disable_request_compression": True,
-        # botocore would build its own twice a call.
+        # Otherwise botocore would build its own value twice a call.
         "user_agent": "whop-chat-auth",
     }
     return Config(**ours, **options)
@@ -97,8 +96,8 @@ def config(**options: Any) -> Config:
 def isolated_session(credentials: Any = None) -> botocore.session.Session:
     """A session that reads no file and no setting of the environment.
 
-    Without ``credentials`` it takes those that Lambda puts into the environment. The rest of botocore's chain would ask
-    addresses on the network. Its built-in handlers are about operations that we do not call.
+    Without ``credentials`` it takes those that Lambda puts into the environment. The rest of botocore's chain would
+    send requests to addresses on the network. botocore's built-in handlers serve operations that we do not call.
     """
     settings = ConfigValueStore()
     for name, (_, _, default, _) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
@@ -113,26 +112,26 @@ def isolated_session(credentials: Any = None) -> botocore.session.Session:
 
 
 class _Given:
-    """The place where a botocore session looks for credentials, with these in it."""
+    """A botocore credential provider that returns the given credentials."""
 
     def __init__(self, credentials: Any) -> None:
         self._credentials = credentials
 
     def load_credentials(self) -> Any:
-        """Called by botocore, once a session; the credentials renew themselves."""
+        """The credentials, which renew themselves. botocore calls this once a session."""
         return self._credentials
 
 
 class Body(io.BytesIO):
-    """A body as botocore reads it, which is as urllib3 gives it."""
+    """A body with the methods of urllib3's, which botocore reads."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
-        """All of it at once."""
+        """The whole body, as one chunk."""
         yield self.getvalue()
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that ``body`` is; None for anything else."""
+    """The JSON object in ``body``, or None if it has anything else."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""AWS's clients without httpx and boto3, for `on_signup`: for one message, the two cost a start too much."""
+"""AWS's clients without httpx and boto3, for `on_signup`. To send one message, both take too long to import."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +21,9 @@ _MAX_RESPONSE_BYTES = 64 * 1024
 
 
 def botocore_clients(*, region: str, endpoint: str | None = None) -> AwsClients:
-    """Clients over botocore's own HTTP, for a caller that leaves a call that is late.
+    """Clients over botocore's own HTTP, for a caller that can abandon a late call. Call them inside `aws_call` only.
 
-    Connecting and each read may take a second, so that a deadline is not kept. Called inside `aws_call` only.
+    Connecting may take a second, and so may each read. So a call may end after its deadline.
     """
     session = isolated_session()
     carrier: Any = Carrier(_BotocoreHttp(_roots(region)).attempt)
@@ -38,20 +38,20 @@ class _Answer(NamedTuple):
 
 
 class _BotocoreHttp:
-    """Sends by botocore's own HTTP, and reads no more than a small answer."""
+    """Sends requests by botocore's own HTTP, and reads small answers only."""
 
     def __init__(self, roots: str) -> None:
         options: dict[str, Any] = {"verify": roots, "timeout": _READ_SECONDS, "proxies": {}}
         self._http = URLLib3Session(**options)
 
     def attempt(self, request: AWSPreparedRequest, _: Deadline) -> _Answer:
-        """One request and its answer; raises `TransportError`."""
+        """The answer to one request. Raises `TransportError`."""
         request.stream_output = True
         try:
             answer: Any = self._http.send(request)
             with answer.raw as stream:
                 content = stream.read(_MAX_RESPONSE_BYTES + 1)
-        except Exception as error:  # botocore's errors and those of urllib3 have no other base.
+        except Exception as error:  # The errors of botocore and of urllib3 have no other common base.
             raise TransportError(type(error).__name__) from None
         if len(content) > _MAX_RESPONSE_BYTES:
             raise TransportError("ResponseTooLarge")
@@ -59,6 +59,6 @@ class _BotocoreHttp:
 
 
 def _roots(region: str) -> str:
-    """The file of root certificates for AWS: urllib3 takes a file, and the layer has a short one."""
+    """The path of AWS's root certificates: the layer's short file, or Mozilla's. urllib3 takes only a file."""
     short = _CA_DIRECTORY / "aws.pem"
     return str(short) if aws_roots(region) == "aws" and short.is_file() else certifi.where()

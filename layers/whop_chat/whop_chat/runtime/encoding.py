@@ -1,7 +1,7 @@
-"""The two encodings that tokens and key sets are made of, read strictly.
+"""Strict parsers of base64url and JSON, the two encodings of tokens and JWK sets.
 
-A lenient reader lets one text mean two things to two programs: a member twice, padding that some ignore, `NaN`.
-Nothing here repairs its input: it is exactly what the standard describes, or it is `Malformed`.
+With lenient parsers, one text can mean two things to two programs: a repeated member, ignored padding, `NaN`. These
+parsers repair nothing. Input that is not exactly what the standard describes is `Malformed`.
 """
 
 import base64
@@ -10,7 +10,7 @@ import math
 
 
 class Malformed(ValueError):
-    """Not what the standard describes. Carries nothing of the text, which may be secret."""
+    """The text is not what the standard describes. The error contains no part of it, because it may be secret."""
 
 
 def read_base64url(text: str) -> bytes:
@@ -22,27 +22,27 @@ def read_base64url(text: str) -> bytes:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
         data = b""
-    # The decoder skips what it does not know and ignores spare bits; only the canonical text survives the way back.
+    # The decoder skips unknown characters and ignores spare bits. So only a canonical text encodes back to itself.
     if base64.urlsafe_b64encode(data).rstrip(b"=") != text.encode(errors="replace"):
         raise Malformed
     return data
 
 
 def read_json(data: bytes) -> object:
-    """Parse UTF-8 JSON (RFC 8259) whose objects name each member once, and whose numbers and texts are such.
+    """Parse UTF-8 JSON (RFC 8259) without repeated members, non-finite numbers or half surrogate pairs.
 
-    Raises `Malformed`, for a nesting or a number too large to parse as well.
+    Raises `Malformed`, also if the nesting is too deep or a number too large to parse.
     """
     try:
         value = _DECODER.decode(data.decode())
         if b"\\u" in data:
-            # Half of a surrogate pair can be escaped, but is no character (RFC 7493, section 2.1): nothing encodes it.
+            # JSON can escape half of a surrogate pair. It is no character (RFC 7493, section 2.1), so encoding fails.
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         pass
     else:
         return value
-    # Outside the handler, because the decoder's exception holds the whole text and would be this one's context.
+    # Raised outside the handler: the decoder's exception has the whole text, and would be the context of this one.
     raise Malformed
 
 

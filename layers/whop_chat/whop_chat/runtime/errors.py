@@ -1,21 +1,21 @@
-"""What matters about an error to whoever meets it: whether trying again later can help."""
+"""The base classes of errors, which say whether a retry can help."""
 
 
 class Retryable(Exception):
-    """The same request may succeed later: time, an operator or the other side puts it right.
+    """The same request may succeed later: after a while, or after an operator or the other side fixes the cause.
 
-    ``retry_after`` is the wait in whole seconds, as far as it is known; 0 if it is not.
+    ``retry_after`` is the wait in whole seconds, or 0 if it is unknown.
     """
 
     retry_after: int = 0
 
 
 class Refused(Exception):
-    """Trying again does not help this user; somebody has to act first."""
+    """A retry does not help this user. Somebody has to act first."""
 
 
 class TransportError(Exception):
-    """No usable response: not connected, timed out, dropped, or larger than the cap. ``reason`` is fit for a log."""
+    """There is no usable response: not connected, timed out, dropped, or too large. ``reason`` may be logged."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -1,7 +1,7 @@
-"""HTTP exchanges bounded in time, by a deadline, and in size.
+"""An HTTP client whose exchanges have a deadline and a maximum size.
 
-httpx's requests and answers, and httpcore's connections, but not `httpx.Client`: that keeps cookies, takes credentials
-from URLs and logs every address. This module and `_network` are the only ones that know which httpx it is.
+It uses httpx's requests and answers, and httpcore's connections. It does not use `httpx.Client`, which keeps cookies,
+takes credentials from URLs and logs every address. Only this module and `_network` import httpx or httpcore.
 """
 
 import functools
@@ -27,14 +27,14 @@ Roots = Literal["aws", "mozilla"]
 # /opt/ca-certificates on Lambda, where this file is /opt/python/whop_chat/runtime/http.py.
 _CA_DIRECTORY = Path(__file__).parents[3] / "ca-certificates"
 
-# At DEBUG it repeats headers. Lambda can set the root logger to that level.
+# At DEBUG httpcore logs headers. Lambda can set the root logger to that level.
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 class HttpClient:
-    """For any number of threads; it knows no proxy, no cookie, no redirect, no credential.
+    """Sends requests, for any number of threads. It has no proxy, no cookie, no redirect and no credential.
 
-    ``roots`` names the authorities that may vouch for a server. A test hands in a ``transport``.
+    ``roots`` names the root certificates that servers are verified with. Only tests give a ``transport``.
     """
 
     def __init__(self, transport: httpx.BaseTransport | None = None, *, roots: Roots = "mozilla") -> None:
@@ -50,7 +50,7 @@ class HttpClient:
         deadline: Deadline,
         max_bytes: int,
     ) -> Response:
-        """As `send`, with a request made of these."""
+        """As `send`, with a request of ``method``, ``url``, ``headers`` and ``content``."""
         try:
             request = Request(method, url, headers=headers, content=content)
         except (httpx.InvalidURL, ValueError):
@@ -58,11 +58,12 @@ class HttpClient:
         return self.send(request, deadline=deadline, max_bytes=max_bytes)
 
     def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
-        """Send ``request``, to an absolute URL, and read the whole body of the response.
+        """The response to ``request``, with its whole body. The URL must be absolute.
 
-        Raises `TransportError`, and `whop_chat.runtime.deadline.DeadlineExceeded` when there is no time left to start.
+        Raises `TransportError`, also for a body of more than ``max_bytes``, and
+        `whop_chat.runtime.deadline.DeadlineExceeded` if no time is left to start.
         """
-        # For transports other than ours, which knows the deadline.
+        # For the transports of tests. Ours takes the deadline from `bounded_by`.
         request.extensions = {"timeout": httpx.Timeout(deadline.require()).as_dict()}
         try:
             with bounded_by(deadline):
@@ -73,17 +74,17 @@ class HttpClient:
             reason = "ReadTimeout"
         except (httpx.TransportError, httpcore.NetworkError, httpcore.ProtocolError) as error:
             reason = type(error).__name__
-        # Raised out here: what the error remembers of the request would stay in the context.
+        # Raised outside the handler: httpx's error refers to the request, and would be the context of this one.
         raise TransportError(reason)
 
     def close(self) -> None:
-        """Close every connection; the next exchange makes its own."""
+        """Close every connection. The next exchange opens a new one."""
         self._transport.close()
 
     def _exchanged(self, request: Request, max_bytes: int) -> Response:
         if request.url.scheme not in ("http", "https") or not request.url.host or request.url.userinfo:
             raise TransportError("LocalProtocolError")
-        # A cap on what arrives is none on what it unpacks to.
+        # No compression, because ``max_bytes`` could not bound the unpacked body.
         request.headers["Accept-Encoding"] = "identity"
         answer = self._transport.handle_request(request)
         try:
@@ -96,7 +97,7 @@ class HttpClient:
 def _require_plain(answer: Response) -> None:
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise TransportError("ContentEncoding")
-    # RFC 9112, section 6.3. Of an answer that names both, two readers could see two different ones.
+    # RFC 9112, section 6.3. With both headers, two parsers could disagree on where the answer ends.
     if {"content-length", "transfer-encoding"} <= answer.headers.keys():
         raise TransportError("RemoteProtocolError")
     if answer.status_code < 200:
@@ -113,13 +114,13 @@ def _body(answer: Response, max_bytes: int) -> bytes:
 
 
 class _Transport(httpx.BaseTransport):
-    """As `httpx.HTTPTransport`, which takes no pool of ours."""
+    """As `httpx.HTTPTransport`, but with our pool, which that class does not accept."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._pool = ConnectionPool(tls)
 
     def handle_request(self, request: Request) -> Response:
-        """The head of the answer, and a stream of its body; raises httpcore's errors, and so does the stream."""
+        """The answer, with its body as a stream. Both this method and the stream raise httpcore's errors."""
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -151,7 +152,7 @@ class _Stream(httpx.SyncByteStream):
 
 @functools.cache
 def _tls(roots: Roots) -> ssl.SSLContext:
-    """With the roots from the directory that the build makes, or with Mozilla's bundle where nothing was built."""
+    """A TLS context with the roots of the directory that the build makes. Without a build: Mozilla's bundle."""
     directory = _CA_DIRECTORY / roots
     if directory.is_dir():
         return ssl.create_default_context(capath=directory)

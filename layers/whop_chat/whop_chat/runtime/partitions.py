@@ -1,8 +1,8 @@
-"""Where things may be: the domains of AWS's partitions, and the addresses of this machine."""
+"""The domains and root certificates of AWS's partitions, and the pattern of loopback URLs."""
 
 from typing import Literal
 
-# By the start of the region names, as in the partition data of AWS's SDKs.
+# By the prefix of the region names, as in the partition data of AWS's SDKs.
 _SUFFIXES = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
@@ -13,20 +13,20 @@ _SUFFIXES = {
 }
 _DEFAULT_SUFFIX = "amazonaws.com"
 
-# Literals only: a name such as localhost means what a resolver says it means.
+# Only literal addresses: a resolver decides which address a name such as localhost has.
 LOOPBACK_URL = r"https?://(?:127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?/?"
 
 
 def dns_suffix(region: str) -> str:
-    """The domain under which ``region`` has its endpoints."""
+    """The domain of AWS's endpoints in ``region``."""
     return next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), _DEFAULT_SUFFIX)
 
 
 def aws_roots(region: str) -> Literal["aws", "mozilla"]:
-    """Which of the layer's directories of root certificates AWS's own endpoints in ``region`` are verified with.
+    """The name of the layer's directory with the root certificates of AWS's own endpoints in ``region``.
 
-    `aws` in the partition of the same name: the roots of Amazon Trust Services, which issues the certificates there.
-    `mozilla` elsewhere: AWS does not say which authorities the other partitions use, and will use.
+    It is `aws` in the partition of that name: Amazon Trust Services issues the certificates there. It is `mozilla` in
+    the other partitions, because AWS does not say which authorities they use now or later.
     """
     elsewhere = ("us-gov-", *_SUFFIXES)
     return "mozilla" if region.startswith(elsewhere) else "aws"

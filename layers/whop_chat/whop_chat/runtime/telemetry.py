@@ -1,4 +1,4 @@
-"""Logs and metrics that hold no secret and nothing personal."""
+"""Logs and metrics without secrets and personal data."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-# The last line of defence: nothing of this kind is logged on purpose, but a library or a stack trace might.
+# The last line of defence. Our code logs none of these, but a library or a stack trace might.
 _SECRETS = re.compile(
     r"eyJ[\w-]{4,}\.[\w.-]*"  # a JWT, whole or cut
     r"|(?i:bearer) +[^\s\"\\]+"
@@ -17,7 +17,7 @@ _SECRETS = re.compile(
 
 
 def redacted(value: Any) -> Any:
-    """``value``, of what JSON is made of, without tokens and e-mail addresses in any text."""
+    """``value``, which must be JSON-like, with ``[redacted]`` for tokens and e-mail addresses in its strings."""
     if isinstance(value, str):
         return _SECRETS.sub("[redacted]", value)
     if isinstance(value, dict):
@@ -28,16 +28,16 @@ def redacted(value: Any) -> Any:
 
 
 def _line(fields: dict[str, Any]) -> str:
-    # Redacted first: in the finished line an escaped newline before an address would look like a part of it.
+    # Redacted before encoding: an escaped newline before an address would look like a part of the address.
     line = json.dumps(redacted(fields), default=lambda value: redacted(str(value)), ensure_ascii=False)
-    # Half of a surrogate pair cannot be written, and a line that fails is told with a stack.
+    # Half of a surrogate pair cannot be encoded. The logging module would then print the failed line with a stack.
     return line.encode(errors="replace").decode()
 
 
 class Telemetry:
-    """What one function tells its operators: JSON lines, and counters in CloudWatch's embedded metric format.
+    """Writes one function's log lines, as JSON, and its counters, in CloudWatch's embedded metric format.
 
-    A user appears by ``sub`` only. The user name does not: it can be an e-mail address.
+    Lines name a user by ``sub`` only, because the user name can be an e-mail address.
     """
 
     def __init__(self, logger: Logger, metrics: Metrics) -> None:
@@ -46,37 +46,37 @@ class Telemetry:
         self._anything_counted = False
 
     def bind_request(self, context: Any) -> None:
-        """A new invocation: forget the last one's user, and know this one's request id."""
+        """Put the request id of this invocation on its lines, and drop the user of the last one."""
         self.bind_user(None)
         self._logger.append_keys(request_id=getattr(context, "aws_request_id", None))
 
     def bind_user(self, sub: str | None) -> None:
-        """Put the user ``sub``, or nobody, on the lines that follow."""
+        """Put ``sub`` on the lines that follow, or no user if it is None."""
         if sub is None:
             self._logger.remove_keys(["sub"])
         else:
             self._logger.append_keys(sub=sub)
 
     def event(self, metric: str, message: str, **fields: Any) -> None:
-        """Something expected happened."""
+        """Log an expected event at INFO, and count it once as ``metric``."""
         self._logger.info(message, **fields)
         self._count(metric)
 
     def report(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        """Something came to an end, with these figures."""
+        """Log the end of a piece of work at INFO, and add each value to its metric."""
         self._logger.info(message, **fields)
         for metric, value in metrics.items():
             self._count(metric, value)
 
     def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
-        """Something failed in a way that is provided for: its kind and reason, no stack."""
+        """Log an expected failure at WARNING, with its kind and reason and no stack. Count it once as ``metric``."""
         detail = getattr(error, "detail", None)
         self._logger.warning(message, error=type(error).__name__, reason=str(error), detail=detail)
         if metric:
             self._count(metric)
 
     def exception(self, message: str) -> None:
-        """A defect: call it in the ``except`` block, for the stack."""
+        """Log a defect at ERROR with its stack, and count it. Call this in the ``except`` block."""
         self._logger.exception(message)
         self._count("Defect")
 
@@ -92,5 +92,5 @@ class Telemetry:
 
 
 def lambda_telemetry() -> Telemetry:
-    """The observer of this function; its service, namespace and level come from Powertools' own variables."""
+    """The telemetry of this function. Powertools' own variables set its service, namespace and level."""
     return Telemetry(Logger(json_serializer=_line), Metrics())
