@@ -48,7 +48,7 @@ def test_a_seed_repeats_its_run_call_by_call() -> None:
 @contextlib.contextmanager
 def _unconditional_writes() -> Iterator[None]:
     with (
-        patch.object(users, "_still", lambda seen: {}),
+        patch.object(users, "_is_unchanged", lambda seen: {}),
         patch.object(users, "_reserved_for", lambda user, or_nobody: {}),
     ):
         yield
@@ -62,12 +62,12 @@ def _no_reservation() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_claim_and_no_stable_id() -> Iterator[None]:
+def _no_lease_and_no_stable_id() -> Iterator[None]:
     def fresh_id(self: Any) -> str:
         return external_id(self._lease.user, id(self))
 
     stable = patch.object(_attempt.Attempt, "_external_id", property(fresh_id))
-    with stable, patch.object(users, "_still", lambda seen: {}):
+    with stable, patch.object(users, "_is_unchanged", lambda seen: {}):
         yield
 
 
@@ -107,7 +107,7 @@ def _a_defect_now_and_then() -> Iterator[None]:
     [
         (_unconditional_writes, "shared identities"),
         (_no_reservation, "shared identities"),
-        (_no_claim_and_no_stable_id, "duplicate accounts"),
+        (_no_lease_and_no_stable_id, "duplicate accounts"),
         (_a_token_for_whoever_came_last, "tokens for a wrong user"),
         (_a_link_whatever_the_status, "tokens for a denied, disabled or deleted user"),
         (_messages_are_thrown_away, "users not enrolled although their messages were handled"),
