@@ -25,7 +25,7 @@ from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.mint import MintToken
 from whop_chat.minting.user_quota import UserQuota
-from whop_chat.runtime.sealed import data_key
+from whop_chat.runtime.data_key import data_key
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore

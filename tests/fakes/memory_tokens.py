@@ -1,8 +1,8 @@
 """Kept tokens in memory, without a seal."""
 
 from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey, TokenCache
+from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.sealed import DataKey
 
 
 class MemoryTokenCache(TokenCache):

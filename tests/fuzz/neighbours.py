@@ -18,10 +18,10 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
 from whop_chat.runtime.aws_clients import carried_clients
+from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
-from whop_chat.runtime.sealed import DataKey
 from whop_chat.runtime.secrets import CachedSecret
 
 POOL_ID = tokens.POOL_ID

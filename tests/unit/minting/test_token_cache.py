@@ -12,7 +12,7 @@ from moto import mock_aws
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, client, table
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
-from whop_chat.runtime.sealed import UnusableDataKey, data_key
+from whop_chat.runtime.data_key import UnusableDataKey, data_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,4 +1,4 @@
-"""Where users come from: the pool, its tokens, and what it says of a user.
+"""Where users come from: the Cognito user pool, its tokens, and its data about a user.
 
 Public: `UserRef`, `TokenVerifier`, `Caller`, `JwkSet`, `UserPool`, `PoolUser`, `PoolStatus`, `NotActive`.
 """

@@ -1,4 +1,4 @@
-"""A user's name in the company: which attributes of the pool it comes from, and how it is written down."""
+"""A user's name in the company: the pool attributes that it comes from, and its normal form."""
 
 import hashlib
 import hmac
@@ -9,15 +9,15 @@ MAX_NAME_LENGTH = 100  # Whop, "Update user"
 NEUTRAL_NAME = "Deleted user"
 
 NameRule = tuple[tuple[str, ...], ...]
-"""Attributes in order of preference; each choice joins the attributes that it names."""
+"""Choices in order of preference. Each choice names the attributes that it joins."""
 
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
-# Controls, formatting, and halves of surrogate pairs, which no encoding takes.
+# Control and format characters, and halves of surrogate pairs, which cannot be encoded.
 _UNWANTED = ("Cc", "Cf", "Cs")
 
 
 def name_rule(text: str) -> NameRule:
-    """The rule that ``name,given_name+family_name`` writes; raises `ValueError`."""
+    """The rule in ``text``, such as ``name,given_name+family_name``. Raises `ValueError` if an attribute is empty."""
     rule = tuple(tuple(part.strip() for part in choice.split("+")) for choice in text.split(","))
     if not all(attribute for choice in rule for attribute in choice):
         raise ValueError("is not like name,given_name+family_name")
@@ -25,7 +25,10 @@ def name_rule(text: str) -> NameRule:
 
 
 def display_name(attributes: Mapping[str, str], rule: NameRule) -> str | None:
-    """The first choice of ``rule`` of which the user has a part, as Whop takes it; None without any."""
+    """The name by the first choice of ``rule`` of which the user has a part, or None.
+
+    It has no control characters, and at most `MAX_NAME_LENGTH` code points, as Whop requires.
+    """
     for choice in rule:
         name = _clean(" ".join(attributes.get(attribute, "") for attribute in choice))
         if name:
@@ -34,19 +37,22 @@ def display_name(attributes: Mapping[str, str], rule: NameRule) -> str | None:
 
 
 def profile_digest(sub: str, name: str) -> str:
-    """What is kept of a name that was set, to tell another one from it; keyed, so that names cannot be compared."""
+    """The digest that a record stores of the name at Whop, to notice a new one.
+
+    It is keyed with ``sub``, so that the names of two users cannot be compared.
+    """
     return hmac.new(sub.encode(), name.encode(), hashlib.sha256).hexdigest()
 
 
 def _clean(text: str) -> str:
-    """Without control characters, among them those that reverse the text around them, and with plain spaces."""
+    """``text`` with single plain spaces, and without control characters, such as those that reverse text."""
     joiners = (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER)
-    kept = (c for c in text if c.isspace() or c in joiners or unicodedata.category(c) not in _UNWANTED)
-    return " ".join("".join(kept).split())
+    allowed = (c for c in text if c.isspace() or c in joiners or unicodedata.category(c) not in _UNWANTED)
+    return " ".join("".join(allowed).split())
 
 
 def _cut(text: str, limit: int) -> str:
-    """At most ``limit`` code points, without half a character as a reader sees it (Unicode, UAX #29, in the main)."""
+    """``text``, cut to ``limit`` code points between two visible characters (most rules of Unicode, UAX #29)."""
     if len(text) <= limit:
         return text
     end = limit
@@ -55,14 +61,14 @@ def _cut(text: str, limit: int) -> str:
     return text[: end or limit].rstrip()
 
 
-def _continues(text: str, place: int) -> bool:
-    """Whether what stands at ``place`` belongs to the character before it."""
-    before, here = text[place - 1], text[place]
+def _continues(text: str, index: int) -> bool:
+    """Whether the code point at ``index`` belongs to the visible character before it."""
+    before, here = text[index - 1], text[index]
     return (
         unicodedata.category(here).startswith("M")
         or _ZERO_WIDTH_JOINER in (before, here)
         or "\U0001f3fb" <= here <= "\U0001f3ff"  # skin tones
-        or (_regional(here) and _regionals_before(text, place) % 2 == 1)  # flags are pairs
+        or (_regional(here) and _regionals_before(text, index) % 2 == 1)  # flags are pairs
     )
 
 
@@ -70,8 +76,8 @@ def _regional(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
-def _regionals_before(text: str, place: int) -> int:
+def _regionals_before(text: str, index: int) -> int:
     count = 0
-    while count < place and _regional(text[place - 1 - count]):
+    while count < index and _regional(text[index - 1 - count]):
         count += 1
     return count

@@ -1,4 +1,4 @@
-"""What follows from the id of a Cognito user pool: who issues its tokens, and where its keys are."""
+"""The issuer and the JWKS URL of a Cognito user pool, both derived from the pool id."""
 
 import re
 
@@ -9,7 +9,7 @@ _POOL_ID = r"(?P<region>[a-z]{2,4}(?:-[a-z]+){1,3}-[0-9]{1,2})_[0-9A-Za-z]{1,40}
 
 
 def issuer(pool_id: str) -> str:
-    """The exact `iss` of the tokens of this pool (Cognito developer guide, "Verifying JSON web tokens").
+    """The exact `iss` claim of this pool's tokens (Cognito developer guide, "Verifying JSON web tokens").
 
     Raises `ValueError` unless ``pool_id`` has the form `<region>_<id>`.
     """
@@ -21,16 +21,16 @@ def issuer(pool_id: str) -> str:
 
 
 def jwks_url(pool_id: str, endpoint: str | None) -> str:
-    """Where the public keys of this pool are.
+    """The URL of this pool's public keys.
 
-    Under the issuer, over https; or, to work against a local AWS, under ``endpoint``. Whoever serves the keys decides
+    It is under the issuer, over https, or under the ``endpoint`` of a local emulator. The server of the keys decides
     who is signed in, so the host of an endpoint must be the literal 127.0.0.1 or [::1].
 
     Raises `ValueError` for any other endpoint, and for a malformed ``pool_id``.
     """
-    home = issuer(pool_id)
+    base = issuer(pool_id)
     if endpoint is not None:
         if not re.fullmatch(LOOPBACK_URL, endpoint):
             raise ValueError("keys are taken from Cognito or from a loopback address, from nowhere else")
-        home = f"{endpoint.removesuffix('/')}/{pool_id}"
-    return f"{home}/.well-known/jwks.json"
+        base = f"{endpoint.removesuffix('/')}/{pool_id}"
+    return f"{base}/.well-known/jwks.json"

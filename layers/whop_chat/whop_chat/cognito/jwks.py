@@ -1,14 +1,14 @@
-"""The public keys of a user pool: read strictly, kept for a while, fetched by one thread at a time.
+"""The JWKS of a user pool: its public keys, parsed strictly, cached, and fetched by one thread at a time.
 
-The rules of the cache, for whoever has to reason about it:
+The rules of the cache:
 
-- A key younger than `MAX_AGE_SECONDS` is answered without a lock and without a fetch, whatever else is going on.
-- After that the set is fetched anew: a key that Cognito withdrew is refused from then on.
-- If the fetch fails, keys are used for at most `MAX_STALE_SECONDS` longer. Attempts back off, from
-  `FIRST_BACKOFF_SECONDS` doubling to `COOLDOWN_SECONDS`; between attempts a failure costs nothing.
-- A key id that a fresh set does not hold may be a new key: it causes a fetch, but the whole set at most one in
-  `COOLDOWN_SECONDS`, however many ids an attacker makes up.
-- Threads that need the same fetch share it, each waiting no longer than its own deadline.
+- `JwkSet` returns a key younger than `MAX_AGE_SECONDS` without a lock and without a fetch.
+- After that, it fetches the JWKS again. From then on it refuses a key that Cognito withdrew.
+- If the fetch fails, it uses the keys for at most `MAX_STALE_SECONDS` longer. Attempts back off: the pause doubles from
+  `FIRST_BACKOFF_SECONDS` to `COOLDOWN_SECONDS`. Between attempts, a caller does not wait.
+- An unknown key id may be a new key, so it causes a fetch. All unknown ids together cause at most one fetch in
+  `COOLDOWN_SECONDS`, however many of them an attacker invents.
+- Threads that need the same fetch share it. Each waits until its own deadline at most.
 """
 
 import math
@@ -33,21 +33,21 @@ COOLDOWN_SECONDS = 30.0
 FIRST_BACKOFF_SECONDS = 1.0
 
 MIN_MODULUS_BITS = 2048  # RFC 7518 section 3.3
-MAX_MODULUS_BITS = 4096  # beyond this a verification costs more than a caller is worth
+MAX_MODULUS_BITS = 4096  # a verification with a larger key takes too much time
 
 _NO_TIME = "no time left to fetch"
 
 
 class JwksError(Exception):
-    """The document could not be had, or is not a key set. The message is ours and fit for a log."""
+    """The fetch failed, or the document is not a JWKS. The message contains no input, so it may be logged."""
 
 
 class UnknownKey(Exception):
-    """A key set that is up to date does not hold this key id."""
+    """The current JWKS has no key with this id."""
 
 
 class JwksUnavailable(Retryable):
-    """Whether the key is good cannot be told now. ``retry_after`` is in seconds, ``detail`` is for the log."""
+    """The key cannot be looked up now. ``retry_after`` is in seconds, and ``detail`` is for the log."""
 
     def __init__(self, *, retry_after: int, detail: str) -> None:
         super().__init__(detail)
@@ -56,10 +56,10 @@ class JwksUnavailable(Retryable):
 
 
 def read_jwk_set(document: bytes) -> Mapping[str, RSAPublicKey]:
-    """The keys of a JWK set (RFC 7517) that may sign a Cognito token, by key id.
+    """The keys of a JWKS (RFC 7517) that may sign a Cognito token, by key id.
 
-    Keys of other kinds and purposes are passed over, as RFC 7517 section 5 asks. Raises `JwksError` if nothing is
-    left, if two keys share an id, or if the document is not a JWK set.
+    Keys of other kinds and purposes are ignored, as RFC 7517 section 5 says. Raises `JwksError` if no key is left, if
+    two keys have the same id, or if the document is not a JWKS.
     """
     if len(document) > MAX_DOCUMENT_BYTES:
         raise JwksError("larger than 64 KiB")
@@ -109,7 +109,7 @@ def _public_key(entry: Mapping[str, object]) -> RSAPublicKey | None:
 
 
 def _integer(value: object) -> int:
-    """A Base64urlUInt (RFC 7518 section 2), or 0, which no rule lets pass."""
+    """The number in a Base64urlUInt (RFC 7518 section 2). Anything else gives 0, which is no valid part of a key."""
     if not isinstance(value, str):
         return 0
     try:
@@ -120,24 +120,24 @@ def _integer(value: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What one fetch brought. Never changed, so that readers need no lock."""
+    """The result of one fetch. It is immutable, so readers need no lock."""
 
     keys: Mapping[str, RSAPublicKey]
-    asked_at: float
+    started_at: float
 
 
 class JwkSet:
     """The current keys of one pool, for any number of threads.
 
-    ``fetch`` brings the document within the deadline it is given, or raises; how it fails does not matter.
-    ``clock`` is monotonic, in seconds. Nothing is fetched before the first key is asked for.
+    ``fetch`` returns the document within the given deadline. It may raise any exception. ``clock`` is monotonic, in
+    seconds. The first call of `key` or `prefetch` fetches the JWKS.
     """
 
     def __init__(self, fetch: Callable[[Deadline], bytes], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._clock = clock
         self._snapshot = _Snapshot({}, -math.inf)
-        # The lock guards what follows, for moments only: no fetch happens under it.
+        # Its lock guards the attributes below. No thread fetches while it has the lock.
         self._landed = threading.Condition()
         self._in_flight = False
         self._last_ended = -math.inf
@@ -145,19 +145,19 @@ class JwkSet:
         self._detail = _NO_TIME
 
     def key(self, kid: str, *, deadline: Deadline) -> RSAPublicKey:
-        """The public key with this id. Raises `UnknownKey` and `JwksUnavailable`."""
+        """The public key with the id ``kid``. Raises `UnknownKey` and `JwksUnavailable`."""
         snapshot, now = self._snapshot, self._clock()
-        if kid in snapshot.keys and now - snapshot.asked_at < MAX_AGE_SECONDS:
+        if kid in snapshot.keys and now - snapshot.started_at < MAX_AGE_SECONDS:
             return snapshot.keys[kid]
         up_to_date = self._refresh(deadline)
         return self._look_up(kid, up_to_date=up_to_date)
 
     def prefetch(self, *, deadline: Deadline) -> None:
-        """Fetch before the first key is asked for. A failure is not told: whoever asks for a key meets it."""
+        """Fetch the JWKS before the first call of `key`. A failure is not raised here: `key` raises it."""
         self._refresh(deadline)
 
     def _refresh(self, deadline: Deadline) -> bool:
-        """Fetch if it is time to, or wait for the thread that does. False if the deadline came first."""
+        """Fetch if a fetch is due, or wait for the thread that fetches. False if the deadline came first."""
         with self._landed:
             if self._in_flight:
                 return self._landed.wait_for(lambda: not self._in_flight, deadline.remaining())
@@ -166,19 +166,19 @@ class JwkSet:
             if not deadline.remaining():
                 return False
             self._in_flight = True
-        self._fly(deadline)
+        self._fetch_once(deadline)
         return True
 
-    def _fly(self, deadline: Deadline) -> None:
-        """Make the one fetch, and whatever becomes of it, let the others go on."""
-        snapshot, detail, asked_at = None, "interrupted", self._clock()
+    def _fetch_once(self, deadline: Deadline) -> None:
+        """Fetch, store the result or the failure, and wake the threads that wait, in every case."""
+        snapshot, detail, started_at = None, "interrupted", self._clock()
         try:
             document = self._fetch(deadline.at_most(FETCH_SECONDS))
-            snapshot = _Snapshot(read_jwk_set(document), asked_at)
+            snapshot = _Snapshot(read_jwk_set(document), started_at)
         except JwksError as error:
             detail = str(error)
         except Exception as error:
-            # A fetch may fail in any way, and each means the same: there are no keys.
+            # Every failure of a fetch means the same: there are no new keys.
             detail = type(error).__name__
         finally:
             with self._landed:
@@ -194,23 +194,23 @@ class JwkSet:
 
     def _look_up(self, kid: str, *, up_to_date: bool) -> RSAPublicKey:
         with self._landed:
-            age = self._clock() - self._snapshot.asked_at
+            age = self._clock() - self._snapshot.started_at
             if kid in self._snapshot.keys and age < MAX_AGE_SECONDS + MAX_STALE_SECONDS:
                 return self._snapshot.keys[kid]
-            # Only a key server that answers can say that there is no such key; without its word it may be a new one.
+            # Only a fetched JWKS proves that a key does not exist. After a failed fetch, it may be a new key.
             if up_to_date and not self._backoff:
                 raise UnknownKey
             wait = max(1.0, self._next_fetch() - self._clock())
             raise JwksUnavailable(retry_after=math.ceil(wait), detail=self._detail)
 
     def _next_fetch(self) -> float:
-        """The time before which no fetch is started."""
-        fresh = self._clock() - self._snapshot.asked_at < MAX_AGE_SECONDS
+        """The earliest time of the next fetch, on the monotonic clock."""
+        fresh = self._clock() - self._snapshot.started_at < MAX_AGE_SECONDS
         return self._last_ended + (COOLDOWN_SECONDS if fresh else self._backoff)
 
 
 def http_fetch(client: HttpClient, url: str) -> Callable[[Deadline], bytes]:
-    """A fetch for `JwkSet` over HTTP: status 200 only, no redirects, at most 64 KiB, done by the deadline."""
+    """A ``fetch`` for `JwkSet` over HTTP. It accepts status 200 only, no redirect, and at most 64 KiB."""
 
     def fetch(deadline: Deadline) -> bytes:
         request = Request("GET", url, headers={"Accept": "application/json"})

@@ -1,4 +1,4 @@
-"""What Cognito says of a user right now."""
+"""Reads users from the Cognito user pool."""
 
 import json
 from collections.abc import Mapping
@@ -13,29 +13,29 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Refused
 
-# AWS, UserType.UserStatus: the two in which a user can hold a token of their own.
+# AWS, UserType.UserStatus: users with one of these can have tokens of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
-_PAGE = 60  # AWS, ListUsers: the most it gives at once
+_PAGE = 60  # AWS, ListUsers: the maximum of one answer
 
 
 class PoolStatus(StrEnum):
-    """How a user stands in the pool."""
+    """A user's status in the pool."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
     INACTIVE = "inactive"
-    """There, but not able to sign in as they are: unconfirmed, a password to change or to reset."""
+    """The user exists but cannot sign in: unconfirmed, or with a password to change or to reset."""
     GONE = "gone"
 
 
 class NotActive(Refused):
-    """The pool has no active user of this ``sub``; ``pool_status`` says what it has."""
+    """The pool has no active user with this ``sub``. ``status`` is the user's status."""
 
     status: PoolStatus
 
 
 class UserGone(NotActive):
-    """The pool has no such user any more. Only this says so, never an error of Cognito's."""
+    """The pool has no such user any more. An error of Cognito's never proves that."""
 
     status = PoolStatus.GONE
 
@@ -47,7 +47,7 @@ class UserDisabled(NotActive):
 
 
 class UserInactive(NotActive):
-    """The user exists and cannot sign in as they are."""
+    """The user exists but cannot sign in."""
 
     status = PoolStatus.INACTIVE
 
@@ -56,8 +56,8 @@ class UserInactive(NotActive):
 class PoolUser:
     """The attributes that enrolment and profiles need.
 
-    ``providers`` names the identity providers that write the user's attributes: of a federated user, and of a native
-    one to whom an external identity was linked. It is empty for other native users.
+    ``providers`` names the identity providers that write the user's attributes. A federated user has some, and so has a
+    native user with a linked external identity. It is empty for other native users.
     """
 
     sub: str
@@ -69,7 +69,7 @@ class PoolUser:
 
 @dataclass(frozen=True, slots=True)
 class ListedUser:
-    """A user on a page; ``pool_user`` is what the pool says of them, whatever their ``pool_status``."""
+    """A user from ListUsers. ``pool_user`` is there in every ``status``."""
 
     user: UserRef
     status: PoolStatus
@@ -78,7 +78,7 @@ class ListedUser:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some users, in the pool's order. ``next_token`` gets the following page; None after the last."""
+    """Some users, in the pool's order. ``next_token`` is for the next page, or None on the last one."""
 
     users: tuple[ListedUser, ...]
     next_token: str | None
@@ -96,28 +96,28 @@ class UserPool:
         self._names = names
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """The user as the pool has them now.
+        """The current attributes of an active user, from AdminGetUser.
 
-        The answer counts only if it is about the same ``sub``: user names are re-used, subs are not. AdminGetUser makes
-        a user count as active for billing (AWS, Cognito pricing), so this is for users who just signed up or in.
+        The answer counts only if it has the same ``sub``: Cognito reuses user names, but no subs. AdminGetUser makes a
+        user count as active for billing (AWS, Cognito pricing). So call this for users who just signed up or in.
 
         Raises `NotActive`.
         """
         return _active(self._by_name(user, deadline))
 
     def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """The user as ListUsers shows them, which has no effect on billing; found by ``sub``, whatever their name.
+        """The attributes of an active user, from ListUsers, which has no effect on billing. Found by ``sub`` only.
 
-        ListUsers is not strongly consistent. A change can be missing from it for some seconds, so a later look, such
-        as the next reconcile, has the last word. A user who is missing from it is gone only if AdminGetUser, which is
-        consistent, does not know them either: to ask it about nobody bills nobody.
+        ListUsers is not strongly consistent: a change can be missing for some seconds. So a later call decides, such as
+        the next reconcile. A user who is missing from ListUsers is gone only if AdminGetUser, which is consistent, does
+        not find them either. A call of AdminGetUser that finds no user bills nobody.
 
         Raises `NotActive`.
         """
         return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
 
     def list_page(self, token: str | None, *, deadline: Deadline) -> Page:
-        """The 60 users at ``token``, or the first ones; without an effect on billing, and as stale as `find`."""
+        """The 60 users at ``token``, or the first 60. No effect on billing, and as stale as `lookup`."""
         continued: dict[str, Any] = {"PaginationToken": token} if token else {}
         with aws_call(deadline):
             answer = self._aws.cognito.list_users(UserPoolId=self._pool_id, Limit=_PAGE, **continued)
@@ -125,13 +125,13 @@ class UserPool:
             return Page(tuple(map(self._listed, answer["Users"])), answer.get("PaginationToken"))
 
     def exists(self, sub: str, *, deadline: Deadline) -> bool:
-        """Whether ListUsers has a user of this ``sub``; as stale as `find`."""
+        """Whether ListUsers has a user with this ``sub``. As stale as `lookup`."""
         return self._by_sub(sub, deadline) is not None
 
     def list_by(
         self, attribute: Literal["sub", "username", "email"], value: str, *, deadline: Deadline
     ) -> tuple[ListedUser, ...]:
-        """Whoever ListUsers shows with this value, at most 60; as stale as `find`. An address can be several users'."""
+        """The users with this value, from ListUsers, at most 60. As stale as `lookup`. Users can share an address."""
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
         limit = 1 if attribute == "sub" else _PAGE
         with aws_call(deadline):
@@ -147,7 +147,7 @@ class UserPool:
         return next((listed for listed in self.list_by("sub", sub, deadline=deadline) if listed.user.sub == sub), None)
 
     def _by_name(self, user: UserRef, deadline: Deadline) -> ListedUser:
-        """Raises `UserGone` also if the user name is somebody else's now."""
+        """The user, from AdminGetUser. Raises `UserGone`, also if another user has the user name now."""
         try:
             with aws_call(deadline):
                 answer = self._aws.cognito.admin_get_user(UserPoolId=self._pool_id, Username=user.username)
@@ -164,7 +164,7 @@ class UserPool:
         return listed
 
     def _listed(self, row: Mapping[str, Any]) -> ListedUser:
-        """What a UserType of the API says."""
+        """The user in ``row``, a UserType of the API."""
         attributes = {item["Name"]: item.get("Value", "") for item in row.get("Attributes", [])}
         status = row.get("UserStatus")
         username = row.get("Username", "")
@@ -182,7 +182,7 @@ class UserPool:
 
 
 def _encodable(text: str) -> str:
-    """``text``, or nothing if it holds half of a surrogate pair: such a text can be sent nowhere."""
+    """``text``, or an empty string if it has half of a surrogate pair, which no request can contain."""
     return text if text.encode(errors="ignore").decode() == text else ""
 
 
@@ -202,7 +202,7 @@ def _active(listed: ListedUser) -> PoolUser:
 
 
 def _providers(attributes: Mapping[str, str]) -> tuple[str, ...]:
-    """The names in the ``identities`` attribute, a JSON array; an unreadable one gives a name nobody trusts."""
+    """The names in the ``identities`` attribute, a JSON array. If malformed: an empty name, which no team trusts."""
     try:
         return tuple(str(identity["providerName"]) for identity in json.loads(attributes["identities"])) or ("",)
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Who a Cognito user is, to every module that needs to name one."""
+"""The reference to a Cognito user that every module uses."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 class UserRef:
     """One user of one pool.
 
-    ``sub`` is the identity: Cognito never gives it to a second person. ``username`` is only the handle that Cognito's
-    API takes; it can be an e-mail address, and it can pass to another person when its first owner is deleted.
+    ``sub`` is the identity: Cognito never gives it to a second person. ``username`` is only the parameter of Cognito's
+    API. It can be an e-mail address. When its owner is deleted, another person can get it.
     """
 
     pool_id: str
@@ -18,5 +18,5 @@ class UserRef:
 
 
 def is_sub(text: str) -> bool:
-    """Whether ``text`` can be a ``sub``. Cognito's are UUIDs; nothing else may reach a filter expression."""
+    """Whether ``text`` can be a ``sub``. Cognito's are UUIDs. No other text may get into a filter."""
     return re.fullmatch(r"[A-Za-z0-9_-]{1,128}", text) is not None

@@ -1,8 +1,8 @@
 """Verification of Cognito access and ID tokens.
 
-A token is accepted only if every check passes, in this order: size, form, header, key, signature, and only then the
-payload. The cryptography is that of the `cryptography` package; the policy around it follows RFC 8725 (JSON Web Token
-best current practices) and the Cognito developer guide, "Verifying JSON web tokens".
+A token must pass every check, in this order: size, form, header, key, signature, and only then the payload. The
+`cryptography` package verifies the signature. The other checks follow RFC 8725 (JSON Web Token best current practices)
+and the Cognito developer guide, "Verifying JSON web tokens".
 """
 
 import time
@@ -24,39 +24,39 @@ from whop_chat.runtime.errors import Retryable
 TokenUse = Literal["access", "id"]
 
 MAX_TOKEN_BYTES = 8 * 1024
-# How far the clock that wrote `iat` and `nbf` may be ahead of ours. `exp` gets no such grace: what has expired, has.
+# The clock that wrote `iat` and `nbf` may be so far ahead of ours. For `exp` no skew is allowed.
 CLOCK_SKEW_SECONDS = 30
 
 _ALGORITHM = "RS256"
 _TYPES = ("JWT", "at+jwt")  # RFC 7519 section 5.1, RFC 9068 section 2.1
-# Where the two kinds of token name the client and the user (Cognito developer guide, "Understanding user pool tokens").
+# The claims with the client and the user, by kind of token (Cognito developer guide, "Understanding user pool tokens").
 _CLAIM_NAMES: Mapping[TokenUse, tuple[str, str]] = {
     "access": ("client_id", "username"),
     "id": ("aud", "cognito:username"),
 }
-# Each would change how the rest is to be read: extensions, an unencoded or compressed payload, a nested token.
+# Each would change the meaning of the rest: an extension, an unencoded or compressed payload, a nested token.
 _REFUSED_PARAMETERS = ("crit", "b64", "zip", "cty")
 
 
 class Reason(StrEnum):
-    """Why a token is not accepted. For logs and metrics: the words stay what they are."""
+    """Why a token is not accepted. Logs and metrics contain these values, so they must not change."""
 
-    # 401, before the signature is known to be good
+    # 401, before the signature is verified
     TOO_LARGE = "too_large"  # more than 8 KiB
     FORM = "form"  # not three parts of canonical base64url
-    HEADER = "header"  # not a JSON object, a member twice, a number that is none
+    HEADER = "header"  # not a JSON object, a repeated member, a number that is not finite
     ALGORITHM = "algorithm"  # `alg` is not RS256
-    PARAMETER = "parameter"  # `crit`, `b64`, `zip` or `cty` is there
-    TYPE = "type"  # `typ` is there and is neither JWT nor at+jwt
+    PARAMETER = "parameter"  # `crit`, `b64`, `zip` or `cty` is present
+    TYPE = "type"  # `typ` is present and is neither JWT nor at+jwt
     KEY_ID = "key_id"  # `kid` is missing or not a string
     UNKNOWN_KEY = "unknown_key"  # the pool has no key with this `kid`
     SIGNATURE = "signature"  # not made with that key
     # 401, signed by the pool
-    PAYLOAD = "payload"  # not a JSON object, a member twice, a number that is none
+    PAYLOAD = "payload"  # not a JSON object, a repeated member, a number that is not finite
     ISSUER = "issuer"  # `iss` is not exactly the pool
     EXPIRY = "expiry"  # `exp` is missing or not a number
     EXPIRED = "expired"
-    NOT_BEFORE = "not_before"  # `nbf` is there and not a number
+    NOT_BEFORE = "not_before"  # `nbf` is present and not a number
     NOT_YET_VALID = "not_yet_valid"
     ISSUED_AT = "issued_at"  # `iat` is missing or not a number
     ISSUED_IN_FUTURE = "issued_in_future"
@@ -65,16 +65,16 @@ class Reason(StrEnum):
     SUBJECT = "subject"  # `sub` is missing or not a non-empty string
     MACHINE = "machine"  # a client's own token: `sub` is the client, or there is no user name
     USERNAME = "username"  # the user name is not a non-empty string
-    SCOPE = "scope"  # `scope` is there and not a string
-    GROUPS = "groups"  # `cognito:groups` is there and not a list of strings
+    SCOPE = "scope"  # `scope` is present and not a string
+    GROUPS = "groups"  # `cognito:groups` is present and not a list of strings
     # 403
-    SCOPE_MISSING = "scope_missing"  # a good token without the required scope
+    SCOPE_MISSING = "scope_missing"  # a valid token without the required scope
     # 503
-    KEYS_UNAVAILABLE = "keys_unavailable"  # the pool's keys cannot be had now
+    KEYS_UNAVAILABLE = "keys_unavailable"  # the pool's keys cannot be fetched now
 
 
 class VerificationError(Exception):
-    """The token is not accepted. ``reason`` is a `Reason`; no part of the token is in here."""
+    """The token is not accepted. ``reason`` is a value of `Reason`. The error contains no part of the token."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)
@@ -82,15 +82,15 @@ class VerificationError(Exception):
 
 
 class TokenRefused(VerificationError):
-    """Not a token of a user of this pool and these clients that is valid now: HTTP 401."""
+    """HTTP 401: the token is not valid now, or not for a user of this pool and these clients."""
 
 
 class TokenNotAllowed(VerificationError):
-    """A good token that does not allow this: HTTP 403."""
+    """HTTP 403: the token is valid, but lacks the required scope."""
 
 
 class KeysUnavailable(VerificationError, Retryable):
-    """The token cannot be judged now: HTTP 503. ``retry_after`` is in seconds, ``detail`` is for the log."""
+    """HTTP 503: the token cannot be verified now. ``retry_after`` is in seconds, and ``detail`` is for the log."""
 
     def __init__(self, *, retry_after: int, detail: str) -> None:
         super().__init__(Reason.KEYS_UNAVAILABLE)
@@ -100,7 +100,7 @@ class KeysUnavailable(VerificationError, Retryable):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a verified token speaks for. ``expires_at`` is in epoch seconds; the user name can be an e-mail address."""
+    """The user of a verified token. ``expires_at`` is in epoch seconds. The user name can be an e-mail address."""
 
     sub: str
     username: str = field(repr=False)
@@ -113,9 +113,9 @@ class Caller:
 class TokenVerifier:
     """Verifies the tokens of one pool, of one use, for some clients.
 
-    ``client_ids`` are the app clients whose tokens count. ``required_scope`` is for access tokens; ID tokens have none.
-    ``key_set`` must be the one of this pool. ``clock`` tells epoch seconds. Raises `ValueError` or `TypeError` for a
-    configuration that would accept nothing or too much.
+    ``client_ids`` are the app clients whose tokens are accepted. ``required_scope`` is for access tokens only: ID
+    tokens have no scopes. ``jwks`` has the keys of this pool. ``clock`` returns epoch seconds. Raises `ValueError` or
+    `TypeError` for a configuration that would accept no token or too many.
     """
 
     def __init__(
@@ -141,9 +141,9 @@ class TokenVerifier:
         self._clock = clock
 
     def verify(self, token: str, *, deadline: Deadline) -> Caller:
-        """Whom ``token`` (the compact form, without "Bearer") speaks for.
+        """The user of ``token``, which is in the compact form, without "Bearer".
 
-        Raises `TokenRefused`, `TokenNotAllowed` or `KeysUnavailable`. Keys are fetched within ``deadline`` if need be.
+        Raises `TokenRefused`, `TokenNotAllowed` or `KeysUnavailable`. May fetch the keys, within ``deadline``.
         """
         jws = _read_jws(token)
         self._verify_signature(jws, deadline)
@@ -172,7 +172,7 @@ class TokenVerifier:
         client_id = _text(claims.get(self._client_claim), Reason.CLIENT)
         _check(client_id in self._client_ids, Reason.CLIENT)
         sub = _text(claims.get("sub"), Reason.SUBJECT)
-        # A client credentials grant: Cognito writes the client id into `sub` and no user name.
+        # In a token of a client credentials grant, `sub` is the client id, and there is no user name.
         _check(sub != client_id and self._username_claim in claims, Reason.MACHINE)
         return Caller(
             sub=sub,
@@ -185,7 +185,7 @@ class TokenVerifier:
 
 
 def _allow_list(client_ids: Collection[str]) -> frozenset[str]:
-    # A lone string is a collection of strings as well: its letters.
+    # A string is also a collection of strings: its characters.
     if isinstance(client_ids, str | bytes):
         raise TypeError("client_ids is a collection of client ids, not one")
     allowed = frozenset(client_ids)
@@ -196,7 +196,7 @@ def _allow_list(client_ids: Collection[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Jws:
-    """The parts of a token whose header is in order. Nothing in it is to be believed yet."""
+    """The parts of a token with an acceptable header. They are not verified yet."""
 
     kid: str
     payload: bytes
@@ -217,7 +217,7 @@ def _read_jws(token: str) -> _Jws:
 
 
 def _check_header(header: Mapping[str, object]) -> str:
-    """The key id. Keys that the token itself brings or points to (`jwk`, `jku`, `x5c`, `x5u`) are never looked at."""
+    """The key id. A key that the token contains or refers to (`jwk`, `jku`, `x5c`, `x5u`) is never used."""
     _check(header.get("alg") == _ALGORITHM, Reason.ALGORITHM)
     _check(not any(name in header for name in _REFUSED_PARAMETERS), Reason.PARAMETER)
     _check("typ" not in header or header["typ"] in _TYPES, Reason.TYPE)
@@ -225,7 +225,10 @@ def _check_header(header: Mapping[str, object]) -> str:
 
 
 def _check_times(claims: Mapping[str, object], now: float) -> int:
-    """The expiry, in whole epoch seconds, of a token that is valid now (RFC 7519 section 4.1.4 to 4.1.6)."""
+    """The expiry in whole epoch seconds, of a token that is valid now (RFC 7519 section 4.1.4 to 4.1.6).
+
+    Raises `TokenRefused`.
+    """
     expires_at = _number(claims.get("exp"), Reason.EXPIRY)
     _check(now < expires_at, Reason.EXPIRED)
     if "nbf" in claims:
@@ -260,7 +263,7 @@ def _read_object(data: bytes, reason: Reason) -> dict[str, object]:
 
 
 def _number(value: object, reason: Reason) -> int | float:
-    # `bool` is an `int` in Python, and a number nowhere in JSON.
+    # `bool` is an `int` in Python, but not a number in JSON.
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TokenRefused(reason)
     return value

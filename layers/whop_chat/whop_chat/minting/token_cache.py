@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import aws_call
 from whop_chat.runtime.aws_session import AwsClients
+from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.runtime.sealed import DataKey
 from whop_chat.runtime.secrets import CachedSecret
 
 _NONCE_BYTES = 12
@@ -48,7 +48,7 @@ class TokenCache:
     """The cached tokens of the users of one company.
 
     Methods raise `whop_chat.runtime.aws.AwsError`, `whop_chat.runtime.deadline.DeadlineExceeded` and
-    `whop_chat.runtime.sealed.UnusableDataKey`.
+    `whop_chat.runtime.data_key.UnusableDataKey`.
     """
 
     def __init__(self, aws: AwsClients, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:

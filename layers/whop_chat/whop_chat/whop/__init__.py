@@ -1,4 +1,4 @@
-"""Where users go to: Whop's API, its key, its limit, and when not to call it.
+"""Whop's API, its key, its rate limiter and its circuit breaker.
 
 Public: `Whop`, `Account`, `UserToken`, `WhopError` and its kinds, `ApiKey`, `RateLimiter`, `CircuitBreaker`.
 """

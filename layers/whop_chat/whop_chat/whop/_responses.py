@@ -27,7 +27,7 @@ _MAX_WAIT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A connected account; ``user_id`` is the Whop user who owns it."""
+    """A connected account. ``user_id`` is the Whop user who owns it."""
 
     id: str
     user_id: str
@@ -62,7 +62,7 @@ def replayed(response: Response) -> bool:
 
 
 def nothing(_answer: Any) -> None:
-    """For calls whose answer says no more than that they succeeded."""
+    """The parser for calls whose answer has no data."""
 
 
 def user_token(answer: Any) -> UserToken:
@@ -86,12 +86,12 @@ def account(answer: Any) -> Account:
 
 
 def _external_id(answer: Mapping[str, Any]) -> str | None:
-    """The top-level id, else the one in the metadata."""
+    """The ``external_id`` of the account, or else of its metadata."""
     return _optional(answer.get("external_id") or (answer.get("metadata") or {}).get("external_id"))
 
 
 def bears(row: Any, external_id: str) -> bool:
-    """Whether ``row`` is an account with this id; the rows of others may be as odd as they like."""
+    """Whether ``row`` is an account with this id. A malformed row of another account is not an error."""
     try:
         return _external_id(row) == external_id
     except (AttributeError, TypeError, ValueError):
@@ -108,7 +108,7 @@ def rows(answer: Any) -> list[Any]:
 def _nonempty(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("not a text")
-    value.encode()  # Half a surrogate pair, which JSON can name, could not be passed on.
+    value.encode()  # Raises for half of a surrogate pair, which JSON can escape but no request can contain.
     return value
 
 
@@ -117,7 +117,7 @@ def _optional(value: Any) -> str | None:
 
 
 def envelope(body: bytes) -> tuple[str | None, str | None, str]:
-    """Whop's error code (or type), parameter and message; the documents show several shapes, so nothing is required."""
+    """Whop's error code (or type), parameter and message. Each may be missing: Whop documents several shapes."""
     try:
         error = json.loads(body)["error"]
         code, param = error.get("code") or error.get("type"), error.get("param")
@@ -128,16 +128,16 @@ def envelope(body: bytes) -> tuple[str | None, str | None, str]:
 
 
 def _word(value: Any) -> str | None:
-    """A code goes into logs and errors, so only what looks like one is taken."""
+    """``value`` if it looks like a code, or None. Codes go into logs and errors, so no other text is allowed."""
     return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", value) else None
 
 
 def wait(response: Response) -> int:
-    """Seconds to wait: the header, else the sentence "Try again in 12 seconds." (Whop, "Rate limits")."""
+    """The seconds to wait, from the header, or from "Try again in 12 seconds." (Whop, "Rate limits")."""
     _, _, message = envelope(response.content)
     header = re.fullmatch(r"(\d{1,6})", response.headers.get("retry-after", ""))
-    told = header or re.search(r"\bin (\d{1,6}) second", message)
-    seconds = int(told[1]) if told else _DEFAULT_WAIT_SECONDS
+    match = header or re.search(r"\bin (\d{1,6}) second", message)
+    seconds = int(match[1]) if match else _DEFAULT_WAIT_SECONDS
     return min(max(seconds, 1), _MAX_WAIT_SECONDS)
 
 

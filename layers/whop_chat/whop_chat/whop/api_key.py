@@ -12,20 +12,20 @@ from whop_chat.runtime.secrets import CachedSecret
 
 
 class NotConfigured(Retryable):
-    """The secret has no usable value yet: the operator has not put the Whop API key into it."""
+    """The secret has no usable value: the operator has not put the Whop API key into it."""
 
 
 class ApiKey(CachedSecret[str]):
-    """The key under ``secret_arn``; the secret is the key itself, or a JSON object with ``api_key``.
+    """The key under ``secret_arn``. The secret is the key itself, or a JSON object with ``api_key``.
 
-    Without a usable one, `current` and `after_refusal` raise `NotConfigured`.
+    Without a usable key, `current` and `after_refusal` raise `NotConfigured`.
     """
 
     def __init__(self, aws: AwsClients, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(aws, secret_arn, _api_key, clock=clock)
 
     def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
-        """Another key than ``refused``, which Whop answered with 401; None if the secret still holds that one."""
+        """A key other than ``refused``, which Whop answered with 401. None if the secret still has that one."""
         if self._value == refused and self._may_retry():
             self._last_failure_at = self._clock()
             self._read(deadline)
@@ -39,14 +39,14 @@ def _api_key(answer: Mapping[str, Any]) -> str:
     key = _member(secret) if secret.lstrip().startswith("{") else secret.strip()
     if key is None:
         raise NotConfigured('the secret is a JSON object without "api_key"')
-    # What goes into a header is visible ASCII (RFC 9110, section 5.5).
+    # A header value must be visible ASCII (RFC 9110, section 5.5).
     if not (isinstance(key, str) and key and all("!" <= character <= "~" for character in key)):
         raise NotConfigured("the secret holds no usable Whop API key")
     return key
 
 
 def _member(secret: str) -> object:
-    """``api_key`` of the object; None if there is none, so that no exception that holds the secret is the context."""
+    """``api_key`` of the JSON object, or None. It raises nothing, because the error would contain the secret."""
     try:
         return json.loads(secret).get("api_key")
     except (ValueError, RecursionError):

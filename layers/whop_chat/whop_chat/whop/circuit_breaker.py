@@ -1,8 +1,8 @@
 """A circuit breaker (Nygard, "Release It!") for each of Whop's operations. All instances share its state.
 
-A few calls in a row without an answer open the circuit: for some seconds, nobody calls the operation. Then one instance
-of all tries. An answer closes the circuit, and a refusal is an answer too. Without one, the next try is after twice the
-time. A 429 also holds back an operation, for as long as Whop says.
+Three calls in a row without an answer open the circuit. Then no instance calls the operation for some seconds. After
+that, one instance makes a call: the probe. An answer closes the circuit, and a refusal is an answer too. If the probe
+has no answer, the time doubles. After a 429, no instance calls the operation for as long as Whop says.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 # In a row. Each of them has been retried once already.
 _FAILURES = 3
 _FIRST_SECONDS = 5.0
-# The one try has twice the first time. That is more than a call may take, so there is never a second try meanwhile.
+# A probe has at least twice the first time. No call may take longer, so there is never a second probe meanwhile.
 _LONGEST_SECONDS = 60.0
 
 
@@ -53,11 +53,14 @@ class CircuitBreaker:
         return self._states.prefetch()
 
     def check(self, operation: str, *, deadline: Deadline) -> Rejection | None:
-        """Why not to call now, or None. When an open circuit's time is over, one caller of all gets None and tries."""
+        """Why a call is not allowed now, or None.
+
+        When an open circuit times out, exactly one caller, across all instances, gets None: the probe.
+        """
         state = self._states.get(operation, deadline=deadline)
         if state is not None and state.reason is Reason.UNAVAILABLE and state.until <= self._clock():
-            trying = self._tripped(state.trips + 1)
-            if self._states.replace(operation, trying, expected=state, deadline=deadline):
+            probing = self._tripped(state.trips + 1)
+            if self._states.replace(operation, probing, expected=state, deadline=deadline):
                 return None
             state = self._states.cached(operation)
         left = 0.0 if state is None else state.until - self._clock()
@@ -85,14 +88,14 @@ class CircuitBreaker:
         """A call and its retry had no answer."""
         self._failures[operation] += 1
         state = self._states.cached(operation)
-        if self._failures[operation] < _FAILURES or (state is not None and self._holds(state)):
+        if self._failures[operation] < _FAILURES or (state is not None and self._is_effective(state)):
             return
         opened = self._tripped(1)
         if self._states.replace(operation, opened, expected=state, deadline=deadline):
             self._telemetry.event("CircuitOpened", "circuit opened", operation=operation)
 
-    def _holds(self, state: CircuitState) -> bool:
-        """Whether ``state`` stays: the circuit is open already, or Whop named a time that is not over."""
+    def _is_effective(self, state: CircuitState) -> bool:
+        """Whether the circuit is open already, or Whop's rate limit is not over."""
         return state.reason is Reason.UNAVAILABLE or state.until > self._clock()
 
     def _tripped(self, trips: int) -> CircuitState:

@@ -22,7 +22,7 @@ _FRESH_SECONDS = 1.0
 _READ_SECONDS = 0.5
 # A state is often known only when a call has used up its time. So the write may take this long beyond the deadline.
 _WRITE_SECONDS = 0.2
-_KEPT_SECONDS = 86400
+_TTL_SECONDS = 86400
 
 
 class Reason(StrEnum):
@@ -88,8 +88,8 @@ class DynamoDBCircuitStore:
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
     ) -> bool:
         """See `CircuitStore.replace`."""
-        nothing = "attribute_not_exists(#operation) OR #operation.#until <= :past"
-        return self._write(operation, state, "#operation.#until = :until" if expected else nothing, expected, deadline)
+        unset = "attribute_not_exists(#operation) OR #operation.#until <= :past"
+        return self._write(operation, state, "#operation.#until = :until" if expected else unset, expected, deadline)
 
     def _write(
         self,
@@ -99,13 +99,13 @@ class DynamoDBCircuitStore:
         compared: CircuitState | None,
         deadline: Deadline,
     ) -> bool:
-        """Whether ``condition`` held. Its ``:until`` is that of ``compared``."""
+        """Write ``state``, and return whether ``condition`` was true. Its ``:until`` is that of ``compared``."""
         names = {"#operation": operation, "#until": "until", "#ttl": "ttl"}
-        values: dict[str, Any] = {":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)}}
+        values: dict[str, Any] = {":ttl": {"N": str(int(self._clock()) + _TTL_SECONDS)}}
         update = "SET #ttl = :ttl REMOVE #operation"
         if state is not None:
-            update = "SET #ttl = :ttl, #operation = :wait"
-            values[":wait"] = {"M": _attributes(state)}
+            update = "SET #ttl = :ttl, #operation = :state"
+            values[":state"] = {"M": _attributes(state)}
         if compared is None:
             values[":past"] = {"N": str(self._past())}
         else:
@@ -121,7 +121,7 @@ class DynamoDBCircuitStore:
         return update_if(self._aws.dynamodb, asked, deadline=deadline)
 
     def _past(self) -> float:
-        return self._clock() - _KEPT_SECONDS
+        return self._clock() - _TTL_SECONDS
 
 
 def _until(state: CircuitState) -> dict[str, str]:
@@ -150,7 +150,7 @@ class CircuitStates:
 
     @property
     def _stale(self) -> bool:
-        """Whether they were not read within the last second."""
+        """Whether the last read was more than a second ago."""
         return self._read_at is None or not 0 <= self._clock() - self._read_at < _FRESH_SECONDS
 
     def refresh(self, *, deadline: Deadline) -> None:

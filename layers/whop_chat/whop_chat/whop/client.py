@@ -1,8 +1,8 @@
 """The calls that this service makes to Whop's API. They are typed, end with the deadline, and raise `WhopError`.
 
-Whop keeps 600 calls a minute for each operation and key (Whop, "Rate limits"). This client asks two others before it
-calls: the circuit breaker, whether the operation was told to wait or does not answer, and the rate limiter, whether
-there is room for the call. If not, that is the answer, as if Whop had given it.
+Whop allows 600 calls a minute for each operation and key (Whop, "Rate limits"). Before a call, the client checks the
+circuit breaker, which knows whether Whop limits the operation or does not answer it. Then it acquires a permit from the
+rate limiter. If one of them rejects the call, the client raises the error that Whop's own answer would cause.
 """
 
 import contextlib
@@ -51,16 +51,16 @@ class KeySource(Protocol):
         """The key to use."""
 
     def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
-        """Another key than the one Whop just refused, or None."""
+        """A key other than ``refused``, which Whop just refused, or None."""
 
 
 class Whop:
     """Whop's API for one company.
 
-    ``base_url`` is the host without a path. ``company_field`` is the name of the company in a token request, on which
-    Whop's guides and its SDK disagree (``account_id`` or ``company_id``). Every method takes the request's deadline and
-    raises `WhopError`, what reading the key raises, or `DeadlineExceeded`, as `NoTimeForAnotherKey`
-    if Whop had refused the key. Each request takes a permit of the ``rate_limiter``. `mint_token` takes none, because
+    ``base_url`` is the host without a path. ``company_field`` is the name of the company's field in a token request:
+    ``account_id`` or ``company_id``. Whop's guides and its SDK disagree on it. Every method takes the request's
+    deadline. It raises `WhopError`, the errors of ``api_key``, and `DeadlineExceeded`. That is `NoTimeForAnotherKey` if
+    Whop refused the key. Each request acquires a permit of the ``rate_limiter``. `mint_token` acquires none, because
     nothing may delay it.
     """
 
@@ -113,8 +113,8 @@ class Whop:
     ) -> Account:
         """A connected account of our company for ``email``, or the existing one for the same pair of ids.
 
-        Whop, "Enroll subaccounts": same e-mail and same ``external_id`` give the existing account; an ``external_id``
-        bound to another e-mail is a 409. Older text keeps the id in ``metadata``, so it is sent in both places.
+        Whop, "Enroll subaccounts": the same e-mail and ``external_id`` return the existing account. An ``external_id``
+        of another e-mail is a 409. Older documents have the id in ``metadata``, so the client sends it in both.
         """
         body = {
             "email": email,
@@ -128,9 +128,9 @@ class Whop:
         )
 
     def find_accounts(self, external_id: str, *, deadline: Deadline) -> list[Account]:
-        """The accounts that bear exactly ``external_id``.
+        """The accounts with exactly this ``external_id``.
 
-        The answer is filtered again here: a server that does not know the parameter answers with any accounts.
+        The client filters the answer again: a server that ignores the parameter would return other accounts.
         """
 
         def bearing(answer: Any) -> list[Account]:
@@ -140,17 +140,17 @@ class Whop:
         return self._call("find_accounts", "GET", "/accounts", bearing, query=query, deadline=deadline)
 
     def delete_account(self, account_id: str, *, deadline: Deadline) -> None:
-        """Delete a connected account of ours, for good (Whop, "Delete a connected account").
+        """Delete a connected account of ours for ever (Whop, "Delete a connected account").
 
-        Whop refuses while it holds money or has memberships (400), and does not know it afterwards (404).
+        Whop refuses while the account has money or memberships (400). After the deletion, Whop answers 404.
         """
         path = f"/accounts/{quote(account_id, safe='')}"
         self._call("delete_account", "DELETE", path, _responses.nothing, deadline=deadline)
 
     def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> None:
-        """The name that ``user_id`` has in our company; their global profile stays as it is.
+        """Set the name of ``user_id`` in our company. Their global profile does not change.
 
-        Whop, "Update user": the account selector is required for an API key from version 2026-06-08.
+        Whop, "Update user": from version 2026-06-08, an API key requires the account selector.
         """
         path = f"/users/{quote(user_id, safe='')}"
         query = {"account_id": self.company_id}
@@ -170,7 +170,7 @@ class Whop:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        """The parsed answer of one operation; a 401 is retried with a newer key, an unanswered call once as it is."""
+        """The parsed answer. A 401 is retried with a newer key, and a call without an answer once unchanged."""
 
         url = f"{self._base_url}{path}{f'?{urlencode(query)}' if query else ''}"
         content = b"" if body is None else json.dumps(body).encode()

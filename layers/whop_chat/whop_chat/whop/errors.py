@@ -11,10 +11,10 @@ Operation = Literal["mint_token", "create_account", "find_accounts", "delete_acc
 class WhopError(Retryable):
     """A call to Whop that did not succeed.
 
-    ``status`` is the HTTP status, None without one. ``code`` is Whop's own error code or type, ``param`` the field it
-    is about, if it says. ``replayed`` says that the answer is an old one, repeated for its Idempotency-Key (Whop,
-    "Idempotency"); ``repeated`` that the request had been sent before without an answer, so that a refusal may be about
-    that first one.
+    ``status`` is the HTTP status, or None without an answer. ``code`` is Whop's own error code or type. ``param`` is
+    the field that Whop names, if any. ``replayed`` is true for an old answer that Whop repeats for its Idempotency-Key
+    (Whop, "Idempotency"). ``repeated`` is true if the request was sent before without an answer. A refusal may then be
+    an effect of that first request.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class WhopNotFound(WhopRefused):
 
 
 class WhopConflict(WhopRefused):
-    """409: taken by something else, or the first request with this Idempotency-Key is still running."""
+    """409: another object has the value, or the first request with this Idempotency-Key is still running."""
 
 
 class WhopRateLimited(WhopError):
-    """429, or a wait from before that is not over: ``retry_after`` is the wait in whole seconds."""
+    """429, or an earlier rate limit is not over. ``retry_after`` is the wait in whole seconds."""
 
     def __init__(
         self, operation: Operation, retry_after: int, *, code: str | None = None, replayed: bool = False
@@ -77,11 +77,11 @@ class OutOfPermits(WhopRateLimited):
 
 
 class WhopUnavailable(WhopError):
-    """No answer, a 5xx, or a 4xx that says the request was not processed: what the call did is unknown."""
+    """No answer, a 5xx, or a 4xx that says the request was not processed. What the call did is unknown."""
 
     @property
     def is_silence(self) -> bool:
-        """Whether Whop itself did not answer: a 4xx is an answer, and one repeated for its key says nothing."""
+        """Whether this is a failure of Whop now. A 4xx is an answer, and a replayed answer says nothing about now."""
         return not self.replayed and (self.status is None or self.status >= 500)
 
 

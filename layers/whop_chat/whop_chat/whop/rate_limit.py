@@ -24,7 +24,7 @@ WINDOW_SECONDS = 5
 # rest is for clocks that differ.
 DELAY_SECONDS = 10
 _SECONDS = 0.5
-_KEPT_SECONDS = 3600
+_TTL_SECONDS = 3600
 
 
 class Priority(Enum):
@@ -39,8 +39,8 @@ class Priority(Enum):
 def permits_per_window(priority: Priority, *, calls: int = LIMIT_CALLS, window: int = LIMIT_SECONDS) -> int:
     """The permits of one window, so that Whop never sees more than ``calls`` in any ``window`` seconds.
 
-    The requests that Whop counts in ``window`` seconds acquired their permits in that time or in the `DELAY_SECONDS`
-    before it. This time overlaps 15 of our windows at most. So for 600 calls in 60 s, each has 40 permits.
+    A call reaches Whop at most `DELAY_SECONDS` after it got its permit. So the calls of any 60 s have permits of at
+    most 70 s, which overlap 15 windows of 5 s. 600 / 15 = 40 permits a window.
     """
     overlapping = -(-(window + DELAY_SECONDS) // WINDOW_SECONDS) + 1
     return int(calls // overlapping * priority.value)
@@ -75,7 +75,7 @@ class SharedWindows:
             "ExpressionAttributeValues": {
                 ":one": {"N": "1"},
                 ":limit": {"N": str(permits)},
-                ":ttl": {"N": str(int(self._clock()) + _KEPT_SECONDS)},
+                ":ttl": {"N": str(int(self._clock()) + _TTL_SECONDS)},
             },
         }
         return update_if(self._aws.dynamodb, asked, deadline=deadline)
