@@ -235,7 +235,7 @@ def test_a_second_answer_of_aws_is_nobody_s_record(world: World, mint: ModuleTyp
     users = [world.cloud.sign_up(name) for name in ("ada", "bob", "cid")]
     for user in users:
         minted(mint, user)
-    record = {"status": {"S": "linked"}, "whop_user_id": {"S": "user_mallory"}, "attempt": {"S": "1"}}
+    record = {"status": {"S": "linked"}, "whop_user_id": {"S": "user_mallory"}, "version": {"S": "1"}}
     both = json.dumps({"Item": record, "Attributes": record, "SecretString": "another-key"}).encode()
     world.aws.behave = answers_twice(both)
 
@@ -298,7 +298,7 @@ def test_a_resolver_that_hangs_holds_up_no_batch(
 def test_a_second_answer_links_nobody_to_somebody_else(world: World, sync: ModuleType, neighbour: str) -> None:
     users = [world.cloud.sign_up(name) for name in ("ada", "bob", "cid")]
     account = {"id": "biz_Other", "owner": {"id": "user_mallory"}, "parent_account": {"id": "biz_Company"}}
-    record = {"Item": {"status": {"S": "linked"}, "whop_user_id": {"S": "user_mallory"}, "attempt": {"S": "1"}}}
+    record = {"Item": {"status": {"S": "linked"}, "whop_user_id": {"S": "user_mallory"}, "version": {"S": "1"}}}
     world[neighbour].behave = answers_twice(json.dumps({**account, **record}).encode())
 
     assert synced(sync, *users) == []

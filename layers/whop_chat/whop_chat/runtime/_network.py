@@ -5,8 +5,6 @@ deadline bounds every connect, handshake, read and write, and the resolver.
 """
 
 import contextlib
-import select
-import socket
 import ssl
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -18,6 +16,7 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded, run_within
 
 # Short, because Lambda may freeze a function between two calls, and the peer may close the connection meanwhile.
 _KEEPALIVE_SECONDS = 5.0
+_TLS_RECORD_BYTES = 16 * 1024  # RFC 8446, section 5.1
 
 _deadline: ContextVar[Deadline] = ContextVar("deadline")
 
@@ -66,7 +65,7 @@ class _Connection(httpcore.HTTPConnection):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Makes connections. It ignores httpcore's own timeouts, here and below."""
+    """httpcore's own backend, with the time that is left as its timeout. httpcore's own timeouts are ignored."""
 
     def connect_tcp(
         self,
@@ -76,97 +75,56 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address of ``host`` that accepts one."""
-        with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
-            failure = OSError("no address")
-            for family, kind, protocol, _, address in _resolved(host, port):
-                try:
-                    wire = socket.socket(family, kind, protocol)
-                except OSError as error:  # A family that the kernel does not have.
-                    failure = error
-                    continue
-                try:
-                    wire.settimeout(_left())
-                    wire.connect(address)
-                    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                except OSError as error:
-                    wire.close()
-                    failure = error
-                else:
-                    return _Stream(wire)
-            raise failure
+        """A connection to the first address of ``host`` that accepts one.
+
+        It is made in a thread that is abandoned if it is late, because nothing can interrupt the resolver.
+        """
+        left = _left(httpcore.ConnectTimeout)
+        try:
+            return _Stream(run_within(left, lambda: httpcore.SyncBackend().connect_tcp(host, port, left)))
+        except DeadlineExceeded:
+            raise httpcore.ConnectTimeout from None
+        except UnicodeError:  # Not a host name.
+            raise httpcore.ConnectError from None
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, wire: socket.socket) -> None:
-        self._wire = wire
+    """httpcore's own stream, with the time that is left as its timeout."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The next bytes, as soon as there are any. Empty if the peer has closed the connection."""
-        with _raising(httpcore.ReadTimeout, httpcore.ReadError):
-            self._wire.settimeout(_left())
-            return self._wire.recv(max_bytes)
+        """What has arrived, as soon as anything has. Nothing if the peer has closed."""
+        return self._stream.read(max_bytes, _left(httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of ``buffer``."""
-        with _raising(httpcore.WriteTimeout, httpcore.WriteError):
-            unsent = memoryview(buffer)
-            while unsent:
-                self._wire.settimeout(_left())
-                unsent = unsent[self._wire.send(unsent) :]
+        """Send all of ``buffer``. TLS sends each piece whole or not at all, so each is bounded."""
+        for start in range(0, len(buffer), _TLS_RECORD_BYTES):
+            self._stream.write(buffer[start : start + _TLS_RECORD_BYTES], _left(httpcore.WriteTimeout))
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """This connection, encrypted."""
-        with _raising(httpcore.ConnectTimeout, httpcore.ConnectError):
-            try:
-                self._wire.settimeout(_left())
-                return _Stream(ssl_context.wrap_socket(self._wire, server_hostname=server_hostname))
-            except OSError:
-                self.close()
-                raise
+        """This connection, encrypted. Python bounds a handshake as a whole."""
+        try:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, _left(httpcore.ConnectTimeout)))
+        except Exception:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connection."""
-        self._wire.close()
+        self._stream.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """For ``is_readable``: whether there are bytes to read, or the peer has closed the connection. Else None."""
-        return self._is_readable() if info == "is_readable" else None
-
-    def _is_readable(self) -> bool:
-        if self._wire.fileno() < 0 or (isinstance(self._wire, ssl.SSLSocket) and self._wire.pending()):
-            return True
-        poll = select.poll()
-        poll.register(self._wire, select.POLLIN)
-        return bool(poll.poll(0))
+        """What httpcore asks about its own stream."""
+        return self._stream.get_extra_info(info)
 
 
-@contextlib.contextmanager
-def _raising(timeout: type[httpcore.TimeoutException], failure: type[httpcore.NetworkError]) -> Iterator[None]:
-    """Raise httpcore's errors in place of the socket's."""
-    try:
-        yield
-    except TimeoutError:
-        raise timeout from None
-    except OSError:
-        raise failure from None
-
-
-def _resolved(host: str, port: int) -> list[Any]:
-    """The addresses of ``host`` from `socket.getaddrinfo`. The resolver cannot be interrupted, only abandoned."""
-    try:
-        return run_within(_left(), lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    except DeadlineExceeded:
-        raise TimeoutError from None
-    except UnicodeError:
-        raise OSError("not a host name") from None
-
-
-def _left() -> float:
-    """The seconds that the next operation on a socket may take. Raises `TimeoutError` if there are none."""
+def _left(timeout: type[httpcore.TimeoutException]) -> float:
+    """The seconds that the next operation may take. Raises ``timeout`` if there are none."""
     left = _deadline.get().remaining()
     if not left:
-        raise TimeoutError
+        raise timeout
     return left
