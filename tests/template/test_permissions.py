@@ -142,7 +142,7 @@ def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: 
 
 
 @pytest.mark.parametrize("mode", ["on-error", "always"])
-def test_only_minting_reads_the_tokens_that_are_kept_and_what_they_are_sealed_with(mode: str) -> None:
+def test_only_minting_reads_cached_tokens_and_their_data_key(mode: str) -> None:
     resources = deployed(TokenReuse=mode)
     roles = of_type(resources, "AWS::IAM::Role")
 

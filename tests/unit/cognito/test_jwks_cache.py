@@ -448,36 +448,30 @@ def test_whoever_waits_goes_on_as_soon_as_the_fetch_ends(jwks: JwkSet, server: K
     assert time.monotonic() - started < PATIENCE / 2
 
 
-def test_a_stampede_of_fifty_threads_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
-    # The answer comes only after every thread has found that it has no key.
+def stampede[T](ask: Callable[[], T], server: KeyServer, clock: Clock) -> list[T]:
+    """What fifty threads get. The key server answers only after each of them has found that it has no key."""
+    clock.readers.clear()
     server.before_answer = lambda: clock.wait_for_readers(50)
-
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: accepts(jwks, OLD), range(50)))
+        return list(pool.map(lambda _: ask(), range(50)))
 
-    assert answers == [True] * 50
+
+def test_a_stampede_of_fifty_threads_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert stampede(lambda: accepts(jwks, OLD), server, clock) == [True] * 50
     assert server.fetches == 1
 
 
 def test_a_stampede_at_the_maximum_age_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     assert accepts(jwks, OLD)
     clock.pass_by(MAX_AGE_SECONDS)
-    clock.readers.clear()
-    server.before_answer = lambda: clock.wait_for_readers(50)
 
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: accepts(jwks, OLD), range(50)))
-
-    assert answers == [True] * 50
+    assert stampede(lambda: accepts(jwks, OLD), server, clock) == [True] * 50
     assert server.fetches == 2
 
 
 def test_a_stampede_at_a_dead_key_server_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     server.die()
-    server.before_answer = lambda: clock.wait_for_readers(50)
-
-    with ThreadPoolExecutor(50) as pool:
-        failures = list(pool.map(lambda _: unavailable(jwks, OLD), range(50)))
+    failures = stampede(lambda: unavailable(jwks, OLD), server, clock)
 
     assert {failure.retry_after for failure in failures} == {1}
     assert server.fetches == 1
@@ -486,11 +480,7 @@ def test_a_stampede_at_a_dead_key_server_makes_one_fetch(jwks: JwkSet, server: K
 def test_a_stampede_of_made_up_kids_makes_one_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
     assert accepts(jwks, OLD)
     clock.pass_by(COOLDOWN_SECONDS)
-    clock.readers.clear()
-    server.before_answer = lambda: clock.wait_for_readers(50)
-
-    with ThreadPoolExecutor(50) as pool:
-        list(pool.map(lambda _: look_up_random_kids(jwks, 5), range(50)))
+    stampede(lambda: look_up_random_kids(jwks, 5), server, clock)
 
     assert server.fetches == 2
 

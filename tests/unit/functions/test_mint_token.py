@@ -115,7 +115,7 @@ def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(clo
     assert cloud.internet.bodies("/access_tokens") == []
 
 
-def test_the_waits_are_read_beside_the_rest_and_not_in_the_way(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_circuit_states_are_read_concurrently(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever verifies and reads the user needs no answer about waits; it is there before Whop is called."""
     fresh = load_function("mint_token")
     fresh._circuit_states._read_at = None
