@@ -21,13 +21,16 @@ _keys = Prefetch(lambda deadline: _jwks.prefetch(deadline=deadline))
 
 # boto3 is imported while the keys are fetched, and the rest while the secrets are. Imports take most of a cold start.
 from whop_chat.bootstrap import enrolment_parts, function_clients
-from whop_chat.runtime.data_key import data_key
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 
 _aws = function_clients(_aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
-_data_key = data_key(_aws, _settings.data_key_secret_arn) if _settings.data_key_secret_arn else None
+_data_key = None
+if _settings.data_key_secret_arn:  # Else AES is not imported: it takes some ms of a cold start.
+    from whop_chat.runtime.data_key import data_key
+
+    _data_key = data_key(_aws, _settings.data_key_secret_arn)
 _circuit_states = CircuitStates(DynamoDBCircuitStore(_aws, _settings.users_table, _settings.whop_company_id))
 _secrets = Prefetch(
     *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in (_api_key, _data_key) if secret),
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
 
 def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
-    """The fallback, or None if tokens are not cached. Only then is AES imported: it takes some ms of a cold start."""
+    """The fallback, or None if tokens are not cached."""
     if _data_key is None:
         return None
     from whop_chat.minting.fallback import TokenFallback

@@ -256,7 +256,7 @@ def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) ->
         def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
             left.append(deadline.remaining())
             if len(left) == 1:
-                return Response(200, content=b'{"SecretString": "first-key"}')
+                return Response(200, content=b'{"SecretString": "first-key", "VersionId": "1"}')
             raise TransportError("ReadTimeout")
 
     aws = carried_clients(Asked(), region=REGION, sleep=lambda _seconds: None)
@@ -266,3 +266,19 @@ def test_a_caller_with_a_key_does_not_wait_long_for_a_newer_one(clock: Clock) ->
 
     assert api_key.current(deadline=Deadline(3)) == "first-key"
     assert max(left[1:]) <= 0.5
+
+
+@pytest.mark.parametrize("answer", [b"{}", b'{"SecretString": "other-key"}'])
+def test_an_answer_about_no_version_drops_no_key(clock: Clock, answer: bytes) -> None:
+    answers = [b'{"SecretString": "first-key", "VersionId": "1"}', answer]
+
+    class Asked(HttpClient):
+        def send(self, request: Request, *, deadline: Deadline, max_bytes: int) -> Response:
+            return Response(200, content=answers.pop(0))
+
+    api_key = ApiKey(carried_clients(Asked(), region=REGION), "arn", clock=clock)
+    api_key.current(deadline=Deadline(3))
+    clock.advance(MAX_AGE_SECONDS)
+
+    assert api_key.current(deadline=Deadline(3)) == "first-key"
+    assert not answers

@@ -1,21 +1,16 @@
 """The last token of each user, encrypted, in the users table, where it expires by itself.
 
-``TOKEN#<pool>#<sub>#<scope hash>`` has one token: AES-256-GCM (NIST SP 800-38D) under the data key, with a random
-nonce. The associated data is the cache key, the company, the Whop user and the token's times. So an item cannot be
-decrypted if it was moved or changed, is another Whop user's or company's, or was encrypted with another key. Such an
-item counts as missing.
+``TOKEN#<pool>#<sub>#<scope hash>`` has one token, encrypted with the data key. The associated data is the cache key,
+the company, the Whop user and the token's times. So an item cannot be decrypted if it was moved or changed, is another
+Whop user's or company's, or was encrypted with another key. Such an item counts as missing.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import aws_call
@@ -23,8 +18,6 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.secrets import CachedSecret
-
-_NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +62,10 @@ class TokenCache:
         key = self._secret.current(deadline=deadline)
         minted_at, expires_at = int(token.minted_at.timestamp()), int(token.expires_at.timestamp())
         associated_data = _associated_data(cache_key, self._company_id, whop_user_id, minted_at, expires_at)
-        nonce = os.urandom(_NONCE_BYTES)
-        encrypted = nonce + AESGCM(key.value).encrypt(nonce, token.token.encode(), associated_data)
         item: dict[str, Any] = {
             "pk": {"S": _table_key(cache_key)},
             "key_id": {"S": key.id},
-            "encrypted": {"B": encrypted},
+            "encrypted": {"B": key.encrypt(token.token, associated_data)},
             "minted_at": {"N": str(minted_at)},
             "expires_at": {"N": str(expires_at)},
             "ttl": {"N": str(expires_at)},
@@ -100,10 +91,10 @@ class CacheEntry:
             minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
             encrypted = bytes(self.item["encrypted"]["B"])
             associated_data = _associated_data(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
-            token = AESGCM(self.key.value).decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], associated_data)
-        except (AttributeError, KeyError, TypeError, ValueError, InvalidTag):
+            token = self.key.decrypt(encrypted, associated_data)
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None
-        return CachedToken(token.decode(), *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
+        return CachedToken(token, *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
 
 
 def _table_key(cache_key: CacheKey) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from whop_chat.runtime.deadline import Deadline
@@ -50,10 +50,11 @@ def aws_call(deadline: Deadline) -> Iterator[None]:
     """Bound one call of a boto3 client by ``deadline``, and turn botocore's errors into `AwsError`.
 
     The block has this call only. Raises `AwsError`, and `whop_chat.runtime.deadline.DeadlineExceeded` if no time is
-    left to start.
+    left to start. Parameters that AWS does not know are a mistake of ours, so they raise `TypeError`.
     """
     deadline.require()
     bound = _bound.set(deadline)
+    failure: Exception
     try:
         yield
     except ClientError as error:
@@ -61,7 +62,8 @@ def aws_call(deadline: Deadline) -> Iterator[None]:
     except BotoCoreError as error:
         error.kwargs = {}
         error.args = ()
-        failure = AwsError(type(error).__name__)
+        wrong = isinstance(error, ParamValidationError)
+        failure = TypeError("not the parameters of the call") if wrong else AwsError(type(error).__name__)
     except _MALFORMED:
         failure = AwsError("InvalidResponse")
     else:

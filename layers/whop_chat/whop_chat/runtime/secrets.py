@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from whop_chat.runtime.aws import AwsError, aws_call
+from whop_chat.runtime.aws import AwsError, aws_call, validating
 from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 
@@ -59,6 +59,8 @@ class CachedSecret[T]:
         try:
             with aws_call(deadline):
                 answer: Mapping[str, Any] = self._aws.secretsmanager.get_secret_value(SecretId=self._secret_arn)
+            with validating("GetSecretValue"):
+                _ = answer["VersionId"]  # Without it the answer says nothing about the secret.
         except AwsError as error:
             # AWS answers a secret that exists but has no value with this code (GetSecretValue).
             if error.code != "ResourceNotFoundException":
