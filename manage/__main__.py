@@ -15,6 +15,7 @@ from manage.commands import (
     dead_letters,
     deny,
     detach,
+    doctor,
     reconcile,
     relink,
     report,
@@ -41,6 +42,7 @@ class Command(Protocol):
 COMMANDS: tuple[Command, ...] = (
     attach,
     detach,
+    doctor,
     status,
     sync,
     deny,
