@@ -22,7 +22,7 @@ def _five_lines() -> str:
 def _sam(cloud: LocalStack, folder: Path, lines: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What the SAM CLI does with these lines, and with nobody there to answer a question."""
     config, state = folder / "samconfig.toml", folder / "state"
-    config.write_text(f"version = 0.1\n{lines}")
+    config.write_text(f"{(ROOT / 'samconfig.toml').read_text()}\n{lines}")
     state.mkdir(exist_ok=True)
     # A fresh state folder would ask the package index for a newer version.
     (state / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
