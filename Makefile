@@ -14,7 +14,7 @@ BENCH := bench peer
 DEV := .venv/dev/bin/python
 SAM := .venv/sam/bin/python -m samcli
 
-# ARCH is the architecture the functions are built for: this machine's, unless told otherwise (x86_64 or arm64).
+# ARCH is the architecture the functions are built for: x86_64 or arm64. By default it is this machine's.
 ARCH ?= $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 
 # Looked for at its first use only, so that `make help` and `make clean` work without it.
@@ -130,7 +130,7 @@ environments:
 	@$(MAKE) --no-print-directory --quiet $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j4) $(READY)
 
 # The stamp is written last and holds the clone's folder: after an interrupted installation, in a moved clone, or when
-# the Python is gone, the environment is made anew. SAM is kept from asking the package index for a newer SAM each week.
+# the Python is gone, the environment is recreated. SAM is kept from asking the package index for a newer SAM each week.
 $(foreach env,$(ENVIRONMENTS) $(BENCH) lock,$(shell \
 	[ -x .venv/$(env)/bin/python ] && [ "$$(cat .venv/$(env)/.ready 2>/dev/null)" = "$(CURDIR)" ] || rm -f .venv/$(env)/.ready))
 

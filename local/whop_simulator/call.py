@@ -60,10 +60,10 @@ class Call:
             raise ApiError(404, f"User not found: {id_or_username}")
         return person
 
-    def admit_stranger(self, pool_user: Person, company_id: str, reading: str) -> None:
+    def admit_stranger(self, whop_user: Person, company_id: str, reading: str) -> None:
         """Raise the `ApiError` of ``reading`` for a user who owns neither the company nor a child account of it."""
-        if reading == "allowed" or self.state.belongs(pool_user.id, company_id):
+        if reading == "allowed" or self.state.belongs(whop_user.id, company_id):
             return
         if reading == "forbidden":
             raise ApiError(403, "Company API key is not authorized for this user.")
-        raise ApiError(404, f"User not found: {pool_user.id}")
+        raise ApiError(404, f"User not found: {whop_user.id}")

@@ -11,37 +11,37 @@ _LONGEST = {"name": 100, "username": 42}
 
 
 @implements(rules.USER_OVERRIDE)
-def profile(state: State, pool_user: Person, account_id: str | None) -> Json:
+def profile(state: State, whop_user: Person, account_id: str | None) -> Json:
     """The user's profile in ``account_id``, or the global profile if it is None."""
     seen: Json = {
-        "name": pool_user.name,
-        "username": pool_user.username,
-        "bio": pool_user.bio,
-        "picture_url": pool_user.picture_url,
+        "name": whop_user.name,
+        "username": whop_user.username,
+        "bio": whop_user.bio,
+        "picture_url": whop_user.picture_url,
     }
-    return seen | state.profiles.get((account_id or "", pool_user.id), {})
+    return seen | state.profiles.get((account_id or "", whop_user.id), {})
 
 
 @implements(rules.USER_SHAPE)
-def user_summary(state: State, pool_user: Person, account_id: str | None = None) -> Json:
+def user_summary(state: State, whop_user: Person, account_id: str | None = None) -> Json:
     """The short form of a user."""
-    seen = profile(state, pool_user, account_id)
+    seen = profile(state, whop_user, account_id)
     return {
-        "id": pool_user.id,
+        "id": whop_user.id,
         "username": seen["username"],
         "name": seen["name"],
-        "profile_picture": {"url": seen["picture_url"] or _placeholder(pool_user)},
+        "profile_picture": {"url": seen["picture_url"] or _placeholder(whop_user)},
     }
 
 
 @implements(rules.USER_SHAPE)
-def user_json(state: State, pool_user: Person, account_id: str | None, *, is_me: bool = False) -> Json:
+def user_json(state: State, whop_user: Person, account_id: str | None, *, is_me: bool = False) -> Json:
     """The long form of a user."""
-    return user_summary(state, pool_user, account_id) | {
-        "bio": profile(state, pool_user, account_id)["bio"],
+    return user_summary(state, whop_user, account_id) | {
+        "bio": profile(state, whop_user, account_id)["bio"],
         "banner": None,
-        "email": pool_user.email if is_me else None,
-        "created_at": timestamp(pool_user.created_at),
+        "email": whop_user.email if is_me else None,
+        "created_at": timestamp(whop_user.created_at),
         "balances": [],
         "social_links": [],
         "verification": {},
@@ -126,10 +126,10 @@ def _picture(value: object) -> str | None:
     raise ApiError(400, "profile_picture must be an object with an id.", code="parameter_invalid")
 
 
-def _change_person(pool_user: Person, changes: Json) -> None:
+def _change_person(whop_user: Person, changes: Json) -> None:
     for name, value in changes.items():
         if name != "username" or value is not None:
-            setattr(pool_user, name, value)
+            setattr(whop_user, name, value)
 
 
 def _change_override(state: State, account_id: str, user_id: str, changes: Json) -> None:
@@ -141,5 +141,5 @@ def _change_override(state: State, account_id: str, user_id: str, changes: Json)
         state.profiles.pop((account_id, user_id), None)
 
 
-def _placeholder(pool_user: Person) -> str:
-    return f"https://files.whop.test/placeholder/{pool_user.id}"
+def _placeholder(whop_user: Person) -> str:
+    return f"https://files.whop.test/placeholder/{whop_user.id}"

@@ -1,4 +1,4 @@
-"""A server on this machine that answers rightly, until it is told to misbehave.
+"""A server on this machine that answers rightly, until a test makes it misbehave.
 
 Real sockets: what it does wrong is wrong on the wire, where no stand-in for a client could see it.
 """

@@ -8,17 +8,17 @@ class MemoryCircuitStore:
     """A store that lives as long as the object; instances that are given the same one share it."""
 
     def __init__(self) -> None:
-        self.waits: dict[str, CircuitState] = {}
+        self.states: dict[str, CircuitState] = {}
 
     def load(self, *, deadline: Deadline | None = None) -> dict[str, CircuitState]:
         """See `whop_chat.whop.circuit_state.CircuitStore.load`."""
-        return dict(self.waits)
+        return dict(self.states)
 
     def extend(self, operation: str, state: CircuitState, *, deadline: Deadline | None = None) -> None:
         """See `whop_chat.whop.circuit_state.CircuitStore.extend`."""
-        pool_status = self.waits.get(operation)
-        if pool_status is None or pool_status.until < state.until:
-            self.waits[operation] = state
+        current = self.states.get(operation)
+        if current is None or current.until < state.until:
+            self.states[operation] = state
 
     def replace(
         self,
@@ -29,11 +29,11 @@ class MemoryCircuitStore:
         deadline: Deadline | None = None,
     ) -> bool:
         """See `whop_chat.whop.circuit_state.CircuitStore.replace`."""
-        pool_status = self.waits.get(operation)
-        if (pool_status and pool_status.until) != (expected and expected.until):
+        current = self.states.get(operation)
+        if (current and current.until) != (expected and expected.until):
             return False
         if state is None:
-            self.waits.pop(operation, None)
+            self.states.pop(operation, None)
         else:
-            self.waits[operation] = state
+            self.states[operation] = state
         return True

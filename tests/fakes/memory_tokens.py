@@ -35,6 +35,6 @@ class _Open(CacheEntry):
         super().__init__(cache_key, "biz_Company", DataKey("1", b""), {"kept": kept})
 
     def decrypt(self, whop_user_id: str) -> CachedToken | None:
-        """See `whop_chat.minting.token_cache.Found.opened`."""
+        """See `whop_chat.minting.token_cache.CacheEntry.decrypt`."""
         kept = self.item["kept"]
         return kept[1] if kept and kept[0] == whop_user_id else None

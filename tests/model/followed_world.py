@@ -126,7 +126,7 @@ class FollowedWorld(World):
 
     def _seen(self) -> Seen:
         state: Any = self.simulator.dump()
-        emails = {pool_user["id"]: pool_user["email"] for pool_user in state["users"]}
+        emails = {whop_user["id"]: whop_user["email"] for whop_user in state["users"]}
         persons = list(dict.fromkeys(self._emails))
         holders: dict[str, int] = {
             emails[whop_user]: self._numbers[sub] for whop_user, (_, sub) in self.users.reservations.items()

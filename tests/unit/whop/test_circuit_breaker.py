@@ -111,7 +111,7 @@ def test_an_answer_closes_the_circuit_for_everybody() -> None:
     fleet.clock.advance(1)
 
     assert fleet.callers() == fleet.instances
-    assert fleet.store.waits == {}
+    assert fleet.store.states == {}
     assert fleet.counted() == ["CircuitOpened", "CircuitClosed"]
 
 
@@ -120,7 +120,7 @@ def test_the_time_doubles_from_try_to_try_up_to_a_minute() -> None:
     fleet.go_dead()
     closed_for = []
     for _ in range(7):
-        (begun,) = [wait.until - fleet.clock() for wait in fleet.store.waits.values()]
+        (begun,) = [wait.until - fleet.clock() for wait in fleet.store.states.values()]
         closed_for.append(begun)
         fleet.clock.advance(begun)
         (trying,) = fleet.callers()
@@ -254,7 +254,7 @@ def test_no_two_outages_have_the_same_rhythm() -> None:
     for chance in (0.0, 0.5, 1.0):
         fleet = Fleet(1, jitter=lambda chance=chance: chance)  # type: ignore[misc]
         fleet.go_dead()
-        waits |= {wait.until - NOW for wait in fleet.store.waits.values()}
+        waits |= {wait.until - NOW for wait in fleet.store.states.values()}
 
     assert sorted(waits) == [5, 5.625, 6.25]
 
@@ -270,19 +270,19 @@ def test_during_an_outage_one_of_all_tries_at_a_time_whoever_asks_when_and_its_a
     changed, tries = NOW, []
     for number, pause in steps:
         fleet.clock.advance(pause)
-        before = fleet.store.waits.get(CREATE)
+        before = fleet.store.states.get(CREATE)
         if fleet.may_call(fleet.instances[number]):
             if before is not None and before.until <= fleet.clock():
                 tries.append(fleet.clock())
             elif before is not None:
                 assert fleet.clock() - changed < 1, "nobody goes on for more than a second after the circuit opened"
             fleet.instances[number].record_failure(CREATE, deadline=AN_HOUR)
-        if fleet.store.waits.get(CREATE) != before:
+        if fleet.store.states.get(CREATE) != before:
             changed = fleet.clock()
     assert all(later - earlier >= 10 for earlier, later in itertools.pairwise(tries))
 
     fleet.clock.advance(75)
-    if CREATE in fleet.store.waits:
+    if CREATE in fleet.store.states:
         (trying,) = fleet.callers()
         trying.record_success(CREATE, deadline=AN_HOUR)
         fleet.clock.advance(1)

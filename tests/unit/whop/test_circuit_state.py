@@ -255,7 +255,7 @@ def test_a_wait_that_an_operator_deletes_is_over_for_whoever_only_read_of_it() -
     two = Two()
     two.store.extend("mint_token", LATER)
     assert two.one.get("mint_token", deadline=AN_HOUR) == LATER
-    two.store.waits.clear()
+    two.store.states.clear()
     two.clock.advance(1)
 
     assert two.one.get("mint_token", deadline=AN_HOUR) is None
@@ -273,7 +273,7 @@ def test_a_wait_is_written_also_when_the_time_of_the_call_is_up() -> None:
     two = Two()
     two.one.extend("mint_token", LATER, deadline=Deadline(0))
 
-    assert two.store.waits == {"mint_token": LATER}
+    assert two.store.states == {"mint_token": LATER}
 
 
 def test_whoever_asks_while_the_table_is_read_has_the_answer_of_that_read() -> None:
