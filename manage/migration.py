@@ -142,6 +142,7 @@ def _fingerprint(listed: ListedUser, address: str | None) -> bytes | None:
     """A hash that stands for the verified address of an active user."""
     if address is None or listed.status is not PoolStatus.ACTIVE:
         return None
+    # Wider than what enrolment compares by. A prediction errs on the safe side: it counts more addresses as shared.
     return hashlib.sha256(address.casefold().encode()).digest()
 
 

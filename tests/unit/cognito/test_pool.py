@@ -256,13 +256,22 @@ def test_a_user_of_whom_cognito_does_not_say_that_they_are_enabled_is_not_active
         read(cognito, client, answer(Enabled=None))
 
 
-@pytest.mark.parametrize("verified", ["", "True", "1", "false"])
+@pytest.mark.parametrize("verified", ["", "1", "false", "False", " true", "true ", "truе", "yes", "t"])
 def test_only_the_word_true_makes_an_address_verified(
     cognito: Stubber, client: "CognitoIdentityProviderClient", verified: str
 ) -> None:
     given = answer({"email": "ada@example.test", "email_verified": verified})
 
     assert read(cognito, client, given).email_verified is False
+
+
+@pytest.mark.parametrize("verified", ["true", "True", "TRUE"])
+def test_the_letter_case_of_true_does_not_matter(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", verified: str
+) -> None:
+    given = answer({"email": "ada@example.test", "email_verified": verified})
+
+    assert read(cognito, client, given).email_verified is True
 
 
 def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:

@@ -52,6 +52,33 @@ def test_an_account_of_another_company_blocks_nobody(world: World, parent: Any) 
     assert len(world.accounts()) == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("straße@home.test", "strasse@home.test"),
+        ("ſmith@home.test", "smith@home.test"),
+        ("\u212aim@home.test", "kim@home.test"),  # the Kelvin sign
+        ("oﬃce@home.test", "office@home.test"),
+        ("é@home.test", "É@home.test"),
+        ("i@home.test", "İ@home.test"),
+    ],
+)
+def test_an_account_whose_address_only_unicode_folds_alike_is_a_mismatch(
+    world: World, asked: str, answered: str
+) -> None:
+    """A Whop that folds would answer with the account of a victim, whose token the user would then get."""
+    world.people[ANN.sub] = person(ANN.sub, email=asked)
+    world.simulator.add_fault(Fault("accounts.create", "malformed", body=forged(email=answered)))
+    with pytest.raises(Blocked, match="identity_mismatch"):
+        world.enrol()
+
+
+def test_the_case_of_ascii_letters_is_ignored(world: World) -> None:
+    world.people[ANN.sub] = person(ANN.sub, email="Ann@Home.test")
+    world.simulator.add_fault(Fault("accounts.create", "malformed", body=forged(email="aNN@hOME.test")))
+    assert world.enrol().whop_user_id == "user_Other"
+
+
 def test_one_address_of_two_users_is_a_conflict(world: World) -> None:
     world.people[BEN.sub] = person(BEN.sub, email="SUB-ANN@home.test")
     first = world.enrol(ANN)

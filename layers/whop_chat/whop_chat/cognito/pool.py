@@ -173,7 +173,8 @@ class UserPool:
         pool_user = PoolUser(
             sub=_encodable(attributes.get("sub", "")),
             email=_encodable(attributes.get("email", "")) or None,
-            email_verified=attributes.get("email_verified") == "true",
+            # Cognito keeps the text that was written. Imports and SDKs also write "True" and "TRUE".
+            email_verified=attributes.get("email_verified", "").lower() == "true",
             name=display_name(attributes, self._names),
             providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
         )

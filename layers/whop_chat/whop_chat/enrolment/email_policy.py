@@ -60,5 +60,13 @@ def external_id(user: UserRef, generation: int) -> str:
 
 
 def has_email(account: Account, address: str) -> bool:
-    """Whether ``address`` is the e-mail of ``account``, ignoring case."""
-    return (account.email or "").casefold() == address.casefold()
+    """Whether ``address`` is the e-mail of ``account``. Only the case of ASCII letters is ignored.
+
+    Unicode's case folding makes one address of ``straße@`` and ``strasse@``, which can be two people's. A Whop that
+    folds like this would return the account of the other one.
+    """
+    return _ascii_lower(account.email or "") == _ascii_lower(address)
+
+
+def _ascii_lower(text: str) -> bytes:
+    return text.encode(errors="surrogatepass").lower()
