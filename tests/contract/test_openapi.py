@@ -233,7 +233,13 @@ REQUESTS = (
     Request("user_denied", Denied()),
     *(
         Request(reason, Blocked(reason))
-        for reason in ("no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected")
+        for reason in (
+            "no_verified_email",
+            "provider_not_trusted",
+            "identity_conflict",
+            "identity_mismatch",
+            "enrolment_rejected",
+        )
     ),
     Request("enrolment_blocked", Blocked("another reason")),
     Request("not_found", changes={"routeKey": "GET /elsewhere"}),

@@ -28,7 +28,7 @@ from whop_chat.whop.errors import (
     WhopUnavailable,
 )
 
-BLOCKS = ("no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected")
+BLOCKS = ("no_verified_email", "provider_not_trusted", "identity_conflict", "identity_mismatch", "enrolment_rejected")
 EXPECTED: list[tuple[Exception, int, str, str | None]] = [
     (BadRequest("the body is not JSON"), 400, "invalid_request", None),
     (UnknownFeature("1 unknown chat feature(s)"), 400, "invalid_request", None),

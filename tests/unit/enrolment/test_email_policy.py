@@ -27,6 +27,15 @@ def test_a_verified_address_counts_if_every_provider_of_it_is_trusted(
     user = dataclasses.replace(ADA, providers=providers)
 
     assert VerifiedEmail(frozenset(trusted)).email(user) == address
+    assert VerifiedEmail(frozenset(trusted)).refusal(user) == (None if address else "provider_not_trusted")
+
+
+def test_a_user_of_an_untrusted_provider_is_not_told_to_verify_an_address() -> None:
+    user = dataclasses.replace(ADA, email_verified=False, providers=("Google",))
+
+    assert VerifiedEmail(frozenset()).refusal(user) == "provider_not_trusted"
+    assert VerifiedEmail(frozenset({"Google"})).refusal(user) == "no_verified_email"
+    assert AliasEmail("chat+{sub}@team.example.test").refusal(user) is None
 
 
 @pytest.mark.parametrize("changes", [{"email": None}, {"email_verified": False}, {"email": None, "providers": ("G",)}])

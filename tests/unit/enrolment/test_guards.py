@@ -6,7 +6,7 @@ from local.whop_simulator import Fault
 from tests.unit.enrolment.world import ANN, HOUR, World, person
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import AliasEmail
+from whop_chat.enrolment.email_policy import AliasEmail, VerifiedEmail
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, Link
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.record import Record, Status
@@ -69,6 +69,16 @@ def test_an_unverified_address_blocks_for_a_minute(world: World) -> None:
     world.now += 1
     assert world.enrol().created
     assert world.record().reason is None
+
+
+def test_an_untrusted_provider_blocks_under_a_reason_of_its_own(world: World) -> None:
+    world.people[ANN.sub] = person(ANN.sub, providers=("Google",))
+    with pytest.raises(Blocked, match="provider_not_trusted"):
+        world.enrol()
+    assert world.record().reason == "provider_not_trusted"
+    world.addresses = VerifiedEmail(frozenset({"Google"}))
+    world.now += 60
+    assert world.enrol().created
 
 
 def test_a_block_ends_when_the_team_switches_to_aliases(world: World) -> None:

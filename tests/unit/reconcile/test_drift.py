@@ -1,5 +1,7 @@
 """Where a user of the pool stands with us."""
 
+import dataclasses
+
 import pytest
 
 from whop_chat.cognito.display_name import profile_digest
@@ -42,6 +44,12 @@ def test_who_was_never_enrolled_is_missing() -> None:
 def test_who_was_never_enrolled_and_has_no_address_to_enrol_is_blocked() -> None:
     assert found(listed(verified=False), None) == Finding(Drift.BLOCKED, "no_verified_email")
     assert found(listed(verified=False), None, AliasEmail("chat+{sub}@team.test")) == Finding(Drift.MISSING)
+
+
+def test_who_signs_in_by_an_untrusted_provider_is_blocked_for_that() -> None:
+    by_google = dataclasses.replace(listed(), pool_user=dataclasses.replace(listed().pool_user, providers=("Google",)))
+    assert found(by_google, None) == Finding(Drift.BLOCKED, "provider_not_trusted")
+    assert found(by_google, blocked("no_verified_email")) == Finding(Drift.BLOCKED, "provider_not_trusted")
 
 
 def test_a_linked_user_is_in_step_as_long_as_the_name_is_the_one_that_was_set() -> None:

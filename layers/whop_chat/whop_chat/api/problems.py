@@ -52,6 +52,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "group_denied": Kind(403, "This user's group may not use the chat."),
         "user_denied": Kind(403, "This user may not use the chat."),
         "no_verified_email": Kind(403, "The user has to verify their e-mail address first."),
+        "provider_not_trusted": Kind(403, "Users of this sign-in provider may not use the chat."),
         "identity_conflict": Kind(403, "The user's e-mail address belongs to another chat user."),
         "identity_mismatch": Kind(403, "The chat account found for this user is not theirs."),
         "enrolment_rejected": Kind(403, "The chat service does not accept this user's e-mail address."),

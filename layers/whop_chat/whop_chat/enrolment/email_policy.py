@@ -26,9 +26,16 @@ class VerifiedEmail:
 
     def email(self, user: PoolUser) -> str | None:
         """The verified address, or None."""
-        if user.email is None or not user.email_verified or not self.trusted_providers.issuperset(user.providers):
-            return None
-        return user.email
+        return None if self.refusal(user) else user.email
+
+    def refusal(self, user: PoolUser) -> str | None:
+        """The block reason of a user without an address to enrol under. None if there is one.
+
+        Nothing that a user of an untrusted provider does helps, so that reason comes first.
+        """
+        if not self.trusted_providers.issuperset(user.providers):
+            return "provider_not_trusted"
+        return None if user.email is not None and user.email_verified else "no_verified_email"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,10 @@ class AliasEmail:
     def email(self, user: PoolUser) -> str | None:
         """The user's alias."""
         return self.template.replace("{sub}", user.sub)
+
+    def refusal(self, _user: PoolUser) -> str | None:
+        """None: every user has an alias."""
+        return None
 
 
 EmailPolicy = VerifiedEmail | AliasEmail

@@ -30,7 +30,7 @@ from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopInvalidResponse, WhopRefused
 
-_UNVERIFIED_RETRY_SECONDS = 60
+_NO_ADDRESS_RETRY_SECONDS = 60
 # The two repairs of a link: a look-up, then a new account. Each happens once in this time.
 _REPAIR_SECONDS = 24 * 3600
 _REPAIRS = 2
@@ -169,7 +169,7 @@ class Enrolment:
 
     def _owner(self, user: UserRef, record: Record, pool_user: PoolUser | None, deadline: Deadline) -> str | None:
         """The Whop user that owns the user's account now. None if Whop has no such account of ours."""
-        email = self._email(user, pool_user, deadline)
+        email = self._email_policy.email(pool_user or self._pool.admin_get(user, deadline=deadline))
         found = self._whop.find_accounts(external_id(user, record.generation), deadline=deadline)
         for account in found:
             is_ours = account.id == record.whop_account_id and account.parent_id == self._whop.company_id
@@ -192,11 +192,13 @@ class Enrolment:
 
         The lease builds on ``start``, or else on ``expected``. ``fallback`` is the record to write if it makes no link.
         """
-        email = self._email(user, pool_user, deadline)
+        pool_user = pool_user or self._pool.admin_get(user, deadline=deadline)
+        email = self._email_policy.email(pool_user)
         start = start or expected or Record(status=Status.PENDING)
         try:
             if email is None:
-                raise self._no_verified_email(user, start, expected, fallback, deadline)
+                reason = self._email_policy.refusal(pool_user) or "no_verified_email"
+                raise self._no_address(reason, user, start, expected, fallback, deadline)
             attempt = Attempt(
                 self._users,
                 self._whop,
@@ -242,11 +244,17 @@ class Enrolment:
                 if record.retry_at is None or record.retry_at > self._now():
                     raise Blocked(record.reason or "blocked")
 
-    def _no_verified_email(
-        self, user: UserRef, start: Record, expected: Record | None, fallback: Record | None, deadline: Deadline
+    def _no_address(
+        self,
+        reason: str,
+        user: UserRef,
+        start: Record,
+        expected: Record | None,
+        fallback: Record | None,
+        deadline: Deadline,
     ) -> Blocked:
         """Record that the user has no address to enrol under. Returns the exception to raise."""
-        reason, retry_at = "no_verified_email", self._now() + _UNVERIFIED_RETRY_SECONDS
+        retry_at = self._now() + _NO_ADDRESS_RETRY_SECONDS
         record = blocked(start, reason, email_mode=self._email_policy.mode, retry_at=retry_at)
         if fallback is not None:
             record = keep_link(fallback, record)
@@ -262,9 +270,6 @@ class Enrolment:
             raise DeletedMeanwhile
         self._require_open(record)
         raise EnrolmentInProgress
-
-    def _email(self, user: UserRef, pool_user: PoolUser | None, deadline: Deadline) -> str | None:
-        return self._email_policy.email(pool_user or self._pool.admin_get(user, deadline=deadline))
 
     def _now(self) -> int:
         return int(self._clock())

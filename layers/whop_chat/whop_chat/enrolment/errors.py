@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from whop_chat.cognito.pool import UserGone
 from whop_chat.runtime.errors import Refused, Retryable
 
-BLOCK_REASONS = frozenset({"no_verified_email", "identity_conflict", "identity_mismatch", "enrolment_rejected"})
+BLOCK_REASONS = frozenset(
+    {"no_verified_email", "provider_not_trusted", "identity_conflict", "identity_mismatch", "enrolment_rejected"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ class DeletedMeanwhile(UserGone):
 class Blocked(Refused):
     """The user cannot be enrolled for now. ``reason``, one of `BLOCK_REASONS`, is stored in their record.
 
-    The reasons: ``no_verified_email``, ``identity_conflict`` (the Whop user belongs to another Cognito user),
-    ``identity_mismatch`` (Whop returned another account than the one requested), ``enrolment_rejected`` (Whop refused
-    the address).
+    The reasons: ``no_verified_email``, ``provider_not_trusted`` (the team does not trust every identity provider of the
+    user), ``identity_conflict`` (the Whop user belongs to another Cognito user), ``identity_mismatch`` (Whop returned
+    another account than the one requested), ``enrolment_rejected`` (Whop refused the address).
     """
 
     def __init__(self, reason: str) -> None:

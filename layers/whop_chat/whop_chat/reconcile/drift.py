@@ -59,9 +59,9 @@ def drift(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, 
 
 def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, now: float) -> Finding:
     """The drift of an active user that a sync would enrol."""
-    address = email_policy.email(listed.pool_user)
+    refusal = email_policy.refusal(listed.pool_user)
     if record is None:
-        return Finding(Drift.MISSING) if address else Finding(Drift.BLOCKED, "no_verified_email")
+        return Finding(Drift.BLOCKED, refusal) if refusal else Finding(Drift.MISSING)
     match record.status:
         case Status.LINKED:
             return Finding(Drift.IN_STEP if _has_current_name(listed.pool_user, record) else Drift.STALE)
@@ -70,7 +70,9 @@ def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPoli
         case Status.BLOCKED:
             mode_changed = record.email_mode != email_policy.mode
             due = mode_changed or (record.retry_at is not None and record.retry_at <= now)
-            return Finding(Drift.UNFINISHED) if due and address else Finding(Drift.BLOCKED, record.reason or "blocked")
+            if not due:
+                return Finding(Drift.BLOCKED, record.reason or "blocked")
+            return Finding(Drift.BLOCKED, refusal) if refusal else Finding(Drift.UNFINISHED)
     raise AssertionError("no sync enrols from here")
 
 
