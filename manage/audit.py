@@ -37,12 +37,14 @@ class Entry:
     by: str
     """The ARN of the operator."""
     action: str
+    reason: str | None = None
     outcome: str | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def as_data(self) -> dict[str, Any]:
         """The entry as it is stored and shown."""
-        return {"at": self.at, "by": self.by, "action": self.action, "outcome": self.outcome}
+        reason = {"reason": self.reason} if self.reason else {}
+        return {"at": self.at, "by": self.by, "action": self.action, **reason, "outcome": self.outcome}
 
 
 class Audit:
@@ -58,10 +60,13 @@ class Audit:
         self._clock = clock
 
     @contextlib.contextmanager
-    def entry(self, action: str, sub: str | None = None) -> Iterator[Entry]:
-        """Log ``action`` around the block that does it, to the user ``sub`` or to all. The block sets the outcome."""
+    def entry(self, action: str, sub: str | None = None, *, reason: str | None = None) -> Iterator[Entry]:
+        """Log ``action`` around the block that does it, to the user ``sub`` or to all. The block sets the outcome.
+
+        ``reason`` is what the operator gave as one.
+        """
         at = f"{self._now():%Y-%m-%dT%H:%M:%S.%fZ}"
-        entry = Entry(at, self._operator, action)
+        entry = Entry(at, self._operator, action, reason)
         self._write(entry, sub)
         try:
             yield entry
@@ -103,4 +108,5 @@ class Audit:
 
 def as_text(entry: dict[str, Any]) -> str:
     """One line about an entry."""
-    return f"{entry['at']} {entry['action']}: {entry['outcome'] or 'no outcome'} ({entry['by']})"
+    reason = f" because {entry['reason']}" if entry.get("reason") else ""
+    return f"{entry['at']} {entry['action']}{reason}: {entry['outcome'] or 'no outcome'} ({entry['by']})"

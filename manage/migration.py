@@ -7,6 +7,7 @@ new users are blocked for ``identity_conflict``.
 runs. A user who is linked already is skipped, so the command can be interrupted at any time and run again.
 """
 
+import contextlib
 import hashlib
 import time
 from collections import Counter
@@ -106,13 +107,21 @@ def relink(deployment: Deployment, user: UserRef, *, protected: Container[str] =
     instead of taking the Whop user from a ``sub`` in ``protected``. Raises what
     `whop_chat.enrolment.enrol.Enrolment.relink` raises.
     """
-    with deployment.audit.entry("relink", user.sub) as entry:
+    with deployment.audit.entry("relink", user.sub) as entry, contextlib.ExitStack() as losses:
         parts = deployment.enrolment
+
+        def may_take_from(holder: UserRef) -> bool:
+            """Log the loss with the holder too, before it happens."""
+            if holder.sub in protected:
+                return False
+            losses.enter_context(deployment.audit.entry("lose_whop_user", holder.sub)).outcome = f"to {user.sub}"
+            return True
+
         deadline = Deadline(_SECONDS_PER_USER)
         attributes = parts.pool.lookup(user, deadline=deadline)
         while True:
             try:
-                link = parts.enrolment.relink(user, attributes, protected=protected, deadline=deadline)
+                link = parts.enrolment.relink(user, attributes, may_take_from=may_take_from, deadline=deadline)
             except WhopRateLimited as error:
                 time.sleep(error.retry_after)
                 deadline = Deadline(_SECONDS_PER_USER)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from manage.deployment import Deployment
 from manage.errors import Refused
-from whop_chat.cognito.pool import ListedUser, NotActive, PoolStatus
+from whop_chat.cognito.pool import ListedUser, NotActive, PoolStatus, UserPool
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.users.admin import Contended
@@ -33,8 +33,8 @@ class FoundUser:
     record: Record | None
 
     @property
-    def standing(self) -> PoolStatus:
-        """How the user stands in the pool, as far as the pool lists them."""
+    def pool_status(self) -> PoolStatus:
+        """The user's status in the pool, as far as the pool lists them."""
         return self.listed.status if self.listed else PoolStatus.GONE
 
 
@@ -45,22 +45,23 @@ def add_argument(parser: argparse._ActionsContainer, *, nargs: Literal["?"] | No
     )
 
 
-def find(deployment: Deployment, name: str) -> FoundUser:
-    """The user that ``name`` means.
+def find(deployment: Deployment, name: str, *, pool: UserPool | None = None) -> FoundUser:
+    """The user that ``name`` means. ``pool`` is read instead of the deployment's, whose answers have no names.
 
     A ``sub`` is tried first, also that of a deleted user: somebody else may have it as a user name now. Raises
     `Refused` if ``name`` means no user or several, or if the record cannot be read.
     """
+    pool = pool or deployment.pool
     if is_sub(name):
-        listed = _one(deployment, "sub", name)
+        listed = _one(deployment, pool, "sub", name)
         # Nobody knows the user name of a deleted user any more. Cognito accepts a sub in its place.
         user = listed.user if listed else UserRef(pool_id=deployment.pool_id, sub=name, username=name)
         record = _record(deployment, user)
         if listed or record:
             return FoundUser(user, listed, record)
-    listed = _one(deployment, "username", name)
+    listed = _one(deployment, pool, "username", name)
     if listed is None and "@" in name:
-        listed = _one(deployment, "email", name)
+        listed = _one(deployment, pool, "email", name)
     if listed is None:
         raise Refused(
             f"User pool {deployment.pool_id} has no such user, and no record has this sub. Name a deleted user by "
@@ -90,7 +91,7 @@ def refusing() -> Iterator[None]:
     except (EnrolmentInProgress, Contended):
         raise Refused("Something else is changing the user's record: run the command again in ten seconds.") from None
     except Denied:
-        raise Refused("An operator has shut this user out: `allow` the user first.", outcome="denied") from None
+        raise Refused("An operator has denied this user: `allow` the user first.", outcome="denied") from None
     except Blocked as error:
         raise Refused(f"The user is blocked: {error.reason}.", outcome="blocked", reason=error.reason) from None
     except NotConfigured:
@@ -99,8 +100,10 @@ def refusing() -> Iterator[None]:
         raise Refused(f"Whop: {error}", outcome="failed") from None
 
 
-def _one(deployment: Deployment, attribute: Literal["sub", "username", "email"], value: str) -> ListedUser | None:
-    listed = deployment.pool.list_by(attribute, value, deadline=deployment.deadline())
+def _one(
+    deployment: Deployment, pool: UserPool, attribute: Literal["sub", "username", "email"], value: str
+) -> ListedUser | None:
+    listed = pool.list_by(attribute, value, deadline=deployment.deadline())
     if len(listed) > 1:
         subs = ", ".join(sorted(each.user.sub for each in listed))
         raise Refused(f"Several users have this {attribute}: name one by sub. {subs}", outcome="several_users")

@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     found = users.find(deployment, arguments.user)
     data = users.as_data(deployment, found)
     if found.record is None or found.record.status is not Status.DENIED:
-        console.answer(f"User {found.user.sub} is not shut out.", outcome="not_denied", **data)
+        console.answer(f"User {found.user.sub} is not denied.", outcome="not_denied", **data)
         return 0
     with deployment.audit.entry(NAME, found.user.sub) as entry, users.refusing():
         admin.allow(deployment.users, found.user, deadline=deployment.deadline())

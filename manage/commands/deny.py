@@ -1,4 +1,4 @@
-"""``deny USER``: shut a user out, at once and until ``allow``."""
+"""``deny USER``: deny a user chat, at once and until ``allow``."""
 
 import argparse
 
@@ -10,12 +10,13 @@ from whop_chat.users import admin
 from whop_chat.users.record import Status
 
 NAME = "deny"
-HELP = "shut a user out, until allow"
+HELP = "deny a user chat, until allow"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     users.add_argument(parser)
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the audit: no personal data, because it is kept")
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
@@ -24,9 +25,9 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     found = users.find(deployment, arguments.user)
     data = users.as_data(deployment, found)
     if found.record and found.record.status is Status.DENIED:
-        console.answer(f"User {found.user.sub} is shut out already.", outcome="already_denied", **data)
+        console.answer(f"User {found.user.sub} is denied already.", outcome="already_denied", **data)
         return 0
-    with deployment.audit.entry(NAME, found.user.sub) as entry, users.refusing():
+    with deployment.audit.entry(NAME, found.user.sub, reason=arguments.reason) as entry, users.refusing():
         admin.deny(deployment.users, found.user, deadline=deployment.deadline())
         entry.outcome = "denied"
     minutes = stack.parameters.get("TokenTtlMinutes", "180")

@@ -49,8 +49,8 @@ def _relink_one(arguments: argparse.Namespace, deployment: Deployment, console: 
     if found.record and found.record.status is Status.LINKED:
         console.answer(f"User {found.user.sub} has a Whop user.", outcome="already_linked", **data)
         return 0
-    if found.standing is not PoolStatus.ACTIVE:
-        raise users.not_active(found.standing)
+    if found.pool_status is not PoolStatus.ACTIVE:
+        raise users.not_active(found.pool_status)
     console.say(
         f"User {found.user.sub} gets the Whop user of their address, also if another user holds it.\n{_WARNING}"
     )

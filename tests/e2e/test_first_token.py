@@ -150,7 +150,7 @@ def test_an_answer_about_another_account_gives_no_token(
     assert "whop_user_id" not in cloud.user_record(stack, user.sub)
 
 
-def test_who_is_shut_out_gets_no_token(cloud: LocalStack, stack: Deployment, app: TeamApp) -> None:
+def test_who_is_denied_gets_no_token(cloud: LocalStack, stack: Deployment, app: TeamApp) -> None:
     user = app.create_by_admin()
     change_record(cloud, stack, user, status="denied")
     assert_problem(app.mint(app.sign_in(user).access), "user_denied")

@@ -64,7 +64,7 @@ def test_a_refusal_of_whop_takes_the_last_token_away(reusing: TeamApp, whop: Sim
     assert reusing.mint(token).status_code == 502
 
 
-def test_who_is_shut_out_does_not_get_their_last_token(
+def test_who_is_denied_does_not_get_their_last_token(
     cloud: LocalStack, reusing: TeamApp, whop: SimulatorControl
 ) -> None:
     user = reusing.create_by_admin()

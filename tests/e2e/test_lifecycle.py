@@ -76,7 +76,7 @@ def test_a_name_is_cut_between_characters(
     assert name_at_whop(cloud, app, whop, user) == "e\u0301" * 50
 
 
-def test_a_disabled_user_is_shut_out_and_let_in_again_with_the_same_identity(
+def test_a_disabled_user_is_denied_and_let_in_again_with_the_same_identity(
     cloud: LocalStack, stack: Deployment, app: TeamApp, lane: SyncLane, whop: SimulatorControl, user: User
 ) -> None:
     token = app.sign_in(user).access

@@ -40,7 +40,7 @@ def user(cloud: LocalStack, stack: Deployment, app: TeamApp, lane: SyncLane) -> 
     return user
 
 
-def test_a_user_is_shut_out_and_let_in_again(cloud: LocalStack, stack: Deployment, app: TeamApp, user: User) -> None:
+def test_a_user_is_denied_and_let_in_again(cloud: LocalStack, stack: Deployment, app: TeamApp, user: User) -> None:
     token = app.sign_in(user).access
 
     assert told(cloud, stack, "deny", user.email)["outcome"] == "denied"
@@ -48,7 +48,7 @@ def test_a_user_is_shut_out_and_let_in_again(cloud: LocalStack, stack: Deploymen
     assert told(cloud, stack, "allow", user.sub)["outcome"] == "allowed"
     assert app.mint(token).status_code == 200
     known = told(cloud, stack, "status", user.email)
-    assert (known["sub"], known["standing"], known["record"]["status"]) == (user.sub, "active", "linked")
+    assert (known["sub"], known["pool_status"], known["record"]["status"]) == (user.sub, "active", "linked")
     assert [(act["action"], act["outcome"]) for act in known["acts"]] == [("deny", "denied"), ("allow", "allowed")]
 
 

@@ -1,4 +1,4 @@
-"""Who may chat, and how far: groups that deny and narrow, and users whom an operator shuts out.
+"""Who may chat, and how far: groups that deny and narrow, and users whom an operator denies.
 
 The stack of these tests denies the group ``banned`` and narrows ``trial`` to channels (tests/e2e/conftest.py).
 """
@@ -24,7 +24,7 @@ _CHANNELS = ["chat:message:create", "chat:read"]
 
 
 class Operator:
-    """Who runs the stack: puts users into groups, shuts them out, and lets them in again."""
+    """Who runs the stack: puts users into groups, denies them, and lets them in again."""
 
     def __init__(self, cloud: LocalStack, deployment: Deployment) -> None:
         self._cloud = cloud
@@ -128,10 +128,10 @@ def test_a_group_that_is_not_named_changes_nothing(app: TeamApp, operator: Opera
     assert set(before) > set(_CHANNELS)
 
 
-# Users who are shut out
+# Users who are denied
 
 
-def test_a_linked_user_is_shut_out_at_once_and_comes_back_as_the_same_whop_user(
+def test_a_linked_user_is_denied_at_once_and_comes_back_as_the_same_whop_user(
     cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl
 ) -> None:
     user = app.create_by_admin()
@@ -149,7 +149,7 @@ def test_a_linked_user_is_shut_out_at_once_and_comes_back_as_the_same_whop_user(
     assert len(accounts_of(whop, user)) == 1
 
 
-def test_a_user_whom_nobody_has_seen_is_shut_out_before_they_come(
+def test_a_user_whom_nobody_has_seen_is_denied_before_they_come(
     cloud: LocalStack, stack: Deployment, app: TeamApp, operator: Operator, whop: SimulatorControl, lane: SyncLane
 ) -> None:
     user = app.create_by_admin()
@@ -175,11 +175,11 @@ def test_an_enrolment_that_is_under_way_loses_to_the_operator(
     creates, minted = len(whop.calls("accounts.create")), mints(whop)
     whop.add_fault(Fault("accounts.create", "delay", seconds=0.8))
 
-    def shut_out() -> None:
+    def denied() -> None:
         assert wait_until(lambda: len(whop.calls("accounts.create")) > creates, 5)
         operator.deny(user)
 
-    answers: list[httpx.Response | None] = in_parallel(lambda: app.mint(token), shut_out)
+    answers: list[httpx.Response | None] = in_parallel(lambda: app.mint(token), denied)
 
     assert answers[0] is not None
     assert_problem(answers[0], "user_denied")

@@ -32,7 +32,7 @@ def test_a_deleted_user_is_named_by_sub_only(run: DeployedStack, ann: UserRef) -
     run.write(ann, LINKED)
     leave(run.cloud, ann)
 
-    assert run("--json", "status", ann.sub).json["standing"] == "gone"
+    assert run("--json", "status", ann.sub).json["pool_status"] == "gone"
     assert run("status", ann.username).status == 1
 
 

@@ -10,6 +10,9 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
 from whop_chat.users.record import Record, Status
 
+CONFLICT = Record(
+    status=Status.BLOCKED, reason="identity_conflict", conflict_whop_user_id="user_1", email_mode="verified"
+)
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 ROWS = {
     command: set(re.findall(r"`([a-z-]+:\w+)`", permissions))
@@ -35,7 +38,7 @@ ARGUMENTS = {
 @pytest.fixture(autouse=True)
 def _somebody_blocked_and_two_dead_letters(run: DeployedStack) -> None:
     ann = run.cloud.sign_up("ann")
-    run.write(ann, Record(status=Status.BLOCKED, reason="identity_conflict", email_mode="verified"))
+    run.write(ann, CONFLICT)
     for pool_id in (run.cloud.pool_id, "eu-west-1_Other"):
         body = encode(UserRef(pool_id=pool_id, sub=ann.sub, username="ann"), Source.CHANGE)
         run.cloud.sqs.send_message(QueueUrl=run.cloud.dead_letter_queue_url, MessageBody=body)

@@ -63,6 +63,8 @@ def test_relink_gives_the_whop_user_of_the_address(run: DeployedStack, bob: User
     assert linked_to(run, bob) == "user_bob"
     assert [(each.user, each.source) for each in run.messages()] == [(bob, Source.COMMAND)]
     assert run.acts(bob) == [(OPERATOR, "relink", "relinked")]
+    loser = UserRef(bob.pool_id, "sub-of-bob-before", "")
+    assert run.acts(loser) == [(OPERATOR, "lose_whop_user", f"to {bob.sub}")]
     assert run("--json", "relink", bob.sub, "--yes").json["outcome"] == "already_linked"
 
 
@@ -106,14 +108,14 @@ def test_a_stack_that_does_not_match_is_refused(
 def test_blocked_users_are_relinked_and_nobody_else(run: DeployedStack, ann: UserRef) -> None:
     blocked, fresh = [moved(run, name) for name in ("bea", "ben", "bo")], moved(run, "cy", None)
     rejected = moved(run, "dee", Record(status=Status.BLOCKED, reason="enrolment_rejected", email_mode="verified"))
-    shut = moved(run, "eve", Record(status=Status.DENIED, reason="identity_conflict", email_mode="verified"))
+    denied = moved(run, "eve", Record(status=Status.DENIED, reason="identity_conflict", email_mode="verified"))
 
     would = run("--json", "relink", "--by-verified-email", "--dry-run").json["counts"]
     assert would | {"relink": 3, "missing": 2, "blocked": 1, "denied": 1, "ambiguous": 0} == would
     done = run("--json", "relink", "--by-verified-email", "--yes")
     assert (done.status, done.json["outcome"], done.json["done"]) == (0, "completed", {"relinked": 3})
     assert [linked_to(run, user) for user in blocked] == ["user_bea", "user_ben", "user_bo"]
-    assert [linked_to(run, user) for user in (ann, fresh, rejected, shut)] == [None] * 4
+    assert [linked_to(run, user) for user in (ann, fresh, rejected, denied)] == [None] * 4
     assert run("--json", "relink", "--by-verified-email").json["outcome"] == "nothing_to_do"
 
     run("relink", "--by-verified-email", "--backfill", "--yes")

@@ -1,10 +1,12 @@
 """status, sync, deny and allow, as an operator runs them, and the audit log of them."""
 
+import dataclasses
 import json
 
 import httpx
 import pytest
 
+from tests.fakes.moto_aws import AN_HOUR
 from tests.tools.manage.deployment import LINKED, OPERATOR, TOMBSTONE, DeployedStack, leave
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source
@@ -17,7 +19,8 @@ def test_status_shows_the_user_and_nothing_personal(run: DeployedStack, ann: Use
     run.write(ann, LINKED)
     shown = run("--json", "status", "ann@example.test").json
 
-    assert (shown["standing"], shown["next_step"]) == ("active", "enrol")
+    assert (shown["pool_status"], shown["next_action"]) == ("active", "enrol")
+    assert (shown["address"], shown["next_step"]) == ("verified, by Cognito", "set their name at Whop")
     assert shown["record"] == {
         "status": "linked",
         "generation": 1,
@@ -33,6 +36,38 @@ def test_status_shows_the_user_and_nothing_personal(run: DeployedStack, ann: Use
 def test_status_of_a_user_without_a_record(run: DeployedStack, ann: UserRef) -> None:
     assert run("--json", "status", ann.sub).json["record"] is None
     assert "no record" in run("status", ann.sub).out
+
+
+def test_status_names_the_holder_in_a_conflict_and_when_it_is_tried_again(run: DeployedStack, ann: UserRef) -> None:
+    ben = run.cloud.sign_up("ben")
+    pending = run.write(ben, Record(status=Status.PENDING))
+    run.users.link(ben, dataclasses.replace(LINKED, whop_user_id="user_Ben"), expected=pending, deadline=AN_HOUR)
+    run.write(ann, dataclasses.replace(CONFLICT, conflict_whop_user_id="user_Ben"))
+
+    shown = run("--json", "status", ann.sub).json
+    assert shown["holder"] == ben.sub
+    assert "another user holds" in shown["next_step"]
+    assert "tried again only after `sync USER`" in shown["next_step"]
+    assert ben.sub in run("status", ann.sub).out
+
+
+def test_status_says_why_no_sync_helps_a_user_of_an_untrusted_provider(run: DeployedStack, ann: UserRef) -> None:
+    identities = json.dumps([{"providerName": "Google"}])
+    run.cloud.cognito.admin_update_user_attributes(
+        UserPoolId=ann.pool_id, Username="ann", UserAttributes=[{"Name": "identities", "Value": identities}]
+    )
+
+    shown = run("--json", "status", ann.sub).json
+    assert shown["address"].startswith("verified, by the identity provider Google, not usable: TrustedProviders")
+    assert shown["next_step"].startswith("nothing: TrustedProviders")
+
+
+def test_status_names_when_a_block_is_tried_again(run: DeployedStack, ann: UserRef) -> None:
+    run.write(ann, dataclasses.replace(CONFLICT, reason="enrolment_rejected", retry_at=4_000_000_000))
+
+    out = run("status", ann.sub).out
+    assert "blocked: the user cannot be enrolled; enrolment_rejected: Whop refused their address" in out
+    assert "tried again from 2096-10-02T07:06:40Z on" in out
 
 
 # -- sync
@@ -71,12 +106,12 @@ def test_a_deleted_user_is_synced_by_sub(run: DeployedStack, ann: UserRef, recor
 # -- deny and allow
 
 
-def test_deny_shuts_out_and_allow_restores_the_record(run: DeployedStack, ann: UserRef) -> None:
+def test_deny_denies_at_once_and_allow_restores_the_record(run: DeployedStack, ann: UserRef) -> None:
     run.write(ann, LINKED)
     denied = run("--json", "deny", "ann")
-    shut = run.record(ann)
-    assert shut
-    assert (denied.status, denied.json["outcome"], shut.status) == (0, "denied", Status.DENIED)
+    denied_record = run.record(ann)
+    assert denied_record
+    assert (denied.status, denied.json["outcome"], denied_record.status) == (0, "denied", Status.DENIED)
     assert run("--json", "deny", "ann").json["outcome"] == "already_denied"
 
     allowed = run("--json", "allow", "ann")
@@ -93,6 +128,13 @@ def test_a_user_without_a_record_can_be_denied(run: DeployedStack, ann: UserRef)
     record = run.record(ann)
     assert record
     assert record.status is Status.DENIED
+
+
+def test_the_reason_of_a_denial_is_in_the_audit(run: DeployedStack, ann: UserRef) -> None:
+    run("deny", ann.sub, "--reason", "spam in channels")
+
+    assert [act["reason"] for act in run("--json", "status", ann.sub).json["acts"]] == ["spam in channels"]
+    assert "deny because spam in channels: denied" in run("status", ann.sub).out
 
 
 def test_deny_says_how_long_a_token_stays_valid(run: DeployedStack, ann: UserRef) -> None:

@@ -71,6 +71,7 @@ def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
         retry_at=6,
         whop_user_id="user_1",
         whop_account_id="biz_1",
+        conflict_whop_user_id="user_2",
         profile_digest="profile",
         synced_at=7,
         repairs=1,

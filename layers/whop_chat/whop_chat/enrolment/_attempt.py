@@ -171,8 +171,9 @@ class Attempt:
 
     def _transfer(self, whop_user_id: str, linked: Record) -> None:
         """Transfer the Whop user from its holder. Raises `Blocked` if that is not allowed."""
+        conflict = dataclasses.replace(self._outcome_known, conflict_whop_user_id=whop_user_id)
         if self._may_transfer is None:
-            raise self._block("identity_conflict", next_generation(self._outcome_known)) from None
+            raise self._block("identity_conflict", next_generation(conflict)) from None
         deadline = self._lease.deadline
         holder = self._users.holder(whop_user_id, deadline=deadline)
         holder_record = self._users.get(holder, deadline=deadline) if holder else None
@@ -190,7 +191,7 @@ class Attempt:
             )
         except AlreadyReserved:
             # The sync of the holder's deletion may be late or unfinished.
-            raise self._block("identity_conflict", self._outcome_known, retry_in=_RESERVED_RETRY_SECONDS) from None
+            raise self._block("identity_conflict", conflict, retry_in=_RESERVED_RETRY_SECONDS) from None
 
     # Ends without a link
 

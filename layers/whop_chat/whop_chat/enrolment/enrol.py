@@ -13,7 +13,7 @@ and ``external_id`` the same account, and the link needs the lease that the work
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
@@ -105,18 +105,25 @@ class Enrolment:
             self._sleep(_POLL_SECONDS)
             record = self._users.get(user, deadline=deadline)
 
-    def relink(self, user: UserRef, pool_user: PoolUser, *, protected: Container[str] = (), deadline: Deadline) -> Link:
-        """Link ``user`` to the Whop user of their address, even if another user holds it. Operators only.
+    def relink(
+        self,
+        user: UserRef,
+        pool_user: PoolUser,
+        *,
+        may_take_from: Callable[[UserRef], bool],
+        deadline: Deadline,
+    ) -> Link:
+        """Link ``user`` to the Whop user of their address, if ``may_take_from`` accepts its holder. Operators only.
 
-        Never taken from a ``sub`` in ``protected``. A linked former holder becomes blocked for ``identity_conflict``.
-        Any other keeps its status, without the Whop user. Raises what `enrol` raises.
+        A linked former holder becomes blocked for ``identity_conflict``. Any other keeps its status, without the Whop
+        user. Raises what `enrol` raises.
         """
         record = self._users.get(user, deadline=deadline)
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
         if record is None or record.status is not Status.BLOCKED:
             self._require_open(record)
-        may_transfer = self._transfer_rule(lambda holder: holder.sub not in protected)
+        may_transfer = self._transfer_rule(may_take_from)
         return self._attempt(user, record, pool_user, deadline, may_transfer=may_transfer)
 
     def repair(

@@ -43,7 +43,12 @@ class Lease:
         Raises `whop_chat.users.record.StaleRecord` if another worker was first.
         """
         leased = dataclasses.replace(
-            start, status=Status.PENDING, lease_until=self.now() + LEASE_SECONDS, reason=None, retry_at=None
+            start,
+            status=Status.PENDING,
+            lease_until=self.now() + LEASE_SECONDS,
+            reason=None,
+            retry_at=None,
+            conflict_whop_user_id=None,
         )
         self.record = self._users.put(self.user, leased, expected=expected, deadline=self.deadline)
 

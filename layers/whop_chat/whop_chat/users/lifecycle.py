@@ -101,7 +101,13 @@ def without_identity(record: Record, *, email_mode: str) -> Record:
     unlinked = replacement_of(unlinked)
     if record.status is not Status.LINKED:
         return unlinked
-    return dataclasses.replace(unlinked, status=Status.BLOCKED, reason="identity_conflict", email_mode=email_mode)
+    return dataclasses.replace(
+        unlinked,
+        status=Status.BLOCKED,
+        reason="identity_conflict",
+        conflict_whop_user_id=record.whop_user_id,
+        email_mode=email_mode,
+    )
 
 
 def keep_link(link: Record, attempt: Record) -> Record:

@@ -65,6 +65,8 @@ class Record:
     """When a block is tried again. None: an operator has to lift it. A tombstone's clean-up is not done before it."""
     whop_user_id: str | None = None
     whop_account_id: str | None = None
+    conflict_whop_user_id: str | None = None
+    """The Whop user that another user holds, while blocked for ``identity_conflict``."""
     profile_digest: str | None = None
     synced_at: int | None = None
     """When a sync last set the name in the company."""
