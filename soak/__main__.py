@@ -9,8 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from soak import self_check
 from soak.report import Found, Outcome, as_markdown, as_text
-from soak.scenarios import backfill, faults, flood, outage, pipeline
+from soak.scenarios import backfill, faults, flood, outage, pipeline, runs
 from tools.figures import write
 
 
@@ -27,7 +28,8 @@ UNDER_FAULTS: Mapping[str, Scenario] = {
     "faults": Scenario(faults.run, (1, 2, 3)),
     "outage": Scenario(outage.run, options=[{"mode": mode} for mode in ("never", "on-error", "always")]),
     "flood": Scenario(flood.run),
-    "pipeline": Scenario(pipeline.run),
+    "pipeline": Scenario(pipeline.run, options=[{}, {"users": 1000, "limit": 60, "told": "header"}]),
+    "runs": Scenario(runs.run, (1, 2, 3)),
 }
 """Without a name, all of them are run."""
 SCENARIOS = {**UNDER_FAULTS, "backfill": Scenario(backfill.run, options=[{"create": 0.3}, {"create": 0.1}])}
@@ -48,6 +50,8 @@ def main() -> None:
     """Run the scenarios; the exit status is 1 if a figure is not what is allowed."""
     parser = _parser()
     options = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    if "self_check" in options:
+        sys.exit(not self_check.main(options["self_check"]))
     named, seeds = options.pop("scenario", None), options.pop("seed", None)
     names = [named] if named else list(UNDER_FAULTS)
     for name in names:
@@ -64,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m soak", description=main.__doc__)
     parser.add_argument("scenario", nargs="?", choices=SCENARIOS, help=f"all of {', '.join(UNDER_FAULTS)} without it")
     parser.add_argument("--seed", type=int, action="append", help="instead of the usual ones; may be repeated")
+    parser.add_argument(
+        "--self-check", nargs="?", const="", metavar="BUG", help="plant each bug, or those so named, and find it"
+    )
     parser.add_argument("--users", type=int, help="how many, instead of the usual number")
     parser.add_argument("--storm", type=float, help="faults: how many times the usual faults (1)")
     parser.add_argument("--mode", help="outage: a mode of TokenReuse, instead of all three")
@@ -71,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="flood: how long (5)")
     parser.add_argument("--limit", type=int, help="pipeline: calls of one operation that Whop takes (600)")
     parser.add_argument("--window", type=float, help="pipeline: within so many seconds (60)")
+    parser.add_argument("--told", choices=("sentence", "header"), help="pipeline: where Whop says how long to wait")
     parser.add_argument("--tokens-per-minute", type=int, help="backfill: first tokens (120)")
     parser.add_argument("--create", type=float, help="backfill: seconds that Whop takes for an account (0.3, 0.1)")
     return parser

@@ -25,7 +25,7 @@ class Log:
     wrong: list[str] = field(default_factory=list)
     """Tokens that belong to another user than the one who asked."""
     late: list[str] = field(default_factory=list)
-    """Tokens for a user who was denied, disabled or deleted before the request and after it."""
+    """Tokens for a user who was denied, disabled or deleted before the request and after it, or has no record."""
     unhelpful: list[str] = field(default_factory=list)
     """Answers 503 without ``Retry-After``."""
     without: list[str] = field(default_factory=list)
@@ -46,6 +46,11 @@ class App:
         self._sub = sub
         self._token = ""
         self._until = 0.0
+
+    def sign_in(self) -> None:
+        """Get a Cognito token. Raises `Refused` if Cognito gives none."""
+        self._token = self._stack.pool.token(self._sub)
+        self._until = self._stack.scheduler.now + TOKEN_SECONDS
 
     def token(self) -> str:
         """Ask until an answer is final. Returns its code: ``ok`` for a token, ``signed_out`` if Cognito gives none."""
@@ -76,9 +81,9 @@ class App:
         """One request. Raises `Refused` if Cognito gives no token."""
         scheduler = self._stack.scheduler
         if refresh or scheduler.now > self._until - 60:
-            self._token = self._stack.pool.token(self._sub)
-            self._until = scheduler.now + TOKEN_SECONDS
-        before = self._stack.record(self._sub).get("status")
+            self.sign_in()
+        is_gone = self._sub in self._stack.pool.gone
+        before = self._stack.record(self._sub).get("status", "gone" if is_gone else None)
         answer = self._stack.post(self._token)
         self._log.answers[f"{answer['statusCode']} {_code(answer)}".strip()] += 1
         if answer["statusCode"] == 200:
@@ -96,7 +101,7 @@ class App:
         if self._stack.holder(user_id) != self._sub:
             self._log.wrong.append(f"{self._sub} got a token of {user_id}")
         # A user who was allowed during the request may have a token.
-        if before in _SHUT_OUT and self._stack.record(self._sub).get("status") in _SHUT_OUT:
+        if before == "gone" or (before in _SHUT_OUT and self._stack.record(self._sub).get("status") in _SHUT_OUT):
             self._log.late.append(f"{self._sub} got a token while {before}")
 
 
@@ -114,7 +119,7 @@ class Life:
         """Sign up, act, and perhaps delete the account at the end."""
         scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
         scheduler.sleep(chance.uniform(0, begins_within))
-        kind = chance.choices(("plain", "quiet", "unverified", "twin", "successor"), (78, 8, 6, 4, 4))[0]
+        kind = chance.choices(("plain", "quiet", "unverified", "twin", "successor", "renewed"), (72, 8, 6, 4, 4, 6))[0]
         person = self._sign_up(kind)
         self.sub = person.sub
         app = App(self._stack, self._log, person.sub)
@@ -123,7 +128,7 @@ class Life:
         if kind != "quiet":
             scheduler.sleep(chance.choice((0.2, 2.0, 60.0)) * chance.random())
             app.token()
-        if kind == "unverified":
+        if kind == "unverified" and chance.random() < 0.5:
             scheduler.sleep(chance.uniform(10, 300))
             self._change(verified=True)
             scheduler.sleep(65)
@@ -131,13 +136,28 @@ class Life:
         for _ in range(chance.randrange(acts + 1)):
             scheduler.sleep(chance.expovariate(1 / 120))
             self._act(app, quiet=kind == "quiet")
-        if chance.random() < 0.15:
-            scheduler.sleep(chance.expovariate(1 / 60))
-            self._stack.pool.delete(person.sub)
-            self._stack.publish_change(person.sub)
+        self._end()
+
+    def _end(self) -> None:
+        """The last change of this user, for which nothing but its message is to come."""
+        scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance
+        scheduler.sleep(chance.expovariate(1 / 60))
+        match chance.choices(("stay", "delete", "disable", "lose the verification", "rename"), (65, 15, 6, 4, 10))[0]:
+            case "delete":
+                self._stack.pool.delete(self.sub)
+                self._stack.publish_change(self.sub)
+            case "disable":
+                self._change(enabled=False)
+            case "lose the verification":
+                self._change(verified=False)
+            case "rename":
+                self._change(name=f"Person {self._number} the last")
 
     def _sign_up(self, kind: str) -> Person:
-        """A twin shares the address of another user. A successor takes over address and name of a deleted user."""
+        """A twin shares the address of another user. A successor takes over address and name of a deleted user.
+
+        Somebody renewed takes over the user name of a user who was deleted at once, and whose Cognito token is valid.
+        """
         pool, chance = self._stack.pool, self._stack.scheduler.chance
         email, username = f"person-{self._number}@people.example.test", None
         others = [life.sub for life in self._everybody if life.sub]
@@ -150,7 +170,19 @@ class Life:
                 before = pool.gone[chance.choice(gone)]
                 taken = {person.username for person in pool.people.values()}
                 email, username = before.email, None if before.username in taken else before.username
+        if kind == "renewed":
+            username = self._deleted_at_once(email)
         return pool.sign_up(email, f"Person {self._number}", username=username, verified=kind != "unverified")
+
+    def _deleted_at_once(self, email: str) -> str:
+        """Sign up somebody who is deleted and goes on asking. Returns their user name."""
+        person = self._stack.pool.sign_up(f"first-{email}", f"Person {self._number} the first")
+        app = App(self._stack, self._log, person.sub)
+        app.sign_in()
+        self._stack.pool.delete(person.sub)
+        for work in (lambda: self._stack.sign_up(person), app.token):
+            self._stack.scheduler.start(work, after=self._stack.scheduler.chance.uniform(0, 5))
+        return person.username
 
     def _act(self, app: App, *, quiet: bool) -> None:
         scheduler, chance = self._stack.scheduler, self._stack.scheduler.chance

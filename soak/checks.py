@@ -20,7 +20,9 @@ def at_rest(stack: Stack) -> list[Figure]:
     return [
         Figure.none("users lost", [*_lost(stack, whop)]),
         Figure.none("duplicate accounts", [*_duplicates(stack, whop)]),
+        Figure.none("accounts under an address of somebody else", [*_foreign(stack, whop)]),
         Figure.none("shared identities", [*_shared(stack)]),
+        Figure.none("reservations of a Whop user that nobody has", [*_left_over(stack)]),
         Figure.none("messages unaccounted for", [*_unaccounted(stack)]),
         Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
         Figure.none("calls above Whop's limit", [*_above(stack)]),
@@ -49,6 +51,34 @@ def not_synced(stack: Stack) -> list[str]:
         and sub in announced - waiting
         and stack.record(sub).get("status") in (None, "pending")
     ]
+
+
+def drift(stack: Stack) -> list[str]:
+    """Users who are not as their last message should have left them. To be asked before a run of reconcile.
+
+    Left out are changes that were not reported, messages that wait, and blocks, which are tried again in their time. A
+    name counts if the service believes that it has set it.
+    """
+    reported = {json.loads(body)["sub"] for body in stack.queue.bodies} - stack.unreported
+    waiting = {json.loads(message.body)["sub"] for message in stack.queue.waiting.values()}
+    return [
+        f"{sub} is {stack.record(sub)['status']}, which is not the state of the pool"
+        for sub in sorted(reported - waiting)
+        if stack.record(sub) and _has_drifted(stack, sub)
+    ]
+
+
+def _has_drifted(stack: Stack, sub: str) -> bool:
+    record, person = stack.record(sub), stack.pool.people.get(sub)
+    status = record["status"]
+    if person is None:
+        return status != "deleted" or "cleaned_at" not in record
+    if not person.enabled:
+        return bool(status != "disabled")
+    digest = record.get("profile_digest")
+    if status == "linked":
+        return digest not in (None, profile_digest(sub, person.name))
+    return status not in ("pending", "blocked")
 
 
 class _Whop:
@@ -80,9 +110,10 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
         if not person.enabled:
             if status not in (None, "disabled"):
                 yield f"{sub} is disabled, their record is {status}"
-        elif not person.verified:
-            if status not in (None, "blocked"):
-                yield f"{sub} has no verified address, their record is {status}"
+        elif not person.verified and status in (None, "blocked"):
+            continue
+        elif not stack.pool.was_verified(sub):
+            yield f"{sub} never had a verified address, their record is {status}"
         elif status == "linked":
             yield from _wrongly_linked(sub, person.name, record, whop)
         elif not (status == "blocked" and record.get("reason") in _TAKEN and _taken(stack, whop, sub)):
@@ -150,6 +181,13 @@ def _duplicates(stack: Stack, whop: _Whop) -> Iterator[str]:
             yield f"{sub} has {len(accounts)} accounts under {len(ids)} ids"
 
 
+def _foreign(stack: Stack, whop: _Whop) -> Iterator[str]:
+    """Accounts of a user under an address that the user never had."""
+    for sub, accounts in whop.accounts.items():
+        addresses = stack.pool.addresses(sub)
+        yield from (f"{sub} has an account of {each['email']}" for each in accounts if each["email"] not in addresses)
+
+
 def repaired(stack: Stack) -> int:
     """How many users have a second account."""
     return sum(len(accounts) > 1 for accounts in _Whop(stack).accounts.values())
@@ -165,6 +203,14 @@ def _shared(stack: Stack) -> Iterator[str]:
             if stack.holder(whop_user) != sub:
                 yield f"{whop_user} is linked to {sub}, but reserved for {stack.holder(whop_user)}"
     yield from (f"{whop_user} is linked to {count} users" for whop_user, count in holders.items() if count > 1)
+
+
+def _left_over(stack: Stack) -> Iterator[str]:
+    """Reservations for a user who has another Whop user, or none."""
+    for key, item in stack.table.items.items():
+        kind, _, whop_user = key.partition("#")
+        if kind == "WHOP" and stack.record(item["sub"]["S"]).get("whop_user_id") != whop_user:
+            yield f"{whop_user} is reserved for {item['sub']['S']}, who has another"
 
 
 def _unaccounted(stack: Stack) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Cognito: a user pool, as far as the service reads it, and its signing keys.
 
-`ListUsers` shows the pool as it was some seconds ago, `AdminGetUser` as it is now.
+`ListUsers` shows the pool as it was some seconds ago, `AdminGetUser` as it is now. Now and then a search by `ListUsers`
+overlooks a user.
 """
 
 import dataclasses
@@ -66,10 +67,14 @@ class SigningKey:
 
 
 class Pool:
-    """The pool. ``people`` has its users, ``gone`` the deleted ones, both by ``sub``."""
+    """The pool. ``people`` has its users, ``gone`` the deleted ones, both by ``sub``.
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    ``overlooked`` is the probability that a search does not show a user who is there.
+    """
+
+    def __init__(self, scheduler: Scheduler, *, overlooked: float = 0.0) -> None:
         self._scheduler = scheduler
+        self._overlooked = overlooked
         self.people: dict[str, Person] = {}
         self.gone: dict[str, Person] = {}
         self._by_name: dict[str, str] = {}
@@ -99,6 +104,14 @@ class Pool:
         person = self.gone[sub] = self.people.pop(sub)
         del self._by_name[person.username]
         self._history[sub].append((self._scheduler.now, None))
+
+    def was_verified(self, sub: str) -> bool:
+        """Whether the user's address is or ever was verified."""
+        return any(person is not None and person.verified for _, person in self._history[sub])
+
+    def addresses(self, sub: str) -> set[str]:
+        """Every address that the user has or had."""
+        return {person.email for _, person in self._history[sub] if person is not None}
 
     def rotate(self) -> None:
         """Sign with a new key. Only the key before it stays published."""
@@ -142,7 +155,8 @@ class Pool:
                 return {**row, "UserAttributes": row.pop("Attributes")}
             case "ListUsers" if "Filter" in request:
                 match = re.fullmatch(r'sub = "([^"]+)"', request["Filter"])
-                listed = self._listed(match[1]) if match else None
+                overlooked = self._scheduler.chance.random() < self._overlooked
+                listed = self._listed(match[1]) if match and not overlooked else None
                 return {"Users": [listed.row()] if listed else []}
             case "ListUsers":
                 start = int(request.get("PaginationToken", "0"))

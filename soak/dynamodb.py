@@ -15,14 +15,14 @@ from soak.scheduler import Scheduler
 
 _STALE_SECONDS = 1.0
 _TOKEN_SECONDS = 600  # AWS, TransactWriteItems: how long a ClientRequestToken is valid
-_ANSWERED_AT_ONCE = 0.95
 
 
 class Table:
-    """The users table."""
+    """The users table. ``unprocessed`` is the probability that a batch read leaves half of its keys unprocessed."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, *, unprocessed: float = 0.05) -> None:
         self._scheduler = scheduler
+        self._unprocessed = unprocessed
         self.items: dict[str, Item] = {}
         self._before: dict[str, tuple[float, Item | None]] = {}
         self._tokens: dict[str, tuple[float, str]] = {}
@@ -59,7 +59,7 @@ class Table:
         keys = wanted["Keys"]
         if len(keys) > 100 or len({key["pk"]["S"] for key in keys}) < len(keys):
             raise ValidationError("more than 100 keys, or one of them twice")
-        now = len(keys) if self._scheduler.chance.random() < _ANSWERED_AT_ONCE else (len(keys) + 1) // 2
+        now = len(keys) if self._scheduler.chance.random() >= self._unprocessed else (len(keys) + 1) // 2
         found = [self._read(key["pk"]["S"], consistent=wanted.get("ConsistentRead", False)) for key in keys[:now]]
         left = {table: {**wanted, "Keys": keys[now:]}} if keys[now:] else {}
         return {"Responses": {table: [item for item in found if item is not None]}, "UnprocessedKeys": left}

@@ -5,6 +5,8 @@ It knows requests and responses only as they are sent. `soak.http_client` puts i
 
 import hashlib
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ _SECONDS = {"dynamodb": 0.006, "cognito-idp": 0.04, "sqs": 0.012, "secretsmanage
 _WHOP_SECONDS = {"POST accounts": 0.3, "PATCH users": 0.15}
 """How long a call takes. Whop's times are guesses: its documents name none."""
 _OTHER_WHOP_SECONDS = 0.12
+# An instance knows what another was told after a second; a call may be under way meanwhile.
+_NOT_YET_KNOWN_SECONDS = 3.0
 
 
 class ConnectionFailed(Exception):
@@ -69,8 +73,11 @@ class Network:
         pool: Pool,
         simulator: Simulator,
         faults: FaultInjector,
+        *,
+        wait_in_header_only: bool = False,
     ) -> None:
         self._scheduler = scheduler
+        self._wait_in_header_only = wait_in_header_only
         self._services = services
         self._cognito = pool
         self._simulator = simulator
@@ -81,6 +88,10 @@ class Network:
         self.forgotten: Counter[str] = Counter()
         """How often Whop began not to know a Whop user."""
         self._unknown_until: dict[str, float] = {}
+        self.hasty: list[str] = []
+        """Calls of an operation although Whop had said to wait."""
+        self._told: dict[str, tuple[float, float]] = {}
+        """When Whop last said to wait with an operation, and until when."""
 
     @property
     def digest(self) -> str:
@@ -117,6 +128,11 @@ class Network:
 
     def _note(self, *what: object) -> None:
         self._digest.update(f"{self._scheduler.now:.6f} {what}\n".encode())
+
+    def lose(self, user_id: str) -> None:
+        """From now on Whop does not know this Whop user any more."""
+        self._unknown_until[user_id] = math.inf
+        self.forgotten[user_id] += 1
 
     # AWS
 
@@ -167,6 +183,8 @@ class Network:
         fault = self._faults.for_whop()
         if fault is None and name == "access_tokens.create":
             fault = self._not_known(json.loads(request.body)["user_id"])
+        if fault is None and self._unknown_until.get(url.path.rpartition("/")[2]) == math.inf:
+            fault = Fault(name, "status", status=404)
         self._note("whop", name, fault.kind if fault else None, killed)
         kind = f"{request.method} {url.path.split('/')[3]}"
         half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
@@ -176,12 +194,28 @@ class Network:
         if fault is not None:
             self._simulator.add_fault(fault)
         self.whop_calls.append((self._scheduler.now, name))
+        self._require_patience(name)
         exchange = self._simulator.receive(
             WhopRequest(
                 request.method, url.path, tuple(parse_qsl(url.query)), tuple(request.headers.items()), request.body
             )
         )
-        return self._answered(exchange, half, gives_up_at)
+        answer = self._answered(exchange, half, gives_up_at)
+        return self._limited(name, answer) if answer.status == 429 else answer
+
+    def _require_patience(self, operation: str) -> None:
+        told_at, until = self._told.get(operation, (0.0, 0.0))
+        if told_at + _NOT_YET_KNOWN_SECONDS < self._scheduler.now < until:
+            self.hasty.append(f"{operation}: {until - self._scheduler.now:.0f} s too early")
+
+    def _limited(self, operation: str, answer: Response) -> Response:
+        """Remember how long Whop said to wait. Without the sentence if only the header is to say it."""
+        said = answer.headers.get("retry-after") or re.search(rb"in ([0-9]+) second", answer.body)
+        if said:
+            seconds = int(said if isinstance(said, str) else said[1])
+            _, until = self._told.get(operation, (0.0, 0.0))
+            self._told[operation] = self._scheduler.now, max(until, self._scheduler.now + seconds)
+        return Response(429, answer.headers, b"{}") if self._wait_in_header_only else answer
 
     def _not_known(self, user_id: str) -> Fault | None:
         """A 404 while Whop does not know the user. That may begin now."""

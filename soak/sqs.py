@@ -28,12 +28,14 @@ class Message:
 class Queue:
     """The sync queue, and what became of every message.
 
-    ``duplicates`` is the probability that a message is copied, and that a deletion is lost.
+    ``duplicates`` is the probability that a message is copied, and that a deletion is lost. ``failed_entries`` is the
+    probability that an entry of a batch fails by itself, in an answer that is a success.
     """
 
-    def __init__(self, scheduler: Scheduler, *, duplicates: float = 0.0) -> None:
+    def __init__(self, scheduler: Scheduler, *, duplicates: float = 0.0, failed_entries: float = 0.0) -> None:
         self._scheduler = scheduler
         self.duplicates = duplicates
+        self.failed_entries = failed_entries
         self.waiting: dict[str, Message] = {}
         self.accepted = 0
         self.bodies: set[str] = set()
@@ -100,11 +102,15 @@ class Queue:
     def _send_batch(self, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
         if not 1 <= len(entries) <= 10:
             raise Refused("TooManyEntriesInBatchRequest")
-        sent = [
-            {"Id": each["Id"], "MessageId": self.send(each["MessageBody"], each.get("DelaySeconds", 0))}
-            for each in entries
-        ]
-        return {"Successful": sent}
+        sent: list[dict[str, Any]] = []
+        failed: list[dict[str, Any]] = []
+        for each in entries:
+            if self._scheduler.chance.random() < self.failed_entries:
+                failed.append({"Id": each["Id"], "Code": "InternalError", "SenderFault": False})
+            else:
+                message_id = self.send(each["MessageBody"], each.get("DelaySeconds", 0))
+                sent.append({"Id": each["Id"], "MessageId": message_id})
+        return {name: some for name, some in (("Successful", sent), ("Failed", failed)) if some}
 
     def postpone(self, receipt: str, seconds: float) -> None:
         """Hide a received message for some seconds from now."""

@@ -76,15 +76,19 @@ class Stack:
         readings: Readings | None = None,
         duplicates: float = 0.0,
         changes_lost: float = 0.0,
+        failed_entries: float = 0.0,
+        unprocessed: float = 0.05,
+        overlooked: float = 0.0,
+        wait_in_header_only: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.faults = faults
         self.telemetry = CountingTelemetry()
-        self.table = Table(scheduler)
-        self.queue = Queue(scheduler, duplicates=duplicates)
+        self.table = Table(scheduler, unprocessed=unprocessed)
+        self.queue = Queue(scheduler, duplicates=duplicates, failed_entries=failed_entries)
         self.dead_letters = Queue(scheduler)
-        self.pool = Pool(scheduler)
+        self.pool = Pool(scheduler, overlooked=overlooked)
         self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4})
         self.simulator = Simulator(clock=scheduler.time, limits=limits, readings=readings)
         self.simulator.add_company(COMPANY)
@@ -95,9 +99,13 @@ class Stack:
             "secretsmanager": self.secrets.call,
             "sqs": self._queue_call,
         }
-        self.network = Network(scheduler, services, self.pool, self.simulator, faults)
+        self.network = Network(
+            scheduler, services, self.pool, self.simulator, faults, wait_in_header_only=wait_in_header_only
+        )
         self._environment = {**ENVIRONMENT, **(settings or {})}
         self._changes_lost = changes_lost
+        self.unreported: set[str] = set()
+        """Users whose last change CloudTrail has not reported."""
         self.mint = Function(scheduler, "mint_token", 10.0)
         self.on_signup = Function(scheduler, "on_signup", 4.0)
         self.sync = Function(scheduler, "sync_user", 60.0)
@@ -137,7 +145,9 @@ class Stack:
     def publish_change(self, sub: str) -> None:
         """CloudTrail's event of a change arrives after some time, or never."""
         if self.scheduler.chance.random() < self._changes_lost:
+            self.unreported.add(sub)
             return
+        self.unreported.discard(sub)
         body = encode(UserRef(pool_id=POOL_ID, sub=sub, username=sub), Source.CHANGE)
         arrives = self.scheduler.now + self.scheduler.chance.uniform(*_CHANGE_ARRIVES_SECONDS)
         self.scheduler.at(arrives, lambda: self.queue.send(body))
@@ -182,8 +192,14 @@ class Stack:
     @property
     def run_is_over(self) -> bool:
         """Whether no run of reconcile is in progress."""
+        return self.checkpoint.get("phase") in (None, "finished")
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """The checkpoint of the last run of reconcile; empty if there is none."""
         item = self.table.items.get(f"RECONCILE#{POOL_ID}")
-        return item is None or json.loads(item["checkpoint"]["S"])["phase"] == "finished"
+        checkpoint: dict[str, Any] = json.loads(item["checkpoint"]["S"]) if item else {}
+        return checkpoint
 
     def record(self, sub: str) -> dict[str, Any]:
         """The record of a user without DynamoDB's types; empty if there is none."""

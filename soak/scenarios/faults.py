@@ -4,7 +4,7 @@ import functools
 
 from local.whop_simulator import Readings
 from soak.actors import App, Life, Log
-from soak.checks import answers, at_rest, not_synced, overtaken_names, repaired
+from soak.checks import answers, at_rest, drift, not_synced, overtaken_names, repaired
 from soak.fault_injector import FaultInjector
 from soak.lambdas import Function
 from soak.report import Figure, Found
@@ -24,6 +24,7 @@ _VARIANTS: tuple[tuple[Readings, dict[str, str]], ...] = (
     ),
 )
 _SETTLE_SECONDS = 6 * 3600.0
+_MOVES_ONE_IN = 10
 
 
 def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
@@ -33,7 +34,16 @@ def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
         scheduler.chance, whop=0.08 * storm, aws=0.02 * storm, kill=0.003 * storm, forget=0.01 * storm
     )
     readings, settings = _VARIANTS[seed % len(_VARIANTS)]
-    stack = Stack(scheduler, faults, readings=readings, settings=settings, duplicates=0.05, changes_lost=0.05)
+    stack = Stack(
+        scheduler,
+        faults,
+        readings=readings,
+        settings=settings,
+        duplicates=0.05,
+        changes_lost=0.05,
+        failed_entries=0.02,
+        overlooked=0.02,
+    )
     with stack.deployed():
         scenario = Scenario(stack, users)
         log = scenario.run()
@@ -41,6 +51,7 @@ def run(seed: int, *, users: int = 2000, storm: float = 1.0) -> Found:
             *at_rest(stack),
             *answers(log),
             Figure.none("users not enrolled although their messages were handled", scenario.not_synced),
+            Figure.none("users out of step before the last reconcile", scenario.drift),
             _given_up(log, storm),
             Figure.known("names that a late call set back", len(overtaken_names(stack))),
             *_context(stack, log),
@@ -57,6 +68,7 @@ class Scenario:
         self._everybody: list[Life] = []
         self._users = users
         self.not_synced: list[str] = []
+        self.drift: list[str] = []
         self._spread = max(600.0, float(users))
 
     def run(self) -> Log:
@@ -96,11 +108,13 @@ class Scenario:
         scheduler.at(scheduler.now + max(0.0, gap), lambda: stack.secrets.put(WHOP_SECRET, key))
 
     def _settle(self) -> None:
-        """An operator starts a backfill, and then everybody asks for a token once more."""
+        """Some Whop users are lost, an operator starts a backfill, and everybody asks for a token once more."""
         stack, scheduler = self._stack, self._stack.scheduler
         # Longer than any message is postponed.
         scheduler.sleep(2000)
         self.not_synced = not_synced(stack)
+        self.drift = drift(stack)
+        self._move()
         while not stack.run_is_over:
             scheduler.sleep(60)
         stack.run_reconcile(command="start", backfill=True)
@@ -108,6 +122,34 @@ class Scenario:
         for sub in list(stack.pool.people):
             scheduler.sleep(0.25)
             scheduler.start(App(stack, self._log, sub).token)
+
+    def _move(self) -> None:
+        """Whop loses some users, whose address changes. The sync links each to another Whop user.
+
+        Each asks for a token just before and after it, so that a kept token is of the former Whop user.
+        """
+        stack, scheduler = self._stack, self._stack.scheduler
+        moving = [sub for sub in stack.pool.people if self._can_move(sub)][::_MOVES_ONE_IN]
+        apps = [App(stack, self._log, sub) for sub in moving]
+        for app in apps:
+            scheduler.start(app.token)
+        scheduler.sleep(60)
+        for number, sub in enumerate(moving):
+            stack.network.lose(stack.record(sub)["whop_user_id"])
+            stack.pool.change(sub, name=f"Moved {number}", email=f"moved-{number}@people.example.test")
+            stack.publish_change(sub)
+        scheduler.sleep(900)
+        for app in apps:
+            scheduler.start(app.token)
+
+    def _can_move(self, sub: str) -> bool:
+        """Whether a user is linked, alone at their address, and has all repairs of the day left."""
+        stack, person = self._stack, self._stack.pool.people[sub]
+        record = stack.record(sub)
+        everybody = [*stack.pool.people.values(), *stack.pool.gone.values()]
+        is_alone = sum(other.email == person.email for other in everybody) == 1
+        is_linked = record.get("status") == "linked" and record.get("repairs") == "0"
+        return is_linked and is_alone and person.enabled and person.verified
 
 
 def _given_up(log: Log, storm: float) -> Figure:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 from unittest.mock import patch
 
-from local.whop_simulator import Limits
+from local.whop_simulator import Limits, Readings
 from soak.checks import at_rest
 from soak.fault_injector import ONLY_429_AND_500, FaultInjector
 from soak.report import Figure, Found
@@ -15,15 +15,16 @@ from whop_chat.whop import rate_limit as budget
 _LONGEST_SECONDS = 12 * 3600.0
 
 
-def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0) -> Found:
+def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0, told: str = "sentence") -> Found:
     """One backfill of ``users`` users, where Whop takes ``limit`` calls in ``window`` seconds.
 
-    The service is configured with both.
+    The service is configured with both. Whop says how long to wait in a ``sentence``, or in a ``header`` only.
     """
     scheduler = Scheduler(seed)
     limits = Limits(limit, window)
     faults = FaultInjector(scheduler.chance, whop=0.1, whop_kinds=ONLY_429_AND_500)
-    stack = Stack(scheduler, faults, limits=limits)
+    readings = Readings(retry_after_header=told == "header")
+    stack = Stack(scheduler, faults, limits=limits, readings=readings, wait_in_header_only=told == "header")
     known = {"calls": limit, "window": math.ceil(window)}
     with patch.dict(_defaults(budget.permits_per_window), known), stack.deployed():
         for number in range(users):
@@ -54,6 +55,7 @@ def _context(stack: Stack, limits: Limits, minutes: float) -> list[Figure]:
         Figure.known("users linked", linked),
         Figure.at_most(f"creates in the busiest {window}", counts["accounts.create"].peak, limits.calls),
         Figure.at_most(f"profile updates in the busiest {window}", counts["users.update"].peak, limits.calls),
+        Figure.none("calls while Whop had said to wait", stack.network.hasty),
         Figure.known("injected answers 429 and 500", len([c for c in stack.simulator.calls() if c.fault])),
         Figure.known("minutes until the last", minutes),
         Figure.known("most deliveries of one message", stack.queue.most_receives),

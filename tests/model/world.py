@@ -77,9 +77,10 @@ class World:
         policy: DeletePolicy = "keep-account",
         reuse: EmailReuse = "refuse",
         change_disturbances: Mapping[str, Fault | None] | None = None,
+        table: MemoryUserRepository | None = None,
     ) -> None:
         self.now = 1_800_000_000.0
-        self.users = MemoryUserRepository()
+        self.users = table or MemoryUserRepository()
         self.people: dict[str, PoolUser] = {}
         self.simulator = Simulator(clock=lambda: self.now, readings=readings)
         self.simulator.add_company(COMPANY)
@@ -152,6 +153,13 @@ class World:
         except DeletedMeanwhile:
             self._undelivered.append(user)
             raise
+
+    def repair(self, user: UserRef) -> None:
+        """What a token does whose Whop user is unknown to Whop: a look-up, then an account of the next generation."""
+        for _ in range(2):
+            record = self.users.get(user)
+            if record is not None and record.linked_to is not None:
+                self.enrolment.repair(user, record.linked_to, deadline=Deadline(3))
 
     def sync(self, user: UserRef) -> None:
         """What a message does; it is delivered again unless this returns."""

@@ -7,10 +7,13 @@ from unittest.mock import patch
 
 import pytest
 
-from soak.scenarios import faults, pipeline
+from soak.scenarios import faults, pipeline, runs
 from whop_chat.enrolment import _attempt
 from whop_chat.enrolment.email_policy import external_id
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import SyncBatch
+from whop_chat.sync.queue import Source, SyncQueue
 from whop_chat.users import repository as users
 from whop_chat.users.record import Record
 from whop_chat.users.repository import DynamoDBUserRepository
@@ -28,6 +31,25 @@ def test_nothing_is_lost_or_doubled_whatever_fails(seed: int) -> None:
 
 def test_an_existing_pool_is_enrolled_each_user_once() -> None:
     assert pipeline.run(1, users=300, limit=120).unmet == {}
+
+
+def test_a_wait_that_only_the_header_says_is_honoured() -> None:
+    assert pipeline.run(1, users=100, limit=120, told="header").unmet == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_runs_of_reconcile_find_every_change_and_stay_stopped(seed: int) -> None:
+    assert runs.run(seed, users=150).unmet == {}
+
+
+def test_a_sender_that_overlooks_failed_entries_is_noticed() -> None:
+    def sent(self: SyncQueue, users: Any, source: Source, *, delay_seconds: int = 0, deadline: Deadline) -> None:
+        with contextlib.suppress(AwsError):
+            send_many(self, users, source, delay_seconds=delay_seconds, deadline=deadline)
+
+    send_many = SyncQueue.send_many
+    with patch.object(SyncQueue, "send_many", sent):
+        assert "users lost" in runs.run(1, users=150).unmet
 
 
 def test_calls_that_are_not_counted_exceed_the_limit() -> None:
