@@ -88,8 +88,8 @@ Cases = Iterator[tuple[str, str, str]]
 def _size_and_form(target: Target) -> Cases:
     good = target.with_header()
     header, payload, signature = good.split(".")
-    padded = target.with_claims(filler="x" * 6200)
-    yield "one byte over the cap", good + "A" * (8 * 1024 + 1 - len(good)), "too_large"
+    padded = target.with_claims(filler="x" * 7700)
+    yield "one byte over the cap", good + "A" * (10 * 1024 + 1 - len(good)), "too_large"
     yield "a good signature over too much", padded, "too_large"
     yield "two megabytes", "A" * 2_000_000, "too_large"
     yield "a hundred thousand dots", "." * 100_000, "too_large"
