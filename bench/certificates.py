@@ -20,8 +20,11 @@ class Certificates:
     server: bytes
 
 
-def make(hosts: tuple[str, ...]) -> Certificates:
-    """An authority and a certificate of it for ``hosts``, on P-256 as public sites have it."""
+def make(hosts: tuple[str, ...], *, alternative_names: bool = True) -> Certificates:
+    """An authority and a certificate of it for ``hosts``, on P-256 as public sites have it.
+
+    Without ``alternative_names`` the certificate has only the first host, as its common name.
+    """
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("benchmark authority")
     usage = x509.KeyUsage(
@@ -36,15 +39,13 @@ def make(hosts: tuple[str, ...]) -> Certificates:
         .add_extension(identifier, critical=False)
         .sign(authority_key, SHA256())
     )
-    server = (
-        _builder(_name(hosts[0]), authority_name, server_key)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
-            critical=False,
-        )
-        .sign(authority_key, SHA256())
+    unsigned = _builder(_name(hosts[0]), authority_name, server_key).add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
     )
+    if alternative_names:
+        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        unsigned = unsigned.add_extension(names, critical=False)
+    server = unsigned.sign(authority_key, SHA256())
     key = server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Certificates(authority.public_bytes(Encoding.PEM), server.public_bytes(Encoding.PEM) + key)
 

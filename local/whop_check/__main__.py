@@ -9,6 +9,7 @@ Exit status: 0 if every question that was asked is answered, 1 if some are not, 
 import argparse
 import os
 import re
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -46,7 +47,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     print(f"asking {options.base_url} for {company_id}; connected accounts are created and deleted again\n")
     # The proxy settings of this machine are for calls to the sandbox, not for a server on the loopback.
     trust_env = options.base_url == SANDBOX
-    with httpx.Client(base_url=options.base_url, timeout=_TIMEOUT_SECONDS, trust_env=trust_env) as http:
+    tls = _tls(trust_env=trust_env)
+    with httpx.Client(base_url=options.base_url, timeout=_TIMEOUT_SECONDS, trust_env=trust_env, verify=tls) as http:
         sandbox = Sandbox(http, key, company_id, options.email, stranger=options.other_user)
         options_given = {OTHER_USER: options.other_user, RATE_LIMIT: options.provoke_rate_limit}
         given = {name for name, value in options_given.items() if value}
@@ -56,6 +58,13 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
                 return 0 if ask_all(sandbox, QUESTIONS, console, given=given) else 1
         except KeyboardInterrupt:
             return 130
+
+
+def _tls(*, trust_env: bool) -> ssl.SSLContext:
+    """httpx's TLS. As in the functions, a host must be among the certificate's alternative names."""
+    context = httpx.create_ssl_context(trust_env=trust_env)
+    context.hostname_checks_common_name = False
+    return context
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:

@@ -62,6 +62,21 @@ def test_every_route_is_throttled() -> None:
     assert _throttling() == {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000}
 
 
+def test_the_open_route_cannot_keep_the_function_busy() -> None:
+    """Each open route has a limit of its own, far below the one that signed-in users share."""
+    stage = deployed()["HttpApiApiGatewayDefaultStage"]["Properties"]
+    openly = {
+        f"{method.upper()} {path}"
+        for path, methods in _body()["paths"].items()
+        for method, operation in methods.items()
+        if {"NONE": []} in operation["security"]
+    }
+
+    assert stage["RouteSettings"].keys() == openly
+    for limit in stage["RouteSettings"].values():
+        assert limit == {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 10}
+
+
 def _throttling() -> dict[str, int]:
     settings: dict[str, int] = deployed()["HttpApiApiGatewayDefaultStage"]["Properties"]["DefaultRouteSettings"]
     return settings

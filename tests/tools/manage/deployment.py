@@ -181,6 +181,9 @@ class DeployedStack:
             },
             "cloudformation.DescribeStacks": self._describe_stacks,
             "lambda.GetFunctionConfiguration": lambda _: {"Environment": {"Variables": self.cloud.environment}},
+            "lambda.GetAccountSettings": lambda _: {
+                "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
+            },
             "lambda.Invoke": self._invoke,
         }
         for name, answer in answers.items():

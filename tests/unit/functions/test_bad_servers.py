@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 from aws_lambda_powertools import Metrics
-from botocore.httpsession import URLLib3Session
 from moto import mock_aws
 
 from tests.fakes import moto_aws, tokens
@@ -85,14 +84,14 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 super().__init__(**named)
                 undo.callback(self.close)
 
-        class Botocores(URLLib3Session):
+        class Botocores(botocore_clients.StrictSession):
             def __init__(self, **named: Any) -> None:
                 super().__init__(**named)
                 undo.callback(self.close)
 
         for module in (transport, bootstrap):
             monkeypatch.setattr(module, "HttpClient", Ours)
-        monkeypatch.setattr(botocore_clients, "URLLib3Session", Botocores)
+        monkeypatch.setattr(botocore_clients, "StrictSession", Botocores)
         yield
 
 

@@ -241,7 +241,7 @@ class TestBotocoreClients:
                 status, content = left.pop(0)
                 return SimpleNamespace(status_code=status, headers={}, raw=io.BytesIO(content))
 
-        monkeypatch.setattr("whop_chat.runtime.botocore_clients.URLLib3Session", Http)
+        monkeypatch.setattr("whop_chat.runtime.botocore_clients.StrictSession", Http)
         queue = SyncQueue(botocore_clients(region="eu-west-1"), "https://q")
         queue.send_raw("{}", deadline=AN_HOUR)
         return left

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import certifi
 import httpx
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from bench import certificates
 from tests.fakes.clock import Clock
 from whop_chat.runtime import http
+from whop_chat.runtime.botocore_clients import _BotocoreHttp
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
@@ -551,8 +554,11 @@ def test_a_connection_is_for_one_thread_at_a_time(client: HttpClient) -> None:
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
     """The certificate of an authority, and a server that has one of it for host.test."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = certificates.make(("host.test",))
+    return certified(tmp_path_factory.mktemp("tls"))
+
+
+def certified(folder: Path, *, alternative_names: bool = True) -> tuple[Path, ssl.SSLContext]:
+    made = certificates.make(("host.test",), alternative_names=alternative_names)
     (folder / "authority.pem").write_bytes(made.authority)
     (folder / "server.pem").write_bytes(made.server)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -585,6 +591,40 @@ def test_over_tls_a_host_has_to_be_who_it_says(
 def test_over_tls_a_host_has_to_be_vouched_for(client: HttpClient, authority: tuple[Path, ssl.SSLContext]) -> None:
     with KeepAlive(authority[1]) as server, failing("ConnectError"):
         get(client, f"https://host.test:{server.port}/")
+
+
+def over_httpcore(url: str) -> bytes:
+    client = HttpClient()
+    try:
+        return get(client, url).content
+    finally:
+        client.close()
+
+
+def over_botocore(url: str) -> bytes:
+    client = _BotocoreHttp(certifi.where())
+    try:
+        return client.attempt(AWSRequest("GET", url).prepare(), Deadline(5)).content
+    finally:
+        client._http.close()
+
+
+@pytest.mark.usefixtures("loopback")
+@pytest.mark.parametrize("send", [over_httpcore, over_botocore])
+def test_over_tls_a_common_name_is_no_name_of_a_host(
+    send: Callable[[str], bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(http, "_tls", http._tls.__wrapped__)
+    for alternative_names in (True, False):
+        certificate, tls = certified(tmp_path, alternative_names=alternative_names)
+        monkeypatch.setattr(certifi, "where", lambda found=certificate: str(found))
+        with KeepAlive(tls) as server:
+            url = f"https://host.test:{server.port}/"
+            if alternative_names:
+                assert send(url) == b"1"
+            else:
+                with pytest.raises(TransportError, match=r"ConnectError|SSLError"):
+                    send(url)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/a-secret", "http://a-secret@127.0.0.1/", "a-secret", "http:///a"])

@@ -38,6 +38,15 @@ class _Answer(NamedTuple):
     content: bytes
 
 
+class StrictSession(URLLib3Session):
+    """botocore's own HTTP. A host must be among the certificate's alternative names, as in `whop_chat.runtime.http`."""
+
+    def _get_ssl_context(self) -> Any:
+        context: Any = super()._get_ssl_context()  # type: ignore[misc]
+        context.hostname_checks_common_name = False
+        return context
+
+
 class _BotocoreHttp:
     """Sends requests by botocore's own HTTP, and reads small answers only."""
 
@@ -50,7 +59,7 @@ class _BotocoreHttp:
             "proxies": {},
             "socket_options": no_delay,
         }
-        self._http = URLLib3Session(**options)
+        self._http = StrictSession(**options)
 
     def attempt(self, request: AWSPreparedRequest, _: Deadline) -> _Answer:
         """The answer to one request. Raises `TransportError`."""

@@ -152,8 +152,15 @@ class _Stream(httpx.SyncByteStream):
 
 @functools.cache
 def _tls(roots: Roots) -> ssl.SSLContext:
-    """A TLS context with the roots of the directory that the build makes. Without a build: Mozilla's bundle."""
+    """A TLS context with the roots of the directory that the build makes. Without a build: Mozilla's bundle.
+
+    A host must be among the certificate's alternative names (RFC 9110, section 4.3.4). Python would also take the
+    common name of a certificate without any.
+    """
     directory = _CA_DIRECTORY / roots
     if directory.is_dir():
-        return ssl.create_default_context(capath=directory)
-    return ssl.create_default_context(cafile=certifi.where())
+        context = ssl.create_default_context(capath=directory)
+    else:
+        context = ssl.create_default_context(cafile=certifi.where())
+    context.hostname_checks_common_name = False
+    return context

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.whop_check.__main__ import SANDBOX, main
+from local.whop_check.__main__ import SANDBOX, _tls, main
 from local.whop_simulator import DEFAULT_COMPANY, Fault, Simulator
 from local.whop_simulator.asgi import served
 from tests.tools.local.whop_check.asking import EMAIL, remaining
@@ -35,6 +35,10 @@ def test_an_option_has_its_question_asked(
     out = capsys.readouterr().out
     assert out.count("not asked") == 1  # --provoke-rate-limit
     assert "--other-user" not in out
+
+
+def test_the_key_goes_to_no_server_with_a_mere_common_name() -> None:
+    assert not _tls(trust_env=False).hostname_checks_common_name
 
 
 def test_without_a_key_it_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
