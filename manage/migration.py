@@ -18,7 +18,7 @@ from manage.console import Console
 from manage.deployment import Deployment
 from manage.errors import AWS_ERRORS, reason
 from manage.throttle import Throttle
-from manage.users import NO_API_KEY
+from manage.users import no_api_key
 from whop_chat.cognito.pool import ListedUser, NotActive, PoolStatus
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
@@ -169,5 +169,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, AWS_ERRORS):
         return reason(error)
     if isinstance(error, NotConfigured):
-        return NO_API_KEY
+        return no_api_key(error)
     return f"Whop: {error}"

@@ -16,7 +16,6 @@ from whop_chat.users.record import Record
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import WhopError
 
-NO_API_KEY = "The secret has no usable Whop API key yet."
 _NOT_ACTIVE = {
     PoolStatus.GONE: "The user is deleted. No command can undo that.",
     PoolStatus.DISABLED: "The user is disabled: enable the user in the pool, then run `sync`.",
@@ -94,10 +93,15 @@ def refusing() -> Iterator[None]:
         raise Refused("An operator has denied this user: `allow` the user first.", outcome="denied") from None
     except Blocked as error:
         raise Refused(f"The user is blocked: {error.reason}.", outcome="blocked", reason=error.reason) from None
-    except NotConfigured:
-        raise Refused(NO_API_KEY, outcome="failed") from None
+    except NotConfigured as error:
+        raise Refused(no_api_key(error), outcome="failed") from None
     except WhopError as error:
         raise Refused(f"Whop: {error}", outcome="failed") from None
+
+
+def no_api_key(error: NotConfigured) -> str:
+    """What an operator reads when the secret holds no usable key."""
+    return f"The secret has no usable Whop API key: {error}."
 
 
 def _one(

@@ -16,7 +16,7 @@ def _preflight(cloud: LocalStack, own_pool: OwnPool, origin: str) -> dict[str, s
         headers={
             "Origin": origin,
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization,content-type",
+            "Access-Control-Request-Headers": "authorization,content-type,traceparent,baggage,sentry-trace",
         },
     )
     return {name.lower(): value for name, value in answer.headers.items() if name.lower().startswith("access-control-")}
@@ -29,7 +29,8 @@ def test_a_named_origin_may_post_with_a_token_and_read_the_wait(
     allowed = _preflight(cloud, own_pool, origin)
     assert allowed["access-control-allow-origin"] == origin
     assert "POST" in allowed["access-control-allow-methods"].split(",")
-    assert {"authorization", "content-type"} <= set(allowed["access-control-allow-headers"].lower().split(","))
+    asked = {"authorization", "content-type", "traceparent", "baggage", "sentry-trace"}
+    assert asked <= set(allowed["access-control-allow-headers"].lower().split(","))
 
 
 def test_another_origin_may_not(cloud: LocalStack, own_pool: OwnPool) -> None:

@@ -8,6 +8,9 @@ import pytest
 
 from tests.template.translation import deployed, template
 
+# What an SDK for tracing adds to a browser's request: without them in the preflight, the browser sends none at all.
+TRACING = {"traceparent", "tracestate", "baggage", "sentry-trace"}
+
 
 def _body(**given: str) -> dict[str, Any]:
     body: dict[str, Any] = deployed(**given)["HttpApi"]["Properties"]["Body"]
@@ -53,7 +56,7 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
 
     assert cors["allowOrigins"] == ["https://a.example.test", "https://b.example.test"]
     assert set(cors["allowMethods"]) == {"GET", "POST"}
-    assert set(cors["allowHeaders"]) == {"authorization", "content-type"}
+    assert set(cors["allowHeaders"]) == {"authorization", "content-type"} | TRACING
     assert set(cors["exposeHeaders"]) == {"retry-after", "www-authenticate"}
     assert "allowCredentials" not in cors
 

@@ -85,7 +85,7 @@ def test_a_body_that_is_no_text_is_refused(body: Any) -> None:
         requested_features({"body": body})
 
 
-@pytest.mark.parametrize("body", [None, "", " \r\n\t", "{}", b"", b"{}"])
+@pytest.mark.parametrize("body", [None, "", " \r\n\t", "{}", "null", " null\n", b"", b"{}", b"null"])
 def test_an_empty_body_narrows_nothing(body: str | bytes | None) -> None:
     assert requested_features(with_body(body)) is None
 
@@ -122,7 +122,8 @@ def test_the_names_of_features_are_not_judged_here() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        "null",
+        "nul",
+        "[null]",
         "[]",
         '"channels"',
         "features=channels",

@@ -1,6 +1,8 @@
 """The API key: read when it has to be, kept when it can be, and told to nobody."""
 
+import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,40 +70,53 @@ def api_key(secret: Secret, clock: Clock) -> ApiKey:
     return ApiKey(aws_at_moto(), secret.arn, clock=clock)
 
 
-@pytest.mark.parametrize(
-    "value", ["the-key", " the-key\n", '{"api_key": "the-key"}', ' {"api_key": "the-key", "note": "for production"}\n']
-)
-def test_the_secret_is_the_key_or_an_object_with_it(secret: Secret, api_key: ApiKey, value: str) -> None:
-    secret.put(value)
+@pytest.mark.parametrize("around", ["{}", " {}\n", "\t{}\r\n", "\ufeff{}\n", "\n\n{}\xa0"])
+@pytest.mark.parametrize("form", ["text", "member", "object"])
+def test_the_secret_is_the_key_or_an_object_with_it_and_white_space_around_neither_counts(
+    secret: Secret, api_key: ApiKey, form: str, around: str
+) -> None:
+    text = around.format("the-key")
+    values = {
+        "text": text,
+        "member": json.dumps({"api_key": text, "note": "for production"}),
+        "object": around.replace("{}", '{"api_key": "the-key"}'),
+    }
+    secret.put(values[form])
 
     assert api_key.current(deadline=AN_HOUR) == "the-key"
 
 
 @pytest.mark.parametrize(
-    "value",
+    ("value", "reason"),
     [
-        " ",
-        "two words",
-        "key\r\nX-Injected: 1",
-        "kéy",
-        "{}",
-        '{"apiKey": "key"}',
-        '{"api_key": ""}',
-        '{"api_key": null}',
-        '{"api_key": ["key"]}',
-        '{"api_key": "a key"}',
-        '{"api_key": "key"',
+        (" ", "the key is empty"),
+        ("two words", "the key has a space or a line break inside"),
+        ("key\r\nX-Injected: 1", "the key has a space or a line break inside"),
+        ("kéy", "the key has a character that is not visible ASCII"),
+        ("key\x00", "the key has a character that is not visible ASCII"),
+        ('"key"', "the key has quotation marks around it"),
+        ("'key'", "the key has quotation marks around it"),
+        ("{}", 'the secret is a JSON object without "api_key"'),
+        ('{"apiKey": "key"}', 'the secret is a JSON object without "api_key"'),
+        ('{"api_key": ""}', "the key is empty"),
+        ('{"api_key": "\\n"}', "the key is empty"),
+        ('{"api_key": null}', '"api_key" is not text'),
+        ('{"api_key": ["key"]}', '"api_key" is not text'),
+        ('{"api_key": "a key"}', "the key has a space or a line break inside"),
+        ('{"api_key": "key\\nkey"}', "the key has a space or a line break inside"),
+        ('{"api_key": "key"', "the secret begins with { but is not JSON"),
+        ("{" * 100_000, "the secret begins with { but is not JSON"),
     ],
 )
-def test_a_secret_without_a_usable_key_is_not_configured_and_not_repeated(
-    secret: Secret, api_key: ApiKey, value: str
-) -> None:
-    secret.put(value)
+def test_a_secret_without_a_usable_key_says_why_and_is_not_repeated(value: str, reason: str) -> None:
+    answer = {"SecretString": value, "VersionId": "1"}
+    aws = SimpleNamespace(secretsmanager=SimpleNamespace(get_secret_value=lambda **_: answer))
 
     with pytest.raises(NotConfigured) as caught:
-        api_key.current(deadline=AN_HOUR)
+        ApiKey(aws, "arn").current(deadline=AN_HOUR)  # type: ignore[arg-type]
 
-    assert value.strip() == "" or value not in str(caught.value)
+    assert str(caught.value) == reason
+    assert caught.value.__context__ is None, "a decoder's error has the whole secret"
 
 
 def test_a_secret_that_has_never_had_a_value_is_not_configured(client: "SecretsManagerClient") -> None:

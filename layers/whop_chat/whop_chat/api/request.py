@@ -64,7 +64,7 @@ def bearer_token(event: Mapping[str, Any]) -> str:
 
 
 def requested_features(event: Mapping[str, Any]) -> list[str] | None:
-    """The features that the body requests. None for an empty body or object.
+    """The features that the body requests. None for an empty body or object, and for ``null``.
 
     Raises `BodyTooLarge`, `UnsupportedMediaType`, and `BadRequest` for anything but ``{"features": ["…"]}``.
     """
@@ -76,6 +76,8 @@ def requested_features(event: Mapping[str, Any]) -> list[str] | None:
         document = read_json(body)
     except Malformed:
         raise BadRequest("the body is not JSON") from None
+    if document is None:  # Some clients serialise the body that they do not have.
+        return None
     if not isinstance(document, dict) or document.keys() - {_ONLY_MEMBER}:
         raise BadRequest('the body may hold "features" and nothing else')
     if _ONLY_MEMBER not in document:

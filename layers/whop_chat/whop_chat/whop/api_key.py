@@ -18,7 +18,7 @@ class NotConfigured(Retryable):
 class ApiKey(CachedSecret[str]):
     """The key under ``secret_arn``. The secret is the key itself, or a JSON object with ``api_key``.
 
-    Without a usable key, `current` and `after_refusal` raise `NotConfigured`.
+    White space around either is ignored. Without a usable key, `current` and `after_refusal` raise `NotConfigured`.
     """
 
     def __init__(self, aws: AwsClients, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,21 +33,42 @@ class ApiKey(CachedSecret[str]):
 
 
 def _api_key(answer: Mapping[str, Any]) -> str:
+    """The key in an answer of GetSecretValue. `NotConfigured` says why there is none, and repeats no part of it."""
     secret = answer.get("SecretString")
     if not isinstance(secret, str):
-        secret = ""
-    key = _member(secret) if secret.lstrip().startswith("{") else secret.strip()
-    if key is None:
-        raise NotConfigured('the secret is a JSON object without "api_key"')
+        raise NotConfigured("the secret has no text")
+    text = _trimmed(secret)
+    if text.startswith("{"):
+        text = _trimmed(_member(text))
+    if not text:
+        raise NotConfigured("the key is empty")
+    if any(character.isspace() for character in text):
+        raise NotConfigured("the key has a space or a line break inside")
+    if text[0] in "\"'" or text[-1] in "\"'":
+        raise NotConfigured("the key has quotation marks around it")
     # A header value must be visible ASCII (RFC 9110, section 5.5).
-    if not (isinstance(key, str) and key and all("!" <= character <= "~" for character in key)):
-        raise NotConfigured("the secret holds no usable Whop API key")
-    return key
+    if not all("!" <= character <= "~" for character in text):
+        raise NotConfigured("the key has a character that is not visible ASCII")
+    return text
 
 
-def _member(secret: str) -> object:
-    """``api_key`` of the JSON object, or None. It raises nothing, because the error would contain the secret."""
+def _trimmed(text: str) -> str:
+    """``text`` without what editors put around it: white space, and the byte order mark of a file of Windows."""
+    return text.strip().removeprefix("\ufeff").strip()
+
+
+def _member(secret: str) -> str:
+    """``api_key`` of the JSON object. Raises `NotConfigured`."""
     try:
-        return json.loads(secret).get("api_key")
+        document = json.loads(secret)
     except (ValueError, RecursionError):
-        return None
+        document = None
+    # Raised outside the handler: the decoder's exception has the whole secret, and would be the context of this one.
+    if document is None:
+        raise NotConfigured("the secret begins with { but is not JSON")
+    if "api_key" not in document:
+        raise NotConfigured('the secret is a JSON object without "api_key"')
+    member = document["api_key"]
+    if not isinstance(member, str):
+        raise NotConfigured('"api_key" is not text')
+    return member
