@@ -115,7 +115,7 @@ manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials 
 
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made and the users table stay (STACK=NAME)
-	@.venv/sam/bin/python tools/delete_stack.py "$(STACK)"
+	@env -u AWS_EC2_METADATA_DISABLED .venv/sam/bin/python tools/delete_stack.py "$(STACK)"
 
 .PHONY: clean
 clean: ## remove everything that was installed or built

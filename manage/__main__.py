@@ -66,7 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The AWS CLI reads this variable, boto3 reads AWS_DEFAULT_REGION only.
     region = parsed.region or os.environ.get("AWS_REGION")
     try:
-        return command.run(parsed, stack.find(boto3.Session(region_name=region), parsed.stack), console)
+        session = boto3.Session(region_name=region)
+        if parsed.function_arn:
+            return command.run(parsed, stack.deleted(session, parsed.stack, parsed.function_arn), console)
+        return command.run(parsed, stack.find(session, parsed.stack), console)
     except NotDone as error:
         console.answer(str(error), **error.data)
         return error.status
@@ -87,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name (whop-chat-dev) or its ARN")
     parser.add_argument("--region", metavar="R", help="its region, if it is not the one of your AWS profile")
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
+    # Only detach has it: it works on a pool whose stack is gone.
+    parser.set_defaults(function_arn=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         description = f"{command.HELP[0].upper()}{command.HELP[1:]}."

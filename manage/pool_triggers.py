@@ -25,8 +25,20 @@ class OtherFunction(Exception):
 
 
 def triggers_of(stack: Stack) -> Mapping[str, str]:
-    """The triggers of a stack. Raises `Refused` if the stack does not have the output."""
-    return {"PostConfirmation": stack.output("OnSignupFunctionArn")}
+    """The triggers that the parameter PoolTriggers asks for. Raises `Refused` if the stack does not have the output.
+
+    ``none`` is about a pool that the stack creates. A pool of one's own has sign-ups at least, or is not attached.
+    """
+    function = stack.output("OnSignupFunctionArn")
+    names = ["PostConfirmation"]
+    if stack.parameters.get("PoolTriggers") == "sign-up-and-sign-in":
+        names.append("PostAuthentication")
+    return dict.fromkeys(names, function)
+
+
+def names_function(pool: PoolState, function: str) -> bool:
+    """Whether any trigger of ``pool`` is ``function``, under any version or alias."""
+    return any(_is(value, function) for value in pool.triggers.values())
 
 
 def with_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
@@ -34,24 +46,24 @@ def with_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
 
     If the pool names our function without its alias, this adds the alias, because Cognito may call the alias only.
     """
-    _require_ours_or_none(pool, ours)
+    for trigger, function in ours.items():
+        current = pool.triggers.get(trigger)
+        if current is not None and not _is(current, function):
+            raise OtherFunction(trigger, current)
     return pool.with_triggers({**pool.triggers, **ours})
 
 
-def without_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
-    """``pool`` without our triggers, under any version or alias. Raises `OtherFunction`."""
-    _require_ours_or_none(pool, ours)
-    return pool.with_triggers({name: value for name, value in pool.triggers.items() if name not in ours})
+def without(pool: PoolState, function: str) -> PoolState:
+    """``pool`` without the triggers that are ``function``, under any version or alias."""
+    return pool.with_triggers({name: value for name, value in pool.triggers.items() if not _is(value, function)})
 
 
-def _require_ours_or_none(pool: PoolState, ours: Mapping[str, str]) -> None:
-    for trigger, arn in ours.items():
-        current = pool.triggers.get(trigger)
-        if current is not None and _function(current) != _function(arn):
-            raise OtherFunction(trigger, current)
+def _is(trigger: Any, function: str) -> bool:
+    """Whether ``trigger`` is ``function``. Some triggers are structures, none of which we set."""
+    return isinstance(trigger, str) and _unversioned(trigger) == _unversioned(function)
 
 
-def _function(arn: str) -> list[str]:
+def _unversioned(arn: str) -> list[str]:
     """``arn:<partition>:lambda:<region>:<account>:function:<name>``, without the version or alias that may follow."""
     return arn.split(":")[:7]
 

@@ -1,4 +1,4 @@
-"""Code for a team's own PostConfirmation function, so that it can announce sign-ups to the stack's queue."""
+"""Code for a team's own trigger function, so that it can enqueue the users of its events for the stack."""
 
 import json
 
@@ -6,12 +6,13 @@ from manage.stack import Stack
 
 # whop_chat.sync.queue reads the message. Cognito waits five seconds for the whole function and shows its errors to the
 # user. So the timeouts are short, and the code raises nothing.
-_CODE = '''\
+_PYTHON = '''\
 import json
 
 import boto3
 from botocore.config import Config
 
+_SOURCES = {{"PostConfirmation_ConfirmSignUp": "sign_up", "PostAuthentication_Authentication": "sign_in"}}
 _sqs = boto3.client(
     "sqs",
     region_name={region},
@@ -19,9 +20,10 @@ _sqs = boto3.client(
 )
 
 
-def announce(event):
+def enqueue_user(event):
     """Call this with the event before you return it."""
-    if event["triggerSource"] != "PostConfirmation_ConfirmSignUp":
+    source = _SOURCES.get(event["triggerSource"])
+    if source is None:
         return
     try:
         message = {{
@@ -29,16 +31,58 @@ def announce(event):
             "pool": event["userPoolId"],
             "username": event["userName"],
             "sub": event["request"]["userAttributes"]["sub"],
+            "source": source,
+            "client_id": event["callerContext"]["clientId"],
         }}
         _sqs.send_message(QueueUrl={queue_url}, MessageBody=json.dumps(message))
     except Exception as error:  # A first token enrols the user in any case.
-        print(f"sign-up not announced: {{type(error).__name__}}")
+        print(f"user not enqueued: {{type(error).__name__}}")
 '''
+
+_NODE = """\
+import {{ SQSClient, SendMessageCommand }} from "@aws-sdk/client-sqs";
+
+const SOURCES = {{ PostConfirmation_ConfirmSignUp: "sign_up", PostAuthentication_Authentication: "sign_in" }};
+const sqs = new SQSClient({{ region: {region}, maxAttempts: 2 }});
+
+// Await this with the event before you return it.
+export async function enqueueUser(event) {{
+  const source = SOURCES[event.triggerSource];
+  if (!source) return;
+  try {{
+    const message = {{
+      version: 1,
+      pool: event.userPoolId,
+      username: event.userName,
+      sub: event.request.userAttributes.sub,
+      source,
+      client_id: event.callerContext.clientId,
+    }};
+    const command = new SendMessageCommand({{ QueueUrl: {queue_url}, MessageBody: JSON.stringify(message) }});
+    await sqs.send(command, {{ abortSignal: AbortSignal.timeout(1000) }});
+  }} catch (error) {{
+    // A first token enrols the user in any case.
+    console.log(`user not enqueued: ${{error.name}}`);
+  }}
+}}
+"""
 
 
 def python_code(stack: Stack) -> str:
-    """Python code that sends a sign-up to the queue of ``stack``. Raises `Refused` if the stack has no queue."""
-    return _CODE.format(region=json.dumps(stack.region), queue_url=json.dumps(stack.output("SyncQueueUrl")))
+    """Python code that sends the user of an event to the queue of ``stack``.
+
+    Raises `Refused` if the stack has no queue.
+    """
+    return _filled(_PYTHON, stack)
+
+
+def node_code(stack: Stack) -> str:
+    """As `python_code`, for Node.js with version 3 of AWS's SDK."""
+    return _filled(_NODE, stack)
+
+
+def _filled(code: str, stack: Stack) -> str:
+    return code.format(region=json.dumps(stack.region), queue_url=json.dumps(stack.output("SyncQueueUrl")))
 
 
 def iam_statement(stack: Stack) -> str:

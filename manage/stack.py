@@ -13,6 +13,8 @@ from manage.errors import Refused
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
+# The status of a stack that is gone (CloudFormation, "Stack status codes").
+DELETED = "DELETE_COMPLETE"
 # An operator prefers a wait to a failure.
 _PATIENT = Config(retries={"total_max_attempts": 5, "mode": "standard"})
 
@@ -32,6 +34,8 @@ class Stack:
     session: boto3.Session
     operator: str
     """The ARN of the operator."""
+    is_protected: bool = False
+    """Whether the termination protection is on."""
 
     @property
     def partition(self) -> str:
@@ -76,6 +80,27 @@ class Stack:
         return client
 
 
+def deleted(session: boto3.Session, name: str, function: str) -> Stack:
+    """Stands for the stack ``name`` that is gone, of whose parts only the ARN of ``function`` is known.
+
+    Raises `Refused` if the ARN is not of a function in the account and region of ``session``.
+    """
+    operator, here = _caller(session)
+    parts = function.split(":")
+    if len(parts) not in (7, 8) or parts[2] != "lambda" or parts[5] != "function":
+        raise Refused(f"{function} is not the ARN of a Lambda function.")
+    _require("The function", function, here)
+    return Stack(
+        name=name,
+        arn=f"arn:{parts[1]}:cloudformation:{here[0]}:{here[1]}:stack/{name}/{DELETED}",
+        status=DELETED,
+        parameters={},
+        outputs={"OnSignupFunctionArn": function},
+        session=session,
+        operator=operator,
+    )
+
+
 def find(session: boto3.Session, name: str) -> Stack:
     """The stack of this name or ARN, if the credentials of ``session`` belong to it.
 
@@ -84,11 +109,7 @@ def find(session: boto3.Session, name: str) -> Stack:
     Raises `Refused` if there is no such stack, or if the stack or one of its parts is in another account or region than
     the session. Raises botocore's errors if there are no credentials, or if they do not allow to look.
     """
-    if session.region_name is None:
-        raise Refused("No region is set. Name the region of the stack by --region, AWS_REGION or your AWS profile.")
-    sts: Any = session.client("sts", config=_PATIENT)
-    caller = sts.get_caller_identity()
-    here = session.region_name, caller["Account"]
+    operator, here = _caller(session)
     if name.startswith("arn:"):
         _require(name, name, here)
     found = _describe(session, name, here[1])
@@ -103,8 +124,18 @@ def find(session: boto3.Session, name: str) -> Stack:
         parameters={each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
         outputs=outputs,
         session=session,
-        operator=caller["Arn"],
+        operator=operator,
+        is_protected=bool(found.get("EnableTerminationProtection")),
     )
+
+
+def _caller(session: boto3.Session) -> tuple[str, tuple[str, str]]:
+    """The operator's ARN, and the region and account of ``session``. Raises `Refused` if no region is set."""
+    if session.region_name is None:
+        raise Refused("No region is set. Name the region of the stack by --region, AWS_REGION or your AWS profile.")
+    sts: Any = session.client("sts", config=_PATIENT)
+    caller = sts.get_caller_identity()
+    return caller["Arn"], (session.region_name, caller["Account"])
 
 
 def _require(part: str, arn: str, here: tuple[str, str]) -> None:

@@ -4,6 +4,7 @@ A pool whose trigger names a deleted function refuses every sign-up, or every si
 first, and nothing is deleted while the pool still names the function.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 class StillAttached(Exception):
     """The user pool names the stack's function as a trigger."""
+
+
+def allow_deletion(cloudformation: "CloudFormationClient", stack: str) -> None:
+    """Turns the termination protection off. Call this only after `detach`."""
+    cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
 
 
 def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProviderClient", stack: str) -> None:
@@ -60,11 +66,16 @@ def main() -> None:
         raise SystemExit("Which stack? make delete STACK=whop-chat-dev")
     if input(f"Type {stack} to delete that stack; its users table and user pool stay: ") != stack:
         raise SystemExit("Nothing was deleted.")
+    # The AWS CLI reads AWS_REGION, boto3 reads AWS_DEFAULT_REGION only.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    cloudformation = session.client("cloudformation")
     try:
-        detach(boto3.client("cloudformation"), boto3.client("cognito-idp"), stack)
+        detach(cloudformation, session.client("cognito-idp"), stack)
     except StillAttached as error:
         raise SystemExit(str(error)) from None
-    command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, "--no-prompts"]
+    allow_deletion(cloudformation, stack)
+    region = ["--region", session.region_name] if session.region_name else []
+    command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, *region, "--no-prompts"]
     raise SystemExit(subprocess.run(command, check=False).returncode)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Callable
 
 from manage import pool_triggers
 from manage.console import Console
@@ -30,7 +31,7 @@ def read(stack: Stack, pool_id: str) -> tuple[UserPool, PoolState]:
         raise Refused(f"{pool_id} is not a user pool id (us-east-1_AbCdEfGhI).")
     if match["region"] != stack.region:
         raise Refused(f"User pool {pool_id} is in {match['region']}, and stack {stack.name} is in {stack.region}.")
-    if pool_id == stack.output("UserPoolId") and not stack.parameters.get("UserPoolId"):
+    if pool_id == stack.outputs.get("UserPoolId") and not stack.parameters.get("UserPoolId"):
         raise Refused(
             f"Stack {stack.name} created user pool {pool_id} itself: deploy it with PoolTriggers=sign-up or "
             "PoolTriggers=none instead."
@@ -52,10 +53,12 @@ def change(
     wanted: PoolState,
     *,
     done: str,
+    before: Callable[[], None] = lambda: None,
 ) -> int:
     """Show the change, ask, write and report. Returns the exit status.
 
-    ``done`` is the outcome: ``attached`` or ``detached``. Raises `NotDone` and `Refused`.
+    ``done`` is the outcome: ``attached`` or ``detached``. ``before`` is called once the operator has agreed. Raises
+    `NotDone` and `Refused`.
     """
     changes = differences(shown, wanted)
     data = {"stack": stack.name, "user_pool_id": pool.id, "changes": pool_triggers.as_data(changes)}
@@ -64,6 +67,7 @@ def change(
         console.say(f"  {each}")
     console.say("All other settings are written back unchanged.")
     console.approve("Write this to the user pool?", data, yes=arguments.yes, dry_run=arguments.dry_run)
+    before()
     pool_triggers.write(pool, shown, wanted)
     console.answer(f"{done.capitalize()}. The pool was read again: nothing else has changed.", outcome=done, **data)
     return 0

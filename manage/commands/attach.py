@@ -1,16 +1,17 @@
-"""``attach USER_POOL_ID``: let a pool that is older than the stack announce its sign-ups to the stack."""
+"""``attach USER_POOL_ID``: let a pool that is older than the stack enqueue its sign-ups, and its sign-ins if asked."""
 
 import argparse
+import functools
 
-from manage import pool_triggers
+from manage import pool_triggers, protection
 from manage.commands import _trigger
 from manage.console import Console
 from manage.errors import Refused
-from manage.snippet import iam_statement, python_code
+from manage.snippet import iam_statement, node_code, python_code
 from manage.stack import Stack
 
 NAME = "attach"
-HELP = "let an existing user pool announce its sign-ups to the stack"
+HELP = "let an existing user pool enqueue its sign-ups (and sign-ins, by PoolTriggers) in the stack"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,23 +35,27 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     except pool_triggers.OtherFunction as other:
         raise _other_function(stack, pool_id, other) from None
     if wanted == shown:
-        text = f"User pool {pool_id} has the trigger already; nothing was written."
+        protection.protect(stack)
+        text = f"User pool {pool_id} names the function already; nothing was written to it."
         console.answer(text, outcome="already_attached", stack=stack.name, user_pool_id=pool_id, changes=[])
         return 0
-    return _trigger.change(arguments, stack, console, pool, shown, wanted, done="attached")
+    before = functools.partial(protection.protect, stack)
+    return _trigger.change(arguments, stack, console, pool, shown, wanted, done="attached", before=before)
 
 
 def _other_function(stack: Stack, pool_id: str, other: pool_triggers.OtherFunction) -> Refused:
     """A pool has one function for each trigger, so the other function has to do our part."""
-    code, statement = python_code(stack), iam_statement(stack)
+    python, node, statement = python_code(stack), node_code(stack), iam_statement(stack)
     return Refused(
         f"User pool {pool_id} has another {other.trigger} function, which stays:\n"
         f"  {other.arn}\n"
-        f"Let that function announce the sign-ups, by this code:\n\n{code}\n"
+        f"Let that function enqueue the user, by this code in Python:\n\n{python}\n"
+        f"or in Node.js:\n\n{node}\n"
         f"Its role needs this permission:\n\n{statement}",
         outcome="other_function",
         trigger=other.trigger,
         function=other.arn,
-        python=code,
+        python=python,
+        node=node,
         iam_statement=statement,
     )

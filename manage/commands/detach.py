@@ -1,12 +1,13 @@
-"""``detach [USER_POOL_ID]``: remove the stack's trigger from a user pool, and nothing else."""
+"""``detach [USER_POOL_ID]``: remove the stack's triggers from a user pool, and nothing else."""
 
 import argparse
 
-from manage import pool_triggers
+from manage import pool_triggers, protection
 from manage.commands import _trigger
 from manage.console import Console
 from manage.errors import Refused
-from manage.stack import Stack
+from manage.pool_settings import UserPool
+from manage.stack import DELETED, Stack
 
 NAME = "detach"
 HELP = "undo attach: before you delete the stack, and after you deployed it for another pool"
@@ -17,25 +18,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "user_pool_id", metavar="USER_POOL_ID", nargs="?", help="by default the pool that the stack was deployed for"
     )
+    parser.add_argument(
+        "--function-arn",
+        metavar="ARN",
+        help="the function that the pool names, if the stack is deleted already; needs USER_POOL_ID",
+    )
     _trigger.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
-    """Detach the trigger and return the exit status. Raises `Refused` and `NotDone`."""
+    """Detach the triggers and return the exit status. Raises `Refused` and `NotDone`."""
+    function = stack.output("OnSignupFunctionArn")
+    if stack.status == DELETED and not arguments.user_pool_id:
+        raise Refused("Name the user pool: without the stack nothing says which one it was.")
     pool_id: str = arguments.user_pool_id or stack.output("UserPoolId")
     pool, shown = _trigger.read(stack, pool_id)
-    try:
-        wanted = pool_triggers.without_ours(shown, pool_triggers.triggers_of(stack))
-    except pool_triggers.OtherFunction as other:
-        raise Refused(
-            f"The {other.trigger} function of user pool {pool_id} does not belong to stack {stack.name}, and stays: "
-            f"{other.arn}",
-            outcome="other_function",
-            trigger=other.trigger,
-            function=other.arn,
-        ) from None
+    wanted = pool_triggers.without(shown, function)
     if wanted == shown:
-        text = f"User pool {pool_id} has no trigger of stack {stack.name}; nothing was written."
-        console.answer(text, outcome="not_attached", stack=stack.name, user_pool_id=pool_id, changes=[])
-        return 0
-    return _trigger.change(arguments, stack, console, pool, shown, wanted, done="detached")
+        _unprotect(stack, function)
+        return _not_attached(stack, console, pool_id, shown.triggers.get("PostConfirmation"))
+    status = _trigger.change(arguments, stack, console, pool, shown, wanted, done="detached")
+    _unprotect(stack, function)
+    return status
+
+
+def _not_attached(stack: Stack, console: Console, pool_id: str, other: str | None) -> int:
+    text = f"User pool {pool_id} has no trigger of stack {stack.name}; nothing was written to it."
+    if other:
+        text += f" Its PostConfirmation function is another one, and stays: {other}"
+    console.answer(text, outcome="not_attached", stack=stack.name, user_pool_id=pool_id, changes=[], function=other)
+    return 0
+
+
+def _unprotect(stack: Stack, function: str) -> None:
+    """Turn the stack's termination protection off, unless the pool that it was deployed for names its function."""
+    if stack.status == DELETED:
+        return
+    deployed_for = UserPool(stack.cognito, stack.output("UserPoolId")).admin_get()
+    if not pool_triggers.names_function(deployed_for, function):
+        protection.unprotect(stack)

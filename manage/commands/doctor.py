@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterable
 
-from manage.checks import concurrency
+from manage.checks import concurrency, termination
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -13,7 +13,10 @@ from manage.stack import Stack
 NAME = "doctor"
 HELP = "check the deployment, and say what to do about each finding"
 
-CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (concurrency.check,)
+CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
+    concurrency.check,
+    termination.check,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

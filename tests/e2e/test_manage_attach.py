@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.stack import Deployment, LocalStack
 from tests.e2e.harness import OwnPool, deploy_again, manage
@@ -65,6 +66,8 @@ def test_attach_keeps_all_settings_and_detach_undoes_it(cloud: LocalStack, whole
     ours = {**before["LambdaConfig"], "PostConfirmation": whole["OnSignupFunctionArn"]}
     assert _all_of(cloud, pool_id) == {**before, "LambdaConfig": ours}
 
+    with pytest.raises(ClientError, match="TerminationProtection is enabled"):
+        cloud.cloudformation.delete_stack(StackName=whole.name)
     again = manage(cloud, whole.name, "attach", pool_id, "--yes")
     assert (again.returncode, json.loads(again.stdout)["outcome"]) == (0, "already_attached")
 
@@ -72,6 +75,7 @@ def test_attach_keeps_all_settings_and_detach_undoes_it(cloud: LocalStack, whole
 
     assert (detached.returncode, json.loads(detached.stdout)["outcome"]) == (0, "detached"), detached.stderr
     assert _all_of(cloud, pool_id) == before
+    assert not cloud.cloudformation.describe_stacks(StackName=whole.name)["Stacks"][0]["EnableTerminationProtection"]
 
 
 def test_another_function_stays(cloud: LocalStack, whole: Deployment, pool_id: str) -> None:

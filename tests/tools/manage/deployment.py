@@ -88,6 +88,7 @@ class DeployedStack:
             "SyncQueueUrl": self.cloud.queue_url,
             "SyncDeadLetterQueueUrl": self.cloud.dead_letter_queue_url,
             "SyncUserFunctionName": "chat-sync-user",
+            "OnSignupFunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:chat-on-signup:live",
             "ReconcileFunctionName": "chat-reconcile",
         }
         self.reconcile = self._reconcile()

@@ -61,6 +61,7 @@ class Aws:
 
     ``forgets`` has a set of settings for each of the next updates, which loses them. After an update, the pool is shown
     as it was ``stale_answers`` times. ``before`` has what happens once before an operation. ``denied`` operations fail.
+    ``protected`` is the stack's termination protection.
     """
 
     def __init__(self) -> None:
@@ -75,6 +76,7 @@ class Aws:
         self.parameters = {"UserPoolId": POOL_ID}
         self.outputs = {"UserPoolId": POOL_ID, "OnSignupFunctionArn": OURS, "SyncQueueUrl": QUEUE_URL}
         self.stack_region = REGION
+        self.stack_exists, self.protected = True, False
 
     @property
     def pool(self) -> Pool:
@@ -91,6 +93,7 @@ class Aws:
         session.events.register("before-send.cognito-idp.*", self._cognito)
         session.events.register("before-call.sts.GetCallerIdentity", self._get_caller_identity)
         session.events.register("before-call.cloudformation.DescribeStacks", self._describe_stacks)
+        session.events.register("before-call.cloudformation.UpdateTerminationProtection", self._update_protection)
         here: boto3.Session = session
         return here
 
@@ -98,16 +101,23 @@ class Aws:
         return _parsed(Account=self.account, Arn=f"arn:aws:iam::{self.account}:user/ann")
 
     def _describe_stacks(self, params: Any, **_: Any) -> Any:
-        if "chat" not in str(params["body"]):
+        if not self.stack_exists or "chat" not in str(params["body"]):
             return _parsed(400, Error={"Code": "ValidationError", "Message": "Stack with id other does not exist"})
         stack = {
             "StackName": "chat",
             "StackId": f"arn:aws:cloudformation:{self.stack_region}:{ACCOUNT}:stack/chat/1",
             "StackStatus": "CREATE_COMPLETE",
+            "EnableTerminationProtection": self.protected,
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
             "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()],
         }
         return _parsed(Stacks=[stack])
+
+    def _update_protection(self, params: Any, **_: Any) -> Any:
+        if "UpdateTerminationProtection" in self.denied:
+            return _parsed(403, Error={"Code": "AccessDenied", "Message": "not authorized"})
+        self.protected = str(params["body"]["EnableTerminationProtection"]).lower() == "true"
+        return _parsed()
 
     def _cognito(self, request: Any, **_: Any) -> AWSResponse:
         operation = request.headers["X-Amz-Target"].decode().partition(".")[2]

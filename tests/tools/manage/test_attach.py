@@ -2,6 +2,9 @@
 
 import copy
 import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,7 +13,8 @@ import pytest
 from tests.fakes import whole_pool
 from tests.fakes.whole_pool import ACCOUNT, REGION
 from tests.tools.manage.pools_at_aws import OURS, POOL_ID, QUEUE_URL, Aws, Operator, Pool
-from whop_chat.sync.queue import decode
+from whop_chat.cognito.user import UserRef
+from whop_chat.sync.queue import Source, decode
 
 SOMEBODY = whole_pool.function("of-somebody-else")
 
@@ -109,7 +113,7 @@ class _Queue:
 
 
 @pytest.fixture
-def announce(aws: Aws, operate: Operator, monkeypatch: pytest.MonkeyPatch) -> Any:
+def enqueue(aws: Aws, operate: Operator, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes the function that the printed code defines, with a given queue."""
     aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
     code = operate("--json", "attach", POOL_ID).json["python"]
@@ -118,29 +122,49 @@ def announce(aws: Aws, operate: Operator, monkeypatch: pytest.MonkeyPatch) -> An
         monkeypatch.setattr(boto3, "client", lambda *_, **__: queue)
         names: dict[str, Any] = {}
         exec(code, names)  # noqa: S102 - printed by the command above
-        return names["announce"]
+        return names["enqueue_user"]
 
     return make
 
 
 def _event(source: str = "PostConfirmation_ConfirmSignUp") -> dict[str, Any]:
     user = {"userAttributes": {"sub": "0e2f-sub"}}
-    return {"triggerSource": source, "userPoolId": POOL_ID, "userName": "ada", "request": user}
+    caller = {"callerContext": {"clientId": "client-1"}}
+    return {"triggerSource": source, "userPoolId": POOL_ID, "userName": "ada", "request": user, **caller}
 
 
-def test_the_printed_code_sends_a_readable_message(announce: Any) -> None:
+def test_the_printed_code_sends_a_readable_message(enqueue: Any) -> None:
     queue = _Queue()
-    announce(queue)(_event())
+    enqueue(queue)(_event())
 
     (message,) = queue.sent
-    user = decode(message["MessageBody"]).user
-    assert (message["QueueUrl"], user.pool_id, user.username, user.sub) == (QUEUE_URL, POOL_ID, "ada", "0e2f-sub")
+    sent = decode(message["MessageBody"])
+    assert (message["QueueUrl"], sent.user) == (QUEUE_URL, UserRef(POOL_ID, "0e2f-sub", "ada"))
+    assert (sent.source, json.loads(message["MessageBody"])["client_id"]) == (Source.SIGN_UP, "client-1")
 
 
-def test_the_printed_code_sends_sign_ups_and_never_fails(announce: Any) -> None:
+def test_the_printed_code_sends_a_sign_in_as_one(enqueue: Any) -> None:
     queue = _Queue()
-    announce(queue)(_event("PostConfirmation_ConfirmForgotPassword"))
-    announce(_Queue(broken=True))(_event())
+    enqueue(queue)(_event("PostAuthentication_Authentication"))
+
+    assert [decode(message["MessageBody"]).source for message in queue.sent] == [Source.SIGN_IN]
+
+
+def test_the_printed_code_for_node_is_a_module(aws: Aws, operate: Operator, tmp_path: Path) -> None:
+    aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
+    module = tmp_path / "enqueue.mjs"
+    module.write_text(operate("--json", "attach", POOL_ID).json["node"])
+
+    assert json.dumps(QUEUE_URL) in module.read_text()
+    node = shutil.which("node")
+    if node:
+        subprocess.run([node, "--check", str(module)], check=True)
+
+
+def test_the_printed_code_sends_sign_ups_and_never_fails(enqueue: Any) -> None:
+    queue = _Queue()
+    enqueue(queue)(_event("PostConfirmation_ConfirmForgotPassword"))
+    enqueue(_Queue(broken=True))(_event())
 
     assert queue.sent == []
 
@@ -182,3 +206,51 @@ def test_a_pool_of_another_account_is_refused(aws: Aws, operate: Operator) -> No
     refused = operate("attach", POOL_ID, "--yes")
 
     assert (refused.status, "is of account 999999999999" in refused.err) == (1, True)
+
+
+# Sign-ins too
+
+
+def test_with_sign_ins_both_triggers_are_attached_and_detached(aws: Aws, operate: Operator) -> None:
+    aws.parameters["PoolTriggers"] = "sign-up-and-sign-in"
+    del aws.pool.settings["LambdaConfig"]["PostAuthentication"]
+    before = aws.pool.described(POOL_ID)
+
+    assert operate("attach", POOL_ID, "--yes").status == 0
+    assert aws.pool.described(POOL_ID) == _everything(aws, PostConfirmation=OURS, PostAuthentication=OURS)
+    # Whatever the parameter says by then.
+    aws.parameters["PoolTriggers"] = "sign-up"
+    assert operate("detach", "--yes").status == 0
+    assert aws.pool.described(POOL_ID) == before
+
+
+def test_another_function_at_sign_ins_stays(aws: Aws, operate: Operator) -> None:
+    aws.parameters["PoolTriggers"] = "sign-up-and-sign-in"
+    aws.pool.settings["LambdaConfig"]["PostAuthentication"] = SOMEBODY
+    refused = operate("--json", "attach", POOL_ID, "--yes")
+
+    assert (refused.status, refused.json["trigger"], aws.updates) == (1, "PostAuthentication", [])
+
+
+# Termination protection
+
+
+def test_the_stack_is_protected_while_a_pool_names_its_function(aws: Aws, operate: Operator) -> None:
+    operate("attach", POOL_ID, "--dry-run")
+    assert not aws.protected
+    operate("attach", POOL_ID, "--yes")
+    assert aws.protected
+    aws.protected = False
+    operate("attach", POOL_ID)
+    assert aws.protected
+    operate("detach", "--dry-run")
+    assert aws.protected
+    operate("detach", "--yes")
+    assert not aws.protected
+
+
+def test_a_stack_that_cannot_be_protected_gets_no_pool(aws: Aws, operate: Operator) -> None:
+    aws.denied.add("UpdateTerminationProtection")
+    refused = operate("--json", "attach", POOL_ID, "--yes")
+
+    assert (refused.status, refused.json["outcome"], aws.updates) == (1, "not_protected", [])

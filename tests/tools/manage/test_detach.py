@@ -35,9 +35,9 @@ def test_detach_of_an_unattached_pool_writes_nothing(aws: Aws, operate: Operator
 
 def test_detach_leaves_another_function_alone(aws: Aws, operate: Operator) -> None:
     aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
-    refused = operate("detach", "--yes")
+    done = operate("--json", "detach", "--yes")
 
-    assert (refused.status, SOMEBODY in refused.err) == (1, True)
+    assert (done.status, done.json["outcome"], done.json["function"]) == (0, "not_attached", SOMEBODY)
     assert aws.updates == []
 
 
@@ -61,3 +61,42 @@ def test_detach_refuses_a_pool_that_is_elsewhere(operate: Operator, pool_id: str
     refused = operate("detach", pool_id, "--yes")
 
     assert (refused.status, why in refused.err) == (1, True)
+
+
+def test_a_stack_stays_protected_while_its_own_pool_names_it(aws: Aws, operate: Operator) -> None:
+    operate("attach", POOL_ID, "--yes")
+    aws.pools["us-east-1_Earlier"] = earlier = Pool()
+    earlier.settings["LambdaConfig"]["PostConfirmation"] = OURS
+
+    assert operate("detach", "us-east-1_Earlier", "--yes").status == 0
+    assert aws.protected
+
+
+# A stack that is deleted already
+
+
+def test_the_function_of_a_deleted_stack_can_be_detached(aws: Aws, operate: Operator) -> None:
+    before = aws.pool.described(POOL_ID)
+    operate("attach", POOL_ID, "--yes")
+    aws.stack_exists = False
+
+    refused = operate("detach", "--function-arn", OURS, "--yes")
+    assert (refused.status, "Name the user pool" in refused.err) == (1, True)
+    done = operate("--json", "detach", POOL_ID, "--function-arn", OURS, "--yes")
+    assert (done.status, done.json["outcome"]) == (0, "detached")
+    assert aws.pool.described(POOL_ID) == before
+
+
+@pytest.mark.parametrize(
+    ("arn", "why"),
+    [
+        ("chat-on-signup", "is not the ARN of a Lambda function"),
+        ("arn:aws:sqs:us-east-1:123456789012:chat-queue:live", "is not the ARN of a Lambda function"),
+        ("arn:aws:lambda:eu-west-1:123456789012:function:chat:live", "is in eu-west-1"),
+        ("arn:aws:lambda:us-east-1:999999999999:function:chat:live", "of account 999999999999"),
+    ],
+)
+def test_an_arn_of_another_place_is_refused(aws: Aws, operate: Operator, arn: str, why: str) -> None:
+    refused = operate("detach", POOL_ID, "--function-arn", arn, "--yes")
+
+    assert (refused.status, why in refused.err, aws.updates) == (1, True, [])
