@@ -16,8 +16,8 @@ def check(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "not_protected",
-            f"User pool {deployment.pool_id} names the function of stack {stack.name}. A plain `sam delete` would delete "
-            "it, and every sign-up would fail.",
+            f"User pool {deployment.pool_id} names the function of stack {stack.name}. A plain `sam delete` would "
+            "delete it, and every sign-up would fail.",
             "Run: aws cloudformation update-termination-protection --enable-termination-protection "
             f"--stack-name {stack.name}",
         )
