@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--users", type=int, help="how many, instead of the usual number")
     parser.add_argument("--storm", type=float, help="faults: how many times the usual faults (1)")
+    parser.add_argument("--aws", type=float, help="runs: the probability of a fault in a call to AWS (0.05)")
     parser.add_argument("--mode", help="outage: a mode of TokenReuse, instead of all three")
     parser.add_argument("--clients", type=int, help="flood: how many clients (100)")
     parser.add_argument("--minutes", type=float, help="flood: how long (5)")

@@ -80,7 +80,7 @@ BUGS: Sequence[Bug] = (
     ),
     Bug(
         "a message is lost when its visibility cannot be changed",
-        "runs",
+        "runs, AWS fails often",
         [
             Edit(
                 "sync/batch.py",
@@ -101,7 +101,7 @@ BUGS: Sequence[Bug] = (
     ),
     Bug(
         "a partial batch failure reports only the last message",
-        "runs",
+        "runs, AWS fails often",
         [Edit("sync/batch.py", "for message_id in failed]", "for message_id in failed[-1:]]")],
     ),
     Bug(

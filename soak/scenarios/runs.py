@@ -10,10 +10,13 @@ _STOPPED_RUNS = 8
 _LONGEST_SECONDS = 12 * 3600.0
 
 
-def run(seed: int, *, users: int = 300) -> Found:
-    """One pool of ``users`` users. No change of a user is reported, so only reconcile can find it."""
+def run(seed: int, *, users: int = 300, aws: float = 0.05) -> Found:
+    """One pool of ``users`` users. No change of a user is reported, so only reconcile can find it.
+
+    ``aws`` is the probability of a fault in a call to AWS.
+    """
     scheduler = Scheduler(seed)
-    faults = FaultInjector(scheduler.chance, aws=0.05, kill=0.003)
+    faults = FaultInjector(scheduler.chance, aws=aws, kill=0.003)
     stack = Stack(scheduler, faults, changes_lost=1.0, failed_entries=0.05, unprocessed=0.3, overlooked=0.05)
     with stack.deployed():
         operator = Operator(stack, users)
