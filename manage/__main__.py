@@ -12,6 +12,7 @@ from manage import stack
 from manage.commands import (
     allow,
     attach,
+    close_circuit,
     dead_letters,
     deny,
     detach,
@@ -49,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     allow,
     relink,
     reconcile,
+    close_circuit,
     report,
     dead_letters,
 )

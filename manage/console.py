@@ -42,22 +42,23 @@ class Console:
         data: Mapping[str, Any],
         *,
         yes: bool,
-        dry_run: bool = False,
+        dry_run: bool | None = None,
         otherwise: str = "Nothing was written.",
     ) -> None:
         """Return if the operator wants the work done: ``yes``, or a "yes" to ``question``.
 
-        Raises `NotDone` for a dry run and for any other answer; it answers the text ``otherwise``, or ``data`` as JSON.
+        ``dry_run`` is None for a command without this option. Raises `NotDone` for a dry run and for any other answer;
+        it answers the text ``otherwise``, or ``data`` as JSON.
         Raises `Refused` if there is no terminal to ask on.
         """
         if dry_run:
             raise NotDone(otherwise, status=0, outcome="dry_run", **data)
-        if not yes and not self._confirm(question):
+        if not yes and not self._confirm(question, "--yes" if dry_run is None else "--yes to go ahead, or --dry-run"):
             raise NotDone(otherwise, status=1, outcome="declined", **data)
 
-    def _confirm(self, question: str) -> bool:
+    def _confirm(self, question: str, options: str) -> bool:
         if not self._in.isatty():
-            raise Refused("There is no terminal to ask on: add --yes to go ahead, or --dry-run to only look.")
+            raise Refused(f"There is no terminal to ask on: add {options}.")
         self._err.write(f"{question} [y/N] ")
         self._err.flush()
         return self._in.readline().strip().lower() in {"y", "yes"}

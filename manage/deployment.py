@@ -95,8 +95,14 @@ class Deployment:
         """Enrolment with the settings of the stack. Raises what `settings` raises."""
         aws, settings = self._aws, self.settings
         key = ApiKey(aws, settings.whop_secret_arn)
-        waits = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
-        return enrolment_parts(settings, aws, key, self._http, _Silent(), waits, Priority.BACKGROUND)
+        return enrolment_parts(
+            settings, aws, key, self._http, _Silent(), CircuitStates(self.circuit), Priority.BACKGROUND
+        )
+
+    @property
+    def circuit(self) -> DynamoDBCircuitStore:
+        """What all functions share about waits for Whop. Raises what `settings` raises."""
+        return DynamoDBCircuitStore(self._aws, self.settings.users_table, self.settings.whop_company_id)
 
     def as_data(self) -> dict[str, str]:
         """The stack and the user pool, for a JSON answer."""

@@ -33,7 +33,8 @@ def send(deployment: Deployment, command: dict[str, Any]) -> dict[str, Any]:
             raise Refused("The function does not answer. Its log says more.", outcome="failed") from None
         return progress_of(run)
     if "refused" in answer:
-        raise Refused(f"Reconcile: {answer['refused']}.", outcome="refused", run=answer)
+        run_id = f" ({answer['run']})" if "run" in answer else ""
+        raise Refused(f"Reconcile: {answer['refused']}{run_id}.", outcome="refused", run=answer)
     return answer
 
 

@@ -59,6 +59,17 @@ def _without_triggers(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]"
     return [*others, {"ParameterKey": "PoolTriggers", "ParameterValue": "none"}]
 
 
+def names_what_stays(stack: str) -> None:
+    """Say which parts outlive the stack: AWS charges for the table, and counts the layers' size for the account."""
+    print(
+        "These stay: the users table, a user pool that the stack made, and each version of the layer "
+        f"{stack}-whop-chat.\n"
+        f"List the versions: aws lambda list-layer-versions --layer-name {stack}-whop-chat\n"
+        "Delete one: aws lambda delete-layer-version --layer-name "
+        f"{stack}-whop-chat --version-number N"
+    )
+
+
 def main() -> None:
     """Command line: `delete_stack.py NAME`; asks for the name once more before anything happens."""
     stack = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -75,6 +86,7 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     allow_deletion(cloudformation, stack)
     region = ["--region", session.region_name] if session.region_name else []
+    names_what_stays(stack)
     command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, *region, "--no-prompts"]
     raise SystemExit(subprocess.run(command, check=False).returncode)
 

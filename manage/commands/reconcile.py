@@ -17,6 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--stop", action="store_true", help="end the run that is under way")
+    what.add_argument(
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="continue the run whose invocation was killed, at once. A tick continues it within five minutes",
+    )
     what.add_argument("--wait", action="store_true", help="wait until the run has ended")
     parser.add_argument("--dry-run", action="store_true", help="only count; sync nobody")
     parser.add_argument(
@@ -32,6 +38,8 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     deployment = Deployment(stack)
     if arguments.stop:
         return _answer(deployment, console, _send(deployment, {"command": "stop"}))
+    if arguments.resume:
+        return _answer(deployment, console, _send(deployment, {"command": "continue", "force": True}))
     if arguments.backfill and not arguments.dry_run:
         console.say(
             f"A backfill of {deployment.pool_id} enrols all users without a record. Whop sends each of them an e-mail."

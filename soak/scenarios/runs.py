@@ -78,7 +78,7 @@ class Operator:
         before = self._stack.checkpoint.get("run")
         while self._stack.checkpoint.get("run") == before:
             self._stack.run_reconcile(command="start", backfill=backfill)
-        while not self._stack.run_is_over or self._stack.queue.waiting:
+        while self._stack.queue.waiting or not self._stack.run_is_over:
             self._scheduler.sleep(10)
 
     def _change_people(self) -> None:

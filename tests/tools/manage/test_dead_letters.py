@@ -154,3 +154,9 @@ def test_a_message_that_sqs_refuses_stays(run: DeployedStack, ours: list[str], m
 
     assert (refused.status, "InternalError" in refused.err) == (1, True)
     assert bodies(run, run.cloud.dead_letter_queue_url) == ours
+
+
+def test_discard_suggests_no_option_that_it_lacks(run: DeployedStack) -> None:
+    refused = run("dead-letters", "discard")
+
+    assert (refused.status, "--yes" in refused.err, "--dry-run" in refused.err) == (1, True, False)

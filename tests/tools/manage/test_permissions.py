@@ -1,14 +1,17 @@
 """The permissions in docs/operations.md are those that the commands need."""
 
 import re
+import time
 
 import pytest
 
+from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.source_tree import ROOT
 from tests.tools.manage.deployment import DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
 from whop_chat.users.record import Record, Status
+from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Reason
 
 CONFLICT = Record(
     status=Status.BLOCKED, reason="identity_conflict", conflict_whop_user_id="user_1", email_mode="verified"
@@ -28,6 +31,7 @@ ARGUMENTS = {
     "allow": ("allow", "ann@example.test"),
     "relink": ("relink", "--by-verified-email", "--yes"),
     "reconcile": ("reconcile", "--wait"),
+    "close-circuit": ("close-circuit",),
     "report": ("report",),
     "doctor": ("doctor",),
     "dead-letters list": ("dead-letters", "list"),
@@ -39,6 +43,8 @@ ARGUMENTS = {
 @pytest.fixture(autouse=True)
 def _somebody_blocked_and_two_dead_letters(run: DeployedStack) -> None:
     ann = run.cloud.sign_up("ann")
+    waits = DynamoDBCircuitStore(aws_at_moto(), "users", run.cloud.environment["WHOP_COMPANY_ID"])
+    waits.extend("create_account", CircuitState(time.time() + 3600, Reason.LIMITED), deadline=AN_HOUR)
     run.write(ann, CONFLICT)
     for pool_id in (run.cloud.pool_id, "eu-west-1_Other"):
         body = encode(UserRef(pool_id=pool_id, sub=ann.sub, username="ann"), Source.CHANGE)

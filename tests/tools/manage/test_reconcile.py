@@ -54,6 +54,7 @@ def test_a_second_run_is_refused_and_the_first_can_be_stopped(run: DeployedStack
 
     second = run("--json", "reconcile")
     assert (second.status, second.json["outcome"]) == (1, "refused")
+    assert begun.json["run"]["run"] in second.err
     assert second.json["run"]["run"] == begun.json["run"]["run"]
 
     stopped = run("--json", "reconcile", "--stop")

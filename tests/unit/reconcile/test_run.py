@@ -357,6 +357,16 @@ def test_a_run_that_is_killed_at_every_page_loses_nobody_and_counts_nobody_twice
     assert report["counts"] == counts
 
 
+def test_a_killed_run_goes_on_before_its_lease_ends_if_an_operator_says_so() -> None:
+    town, counts = mixed()
+    with pytest.raises(Killed):
+        town.order(BACKFILL, interruption=Interruption(Killed(), 2, before=True, only="save"))
+    assert town.order(CONTINUE)["refused"] == "nothing to do yet"
+
+    assert "refused" not in town.order(Command("continue", force=True))
+    assert town.finish()["counts"] == counts
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("before", [True, False], ids=["request lost", "answer lost"])
 def test_a_call_that_fails_ends_the_invocation_and_the_next_tick_goes_on(before: bool) -> None:
@@ -604,6 +614,7 @@ def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatc
         ({"command": "start", "backfill": True}, BACKFILL),
         ({"command": "start", "dry_run": True, "backfill": False}, Command("start", dry_run=True)),
         ({"command": "continue"}, CONTINUE),
+        ({"command": "continue", "force": True}, Command("continue", force=True)),
         ({"command": "stop"}, STOP),
     ],
 )
@@ -622,6 +633,8 @@ def test_an_event_says_what_to_do(event: dict[str, Any], command: Command) -> No
         {"command": "start", "dry_run": 1},
         {"command": "start", "dryrun": True},
         {"command": "continue", "backfill": True},
+        {"command": "start", "force": True},
+        {"command": "continue", "force": 1},
         {"key1": "value1", "key2": "value2", "key3": "value3"},
     ],
 )

@@ -261,6 +261,15 @@ def test_a_wait_that_an_operator_deletes_is_over_for_whoever_only_read_of_it() -
     assert two.one.get("mint_token", deadline=AN_HOUR) is None
 
 
+def test_a_wait_that_an_operator_deletes_is_over_for_whoever_learned_it_from_whop_too() -> None:
+    two = Two()
+    two.one.extend("mint_token", LATER, deadline=AN_HOUR)
+    two.store.states.clear()
+    two.clock.advance(1)
+
+    assert two.one.get("mint_token", deadline=AN_HOUR) is None
+
+
 def test_who_loses_a_replacement_knows_the_winner_s() -> None:
     two = Two()
     two.one.replace("mint_token", OPENED, expected=None, deadline=AN_HOUR)

@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+_OPTIONS: Mapping[str, frozenset[str]] = {
+    "start": frozenset({"backfill", "dry_run"}),
+    "continue": frozenset({"force"}),
+    "stop": frozenset(),
+}
+
 
 class InvalidCommand(Exception):
     """The event has no valid command. The message says why."""
@@ -14,12 +20,14 @@ class Command:
     """The command in an event.
 
     ``backfill`` also enrols users that were never enrolled. Whop sends an e-mail to each of them, so an operator has to
-    ask for it. With ``dry_run`` nothing is enqueued.
+    ask for it. With ``dry_run`` nothing is enqueued. ``force`` continues a run whose invocation was killed, before its
+    lease ends. An invocation that still runs loses the run then.
     """
 
     command: Literal["start", "continue", "stop"]
     backfill: bool = False
     dry_run: bool = False
+    force: bool = False
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Command":
@@ -28,9 +36,9 @@ class Command:
         if command not in ("start", "continue", "stop"):
             raise InvalidCommand("command is none of start, continue, stop")
         options = {name: value for name, value in event.items() if name != "command"}
-        unknown = options.keys() - ({"backfill", "dry_run"} if command == "start" else set())
+        unknown = options.keys() - _OPTIONS[command]
         if unknown:
             raise InvalidCommand(f"{command} does not know {len(unknown)} of the other members")
         if not all(isinstance(value, bool) for value in options.values()):
-            raise InvalidCommand("backfill and dry_run are true or false")
+            raise InvalidCommand("an option is neither true nor false")
         return cls(command, **options)

@@ -101,7 +101,7 @@ class Reconcile:
                     return self._start(command, last, remaining_seconds)
                 case "stop":
                     return self._stop(last)
-            return self._resume(last, remaining_seconds)
+            return self._resume(last, remaining_seconds, force=command.force)
         except Superseded as error:
             self._telemetry.warning("another invocation has the run", error)
             return {"refused": "another invocation has the run"}
@@ -127,10 +127,10 @@ class Reconcile:
         )
         return self._work(self._saved(started, last), remaining)
 
-    def _resume(self, last: Checkpoint | None, remaining: Callable[[], float]) -> dict[str, Any]:
+    def _resume(self, last: Checkpoint | None, remaining: Callable[[], float], *, force: bool) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
-        if last.lease_until > self._clock() or self._is_ahead(last):
+        if (last.lease_until > self._clock() and not force) or self._is_ahead(last):
             return {**progress_of(last), "refused": "nothing to do yet"}
         leased = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
         return self._work(self._checkpoints.save(leased, expected=last, deadline=Deadline(_STEP_SECONDS)), remaining)

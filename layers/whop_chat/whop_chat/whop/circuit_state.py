@@ -192,6 +192,8 @@ class CircuitStates:
             if known is None or known.until < state.until:
                 self._known[operation] = self._reported[operation] = state
             self._store.extend(operation, state, deadline=deadline)
+            # From here on the table is right, so that an operator can lift the wait.
+            self._reported.pop(operation, None)
 
     def replace(
         self, operation: str, state: CircuitState | None, *, expected: CircuitState | None, deadline: Deadline
