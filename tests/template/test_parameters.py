@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.fakes.settings import ALIASES, BAD_ALIASES
 from tests.template.translation import ROOT, accepts, holds, parameter_values, template
 
 
@@ -77,7 +78,9 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("ChatFeatures", "dms"),
         ("AliasEmailTemplate", ""),
         ("AliasEmailTemplate", "chat+{sub}@example.test"),
-        ("AliasEmailTemplate", "{sub}@chat.example.test"),
+        *(("AliasEmailTemplate", value) for value in ALIASES),
+        ("ReconcileSchedule", "rate(1 hour)"),
+        ("ReconcileSchedule", "rate(10 hours)"),
         ("TrustedProviders", "Google"),
         ("ProfileName", "given_name+family_name"),
         ("ProfileName", "custom:handle"),
@@ -113,6 +116,10 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("AliasEmailTemplate", "chat@example.test"),
         ("AliasEmailTemplate", "chat@{sub}.example.test"),
         ("AliasEmailTemplate", "{sub}@localhost"),
+        *(("AliasEmailTemplate", value) for value in BAD_ALIASES),
+        ("ReconcileSchedule", "rate(6"),
+        ("ReconcileSchedule", "rate(1 days)"),
+        ("ReconcileSchedule", "rate(2 hour)"),
         ("TrustedProviders", "Google, Facebook"),
         ("ProfileName", ""),
         ("ProfileName", "given_name family_name"),
@@ -134,7 +141,7 @@ def _broken_rules(**given: str) -> set[str]:
     return {
         name
         for name, rule in template()["Rules"].items()
-        if holds(rule["RuleCondition"], values)
+        if holds(rule.get("RuleCondition", True), values)
         and not all(holds(assertion["Assert"], values) for assertion in rule["Assertions"])
     }
 
@@ -154,6 +161,11 @@ def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> Non
     assert _broken_rules(**given) == set()
 
 
+POOL = "us-east-1_AbCdEfGhI"
+LISTS = sorted(name for name, each in template()["Parameters"].items() if each["Type"] == "CommaDelimitedList")
+CUT = [{name: value} for name in LISTS for value in ("one,", ",one", "one,,two")]
+
+
 @pytest.mark.parametrize(
     ("given", "rule"),
     [
@@ -163,6 +175,7 @@ def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> Non
         ({"Stage": "prod", "AllowedOrigins": "*"}, "ProductionIsReal"),
         ({"Stage": "prod", "AllowedOrigins": "https://app.example.test,*"}, "ProductionIsReal"),
         ({"EnrolmentEmail": "alias"}, "AliasNeedsTemplate"),
+        *(({"UserPoolId": POOL, "UserPoolClientIds": "web"} | given, "ListsAreWhole") for given in CUT),
         ({"TokenUse": "id", "RequiredScope": "chat/use"}, "IdTokensHaveNoScopes"),
         ({"UserPoolId": "us-east-1_AbCdEfGhI"}, "NamedPoolNeedsClients"),
         ({"UserPoolClientIds": "web"}, "ClientsNeedNamedPool"),

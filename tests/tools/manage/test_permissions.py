@@ -26,6 +26,7 @@ ARGUMENTS = {
     "relink": ("relink", "--by-verified-email", "--yes"),
     "reconcile": ("reconcile", "--wait"),
     "report": ("report",),
+    "doctor": ("doctor",),
     "dead-letters list": ("dead-letters", "list"),
     "dead-letters redrive": ("dead-letters", "redrive"),
     "dead-letters discard": ("dead-letters", "discard", "--yes"),
