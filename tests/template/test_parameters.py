@@ -71,7 +71,13 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("AllowedOrigins", "*"),
         ("AllowedOrigins", "https://app.example.test"),
         ("AllowedOrigins", "http://localhost:5173"),
+        ("AllowedOrigins", "http://localhost"),
+        ("AllowedOrigins", "http://127.0.0.1:8100"),
+        ("AllowedOrigins", "http://[::1]:8100"),
+        ("AllowedOrigins", "https://localhost"),
+        ("AllowedOrigins", "https://app.example.test:8443"),
         ("AllowedOrigins", "capacitor://localhost"),
+        ("AllowedOrigins", "ionic://localhost"),
         ("WhopCompanyId", "biz_0123456789"),
         ("WhopApiVersion", "2026-10-15-1"),
         ("WhopApiVersion", "2026-10-15"),
@@ -107,6 +113,13 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("AllowedOrigins", "https://app.example.test/"),
         ("AllowedOrigins", "https://*.example.test"),
         ("AllowedOrigins", "null"),
+        ("AllowedOrigins", "http://app.example.test"),
+        ("AllowedOrigins", "http://localhost.example.test"),
+        ("AllowedOrigins", "http://192.168.0.2:3000"),
+        ("AllowedOrigins", "http://127a0b0c1"),
+        ("AllowedOrigins", "capacitor://app.example.test"),
+        ("AllowedOrigins", "file://localhost"),
+        ("AllowedOrigins", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"),
         ("WhopCompanyId", ""),
         ("WhopCompanyId", "biz_…"),
         ("WhopCompanyId", "user_0123456789"),
@@ -152,7 +165,9 @@ def _broken_rules(**given: str) -> set[str]:
         {},
         {"Stage": "prod"},
         {"Stage": "staging", "WhopBaseUrl": "https://sandbox-api.whop.com"},
-        {"Stage": "dev", "WhopBaseUrl": "http://127.0.0.1:8080", "AllowedOrigins": "*"},
+        {"Stage": "dev", "AllowedOrigins": "*"},
+        {"Stage": "local", "WhopBaseUrl": "http://127.0.0.1:8080", "AllowedOrigins": "*"},
+        {"Stage": "local", "WhopBaseUrl": "http://[::1]:8080"},
         {"EnrolmentEmail": "alias", "AliasEmailTemplate": "chat+{sub}@example.test"},
         {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web,ios"},
     ],
@@ -169,8 +184,10 @@ CUT = [{name: value} for name in LISTS for value in ("one,", ",one", "one,,two")
 @pytest.mark.parametrize(
     ("given", "rule"),
     [
-        ({"Stage": "prod", "WhopBaseUrl": "http://127.0.0.1:8080"}, "ProductionIsReal"),
-        ({"Stage": "prod", "WhopBaseUrl": "http://[::1]:8080"}, "ProductionIsReal"),
+        *(
+            ({"Stage": "local", "WhopBaseUrl": url}, "LocalRunsReplaceWhop")
+            for url in ("https://api.whop.com", "https://sandbox-api.whop.com")
+        ),
         ({"Stage": "prod", "WhopBaseUrl": "https://sandbox-api.whop.com"}, "ProductionIsReal"),
         ({"Stage": "prod", "AllowedOrigins": "*"}, "ProductionIsReal"),
         ({"Stage": "prod", "AllowedOrigins": "https://app.example.test,*"}, "ProductionIsReal"),
@@ -183,6 +200,12 @@ CUT = [{name: value} for name in LISTS for value in ("one,", ",one", "one,,two")
 )
 def test_parameters_that_contradict_each_other_break_a_rule(given: dict[str, str], rule: str) -> None:
     assert _broken_rules(**given) == {rule}
+
+
+@pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://[::1]:8080"])
+def test_only_a_local_run_may_send_the_api_key_to_this_machine(stage: str, url: str) -> None:
+    assert "OnlyLocalRunsReplaceWhop" in _broken_rules(Stage=stage, WhopBaseUrl=url)
 
 
 NEEDED = ["AllowedOrigins", "WhopCompanyId"]
