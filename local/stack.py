@@ -113,6 +113,7 @@ class LocalStack:
         """
         here = {
             "Architecture": architecture(),
+            "Stage": "local",
             "WhopBaseUrl": self.whop_url,
             "WhopCompanyId": DEFAULT_COMPANY,
             "AllowedOrigins": "http://localhost:3000",

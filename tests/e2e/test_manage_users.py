@@ -11,6 +11,7 @@ from local.sam import REGION
 from local.stack import Deployment, LocalStack
 from tests.e2e.confidential import Confidential
 from tests.e2e.harness import (
+    OwnPool,
     SyncLane,
     TeamApp,
     assert_problem,
@@ -143,6 +144,14 @@ def test_dead_letters_are_listed_sent_back_and_discarded(cloud: LocalStack, migr
     migrated.lane.settle()
     assert told(cloud, stack, "dead-letters", "discard", "--yes")["deleted"] == 1
     assert not migrated.lane.has_dead_letter("not ours", seconds=0)
+
+
+def test_doctor_shows_each_list_as_the_function_got_it(cloud: LocalStack, own_pool: OwnPool) -> None:
+    findings = told(cloud, own_pool.deployment, "doctor")["findings"]
+
+    assert [each for each in findings if each["code"] in {"not_checked", "settings_unusable"}] == []
+    clients = ", ".join(f'"{client}"' for client in own_pool.deployment["UserPoolClientId"].split(","))
+    assert f"UserPoolClientIds: {clients}." in [each["meaning"] for each in findings if each["code"] == "list"]
 
 
 def test_a_stack_of_another_region_or_account_is_not_worked_on(cloud: LocalStack, stack: Deployment) -> None:

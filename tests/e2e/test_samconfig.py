@@ -50,10 +50,27 @@ def _sam(cloud: LocalStack, folder: Path, lines: str, *arguments: str) -> subpro
     )
 
 
+# As long as CloudFormation allows: 128 characters.
+_LONG_NAME = "five-lines-" + "x" * 117
+
+
 def test_the_five_lines_of_the_readme_deploy_a_stack_without_a_question(cloud: LocalStack, tmp_path: Path) -> None:
-    lines = _five_lines().replace('"whop-chat"', '"five-lines"')
+    lines = _five_lines().replace('"whop-chat"', f'"{_LONG_NAME}"')
 
     done = _sam(cloud, tmp_path, lines, "deploy", "--template-file", str(cloud.build()))
 
     assert done.returncode == 0, done.stderr
-    assert cloud.http.get(f"{cloud.describe('five-lines').api_url}/health").json() == {"status": "ok"}
+    assert cloud.http.get(f"{cloud.describe(_LONG_NAME).api_url}/health").json() == {"status": "ok"}
+
+
+def test_a_list_that_sam_cuts_at_a_space_is_refused(cloud: LocalStack, tmp_path: Path) -> None:
+    lines = (
+        _five_lines()
+        .replace('"whop-chat"', '"cut-list"')
+        .replace('["Allowed', '["DeniedGroups=banned, spammers", "Allowed')
+    )
+
+    done = _sam(cloud, tmp_path, lines, "deploy", "--template-file", str(cloud.build()))
+
+    assert done.returncode != 0
+    assert "DeniedGroups has an empty entry" in done.stdout + done.stderr

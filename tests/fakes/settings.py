@@ -24,3 +24,15 @@ SETTINGS = {
     "TOKEN_REUSE": "never",
 }
 """What a team sets, in the environment of every function; the names of AWS resources come on top."""
+
+ALIASES = ("{sub}@chat.example.test", "a.b-c_d+{sub}.e@example.test", "a" * 28 + "{sub}@example.test")
+"""Templates whose addresses a mail server takes: the last one makes 64 octets before the @."""
+BAD_ALIASES = (
+    "a" * 29 + "{sub}@example.test",
+    "a" * 14 + "{sub}" + "b" * 15 + "@example.test",
+    ".chat{sub}@example.test",
+    "chat{sub}.@example.test",
+    "chat..{sub}@example.test",
+    "chat.+..{sub}@example.test",
+)
+"""Templates that look right, and make addresses that no mail server takes."""

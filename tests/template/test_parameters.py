@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.fakes.settings import ALIASES, BAD_ALIASES
 from tests.template.translation import ROOT, accepts, holds, parameter_values, template
 
 
@@ -70,14 +71,22 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("AllowedOrigins", "*"),
         ("AllowedOrigins", "https://app.example.test"),
         ("AllowedOrigins", "http://localhost:5173"),
+        ("AllowedOrigins", "http://localhost"),
+        ("AllowedOrigins", "http://127.0.0.1:8100"),
+        ("AllowedOrigins", "http://[::1]:8100"),
+        ("AllowedOrigins", "https://localhost"),
+        ("AllowedOrigins", "https://app.example.test:8443"),
         ("AllowedOrigins", "capacitor://localhost"),
+        ("AllowedOrigins", "ionic://localhost"),
         ("WhopCompanyId", "biz_0123456789"),
         ("WhopApiVersion", "2026-10-15-1"),
         ("WhopApiVersion", "2026-10-15"),
         ("ChatFeatures", "dms"),
         ("AliasEmailTemplate", ""),
         ("AliasEmailTemplate", "chat+{sub}@example.test"),
-        ("AliasEmailTemplate", "{sub}@chat.example.test"),
+        *(("AliasEmailTemplate", value) for value in ALIASES),
+        ("ReconcileSchedule", "rate(1 hour)"),
+        ("ReconcileSchedule", "rate(10 hours)"),
         ("TrustedProviders", "Google"),
         ("ProfileName", "given_name+family_name"),
         ("ProfileName", "custom:handle"),
@@ -104,6 +113,13 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("AllowedOrigins", "https://app.example.test/"),
         ("AllowedOrigins", "https://*.example.test"),
         ("AllowedOrigins", "null"),
+        ("AllowedOrigins", "http://app.example.test"),
+        ("AllowedOrigins", "http://localhost.example.test"),
+        ("AllowedOrigins", "http://192.168.0.2:3000"),
+        ("AllowedOrigins", "http://127a0b0c1"),
+        ("AllowedOrigins", "capacitor://app.example.test"),
+        ("AllowedOrigins", "file://localhost"),
+        ("AllowedOrigins", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"),
         ("WhopCompanyId", ""),
         ("WhopCompanyId", "biz_…"),
         ("WhopCompanyId", "user_0123456789"),
@@ -113,6 +129,10 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("AliasEmailTemplate", "chat@example.test"),
         ("AliasEmailTemplate", "chat@{sub}.example.test"),
         ("AliasEmailTemplate", "{sub}@localhost"),
+        *(("AliasEmailTemplate", value) for value in BAD_ALIASES),
+        ("ReconcileSchedule", "rate(6"),
+        ("ReconcileSchedule", "rate(1 days)"),
+        ("ReconcileSchedule", "rate(2 hour)"),
         ("TrustedProviders", "Google, Facebook"),
         ("ProfileName", ""),
         ("ProfileName", "given_name family_name"),
@@ -134,7 +154,7 @@ def _broken_rules(**given: str) -> set[str]:
     return {
         name
         for name, rule in template()["Rules"].items()
-        if holds(rule["RuleCondition"], values)
+        if holds(rule.get("RuleCondition", True), values)
         and not all(holds(assertion["Assert"], values) for assertion in rule["Assertions"])
     }
 
@@ -145,7 +165,9 @@ def _broken_rules(**given: str) -> set[str]:
         {},
         {"Stage": "prod"},
         {"Stage": "staging", "WhopBaseUrl": "https://sandbox-api.whop.com"},
-        {"Stage": "dev", "WhopBaseUrl": "http://127.0.0.1:8080", "AllowedOrigins": "*"},
+        {"Stage": "dev", "AllowedOrigins": "*"},
+        {"Stage": "local", "WhopBaseUrl": "http://127.0.0.1:8080", "AllowedOrigins": "*"},
+        {"Stage": "local", "WhopBaseUrl": "http://[::1]:8080"},
         {"EnrolmentEmail": "alias", "AliasEmailTemplate": "chat+{sub}@example.test"},
         {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web,ios"},
     ],
@@ -154,15 +176,23 @@ def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> Non
     assert _broken_rules(**given) == set()
 
 
+POOL = "us-east-1_AbCdEfGhI"
+LISTS = sorted(name for name, each in template()["Parameters"].items() if each["Type"] == "CommaDelimitedList")
+CUT = [{name: value} for name in LISTS for value in ("one,", ",one", "one,,two")]
+
+
 @pytest.mark.parametrize(
     ("given", "rule"),
     [
-        ({"Stage": "prod", "WhopBaseUrl": "http://127.0.0.1:8080"}, "ProductionIsReal"),
-        ({"Stage": "prod", "WhopBaseUrl": "http://[::1]:8080"}, "ProductionIsReal"),
+        *(
+            ({"Stage": "local", "WhopBaseUrl": url}, "LocalRunsReplaceWhop")
+            for url in ("https://api.whop.com", "https://sandbox-api.whop.com")
+        ),
         ({"Stage": "prod", "WhopBaseUrl": "https://sandbox-api.whop.com"}, "ProductionIsReal"),
         ({"Stage": "prod", "AllowedOrigins": "*"}, "ProductionIsReal"),
         ({"Stage": "prod", "AllowedOrigins": "https://app.example.test,*"}, "ProductionIsReal"),
         ({"EnrolmentEmail": "alias"}, "AliasNeedsTemplate"),
+        *(({"UserPoolId": POOL, "UserPoolClientIds": "web"} | given, "ListsAreWhole") for given in CUT),
         ({"TokenUse": "id", "RequiredScope": "chat/use"}, "IdTokensHaveNoScopes"),
         ({"UserPoolId": "us-east-1_AbCdEfGhI"}, "NamedPoolNeedsClients"),
         ({"UserPoolClientIds": "web"}, "ClientsNeedNamedPool"),
@@ -170,6 +200,12 @@ def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> Non
 )
 def test_parameters_that_contradict_each_other_break_a_rule(given: dict[str, str], rule: str) -> None:
     assert _broken_rules(**given) == {rule}
+
+
+@pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://[::1]:8080"])
+def test_only_a_local_run_may_send_the_api_key_to_this_machine(stage: str, url: str) -> None:
+    assert "OnlyLocalRunsReplaceWhop" in _broken_rules(Stage=stage, WhopBaseUrl=url)
 
 
 NEEDED = ["AllowedOrigins", "WhopCompanyId"]

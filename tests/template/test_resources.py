@@ -101,6 +101,60 @@ def test_the_sign_up_trigger_ends_before_cognito_stops_waiting(resources: Resour
     assert _properties(resources, "OnSignupFunction")["Timeout"] < 5
 
 
+def test_cloudformation_names_the_functions_and_the_outputs_tell_the_names(resources: Resources) -> None:
+    """A function's name has at most 64 characters (AWS, CreateFunction), a stack's up to 128."""
+    functions = of_type(resources, "AWS::Lambda::Function")
+    outputs = template()["Outputs"]
+
+    assert [name for name, each in functions.items() if "FunctionName" in each["Properties"]] == []
+    assert {outputs[f"{name}Name"]["Value"]["Ref"] for name in functions} == functions.keys()
+
+
+def test_the_arn_that_pools_name_stays(resources: Resources) -> None:
+    """User pools of teams name the alias. Its ARN has the function's name, which has the logical id of the function.
+
+    Another logical id, or a property that replaces the function, breaks the sign-up of every pool that is attached.
+    """
+    function, alias = resources["OnSignupFunction"], resources["OnSignupFunctionAliaslive"]
+
+    assert template()["Outputs"]["OnSignupFunctionArn"]["Value"] == {"Ref": "OnSignupFunction.Alias"}
+    assert (alias["Properties"]["Name"], alias["Properties"]["FunctionName"]) == ("live", {"Ref": "OnSignupFunction"})
+    assert function["Type"] == "AWS::Lambda::Function"
+    assert not {"FunctionName", "PackageType", "TenancyConfig"} & function["Properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "most"),
+    [
+        ("AWS::Logs::LogGroup", "LogGroupName", 512),
+        ("AWS::Lambda::LayerVersion", "LayerName", 140),
+        ("AWS::Cognito::UserPool", "UserPoolName", 128),
+    ],
+)
+def test_a_stack_name_of_any_length_fits_into_every_name(resources: Resources, kind: str, name: str, most: int) -> None:
+    for each in of_type(resources, kind).values():
+        named = each["Properties"][name]
+        text = named["Fn::Sub"] if "Fn::Sub" in named else "${" + named["Ref"] + "}"
+        assert len(text.replace("${AWS::StackName}", "x" * 128)) <= most
+
+
+def test_no_other_resource_has_a_name_of_ours(resources: Resources) -> None:
+    """A name of our own limits the stack's name, or collides with another stack's."""
+    named = {
+        each["Type"]
+        for each in resources.values()
+        if {"Name", "RoleName", "QueueName", "TableName", "LayerName", "LogGroupName", "UserPoolName"}
+        & each.get("Properties", {}).keys()
+    }
+
+    assert named <= {
+        "AWS::Cognito::UserPool",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::LayerVersion",
+        "AWS::Logs::LogGroup",
+    }
+
+
 def test_only_the_function_that_a_pool_names_has_versions_and_an_alias(resources: Resources) -> None:
     """AWS runs a new value of a parameter at once, unless callers go by a version."""
     for kind in ("AWS::Lambda::Version", "AWS::Lambda::Alias"):

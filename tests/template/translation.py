@@ -77,6 +77,8 @@ def holds(expression: Any, values: Mapping[str, Any]) -> Any:
     match function:
         case "Fn::Equals":
             return arguments[0] == arguments[1]
+        case "Fn::Or":
+            return any(arguments)
         case "Fn::Not":
             return not arguments[0]
         case "Fn::Contains":

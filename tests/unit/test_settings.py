@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from tests.fakes.settings import ALIASES, BAD_ALIASES
 from whop_chat.settings import (
     AwsSettings,
     EnrolmentSettings,
@@ -41,6 +42,16 @@ ENV = {
     "TOKEN_REUSE": "never",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
+
+
+LISTS = (
+    "USER_POOL_CLIENT_IDS",
+    "TRUSTED_PROVIDERS",
+    "DENIED_GROUPS",
+    "GROUP_FEATURES",
+    "CHAT_FEATURES",
+    "PROFILE_NAME",
+)
 
 
 def error_for(**changes: str) -> str:
@@ -146,6 +157,11 @@ def test_missing_and_malformed_names_are_told_together() -> None:
                 "{sub}@team.example.test\n",
                 "{sub}, eve@team.example.test",
                 "{sub}@team.example.test@example.test",
+                "{sub}@-team.example.test",
+                "{sub}@team..example.test",
+                "{sub}@" + "a" * 64 + ".test",
+                "{sub}@" + "a.b." * 60 + "test",
+                *BAD_ALIASES,
             )
         ),
         ("USER_POOL_CLIENT_IDS", " , "),
@@ -154,6 +170,8 @@ def test_missing_and_malformed_names_are_told_together() -> None:
         ("EMAIL_REUSE", "share"),
         ("CHAT_FEATURES", ""),
         ("CHAT_FEATURES", "channels,payments"),
+        *((name, value) for name in LISTS for value in ("one=dms,", ",one=dms", "one=dms,,two=dms", ", ,")),
+        ("GROUP_FEATURES", "guests=channels+"),
         ("GROUP_FEATURES", "guests"),
         ("GROUP_FEATURES", "guests="),
         ("GROUP_FEATURES", "=dms"),
@@ -194,6 +212,11 @@ def test_a_value_that_is_not_allowed_is_refused_by_name_and_not_repeated(name: s
         assert value.strip() not in message
 
 
+@pytest.mark.parametrize("template", ALIASES)
+def test_a_template_whose_addresses_a_server_takes_is_read(template: str) -> None:
+    assert EnrolmentSettings.from_env({**ENV, "ALIAS_EMAIL_TEMPLATE": template}).alias_email_template == template
+
+
 @pytest.mark.parametrize(
     "url", ["https://api.whop.com", "https://sandbox-api.whop.com", "http://127.0.0.1:8123", "http://[::1]:8123"]
 )
@@ -224,7 +247,7 @@ def test_the_limits_of_a_tokens_life_are_within_it(minutes: int) -> None:
 
 
 def test_optional_values_are_read_when_they_are_there() -> None:
-    changes = {"ALIAS_EMAIL_TEMPLATE": "chat+{sub}@team.example.test", "TRUSTED_PROVIDERS": "Google, Okta,"}
+    changes = {"ALIAS_EMAIL_TEMPLATE": "chat+{sub}@team.example.test", "TRUSTED_PROVIDERS": "Google, Okta"}
 
     settings = EnrolmentSettings.from_env({**ENV, **changes})
 

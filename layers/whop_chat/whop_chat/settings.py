@@ -16,7 +16,13 @@ from whop_chat.runtime.partitions import LOOPBACK_URL
 
 # Every call sends the API key to this host. It is Whop's production or sandbox host, or this machine for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
-_ALIAS_TEMPLATE = r"([A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63})?"
+# An address has at most 64 octets before the @ and 254 in all, no dot at an edge of its parts, and no two in a row (RFC
+# 5321, sections 4.1.2 and 4.5.3.1; erratum 1690). A sub has 36 characters, 31 more than its placeholder.
+_ALIAS_TEMPLATE = (
+    r"((?=.{1,223}$)(?=[^@]{5,33}@)(?!\.)(?!.*\.[.@])[A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})?"
+)
+_ALIAS_EXAMPLE = "like chat+{sub}@team.com, with at most 28 characters beside {sub} before the @"
 
 
 class SettingsError(Exception):
@@ -98,7 +104,16 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def _optional_list(value: str) -> tuple[str, ...]:
-    return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+    """The items that commas separate. Raises `ValueError` if one of several is empty.
+
+    An empty item is what is left of a list that a command line cut at a space.
+    """
+    if not value.strip():
+        return ()
+    items = tuple(item.strip() for item in value.split(","))
+    if not all(items):
+        raise ValueError("has an empty entry")
+    return items
 
 
 def _list(value: str) -> tuple[str, ...]:
@@ -160,7 +175,10 @@ class PoolSettings(SignUpSettings):
     user_pool_id: str = setting("USER_POOL_ID", text)
     users_table: str = setting("USERS_TABLE", text)
     enrolment_email: Literal["verified", "alias"] = setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
-    alias_email_template: str = setting("ALIAS_EMAIL_TEMPLATE", matching(_ALIAS_TEMPLATE, "like chat+{sub}@team.com"))
+    alias_email_template: str = setting(
+        "ALIAS_EMAIL_TEMPLATE",
+        matching(_ALIAS_TEMPLATE, _ALIAS_EXAMPLE),
+    )
     trusted_providers: tuple[str, ...] = setting("TRUSTED_PROVIDERS", _optional_list)
     profile_name: tuple[tuple[str, ...], ...] = setting("PROFILE_NAME", name_rule)
 

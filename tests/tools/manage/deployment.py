@@ -82,11 +82,13 @@ class DeployedStack:
         self.then: Callable[[], object] = lambda: None
         self.asked: set[str] = set()
         self.cloud.environment = dict(self._environment)
+        self.parameters = {"TokenTtlMinutes": "60"}
         self.outputs = {
             "UserPoolId": self.cloud.pool_id,
             "UsersTableName": "users",
             "SyncQueueUrl": self.cloud.queue_url,
             "SyncDeadLetterQueueUrl": self.cloud.dead_letter_queue_url,
+            "MintTokenFunctionName": "chat-mint-token",
             "SyncUserFunctionName": "chat-sync-user",
             "OnSignupFunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:chat-on-signup:live",
             "ReconcileFunctionName": "chat-reconcile",
@@ -214,7 +216,9 @@ class DeployedStack:
                     "StackName": "chat",
                     "StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/chat/1",
                     "StackStatus": "CREATE_COMPLETE",
-                    "Parameters": [{"ParameterKey": "TokenTtlMinutes", "ParameterValue": "60"}],
+                    "Parameters": [
+                        {"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()
+                    ],
                     "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()],
                 }
             ]

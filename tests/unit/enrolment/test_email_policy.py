@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from tests.fakes.settings import ALIASES, BAD_ALIASES
 from whop_chat.cognito.pool import PoolUser
 from whop_chat.enrolment.email_policy import AliasEmail, VerifiedEmail
 
@@ -61,11 +62,21 @@ def test_an_alias_is_made_of_the_sub_alone(user: PoolUser) -> None:
         "chat+{sub}@team.example.test@example.test",
         "chat+{sub}@localhost",
         "chat+{sub}@{domain}.test",
+        *BAD_ALIASES,
     ],
 )
 def test_a_template_that_two_users_could_share_or_that_is_no_address_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="alias template"):
         AliasEmail(template)
+
+
+@pytest.mark.parametrize("template", ALIASES)
+def test_an_alias_of_a_real_sub_is_an_address(template: str) -> None:
+    user = dataclasses.replace(ADA, sub="0a1b2c3d-4e5f-6789-abcd-ef0123456789")
+    local, _, _ = (AliasEmail(template).email(user) or "").partition("@")
+
+    assert len(local) <= 64
+    assert all(local.split("."))
 
 
 def test_each_policy_says_which_it_is() -> None:

@@ -1,6 +1,7 @@
 """Observability: what is really written, read from standard output."""
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from whop_chat.cognito.verifier import KeysUnavailable
 from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry, redacted
 
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="user-name-of-ada")
+OPAQUE = "ZphluGk2x-Qm3_vT8bNc41LkWq0sRd7YfJ5aXe9HoUzBi6tPgVnKwCrM2yEjDlSh"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl_-"
 Start = Callable[[], Telemetry]
 Written = Callable[[], list[dict[str, Any]]]
@@ -43,6 +45,18 @@ def written(capsys: pytest.CaptureFixture[str]) -> Written:
         ("ada@example.test signed up", "[redacted] signed up"),
         ("<ada.b+c_d%e@mail.example.test>", "<[redacted]>"),
         ("адa@пример.test", "[redacted]"),
+        ("o'brien!x#1@example.test", "[redacted]"),
+        ("'ada@example.test'", "'[redacted]'"),
+        ('"ada lovelace"@example.test, she', "[redacted], she"),
+        (r'"ada \"l\" lovelace"@example.test', "[redacted]"),
+        (json.dumps({"to": '"ada lovelace"@example.test'}), '{"to": "[redacted]"}'),
+        ("to ada@[192.0.2.1] now", "to [redacted] now"),
+        ("ada@[IPv6:2001:db8::1]", "[redacted]"),
+        ("?email=ada%40example.test&page=2", "?email=[redacted]&page=2"),
+        ("the key apik_0123456789-abc_DEF.", "the key [redacted]."),
+        ("cut: apik_0", "cut: [redacted]"),
+        (f'{{"token": "{OPAQUE}"}}', '{"token": "[redacted]"}'),
+        (f"cut: {OPAQUE[:43]}", "cut: [redacted]"),
     ],
 )
 def test_tokens_and_addresses_are_taken_out_and_the_rest_stays(text: str, safe: str) -> None:
@@ -56,11 +70,30 @@ def test_tokens_and_addresses_are_taken_out_and_the_rest_stays(text: str, safe: 
         "mint_token: 429 rate_limit_exceeded",
         "arn:aws:sqs:eu-west-1:123456789012:SyncQueue",
         "bearer",
+        "apik_",
+        "biz_Ab1Cd2Ef3Gh4Ij5Kl6Mn7Op8Qr9St0 and user_Sim00000000003",
+        "whop-chat-production-europe-SyncDeadLetterQueue-1A2B3C4D5E6F",
+        "whop-chat-production-europe-MintTokenFunction-aB1cD2eF3gH4",
+        "1-5759e988-bd862e3fe1be46a994272793",
+        "cognito:eu-west-1_Ab3dEf6Gh:0a1b2c3d-4e5f-6789-abcd-ef0123456789:1",
+        "@example.test",
+        "a @ b.test",
+        'he said "yes" @example.test',
         "at 2027-01-15T08:00:00Z",
     ],
 )
 def test_what_an_operator_needs_is_left_alone(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "'a", "a-", '"', '\\"', '"a', "a.", "%4", "aA0_", "a@", "a@b.", "a@[", "eyJ", "apik_-"], ids=repr
+)
+def test_a_long_line_is_redacted_in_time_that_grows_with_its_length(text: str) -> None:
+    started = time.process_time()
+    redacted(text * (100_000 // len(text)))
+
+    assert time.process_time() - started < 5
 
 
 def test_a_line_bears_the_request_and_the_sub_and_not_the_user_name(start: Start, written: Written) -> None:

@@ -10,6 +10,9 @@ from whop_chat.cognito.pool import PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.whop.client import Account
 
+_SUB_LENGTH = 36  # of a Cognito sub, a UUID
+_LOCAL_PART_OCTETS = 64
+
 EmailMode = Literal["verified", "alias"]
 
 
@@ -42,7 +45,8 @@ class VerifiedEmail:
 class AliasEmail:
     """An address under the team's own domain: Whop gets nothing personal, and no two users can share one.
 
-    ``template`` has ``{sub}`` once, before the @: ``chat+{sub}@team.com``.
+    ``template`` has ``{sub}`` once, before the @: ``chat+{sub}@team.com``. Raises `ValueError` if it would make
+    addresses that no mail server takes (RFC 5321, sections 4.1.2 and 4.5.3.1).
     """
 
     template: str
@@ -52,6 +56,8 @@ class AliasEmail:
         local, at, domain = self.template.partition("@")
         if local.count("{sub}") != 1 or not at or "{" in domain or "@" in domain or "." not in domain:
             raise ValueError("the alias template is not like chat+{sub}@team.com")
+        if len(local.replace("{sub}", "x" * _SUB_LENGTH)) > _LOCAL_PART_OCTETS or "" in local.split("."):
+            raise ValueError("the alias template makes addresses that are not valid before the @")
 
     def email(self, user: PoolUser) -> str | None:
         """The user's alias."""

@@ -9,22 +9,36 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 # The last line of defence. Our code logs none of these, but a library or a stack trace might.
+# The bounded repetitions keep the search linear in the length of a line.
 _SECRETS = re.compile(
-    r"eyJ[\w-]{4,}\.[\w.-]*"  # a JWT, whole or cut
+    r"eyJ[\w-]{4,1024}+\.[\w.-]*"  # a JWT, whole or cut
     r"|(?i:bearer) +[^\s\"\\]+"
-    r"|[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"  # an e-mail address
+    r"|(?i:apik_)[\w-]+"  # an API key of Whop
+    # An e-mail address (RFC 5322, section 3.4.1). Its local part can be quoted, also inside of JSON.
+    r"|(?:\\\"[^\"]{1,128}\\\"|\"(?:[^\"\\]|\\.){1,128}\"|[\w.+%-][\w.+%!#$'*^`~-]{0,127})"
+    r"(?:@|%40)"
+    r"(?:[\w-]+(?:\.[\w-]+)+|\[[\w.:-]{2,64}\])"  # a domain, or an IP address in brackets
 )
+# Whop's tokens are opaque, so only their look gives them away: long, and random. A name of CloudFormation is long too,
+# but its random part has 12 characters.
+_LONG = re.compile(r"[\w-]{40,}", re.ASCII)
+_RANDOM = re.compile(r"(?=\w*?[a-z])(?=\w*?[A-Z])(?=\w*?[0-9])\w{16,}", re.ASCII)
 
 
 def redacted(value: Any) -> Any:
     """``value``, which must be JSON-like, with ``[redacted]`` for tokens and e-mail addresses in its strings."""
     if isinstance(value, str):
-        return _SECRETS.sub("[redacted]", value)
+        return _LONG.sub(_without_random, _SECRETS.sub("[redacted]", value))
     if isinstance(value, dict):
         return {redacted(key): redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(item) for item in value]
     return value
+
+
+def _without_random(found: re.Match[str]) -> str:
+    text = found.group()
+    return "[redacted]" if any(_RANDOM.fullmatch(part) for part in text.split("-")) else text
 
 
 def _line(fields: dict[str, Any]) -> str:
