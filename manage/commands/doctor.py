@@ -3,11 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterable
 
-<<<<<<< HEAD
-from manage.checks import concurrency, termination
-=======
-from manage.checks import origins, settings
->>>>>>> h4a
+from manage.checks import concurrency, origins, settings, termination
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -17,14 +13,12 @@ from manage.stack import Stack
 NAME = "doctor"
 HELP = "check the deployment, and say what to do about each finding"
 
-<<<<<<< HEAD
 CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
+    settings.check,
+    origins.check,
     concurrency.check,
     termination.check,
 )
-=======
-CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (settings.check, origins.check)
->>>>>>> h4a
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
