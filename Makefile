@@ -102,7 +102,7 @@ fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --see
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)
 
 .PHONY: soak
-soak: .venv/dev/.ready ## the whole service with faults on a virtual clock, in minutes (ARGS="--help")
+soak: .venv/dev/.ready ## the whole service with faults on a virtual clock, in minutes (ARGS="--help", ARGS="--self-check")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak $(ARGS)
 
 .PHONY: whop-check

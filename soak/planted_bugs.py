@@ -84,18 +84,20 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "sync/batch.py",
-                "            self._postponed(record, max(",
-                "            lost = self._postponed(record, max(",
+                "        self._telemetry.bind_user(None)\n",
+                "        self._telemetry.bind_user(None)\n        self._lost = False\n",
             ),
             Edit(
                 "sync/batch.py",
-                "self._wait_for_permits(error, remaining)\n            return False",
-                "self._wait_for_permits(error, remaining)\n            return lost",
+                "            return False\n        except Exception:",
+                "            return self._lost\n        except Exception:",
             ),
             Edit(
                 "sync/batch.py",
                 'self._telemetry.warning("message not postponed", error)\n',
-                'self._telemetry.warning("message not postponed", error)\n            return True\n',
+                'self._telemetry.warning("message not postponed", error)\n'
+                "            self._lost = True\n"
+                "            return True\n",
             ),
         ],
     ),
@@ -155,13 +157,7 @@ BUGS: Sequence[Bug] = (
     Bug(
         "a tombstone is settled at once",
         "deletion protocol",
-        [
-            Edit(
-                "users/lifecycle.py",
-                "retry_at=now + SETTLING_SECONDS if outcome_unknown else None",
-                "retry_at=now if outcome_unknown else None",
-            )
-        ],
+        [Edit("users/lifecycle.py", "SETTLING_SECONDS = 900", "SETTLING_SECONDS = 0")],
     ),
     Bug(
         "what a failed repair asked for is forgotten",
@@ -204,11 +200,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "cognito/pool.py",
-                "return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))",
-                "listed = self._by_sub(user.sub, deadline)\n"
-                "        if listed is None:\n"
-                "            raise UserGone\n"
-                "        return _active(listed)",
+                "self._by_sub(user.sub, deadline) or self._by_name(user, deadline)",
+                "self._by_sub(user.sub, deadline) or (_ for _ in ()).throw(UserGone())",
             )
         ],
     ),

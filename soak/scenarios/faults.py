@@ -1,6 +1,8 @@
 """Users sign up, act and leave while calls fail now and then. At the end nothing is lost."""
 
 import functools
+from collections import Counter
+from collections.abc import Mapping
 
 from local.whop_simulator import Readings
 from soak.actors import App, Life, Log
@@ -129,7 +131,9 @@ class Scenario:
         Each asks for a token just before and after it, so that a kept token is of the former Whop user.
         """
         stack, scheduler = self._stack, self._stack.scheduler
-        moving = [sub for sub in stack.pool.people if self._can_move(sub)][::_MOVES_ONE_IN]
+        everybody = [*stack.pool.people, *stack.pool.gone]
+        owners = Counter(address for sub in everybody for address in stack.pool.addresses(sub))
+        moving = [sub for sub in stack.pool.people if self._can_move(sub, owners)][::_MOVES_ONE_IN]
         apps = [App(stack, self._log, sub) for sub in moving]
         for app in apps:
             scheduler.start(app.token)
@@ -142,12 +146,14 @@ class Scenario:
         for app in apps:
             scheduler.start(app.token)
 
-    def _can_move(self, sub: str) -> bool:
-        """Whether a user is linked, alone at their address, and has all repairs of the day left."""
+    def _can_move(self, sub: str, owners: Mapping[str, int]) -> bool:
+        """Whether a user is linked, never shared an address, and has all repairs of the day left.
+
+        ``owners`` says how many users have or had an address. Whop knows people by it.
+        """
         stack, person = self._stack, self._stack.pool.people[sub]
         record = stack.record(sub)
-        everybody = [*stack.pool.people.values(), *stack.pool.gone.values()]
-        is_alone = sum(other.email == person.email for other in everybody) == 1
+        is_alone = all(owners[address] == 1 for address in stack.pool.addresses(sub))
         is_linked = record.get("status") == "linked" and record.get("repairs") == "0"
         return is_linked and is_alone and person.enabled and person.verified
 

@@ -78,8 +78,11 @@ class Operator:
         before = self._stack.checkpoint.get("run")
         while self._stack.checkpoint.get("run") == before:
             self._stack.run_reconcile(command="start", backfill=backfill)
-        while self._stack.queue.waiting or not self._stack.run_is_over:
+        while self._is_busy():
             self._scheduler.sleep(10)
+
+    def _is_busy(self) -> bool:
+        return not self._stack.run_is_over or bool(self._stack.queue.waiting)
 
     def _change_people(self) -> None:
         """Most change their name, some are disabled, some are deleted."""

@@ -13,7 +13,8 @@ from whop_chat.enrolment.email_policy import external_id
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import SyncBatch
-from whop_chat.sync.queue import Source, SyncQueue
+from whop_chat.sync.queue import Source, SyncMessage, SyncQueue
+from whop_chat.sync.worker import SyncUser
 from whop_chat.users import repository as users
 from whop_chat.users.record import Record
 from whop_chat.users.repository import DynamoDBUserRepository
@@ -119,6 +120,18 @@ def _messages_are_thrown_away() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _messages_about_changes_are_ignored() -> Iterator[None]:
+    handled = SyncUser.sync
+
+    def sync(self: SyncUser, message: SyncMessage, *, deadline: Deadline) -> None:
+        if message.source is not Source.CHANGE:
+            handled(self, message, deadline=deadline)
+
+    with patch.object(SyncUser, "sync", sync):
+        yield
+
+
+@contextlib.contextmanager
 def _a_defect_now_and_then() -> Iterator[None]:
     with patch.object(_responses, "wait", lambda headers, message: int(message)):
         yield
@@ -133,6 +146,7 @@ def _a_defect_now_and_then() -> Iterator[None]:
         (_a_token_for_whoever_came_last, "tokens for a wrong user"),
         (_a_link_whatever_the_status, "tokens for a denied, disabled or deleted user"),
         (_messages_are_thrown_away, "users not enrolled although their messages were handled"),
+        (_messages_about_changes_are_ignored, "users out of step before the last reconcile"),
         (_a_defect_now_and_then, "unexpected errors of the functions"),
     ],
 )
