@@ -45,10 +45,10 @@ def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -
     }
 
 
-def test_a_message_that_does_not_say_why_is_about_a_sign_up() -> None:
+def test_a_message_that_does_not_say_why_proves_nothing() -> None:
     body = json.dumps({"version": 1, "pool": ADA.pool_id, "username": ADA.username, "sub": ADA.sub})
 
-    assert decode(body) == SyncMessage(ADA, Source.SIGN_UP)
+    assert decode(body) == SyncMessage(ADA, Source.CHANGE)
 
 
 def test_the_messages_among_the_events_are_ours() -> None:

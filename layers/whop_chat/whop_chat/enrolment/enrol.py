@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Container
 from typing import Literal, Protocol
 
-from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
+from whop_chat.cognito.pool import ListedUser, PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import Attempt, MayTransfer
 from whop_chat.enrolment.email_policy import EmailPolicy, external_id, has_email
@@ -45,7 +45,7 @@ class PoolReader(Protocol):
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.cognito.pool.UserPool.admin_get`."""
 
-    def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+    def lookup(self, user: UserRef, *, deadline: Deadline) -> ListedUser:
         """See `whop_chat.cognito.pool.UserPool.lookup`."""
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+_START_OPTIONS = {"backfill", "dry_run", "include_passwordless"}
+
 
 class InvalidCommand(Exception):
     """The event has no valid command. The message says why."""
@@ -14,12 +16,14 @@ class Command:
     """The command in an event.
 
     ``backfill`` also enrols users that were never enrolled. Whop sends an e-mail to each of them, so an operator has to
-    ask for it. With ``dry_run`` nothing is enqueued.
+    ask for it. ``include_passwordless`` has a backfill enrol users whose password is due, too: nothing has proved that
+    these can sign in. With ``dry_run`` nothing is enqueued.
     """
 
     command: Literal["start", "continue", "stop"]
     backfill: bool = False
     dry_run: bool = False
+    include_passwordless: bool = False
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Command":
@@ -28,9 +32,11 @@ class Command:
         if command not in ("start", "continue", "stop"):
             raise InvalidCommand("command is none of start, continue, stop")
         options = {name: value for name, value in event.items() if name != "command"}
-        unknown = options.keys() - ({"backfill", "dry_run"} if command == "start" else set())
+        unknown = options.keys() - (_START_OPTIONS if command == "start" else set())
         if unknown:
             raise InvalidCommand(f"{command} does not know {len(unknown)} of the other members")
         if not all(isinstance(value, bool) for value in options.values()):
-            raise InvalidCommand("backfill and dry_run are true or false")
+            raise InvalidCommand("backfill, dry_run and include_passwordless are true or false")
+        if options.get("include_passwordless") and not options.get("backfill"):
+            raise InvalidCommand("include_passwordless needs backfill")
         return cls(command, **options)

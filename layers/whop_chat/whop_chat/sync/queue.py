@@ -28,6 +28,8 @@ class Source(StrEnum):
     CHANGE = "change"
     """An event of CloudTrail: attributes, disabled, enabled, deleted."""
     RECONCILE = "reconcile"
+    PASSWORDLESS = "passwordless"
+    """As `RECONCILE`, of a backfill that also enrols users whose password is due."""
     COMMAND = "command"
 
 
@@ -49,7 +51,8 @@ def decode(body: str) -> SyncMessage:
     try:
         message = json.loads(body)
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
-        source = Source(message.get("source", Source.SIGN_UP))
+        # A sender that does not say why proves nothing about the user.
+        source = Source(message.get("source", Source.CHANGE))
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableMessage("not a sync message") from None
     if type(version) is not int or version != _VERSION:

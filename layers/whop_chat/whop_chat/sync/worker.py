@@ -25,6 +25,7 @@ from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 # These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
+# It also proves that they can sign in, whatever their password.
 _ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 
 
@@ -92,14 +93,18 @@ class SyncUser:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
 
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
+        """The user, and their status. A password that is due counts as active if ``source`` makes up for it."""
         try:
             if source in _ACTIVE_SOURCES:
                 # The message may have a wrong user name. So if this read finds no user, the look-up by sub decides.
                 with contextlib.suppress(UserGone):
                     return self._pool.admin_get(user, deadline=deadline), PoolStatus.ACTIVE
-            return self._pool.lookup(user, deadline=deadline), PoolStatus.ACTIVE
+            listed = self._pool.lookup(user, deadline=deadline)
         except NotActive as error:
             return None, error.status
+        if listed.may_sign_in and source in (*_ACTIVE_SOURCES, Source.PASSWORDLESS):
+            return listed.pool_user, PoolStatus.ACTIVE
+        return listed.pool_user, listed.status
 
     def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, expected=expected, deadline=deadline)
