@@ -29,6 +29,8 @@ def announce(event):
             "pool": event["userPoolId"],
             "username": event["userName"],
             "sub": event["request"]["userAttributes"]["sub"],
+            "source": "sign_up",
+            "client": event.get("callerContext", {{}}).get("clientId"),
         }}
         _sqs.send_message(QueueUrl={queue_url}, MessageBody=json.dumps(message))
     except Exception as error:  # A first token enrols the user in any case.

@@ -125,7 +125,8 @@ def announce(aws: Aws, operate: Operator, monkeypatch: pytest.MonkeyPatch) -> An
 
 def _event(source: str = "PostConfirmation_ConfirmSignUp") -> dict[str, Any]:
     user = {"userAttributes": {"sub": "0e2f-sub"}}
-    return {"triggerSource": source, "userPoolId": POOL_ID, "userName": "ada", "request": user}
+    client = {"callerContext": {"clientId": "web"}}
+    return {"triggerSource": source, "userPoolId": POOL_ID, "userName": "ada", "request": user, **client}
 
 
 def test_the_printed_code_sends_a_readable_message(announce: Any) -> None:
@@ -133,7 +134,8 @@ def test_the_printed_code_sends_a_readable_message(announce: Any) -> None:
     announce(queue)(_event())
 
     (message,) = queue.sent
-    user = decode(message["MessageBody"]).user
+    user, source, client_id = decode(message["MessageBody"])
+    assert (source, client_id) == ("sign_up", "web")
     assert (message["QueueUrl"], user.pool_id, user.username, user.sub) == (QUEUE_URL, POOL_ID, "ada", "0e2f-sub")
 
 

@@ -48,6 +48,14 @@ def test_users_are_enrolled_and_named_once_however_often_their_message_comes(
     assert cloud.internet.bodies("/users/user_bob") == [{"name": "Bob"}]
 
 
+def test_a_sign_up_through_an_app_client_of_others_enrols_nobody(cloud: Cloud, function: ModuleType) -> None:
+    before = cloud.internet.bodies("/accounts")
+    body = encode(cloud.sign_up("eve"), Source.SIGN_UP, "a-client-of-others")
+
+    assert function.handler(delivery(body), Context(remaining_millis=60_000)) == {"batchItemFailures": []}
+    assert cloud.internet.bodies("/accounts") == before
+
+
 def test_a_user_who_is_not_in_the_pool_is_done_with(cloud: Cloud, function: ModuleType) -> None:
     nobody = UserRef(pool_id=cloud.pool_id, sub="sub-nobody", username="nobody")
 

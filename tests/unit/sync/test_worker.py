@@ -106,7 +106,7 @@ class Case:
                 syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
 
     @contextlib.contextmanager
-    def syncing(self) -> Iterator[SyncUser]:
+    def syncing(self, client_ids: Sequence[str] | None = None) -> Iterator[SyncUser]:
         with whop_over(self.server) as whop:
             yield SyncUser(
                 self.users,
@@ -116,6 +116,7 @@ class Case:
                 self.clean_up,
                 self.telemetry,
                 pool_id=ADA.pool_id,
+                client_ids=client_ids,
                 clock=Clock(NOW + 0.9),
             )
 
@@ -376,6 +377,41 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
 
     assert case.record == before
     assert case.telemetry.counts == [("UserLeft", {"pool_status": "inactive"})]
+
+
+@pytest.mark.parametrize("source", [Source.SIGN_UP, Source.SIGN_IN])
+@pytest.mark.parametrize(
+    ("client_id", "is_enrolled"),
+    [("web", True), ("admin-tool", False), ("", False), (None, True), ("CLIENT_ID_NOT_APPLICABLE", True)],
+)
+def test_only_a_client_whose_users_may_chat_brings_a_new_user(
+    source: Source, client_id: str | None, is_enrolled: bool
+) -> None:
+    case = Case(Server(), linked=False)
+    with case.syncing(["web", "mobile"]) as syncing:
+        syncing.sync(SyncMessage(ADA, source, client_id), deadline=Deadline(5))
+
+    assert case.enrolment.enrolled == ([ADA] if is_enrolled else [])
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED, Status.DISABLED])
+def test_another_client_neither_finishes_nor_restores_an_enrolment(status: Status) -> None:
+    case = Case(Server(), linked=False)
+    before = case.write(Record(status=status))
+    with case.syncing(["web"]) as syncing:
+        syncing.sync(SyncMessage(ADA, Source.SIGN_IN, "admin-tool"), deadline=Deadline(5))
+
+    assert (case.record, case.enrolment.enrolled) == (before, [])
+
+
+@pytest.mark.parametrize("status", [Status.LINKED, Status.DISABLED])
+def test_another_client_keeps_a_linked_user_up_to_date(status: Status) -> None:
+    case = Case(Server(RENAMED))
+    case.write(dataclasses.replace(case.record, status=status))
+    with case.syncing(["web"]) as syncing:
+        syncing.sync(SyncMessage(ADA, Source.SIGN_IN, "admin-tool"), deadline=Deadline(5))
+
+    assert (case.record.status, case.names) == (Status.LINKED, ["Ada Lovelace"])
 
 
 PROOFS = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.PASSWORDLESS)
