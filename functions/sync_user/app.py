@@ -33,6 +33,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         _telemetry,
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
+        refusals=parts.refusals,
     )
     return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
 

@@ -56,6 +56,11 @@ class UserInactive(NotActive):
     status = PoolStatus.INACTIVE
 
 
+def not_active(status: PoolStatus) -> NotActive:
+    """The exception for a user of this ``status``, which is not one of those who may sign in."""
+    return next(kind for kind in (UserGone, UserDisabled, UserInactive) if kind.status is status)()
+
+
 @dataclass(frozen=True, slots=True)
 class PoolUser:
     """The attributes that enrolment and profiles need.
@@ -88,7 +93,7 @@ class ListedUser:
         """``pool_user``, of a user who may be able to sign in. Raises `NotActive`."""
         if self.may_sign_in:
             return self.pool_user
-        raise UserDisabled if self.status is PoolStatus.DISABLED else UserInactive
+        raise not_active(self.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,15 @@ _POLL_SECONDS = 0.1
 EmailReuse = Literal["refuse", "inherit"]
 
 
-class PoolReader(Protocol):
-    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
+class SignedInReader(Protocol):
+    """Reads users who just signed in: `whop_chat.users.refusals.RememberingPool`, or a pool itself."""
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.cognito.pool.UserPool.admin_get`."""
+
+
+class PoolReader(SignedInReader, Protocol):
+    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
 
     def lookup(self, user: UserRef, *, deadline: Deadline) -> ListedUser:
         """See `whop_chat.cognito.pool.UserPool.lookup`."""
@@ -59,7 +63,7 @@ class Enrolment:
     def __init__(
         self,
         users: UserRepository,
-        pool: PoolReader,
+        pool: SignedInReader,
         whop: Whop,
         email_policy: EmailPolicy,
         *,

@@ -20,6 +20,7 @@ from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
 from whop_chat.users.lifecycle import Action, next_action, reinstate, suspend, tombstone
 from whop_chat.users.record import Record, StaleRecord, Status
+from whop_chat.users.refusals import Refusals
 from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
@@ -38,6 +39,7 @@ class SyncUser:
 
     ``client_ids`` are the app clients whose users may chat. None stands for every client. A sign-up or a sign-in
     through another client enrols nobody, because Whop would send that person an e-mail. No client counts as allowed.
+    A message makes the next mint ask the pool again about a user in ``refusals``. None: no refusal is remembered.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class SyncUser:
         *,
         pool_id: str,
         client_ids: Collection[str] | None = None,
+        refusals: Refusals | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
@@ -61,6 +64,7 @@ class SyncUser:
         self._telemetry = telemetry
         self._pool_id = pool_id
         self._client_ids = client_ids
+        self._refusals = refusals
         self._clock = clock
 
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
@@ -81,6 +85,8 @@ class SyncUser:
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
+        if self._refusals is not None:
+            self._refusals.forget(user, deadline=deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
         pool_user, pool_status = self._pool_user(user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
