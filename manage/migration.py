@@ -19,7 +19,7 @@ from manage.deployment import Deployment
 from manage.errors import AWS_ERRORS, reason
 from manage.throttle import Throttle
 from manage.users import no_api_key
-from whop_chat.cognito.pool import ListedUser, NotActive, PoolStatus
+from whop_chat.cognito.pool import ListedUser, NotActive
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.reconcile.drift import Drift, drift
@@ -67,7 +67,7 @@ def survey(deployment: Deployment, console: Console, *, backfill: bool) -> Surve
             address = _fingerprint(listed, email_policy.email(listed.pool_user))
             if address:
                 owners[address] += 1
-            if listed.status is PoolStatus.ACTIVE and record and record.linked_to:
+            if listed.may_sign_in and record and record.linked_to:
                 found.linked.add(listed.user.sub)
             if address and _is_candidate(finding.drift, record, backfill=backfill):
                 candidates[listed.user] = address
@@ -118,7 +118,7 @@ def relink(deployment: Deployment, user: UserRef, *, protected: Container[str] =
             return True
 
         deadline = Deadline(_SECONDS_PER_USER)
-        attributes = parts.pool.lookup(user, deadline=deadline)
+        attributes = parts.pool.lookup(user, deadline=deadline).require_may_sign_in()
         while True:
             try:
                 link = parts.enrolment.relink(user, attributes, may_take_from=may_take_from, deadline=deadline)
@@ -148,8 +148,8 @@ def _all_users(deployment: Deployment) -> Iterator[tuple[ListedUser, Record | No
 
 
 def _fingerprint(listed: ListedUser, address: str | None) -> bytes | None:
-    """A hash that stands for the verified address of an active user."""
-    if address is None or listed.status is not PoolStatus.ACTIVE:
+    """A hash that stands for the verified address of a user who may sign in."""
+    if address is None or not listed.may_sign_in:
         return None
     # Wider than what enrolment compares by. A prediction errs on the safe side: it counts more addresses as shared.
     return hashlib.sha256(address.casefold().encode()).digest()

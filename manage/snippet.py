@@ -32,7 +32,7 @@ def enqueue_user(event):
             "username": event["userName"],
             "sub": event["request"]["userAttributes"]["sub"],
             "source": source,
-            "client_id": event["callerContext"]["clientId"],
+            "client": event.get("callerContext", {{}}).get("clientId"),
         }}
         _sqs.send_message(QueueUrl={queue_url}, MessageBody=json.dumps(message))
     except Exception as error:  # A first token enrols the user in any case.
@@ -56,7 +56,7 @@ export async function enqueueUser(event) {{
       username: event.userName,
       sub: event.request.userAttributes.sub,
       source,
-      client_id: event.callerContext.clientId,
+      client: event.callerContext?.clientId,
     }};
     const command = new SendMessageCommand({{ QueueUrl: {queue_url}, MessageBody: JSON.stringify(message) }});
     await sqs.send(command, {{ abortSignal: AbortSignal.timeout(1000) }});

@@ -19,7 +19,7 @@ from whop_chat.whop.errors import WhopError
 _NOT_ACTIVE = {
     PoolStatus.GONE: "The user is deleted. No command can undo that.",
     PoolStatus.DISABLED: "The user is disabled: enable the user in the pool, then run `sync`.",
-    PoolStatus.INACTIVE: "The user cannot sign in: they are unconfirmed, or have to change their password first.",
+    PoolStatus.INACTIVE: "The user cannot sign in: they are unconfirmed, archived or compromised.",
 }
 
 

@@ -130,9 +130,9 @@ class ModelQueue(SyncQueue):
         self._messages = queue
         self.longest = 0
 
-    def send(self, user: UserRef, source: Source, *, deadline: Deadline) -> None:
+    def send(self, user: UserRef, source: Source, client_id: str | None = None, *, deadline: Deadline) -> None:
         self._calls.make("sqs", "send")
-        self._messages.send(encode(user, source))
+        self._messages.send(encode(user, source, client_id))
 
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline

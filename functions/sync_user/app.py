@@ -25,7 +25,15 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
     dead_letters = SyncQueue(aws, settings.sync_dead_letter_queue_url)
     clean_up = CleanUp(parts.users, parts.whop, _telemetry, settings.delete_policy)
     syncing = SyncUser(
-        parts.users, parts.pool, parts.enrolment, parts.whop, clean_up, _telemetry, pool_id=settings.user_pool_id
+        parts.users,
+        parts.pool,
+        parts.enrolment,
+        parts.whop,
+        clean_up,
+        _telemetry,
+        pool_id=settings.user_pool_id,
+        client_ids=settings.user_pool_client_ids,
+        refusals=parts.refusals,
     )
     return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
 

@@ -9,7 +9,6 @@ from manage.deployment import Deployment
 from manage.errors import Refused
 from manage.stack import Stack
 from manage.throttle import add_per_minute
-from whop_chat.cognito.pool import PoolStatus
 from whop_chat.users.record import Status
 
 NAME = "relink"
@@ -49,7 +48,7 @@ def _relink_one(arguments: argparse.Namespace, deployment: Deployment, console: 
     if found.record and found.record.status is Status.LINKED:
         console.answer(f"User {found.user.sub} has a Whop user.", outcome="already_linked", **data)
         return 0
-    if found.pool_status is not PoolStatus.ACTIVE:
+    if found.listed is None or not found.listed.may_sign_in:
         raise users.not_active(found.pool_status)
     console.say(
         f"User {found.user.sub} gets the Whop user of their address, also if another user holds it.\n{_WARNING}"

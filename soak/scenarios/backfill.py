@@ -52,7 +52,10 @@ _PATIENCE_SECONDS = 3.0
 _LONGEST_SECONDS = 48 * 3600.0
 _SETTLE_SECONDS = 600.0
 _SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "whop": 0.15}
-_LISTED = ("in_step", "missing", "unfinished", "stale", "in_progress", "blocked", "disabled", "inactive", "deleted")
+_LISTED = (
+    *("in_step", "missing", "passwordless", "unfinished", "stale"),
+    *("in_progress", "blocked", "disabled", "inactive", "deleted"),
+)
 
 
 def run(seed: int, *, users: int = 100_000, tokens_per_minute: int = 120, create: float = 0.3) -> Found:

@@ -66,6 +66,22 @@ def test_a_user_name_that_passed_to_another_is_of_no_use_to_its_first_owner(
     assert_problem(app.mint(stale), "user_gone")
 
 
+def test_who_has_to_change_their_password_and_is_signed_in_gets_a_token(
+    cloud: LocalStack, own_pool: OwnPool, whop: SimulatorControl
+) -> None:
+    app, username = own_pool.apps[0], made_up_username()
+    user = app.create_by_admin(username=username)
+    token = app.sign_in(user, username=username).access
+    cloud.cognito.admin_set_user_password(
+        UserPoolId=own_pool.pool_id, Username=username, Password="A-temporary-1-password", Permanent=False
+    )
+    found = cloud.cognito.admin_get_user(UserPoolId=own_pool.pool_id, Username=username)
+    assert found["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+
+    assert app.mint(token).status_code == 200
+    assert len(accounts_of(whop, user)) == 1
+
+
 def test_who_is_deleted_or_disabled_is_not_enrolled(
     cloud: LocalStack, own_pool: OwnPool, whop: SimulatorControl
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 from local.whop_simulator.control import SimulatorControl
+from tests.e2e.confidential import Confidential
 from tests.e2e.harness import (
     OwnPool,
     SyncLane,
@@ -26,6 +27,23 @@ def test_two_who_sign_up_at_once_are_two_at_whop(
     records = [record_with_status(cloud, stack, user, "linked") for user in users]
     assert len({record["whop_user_id"] for record in records}) == 2
     assert [len(accounts_of(whop, user)) for user in users] == [1, 1]
+
+
+def test_a_sign_up_through_an_app_client_of_others_enrols_nobody(
+    cloud: LocalStack,
+    stack: Deployment,
+    app: TeamApp,
+    lane: SyncLane,
+    whop: SimulatorControl,
+    confidential: Confidential,
+) -> None:
+    made = cloud.cognito.create_user_pool_client(UserPoolId=app.pool_id, ClientName="of others")
+    others = TeamApp(cloud, stack, confidential, pool_id=app.pool_id, client_id=made["UserPoolClient"]["ClientId"])
+    user = others.sign_up()
+    lane.settle()
+
+    assert cloud.user_record(stack, user.sub) == {}
+    assert accounts_of(whop, user) == []
 
 
 def test_a_message_that_comes_three_times_makes_one_account_and_one_profile(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from whop_chat.cognito.pool import ListedUser, Page, PoolStatus, PoolUser, UserDisabled, UserGone, UserInactive
+from whop_chat.cognito.pool import ListedUser, Page, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 
@@ -50,11 +50,11 @@ class MemoryPool:
 
     def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
         """See `whop_chat.cognito.pool.UserPool.admin_get`."""
+        return self.lookup(user).require_may_sign_in()
+
+    def lookup(self, user: UserRef, *, deadline: Deadline | None = None) -> ListedUser:
+        """See `whop_chat.cognito.pool.UserPool.lookup`."""
         listed = self._people.get(user.sub)
         if listed is None:
             raise UserGone
-        if listed.status is not PoolStatus.ACTIVE:
-            raise UserDisabled if listed.status is PoolStatus.DISABLED else UserInactive
-        return listed.pool_user
-
-    lookup = admin_get
+        return listed

@@ -17,7 +17,7 @@ from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import circuit, rate_limiter
 from whop_chat.cognito.display_name import NEUTRAL_NAME
-from whop_chat.cognito.pool import PoolUser, UserGone
+from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, DeletePolicy
 from whop_chat.enrolment.email_policy import VerifiedEmail
@@ -300,7 +300,8 @@ class _Pool:
             raise UserGone
         return self._world.people[user.sub]
 
-    lookup = admin_get
+    def lookup(self, user: UserRef, *, deadline: Deadline | None = None) -> ListedUser:
+        return ListedUser(user, PoolStatus.ACTIVE, self.admin_get(user))
 
 
 class _SteppedUsers:

@@ -96,7 +96,8 @@ def test_minting_counts_mints_on_users_and_calls_of_whop(resources: Resources) -
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
-    assert _items(resources, "SyncUserRole", {"dynamodb:PutItem", "dynamodb:DeleteItem"}) == {"USER", "WHOP"}
+    assert _items(resources, "SyncUserRole", {"dynamodb:PutItem"}) == {"USER", "WHOP"}
+    assert _items(resources, "SyncUserRole", {"dynamodb:DeleteItem"}) == {"USER", "WHOP", "REFUSED"}
     assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
     assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
@@ -152,6 +153,20 @@ def test_only_minting_reads_cached_tokens_and_their_data_key(mode: str) -> None:
     assert resources["DataKeySecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= MIN_CHARACTERS
 
 
+def test_minting_remembers_refusals_and_only_syncing_takes_them_back(resources: Resources) -> None:
+    roles = of_type(resources, "AWS::IAM::Role")
+    by_action = {
+        action: {name for name in roles if "REFUSED" in _items(resources, name, {f"dynamodb:{action}"})}
+        for action in ("GetItem", "PutItem", "DeleteItem", "UpdateItem")
+    }
+    assert by_action == {
+        "GetItem": {"MintTokenRole"},
+        "PutItem": {"MintTokenRole"},
+        "DeleteItem": {"SyncUserRole"},
+        "UpdateItem": set(),
+    }
+
+
 @pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole"])
 def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resources, role: str) -> None:
     assert {"RATE", "CIRCUIT"} <= _items(resources, role, {"dynamodb:UpdateItem"})
@@ -165,7 +180,7 @@ def test_syncing_changes_no_user_in_part(resources: Resources) -> None:
 
 def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
     assert "DataKeySecret" not in resources
-    assert _items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT"}
+    assert _items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT", "REFUSED"}
     variables = resources["MintTokenFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["DATA_KEY_SECRET_ARN"] == ""
 

@@ -96,7 +96,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         (SignUpSettings, {"SYNC_QUEUE_URL"}),
         (EnrolmentSettings, ENROLMENT_NAMES),
         (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
-        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
+        (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY", "USER_POOL_CLIENT_IDS"}),
         (
             PoolSettings,
             {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")},

@@ -13,6 +13,7 @@ from whop_chat.runtime.partitions import aws_roots
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
+from whop_chat.users.refusals import Refusals, RememberingPool
 from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_breaker import CircuitBreaker
@@ -30,6 +31,7 @@ class EnrolmentParts:
     whop: Whop
     queue: SyncQueue
     enrolment: Enrolment
+    refusals: Refusals
 
 
 def enrolment_parts(
@@ -55,8 +57,10 @@ def enrolment_parts(
         rate_limiter=RateLimiter(SharedWindows(aws, settings.users_table), permits_per_window(priority), telemetry),
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
-    enrolment = Enrolment(users, pool, whop, email_policy(settings), reuse=settings.email_reuse)
-    return EnrolmentParts(users, pool, whop, queue, enrolment)
+    refusals = Refusals(aws, settings.users_table)
+    signed_in = RememberingPool(pool, refusals)
+    enrolment = Enrolment(users, signed_in, whop, email_policy(settings), reuse=settings.email_reuse)
+    return EnrolmentParts(users, pool, whop, queue, enrolment, refusals)
 
 
 def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:

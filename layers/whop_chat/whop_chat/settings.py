@@ -234,6 +234,7 @@ class MintSettings(EnrolmentSettings):
 class SyncSettings(EnrolmentSettings):
     """The settings of `sync_user`."""
 
+    user_pool_client_ids: tuple[str, ...] = setting("USER_POOL_CLIENT_IDS", _list)
     sync_dead_letter_queue_url: str = setting("SYNC_DEAD_LETTER_QUEUE_URL", text)
     delete_policy: Literal["keep-account", "delete-account"] = setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")

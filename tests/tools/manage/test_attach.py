@@ -140,7 +140,7 @@ def test_the_printed_code_sends_a_readable_message(enqueue: Any) -> None:
     (message,) = queue.sent
     sent = decode(message["MessageBody"])
     assert (message["QueueUrl"], sent.user) == (QUEUE_URL, UserRef(POOL_ID, "0e2f-sub", "ada"))
-    assert (sent.source, json.loads(message["MessageBody"])["client_id"]) == (Source.SIGN_UP, "client-1")
+    assert (sent.source, sent.client_id) == (Source.SIGN_UP, "client-1")
 
 
 def test_the_printed_code_sends_a_sign_in_as_one(enqueue: Any) -> None:

@@ -86,7 +86,7 @@ def test_a_user_with_a_phone_only_has_no_address(pool: Pool) -> None:
 
 ASK: list[Callable[[UserPool, UserRef], PoolUser]] = [
     lambda users, user: users.admin_get(user, deadline=AN_HOUR),
-    lambda users, user: users.lookup(user, deadline=AN_HOUR),
+    lambda users, user: users.lookup(user, deadline=AN_HOUR).require_may_sign_in(),
 ]
 either_way = pytest.mark.parametrize("ask", ASK, ids=["read", "find"])
 
@@ -137,17 +137,19 @@ def test_a_disabled_user_is_just_that_until_enabled_again(
 
 
 @either_way
-def test_a_user_who_has_not_set_their_own_password_is_inactive(
+def test_a_user_who_has_not_set_their_own_password_may_sign_in_without_one(
     pool: Pool, ask: Callable[[UserPool, UserRef], PoolUser]
 ) -> None:
-    with pytest.raises(UserInactive):
-        ask(pool.users, pool.sign_up(made_up("invited"), confirmed=False))
+    user = pool.sign_up(made_up("invited"), confirmed=False)
+
+    assert ask(pool.users, user).sub == user.sub
+    assert pool.users.lookup(user, deadline=AN_HOUR).status is PoolStatus.PASSWORD_DUE
 
 
 def test_a_user_is_found_whatever_name_they_are_known_by(pool: Pool) -> None:
     user = pool.sign_up(made_up("renamed"))
 
-    assert pool.users.lookup(dataclasses.replace(user, username="another"), deadline=AN_HOUR).sub == user.sub
+    assert pool.users.lookup(dataclasses.replace(user, username="another"), deadline=AN_HOUR).user == user
 
 
 def test_the_list_shows_who_is_in_the_pool_whatever_their_standing(pool: Pool) -> None:
@@ -171,7 +173,7 @@ def test_pages_hold_each_user_once_as_they_stand() -> None:
     listed = {each.user.username: each for each in (*first.users, *last.users)}
     assert {each.user for each in listed.values()} == set(users)
     assert {name: each.status for name, each in listed.items() if each.status is not PoolStatus.ACTIVE} == {
-        "user-3": PoolStatus.INACTIVE,
+        "user-3": PoolStatus.PASSWORD_DUE,
         "user-5": PoolStatus.DISABLED,
     }
     assert listed["user-0"] == ListedUser(
@@ -239,9 +241,22 @@ def test_a_native_user_who_is_linked_to_a_provider_has_that_provider(
     assert read(cognito, client, answer({"identities": IDENTITIES})).providers == ("Google", "Okta")
 
 
-@pytest.mark.parametrize(
-    "status", ["UNCONFIRMED", "ARCHIVED", "COMPROMISED", "UNKNOWN", "RESET_REQUIRED", "FORCE_CHANGE_PASSWORD"]
-)
+@pytest.mark.parametrize("status", ["RESET_REQUIRED", "FORCE_CHANGE_PASSWORD"])
+def test_a_user_who_has_just_signed_in_may_have_their_password_due(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", status: str
+) -> None:
+    assert read(cognito, client, answer(UserStatus=status)).sub == ADA.sub
+
+
+@pytest.mark.parametrize("status", ["RESET_REQUIRED", "FORCE_CHANGE_PASSWORD"])
+def test_a_user_whose_password_is_due_and_who_is_disabled_is_disabled(
+    cognito: Stubber, client: "CognitoIdentityProviderClient", status: str
+) -> None:
+    with pytest.raises(UserDisabled):
+        read(cognito, client, answer(UserStatus=status, Enabled=False))
+
+
+@pytest.mark.parametrize("status", ["UNCONFIRMED", "ARCHIVED", "COMPROMISED", "UNKNOWN", "", "confirmed"])
 def test_a_user_in_no_active_status_is_inactive(
     cognito: Stubber, client: "CognitoIdentityProviderClient", status: str
 ) -> None:
@@ -298,7 +313,7 @@ def test_a_user_whom_the_list_does_not_show_yet_is_not_gone(
     cognito.add_response("list_users", {"Users": []}, asked)
     cognito.add_response("admin_get_user", answer(), {"UserPoolId": ADA.pool_id, "Username": ADA.username})
 
-    assert UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(ADA, deadline=AN_HOUR).sub == ADA.sub
+    assert UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(ADA, deadline=AN_HOUR).user == ADA
 
 
 def test_a_list_that_shows_another_user_does_not_show_this_one(

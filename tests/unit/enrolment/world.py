@@ -10,7 +10,7 @@ from local.whop_simulator import Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.whop import circuit, rate_limiter
-from whop_chat.cognito.pool import PoolUser, UserGone
+from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
@@ -53,7 +53,8 @@ class World:
             raise UserGone
         return self.people[user.sub]
 
-    lookup = admin_get
+    def lookup(self, user: UserRef, *, deadline: Deadline | None = None) -> ListedUser:
+        return ListedUser(user, PoolStatus.ACTIVE, self.admin_get(user))
 
     def current(self, *, deadline: Deadline) -> str:
         if self.keyless is not None:

@@ -14,6 +14,7 @@ from tests.fakes import moto_aws, tokens
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.functions import Context, event, load_function
 from tests.fakes.settings import COMPANY_ID
+from whop_chat.cognito.pool import PoolUser, UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.settings import SettingsError
@@ -67,6 +68,25 @@ def test_a_signed_in_user_gets_a_token_at_the_first_request_and_at_the_next(clou
     assert len(cloud.internet.bodies("/accounts")) == 1
     assert [body["account_id"] for body in cloud.internet.bodies("/access_tokens")] == [COMPANY_ID] * 2
     assert [decode(body) for body in cloud.messages(cloud.queue_url)] == [SyncMessage(ada, Source.FIRST_TOKEN)]
+
+
+def test_a_refused_user_costs_cognito_one_call(
+    cloud: Cloud, function: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mallory = cloud.sign_up("mallory")
+    cloud.cognito.admin_disable_user(UserPoolId=cloud.pool_id, Username=mallory.username)
+    calls: list[UserRef] = []
+    real = UserPool.admin_get
+
+    def counted(self: UserPool, user: UserRef, *, deadline: Deadline) -> PoolUser:
+        calls.append(user)
+        return real(self, user, deadline=deadline)
+
+    monkeypatch.setattr(UserPool, "admin_get", counted)
+    answers = [ask(function, "mint_token", token_of(mallory)) for _ in range(20)]
+
+    assert {(status, body["code"]) for status, body in answers} == {(403, "user_disabled")}
+    assert calls == [mallory]
 
 
 def test_keys_and_api_key_are_there_before_the_first_request(cloud: Cloud) -> None:

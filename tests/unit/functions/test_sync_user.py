@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
+from tests.fakes import moto_aws
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.functions import Context, event, load_function
+from whop_chat.cognito.pool import PoolStatus
 from whop_chat.cognito.user import UserRef
+from whop_chat.runtime.deadline import Deadline
 from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, encode
+from whop_chat.users.refusals import Refusals
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,23 @@ def test_users_are_enrolled_and_named_once_however_often_their_message_comes(
     assert [body["email"] for body in cloud.internet.bodies("/accounts")] == ["ada@example.test", "bob@example.test"]
     assert cloud.internet.bodies("/users/user_ada") == [{"name": "Ada"}]
     assert cloud.internet.bodies("/users/user_bob") == [{"name": "Bob"}]
+
+
+def test_a_sign_up_through_an_app_client_of_others_enrols_nobody(cloud: Cloud, function: ModuleType) -> None:
+    before = cloud.internet.bodies("/accounts")
+    body = encode(cloud.sign_up("eve"), Source.SIGN_UP, "a-client-of-others")
+
+    assert function.handler(delivery(body), Context(remaining_millis=60_000)) == {"batchItemFailures": []}
+    assert cloud.internet.bodies("/accounts") == before
+
+
+def test_a_message_about_a_user_lets_the_next_mint_ask_the_pool_again(cloud: Cloud, function: ModuleType) -> None:
+    user = cloud.sign_up("fay")
+    refusals = Refusals(moto_aws.aws_at_moto(), "users")
+    refusals.remember(user, PoolStatus.DISABLED, deadline=Deadline(5))
+    function.handler(delivery(encode(user, Source.CHANGE)), Context(remaining_millis=60_000))
+
+    assert refusals.get(user, deadline=Deadline(5)) is None
 
 
 def test_a_user_who_is_not_in_the_pool_is_done_with(cloud: Cloud, function: ModuleType) -> None:

@@ -45,6 +45,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(checkpoints: CheckpointStore 
         backfill=True,
         dry_run=True,
         started_at=NOW,
+        include_passwordless=True,
         phase=Phase.ORPHANS,
         lease_until=NOW + 1,
         moved_at=NOW + 2,

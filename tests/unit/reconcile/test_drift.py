@@ -107,7 +107,20 @@ def test_who_cannot_sign_in_is_left_alone(record: Record | None) -> None:
     assert found(listed(PoolStatus.INACTIVE), record) == Finding(Drift.INACTIVE)
 
 
-@pytest.mark.parametrize("pool_status", [PoolStatus.ACTIVE, PoolStatus.DISABLED, PoolStatus.INACTIVE])
+def test_who_was_never_enrolled_and_whose_password_is_due_is_passwordless() -> None:
+    due = listed(PoolStatus.PASSWORD_DUE)
+    unverified = listed(PoolStatus.PASSWORD_DUE, verified=False)
+
+    assert found(due, None) == Finding(Drift.PASSWORDLESS)
+    assert found(unverified, None) == Finding(Drift.BLOCKED, "no_verified_email")
+
+
+@pytest.mark.parametrize("record", [linked(), linked(None), blocked(), Record(status=Status.DISABLED)])
+def test_who_has_a_record_is_compared_whatever_their_password(record: Record) -> None:
+    assert found(listed(PoolStatus.PASSWORD_DUE), record) == found(listed(), record)
+
+
+@pytest.mark.parametrize("pool_status", [each for each in PoolStatus if each is not PoolStatus.GONE])
 def test_what_an_operator_or_a_deletion_has_settled_stands(pool_status: PoolStatus) -> None:
     assert found(listed(pool_status), Record(status=Status.DENIED)) == Finding(Drift.DENIED)
     assert found(listed(pool_status), Record(status=Status.DELETED)) == Finding(Drift.DELETED)

@@ -172,12 +172,20 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
     """A town of ``count`` users of every kind, and the counts that a backfill of it comes to."""
     town = Town()
     kinds = itertools.cycle(
-        ("linked", "renamed", "missing", "unverified", "abandoned", "denied", "disabled", "re-enabled", "unconfirmed")
+        (
+            *("linked", "renamed", "missing", "passwordless", "unverified"),
+            *("abandoned", "denied", "disabled", "re-enabled", "unconfirmed"),
+        )
     )
+    pool_statuses = {
+        "disabled": PoolStatus.DISABLED,
+        "unconfirmed": PoolStatus.INACTIVE,
+        "passwordless": PoolStatus.PASSWORD_DUE,
+    }
     met: Counter[str] = Counter()
     for number, kind in enumerate(itertools.islice(kinds, count)):
         met[kind] += 1
-        pool_status = {"disabled": PoolStatus.DISABLED, "unconfirmed": PoolStatus.INACTIVE}.get(kind, PoolStatus.ACTIVE)
+        pool_status = pool_statuses.get(kind, PoolStatus.ACTIVE)
         user = town.pool.join(f"{kind}-{number}", name="Ada", verified=kind != "unverified", pool_status=pool_status)
         match kind:
             case "linked" | "disabled":
@@ -200,6 +208,7 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "seen": count,
         "in_step": met["linked"],
         "missing": met["missing"],
+        "passwordless": met["passwordless"],
         "unfinished": met["abandoned"],
         "stale": stale,
         "in_progress": 0,
@@ -236,6 +245,17 @@ def test_a_backfill_hands_on_everybody_who_is_out_of_step_once_and_nobody_else()
     assert report["blocked_by_reason"] == {"no_verified_email": counts["blocked"]}
     assert (report["outcome"], report["backfill"], report["dry_run"]) == ("completed", True, False)
     assert report["pages"] == -(-130 // PAGE)
+
+
+def test_a_backfill_that_includes_them_hands_on_who_has_their_password_due() -> None:
+    town, counts = mixed()
+    report = town.run(Command("start", backfill=True, include_passwordless=True))
+
+    without_password = {sub for sub in town.pool.people if sub.startswith("passwordless")}
+    assert sorted(town.queue.subs) == sorted(wanted(town) | without_password)
+    assert town.queue.sources == {Source.PASSWORDLESS}
+    assert report["counts"] == {**counts, "enqueued_create": counts["enqueued_create"] + len(without_password)}
+    assert report["include_passwordless"] is True
 
 
 def test_without_the_flag_nobody_is_enrolled_who_never_was() -> None:
@@ -613,6 +633,10 @@ def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatc
         ({"command": "start"}, START),
         ({"command": "start", "backfill": True}, BACKFILL),
         ({"command": "start", "dry_run": True, "backfill": False}, Command("start", dry_run=True)),
+        (
+            {"command": "start", "backfill": True, "include_passwordless": True},
+            Command("start", backfill=True, include_passwordless=True),
+        ),
         ({"command": "continue"}, CONTINUE),
         ({"command": "continue", "force": True}, Command("continue", force=True)),
         ({"command": "stop"}, STOP),
@@ -635,6 +659,8 @@ def test_an_event_says_what_to_do(event: dict[str, Any], command: Command) -> No
         {"command": "continue", "backfill": True},
         {"command": "start", "force": True},
         {"command": "continue", "force": 1},
+        {"command": "start", "include_passwordless": True},
+        {"command": "start", "backfill": True, "include_passwordless": "yes"},
         {"key1": "value1", "key2": "value2", "key3": "value3"},
     ],
 )

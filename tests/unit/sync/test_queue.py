@@ -35,6 +35,13 @@ def test_a_message_comes_back_as_the_user_it_was_about_and_why(
     assert decode(encode(user, source)) == SyncMessage(user, source)
 
 
+def test_a_message_can_name_the_app_client() -> None:
+    body = encode(ADA, Source.SIGN_UP, "web")
+
+    assert json.loads(body)["client"] == "web"
+    assert decode(body) == SyncMessage(ADA, Source.SIGN_UP, "web")
+
+
 def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -> None:
     assert json.loads(encode(ADA, Source.SIGN_IN)) == {
         "version": 1,
@@ -45,10 +52,10 @@ def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -
     }
 
 
-def test_a_message_that_does_not_say_why_is_about_a_sign_up() -> None:
+def test_a_message_that_does_not_say_why_proves_nothing() -> None:
     body = json.dumps({"version": 1, "pool": ADA.pool_id, "username": ADA.username, "sub": ADA.sub})
 
-    assert decode(body) == SyncMessage(ADA, Source.SIGN_UP)
+    assert decode(body) == SyncMessage(ADA, Source.CHANGE)
 
 
 def test_the_messages_among_the_events_are_ours() -> None:
@@ -78,6 +85,7 @@ def test_the_messages_among_the_events_are_ours() -> None:
         '{"version": 1, "pool": "p", "username": "u", "sub": "s\\" or sub ^= \\""}',
         '{"version": 1, "pool": "p", "username": "u", "sub": "s", "source": "weather"}',
         '{"version": 1, "pool": "p", "username": "u", "sub": "s", "source": ["sign_up"]}',
+        '{"version": 1, "pool": "p", "username": "u", "sub": "s", "client": ["web"]}',
         '{"version": 1, "pool": null, "username": "u", "sub": "s"}',
     ],
     ids=lambda body: body[:60],

@@ -32,6 +32,7 @@ OTHER_SOURCES = [
     "",
     None,
 ]
+CLIENT_ID = SIGN_UP["callerContext"]["clientId"]
 BROKEN: list[dict[str, Any]] = [
     {},
     {"triggerSource": SIGN_UP["triggerSource"]},
@@ -46,6 +47,14 @@ def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list
     queue, told = queue or Queue(), RecordingTelemetry()
     enqueue(request, lambda: queue, lambda: told)
     return [decode(body).user for body in queue.sent], told
+
+
+@pytest.mark.parametrize("context", [None, {}, "web", {"clientId": None}, {"clientId": ["web"]}], ids=repr)
+def test_an_event_that_names_no_client_is_announced_all_the_same(context: Any) -> None:
+    queue = Queue()
+    enqueue({**SIGN_UP, "callerContext": context}, lambda: queue, RecordingTelemetry)
+
+    assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_UP)]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +80,7 @@ def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
     queue, told = Queue(), RecordingTelemetry()
     enqueue(event("post_authentication"), lambda: queue, lambda: told)
 
-    assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN)]
+    assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN, CLIENT_ID)]
     assert told.counts == [("SignInEnqueued", {})]
 
 
@@ -150,7 +159,7 @@ def test_the_function_enqueues_the_user_and_answers_with_the_event(
 
     assert function.handler(event("post_confirmation_sign_up"), Context()) == SIGN_UP
     (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
-    assert decode(message["Body"]) == SyncMessage(ADA, Source.SIGN_UP)
+    assert decode(message["Body"]) == SyncMessage(ADA, Source.SIGN_UP, CLIENT_ID)
 
 
 def test_the_function_makes_its_queue_once(url: str, load: Callable[[], ModuleType]) -> None:

@@ -19,7 +19,7 @@ from tests.fakes.queue import Queue
 from tests.fakes.settings import COMPANY_ID
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import whop_over
-from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone, UserInactive
+from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser, UserDisabled, UserGone, UserInactive
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp, OutcomeUnknown
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
@@ -53,6 +53,7 @@ class Pool:
     def __init__(self, name: str | Exception | None = "Ada Lovelace", *, misnamed: bool = False) -> None:
         self.name = name
         self.misnamed = misnamed
+        self.status = PoolStatus.ACTIVE
         self.asked: list[str] = []
 
     def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
@@ -61,9 +62,9 @@ class Pool:
             raise UserGone
         return self._answer(user)
 
-    def lookup(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
+    def lookup(self, user: UserRef, *, deadline: Deadline | None = None) -> ListedUser:
         self.asked.append("find")
-        return self._answer(user)
+        return ListedUser(user, self.status, self._answer(user))
 
     def _answer(self, user: UserRef) -> PoolUser:
         if isinstance(self.name, Exception):
@@ -105,7 +106,7 @@ class Case:
                 syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
 
     @contextlib.contextmanager
-    def syncing(self) -> Iterator[SyncUser]:
+    def syncing(self, client_ids: Sequence[str] | None = None) -> Iterator[SyncUser]:
         with whop_over(self.server) as whop:
             yield SyncUser(
                 self.users,
@@ -115,6 +116,7 @@ class Case:
                 self.clean_up,
                 self.telemetry,
                 pool_id=ADA.pool_id,
+                client_ids=client_ids,
                 clock=Clock(NOW + 0.9),
             )
 
@@ -375,6 +377,63 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
 
     assert case.record == before
     assert case.telemetry.counts == [("UserLeft", {"pool_status": "inactive"})]
+
+
+@pytest.mark.parametrize("source", [Source.SIGN_UP, Source.SIGN_IN])
+@pytest.mark.parametrize(
+    ("client_id", "is_enrolled"),
+    [("web", True), ("admin-tool", False), ("", False), (None, True), ("CLIENT_ID_NOT_APPLICABLE", True)],
+)
+def test_only_a_client_whose_users_may_chat_brings_a_new_user(
+    source: Source, client_id: str | None, is_enrolled: bool
+) -> None:
+    case = Case(Server(), linked=False)
+    with case.syncing(["web", "mobile"]) as syncing:
+        syncing.sync(SyncMessage(ADA, source, client_id), deadline=Deadline(5))
+
+    assert case.enrolment.enrolled == ([ADA] if is_enrolled else [])
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED, Status.DISABLED])
+def test_another_client_neither_finishes_nor_restores_an_enrolment(status: Status) -> None:
+    case = Case(Server(), linked=False)
+    before = case.write(Record(status=status))
+    with case.syncing(["web"]) as syncing:
+        syncing.sync(SyncMessage(ADA, Source.SIGN_IN, "admin-tool"), deadline=Deadline(5))
+
+    assert (case.record, case.enrolment.enrolled) == (before, [])
+
+
+@pytest.mark.parametrize("status", [Status.LINKED, Status.DISABLED])
+def test_another_client_keeps_a_linked_user_up_to_date(status: Status) -> None:
+    case = Case(Server(RENAMED))
+    case.write(dataclasses.replace(case.record, status=status))
+    with case.syncing(["web"]) as syncing:
+        syncing.sync(SyncMessage(ADA, Source.SIGN_IN, "admin-tool"), deadline=Deadline(5))
+
+    assert (case.record.status, case.names) == (Status.LINKED, ["Ada Lovelace"])
+
+
+PROOFS = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.PASSWORDLESS)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_whose_password_is_due_is_enrolled_once_something_makes_up_for_it(source: Source) -> None:
+    case = Case(Server(), linked=False)
+    case.pool.status = PoolStatus.PASSWORD_DUE
+    case.sync(source=source)
+
+    assert case.enrolment.enrolled == ([ADA] if source in PROOFS else [])
+
+
+@pytest.mark.parametrize("source", Source)
+def test_whose_password_is_due_is_kept_up_to_date_and_restored_by_every_message(source: Source) -> None:
+    case = Case(Server(RENAMED))
+    case.pool.status = PoolStatus.PASSWORD_DUE
+    case.write(dataclasses.replace(case.record, status=Status.DISABLED))
+    case.sync(source=source)
+
+    assert (case.record.status, case.names) == (Status.LINKED, ["Ada Lovelace"])
 
 
 def test_a_user_who_is_deleted_while_they_are_enrolled_is_looked_at_again() -> None:

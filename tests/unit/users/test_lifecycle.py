@@ -11,17 +11,17 @@ from whop_chat.users.record import Record, Status
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
 
-#            active        disabled      inactive    gone
+#            active        password due    disabled      inactive    gone
 TABLE: dict[Status | None, tuple[Action, ...]] = {
-    None: (Action.ENROL, Action.LEAVE, Action.LEAVE, Action.LEAVE),
-    Status.PENDING: (Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
-    Status.LINKED: (Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
-    Status.BLOCKED: (Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
-    Status.DENIED: (Action.LEAVE, Action.LEAVE, Action.LEAVE, Action.DELETE),
-    Status.DISABLED: (Action.RESTORE, Action.LEAVE, Action.LEAVE, Action.DELETE),
-    Status.DELETED: (Action.CLEAN_UP, Action.CLEAN_UP, Action.CLEAN_UP, Action.CLEAN_UP),
+    None: (Action.ENROL, Action.LEAVE, Action.LEAVE, Action.LEAVE, Action.LEAVE),
+    Status.PENDING: (Action.ENROL, Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
+    Status.LINKED: (Action.ENROL, Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
+    Status.BLOCKED: (Action.ENROL, Action.ENROL, Action.DISABLE, Action.LEAVE, Action.DELETE),
+    Status.DENIED: (Action.LEAVE, Action.LEAVE, Action.LEAVE, Action.LEAVE, Action.DELETE),
+    Status.DISABLED: (Action.RESTORE, Action.RESTORE, Action.LEAVE, Action.LEAVE, Action.DELETE),
+    Status.DELETED: (Action.CLEAN_UP,) * 5,
 }
-COLUMNS = (PoolStatus.ACTIVE, PoolStatus.DISABLED, PoolStatus.INACTIVE, PoolStatus.GONE)
+COLUMNS = (PoolStatus.ACTIVE, PoolStatus.PASSWORD_DUE, PoolStatus.DISABLED, PoolStatus.INACTIVE, PoolStatus.GONE)
 CELLS = [
     (status, standing, wanted) for status, row in TABLE.items() for standing, wanted in zip(COLUMNS, row, strict=True)
 ]
@@ -43,7 +43,7 @@ def test_the_document_has_the_same_table() -> None:
         for line in DOCUMENT.read_text().splitlines()
         if line.startswith("|")
     ]
-    written = {row[0]: tuple(row[1:]) for row in rows if row[0] in {"no record", *Status} and len(row) == 5}
+    written = {row[0]: tuple(row[1:]) for row in rows if row[0] in {"no record", *Status} and len(row) == 6}
     assert written == {status or "no record": steps for status, steps in TABLE.items()}
 
 

@@ -15,6 +15,8 @@ from whop_chat.runtime.errors import Refused
 
 # AWS, UserType.UserStatus: users with one of these can have tokens of their own.
 _ACTIVE_STATUSES = ("CONFIRMED", "EXTERNAL_PROVIDER")
+# Users who sign in without a password keep the first one for ever. A token or a sign-in proves that they can sign in.
+_PASSWORD_DUE_STATUSES = ("FORCE_CHANGE_PASSWORD", "RESET_REQUIRED")
 _PAGE = 60  # AWS, ListUsers: the maximum of one answer
 
 
@@ -23,8 +25,10 @@ class PoolStatus(StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
+    PASSWORD_DUE = "password_due"  # noqa: S105 - not a password
+    """The user has a password to change or to reset. They may be able to sign in all the same, without a password."""
     INACTIVE = "inactive"
-    """The user exists but cannot sign in: unconfirmed, or with a password to change or to reset."""
+    """The user exists but cannot sign in: unconfirmed, archived or compromised."""
     GONE = "gone"
 
 
@@ -52,6 +56,11 @@ class UserInactive(NotActive):
     status = PoolStatus.INACTIVE
 
 
+def not_active(status: PoolStatus) -> NotActive:
+    """The exception for a user of this ``status``, which is not one of those who may sign in."""
+    return next(kind for kind in (UserGone, UserDisabled, UserInactive) if kind.status is status)()
+
+
 @dataclass(frozen=True, slots=True)
 class PoolUser:
     """The attributes that enrolment and profiles need.
@@ -75,6 +84,17 @@ class ListedUser:
     status: PoolStatus
     pool_user: PoolUser
 
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether the status does not rule out that the user can sign in."""
+        return self.status in (PoolStatus.ACTIVE, PoolStatus.PASSWORD_DUE)
+
+    def require_may_sign_in(self) -> PoolUser:
+        """``pool_user``, of a user who may be able to sign in. Raises `NotActive`."""
+        if self.may_sign_in:
+            return self.pool_user
+        raise not_active(self.status)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -96,25 +116,27 @@ class UserPool:
         self._names = names
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """The current attributes of an active user, from AdminGetUser.
+        """The current attributes of a user who just proved that they can sign in, from AdminGetUser.
+
+        The proof is a verified token, a sign-up or a sign-in. So a password that is due does not matter.
 
         The answer counts only if it has the same ``sub``: Cognito reuses user names, but no subs. AdminGetUser makes a
-        user count as active for billing (AWS, Cognito pricing). So call this for users who just signed up or in.
+        user count as active for billing (AWS, Cognito pricing), which these users do anyway.
 
         Raises `NotActive`.
         """
-        return _active(self._by_name(user, deadline))
+        return self._by_name(user, deadline).require_may_sign_in()
 
-    def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """The attributes of an active user, from ListUsers, which has no effect on billing. Found by ``sub`` only.
+    def lookup(self, user: UserRef, *, deadline: Deadline) -> ListedUser:
+        """The user in any status, from ListUsers, which has no effect on billing. Found by ``sub`` only.
 
         ListUsers is not strongly consistent: a change can be missing for some seconds. So a later call decides, such as
         the next reconcile. A user who is missing from ListUsers is gone only if AdminGetUser, which is consistent, does
         not find them either. A call of AdminGetUser that finds no user bills nobody.
 
-        Raises `NotActive`.
+        Raises `UserGone`.
         """
-        return _active(self._by_sub(user.sub, deadline) or self._by_name(user, deadline))
+        return self._by_sub(user.sub, deadline) or self._by_name(user, deadline)
 
     def list_page(self, token: str | None, *, deadline: Deadline) -> Page:
         """The 60 users at ``token``, or the first 60. No effect on billing, and as stale as `lookup`."""
@@ -190,16 +212,9 @@ def _encodable(text: str) -> str:
 def _pool_status(enabled: object, status: object) -> PoolStatus:
     if enabled is not True:
         return PoolStatus.DISABLED
-    return PoolStatus.ACTIVE if status in _ACTIVE_STATUSES else PoolStatus.INACTIVE
-
-
-def _active(listed: ListedUser) -> PoolUser:
-    match listed.status:
-        case PoolStatus.DISABLED:
-            raise UserDisabled
-        case PoolStatus.INACTIVE:
-            raise UserInactive
-    return listed.pool_user
+    if status in _ACTIVE_STATUSES:
+        return PoolStatus.ACTIVE
+    return PoolStatus.PASSWORD_DUE if status in _PASSWORD_DUE_STATUSES else PoolStatus.INACTIVE
 
 
 def _providers(attributes: Mapping[str, str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from whop_chat.cognito.pool import PoolUser, UserDisabled, UserGone
+from whop_chat.cognito.pool import ListedUser, PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import Attempt, MayTransfer
 from whop_chat.enrolment.email_policy import EmailPolicy, external_id, has_email
@@ -39,13 +39,17 @@ _POLL_SECONDS = 0.1
 EmailReuse = Literal["refuse", "inherit"]
 
 
-class PoolReader(Protocol):
-    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
+class SignedInReader(Protocol):
+    """Reads users who just signed in: `whop_chat.users.refusals.RememberingPool`, or a pool itself."""
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.cognito.pool.UserPool.admin_get`."""
 
-    def lookup(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
+
+class PoolReader(SignedInReader, Protocol):
+    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
+
+    def lookup(self, user: UserRef, *, deadline: Deadline) -> ListedUser:
         """See `whop_chat.cognito.pool.UserPool.lookup`."""
 
 
@@ -59,7 +63,7 @@ class Enrolment:
     def __init__(
         self,
         users: UserRepository,
-        pool: PoolReader,
+        pool: SignedInReader,
         whop: Whop,
         email_policy: EmailPolicy,
         *,

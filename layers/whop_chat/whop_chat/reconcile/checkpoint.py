@@ -43,6 +43,7 @@ class Checkpoint:
     backfill: bool
     dry_run: bool
     started_at: float
+    include_passwordless: bool = False
     phase: Phase = Phase.LISTING
     version: str = ""
     """Renewed by every write. If two invocations resume from one checkpoint, one of them loses."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 _OPTIONS: Mapping[str, frozenset[str]] = {
-    "start": frozenset({"backfill", "dry_run"}),
+    "start": frozenset({"backfill", "dry_run", "include_passwordless"}),
     "continue": frozenset({"force"}),
     "stop": frozenset(),
 }
@@ -20,13 +20,15 @@ class Command:
     """The command in an event.
 
     ``backfill`` also enrols users that were never enrolled. Whop sends an e-mail to each of them, so an operator has to
-    ask for it. With ``dry_run`` nothing is enqueued. ``force`` continues a run whose invocation was killed, before its
-    lease ends. An invocation that still runs loses the run then.
+    ask for it. ``include_passwordless`` has a backfill enrol users whose password is due, too: nothing has proved that
+    these can sign in. With ``dry_run`` nothing is enqueued. ``force`` continues a run whose invocation was killed,
+    before its lease ends. An invocation that still runs loses the run then.
     """
 
     command: Literal["start", "continue", "stop"]
     backfill: bool = False
     dry_run: bool = False
+    include_passwordless: bool = False
     force: bool = False
 
     @classmethod
@@ -41,4 +43,6 @@ class Command:
             raise InvalidCommand(f"{command} does not know {len(unknown)} of the other members")
         if not all(isinstance(value, bool) for value in options.values()):
             raise InvalidCommand("an option is neither true nor false")
+        if options.get("include_passwordless") and not options.get("backfill"):
+            raise InvalidCommand("include_passwordless needs backfill")
         return cls(command, **options)

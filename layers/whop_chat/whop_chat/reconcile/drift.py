@@ -16,6 +16,8 @@ class Drift(StrEnum):
     IN_STEP = "in_step"
     MISSING = "missing"
     """The user has no record, so was never enrolled."""
+    PASSWORDLESS = "passwordless"
+    """As `MISSING`, with a password to change or to reset. A backfill enrols them only if it is told to."""
     UNFINISHED = "unfinished"
     """An enrolment ended without an outcome, or a block may be tried again."""
     STALE = "stale"
@@ -52,16 +54,18 @@ def drift(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, 
             return Finding(Drift.STALE)
         case Action.LEAVE if status is Status.DENIED:
             return Finding(Drift.DENIED)
+        case Action.LEAVE if listed.status is PoolStatus.PASSWORD_DUE:
+            return _never_enrolled(listed, Drift.PASSWORDLESS, email_policy)
         case Action.LEAVE:
             return Finding(Drift.DISABLED if listed.status is PoolStatus.DISABLED else Drift.INACTIVE)
     return _enrolled(listed, record, email_policy, now)
 
 
 def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPolicy, now: float) -> Finding:
-    """The drift of an active user that a sync would enrol."""
-    refusal = email_policy.refusal(listed.pool_user)
+    """The drift of a user that a sync would enrol."""
     if record is None:
-        return Finding(Drift.BLOCKED, refusal) if refusal else Finding(Drift.MISSING)
+        return _never_enrolled(listed, Drift.MISSING, email_policy)
+    refusal = email_policy.refusal(listed.pool_user)
     match record.status:
         case Status.LINKED:
             return Finding(Drift.IN_STEP if _has_current_name(listed.pool_user, record) else Drift.STALE)
@@ -74,6 +78,12 @@ def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPoli
                 return Finding(Drift.BLOCKED, record.reason or "blocked")
             return Finding(Drift.BLOCKED, refusal) if refusal else Finding(Drift.UNFINISHED)
     raise AssertionError("no sync enrols from here")
+
+
+def _never_enrolled(listed: ListedUser, enrollable: Drift, email_policy: EmailPolicy) -> Finding:
+    """``enrollable``, unless the user has no address to enrol under."""
+    refusal = email_policy.refusal(listed.pool_user)
+    return Finding(Drift.BLOCKED, refusal) if refusal else Finding(enrollable)
 
 
 def _has_current_name(pool_user: PoolUser, record: Record) -> bool:

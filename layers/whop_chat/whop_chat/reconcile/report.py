@@ -24,6 +24,7 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "run": checkpoint.run,
         "backfill": checkpoint.backfill,
         "dry_run": checkpoint.dry_run,
+        "include_passwordless": checkpoint.include_passwordless,
         "outcome": checkpoint.outcome,
         "started_at": _timestamp(checkpoint.started_at),
         "finished_at": _timestamp(checkpoint.finished_at),

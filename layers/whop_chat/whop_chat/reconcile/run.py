@@ -123,6 +123,7 @@ class Reconcile:
             backfill=command.backfill,
             dry_run=command.dry_run,
             started_at=now,
+            include_passwordless=command.include_passwordless,
             reported=last.reported if last else None,
         )
         return self._work(self._saved(started, last), remaining)
@@ -209,7 +210,7 @@ class Reconcile:
         findings = [(listed.user, self._finding(listed, found)) for listed in page.users]
         fingerprints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
         self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)
-        wanted = _wanted(findings, backfill=checkpoint.backfill)
+        wanted = _wanted(findings, checkpoint)
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
         further = dataclasses.replace(
             checkpoint,
@@ -242,11 +243,12 @@ class Reconcile:
         next_slot = checkpoint.next_slot
         if checkpoint.dry_run:
             return {}, next_slot
+        source = Source.PASSWORDLESS if checkpoint.include_passwordless else Source.RECONCILE
         for users in itertools.batched(itertools.chain.from_iterable(wanted.values()), MAX_BATCH, strict=False):
             now = self._clock()
             slot = max(now, next_slot)
             delay = math.ceil(slot - now)
-            self._queue.send_many(users, Source.RECONCILE, delay_seconds=delay, deadline=deadline)
+            self._queue.send_many(users, source, delay_seconds=delay, deadline=deadline)
             next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 
@@ -267,9 +269,13 @@ class Reconcile:
         return self._saved(further, checkpoint)
 
 
-def _wanted(findings: Collection[tuple[UserRef, Finding]], *, backfill: bool) -> dict[str, list[UserRef]]:
+def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoint) -> dict[str, list[UserRef]]:
     """The users to enqueue, by the reason that they are counted under."""
-    created = {Drift.UNFINISHED, *([Drift.MISSING] if backfill else [])}
+    created = {Drift.UNFINISHED}
+    if checkpoint.backfill:
+        created.add(Drift.MISSING)
+    if checkpoint.include_passwordless:
+        created.add(Drift.PASSWORDLESS)
     return {
         CREATED: [user for user, finding in findings if finding.drift in created],
         UPDATED: [user for user, finding in findings if finding.drift is Drift.STALE],

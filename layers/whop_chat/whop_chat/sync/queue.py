@@ -28,20 +28,24 @@ class Source(StrEnum):
     CHANGE = "change"
     """An event of CloudTrail: attributes, disabled, enabled, deleted."""
     RECONCILE = "reconcile"
+    PASSWORDLESS = "passwordless"
+    """As `RECONCILE`, of a backfill that also enrols users whose password is due."""
     COMMAND = "command"
 
 
 class SyncMessage(NamedTuple):
-    """One message: the user, and why it was sent."""
+    """One message: the user, and why it was sent. ``client_id`` is the app client of a sign-up or a sign-in, if any."""
 
     user: UserRef
     source: Source
+    client_id: str | None = None
 
 
-def encode(user: UserRef, source: Source) -> str:
+def encode(user: UserRef, source: Source, client_id: str | None = None) -> str:
     """The text of a message. It has the user's names and no attributes: the handler reads those from the pool."""
     names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
-    return json.dumps({"version": _VERSION, **names, "source": source})
+    client = {} if client_id is None else {"client": client_id}
+    return json.dumps({"version": _VERSION, **names, "source": source, **client})
 
 
 def decode(body: str) -> SyncMessage:
@@ -49,7 +53,9 @@ def decode(body: str) -> SyncMessage:
     try:
         message = json.loads(body)
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
-        source = Source(message.get("source", Source.SIGN_UP))
+        # A sender that does not say why proves nothing about the user.
+        source = Source(message.get("source", Source.CHANGE))
+        client_id = message.get("client")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableMessage("not a sync message") from None
     if type(version) is not int or version != _VERSION:
@@ -58,7 +64,9 @@ def decode(body: str) -> SyncMessage:
         raise UnreadableMessage("a member is not a text")
     if not is_sub(sub):
         raise UnreadableMessage("the sub is not one of Cognito's")
-    return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source)
+    if not isinstance(client_id, str | None):
+        raise UnreadableMessage("the client is not a text")
+    return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source, client_id)
 
 
 class SyncQueue:
@@ -68,9 +76,9 @@ class SyncQueue:
         self._aws = aws
         self._url = url
 
-    def send(self, user: UserRef, source: Source, *, deadline: Deadline) -> None:
+    def send(self, user: UserRef, source: Source, client_id: str | None = None, *, deadline: Deadline) -> None:
         """Enqueue a message about ``user``."""
-        self.send_raw(encode(user, source), deadline=deadline)
+        self.send_raw(encode(user, source, client_id), deadline=deadline)
 
     def send_many(
         self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline

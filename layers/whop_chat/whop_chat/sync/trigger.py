@@ -52,7 +52,8 @@ def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry:
             sub=event["request"]["userAttributes"]["sub"],
             username=event["userName"],
         )
-        run_within(_SECONDS, functools.partial(_send, queue, user, trigger_event.source))
+        client_id = _client_id(event)
+        run_within(_SECONDS, functools.partial(_send, queue, user, trigger_event.source, client_id))
     except Exception as error:
         reporter = telemetry()
         reporter.bind_user(user.sub if user else None)
@@ -63,5 +64,13 @@ def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry:
         reporter.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
 
 
-def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source) -> None:
-    queue().send(user, source, deadline=Deadline(_SECONDS))
+def _client_id(event: Mapping[str, Any]) -> str | None:
+    """The app client that Cognito names. `sync_user` decides about it, and this function has no settings to do so."""
+    match event.get("callerContext"):
+        case {"clientId": str(client_id)}:
+            return client_id
+    return None
+
+
+def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source, client_id: str | None) -> None:
+    queue().send(user, source, client_id, deadline=Deadline(_SECONDS))

@@ -7,7 +7,7 @@ is done. An unreadable message goes to the dead-letter queue at once.
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import NotActive, PoolStatus, PoolUser, UserGone
@@ -20,16 +20,27 @@ from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
 from whop_chat.users.lifecycle import Action, next_action, reinstate, suspend, tombstone
 from whop_chat.users.record import Record, StaleRecord, Status
+from whop_chat.users.refusals import Refusals
 from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 # These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
+# It also proves that they can sign in, whatever their password.
 _ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 
 
+# Cognito names it where no app client is involved, such as in AdminConfirmSignUp.
+_NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
+
+
 class SyncUser:
-    """Handles the messages of one pool. ``clock`` returns epoch seconds."""
+    """Handles the messages of one pool. ``clock`` returns epoch seconds.
+
+    ``client_ids`` are the app clients whose users may chat. None stands for every client. A sign-up or a sign-in
+    through another client enrols nobody, because Whop would send that person an e-mail. No client counts as allowed.
+    A message makes the next mint ask the pool again about a user in ``refusals``. None: no refusal is remembered.
+    """
 
     def __init__(
         self,
@@ -41,6 +52,8 @@ class SyncUser:
         telemetry: Telemetry,
         *,
         pool_id: str,
+        client_ids: Collection[str] | None = None,
+        refusals: Refusals | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
@@ -50,6 +63,8 @@ class SyncUser:
         self._clean_up = clean_up
         self._telemetry = telemetry
         self._pool_id = pool_id
+        self._client_ids = client_ids
+        self._refusals = refusals
         self._clock = clock
 
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
@@ -64,15 +79,21 @@ class SyncUser:
             raise UnreadableMessage("of another pool")
         self._telemetry.bind_user(user.sub)
         try:
-            self._sync(user, message.source, deadline)
+            self._sync(message, deadline)
         except Refused as error:
             self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
 
-    def _sync(self, user: UserRef, source: Source, deadline: Deadline) -> None:
+    def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
+        user = message.user
+        if self._refusals is not None:
+            self._refusals.forget(user, deadline=deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
-        pool_user, pool_status = self._pool_user(user, source, deadline)
+        pool_user, pool_status = self._pool_user(user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
         match next_action(record.status if record else None, pool_status), record, pool_user:
+            case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
+                status = pool_status.value
+                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, app_client="another")
             case Action.ENROL, _, PoolUser():
                 self._enrol_and_name(user, record, pool_user, deadline)
             case Action.RESTORE, Record(), PoolUser():
@@ -91,15 +112,25 @@ class SyncUser:
             case _:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
 
+    def _may_link(self, message: SyncMessage, record: Record | None) -> bool:
+        """Whether the user has a Whop user already, or ``message`` may give them one."""
+        if record is not None and record.whop_user_id is not None:
+            return True
+        return self._client_ids is None or message.client_id in (None, _NO_CLIENT, *self._client_ids)
+
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
+        """The user, and their status. A password that is due counts as active if ``source`` makes up for it."""
         try:
             if source in _ACTIVE_SOURCES:
                 # The message may have a wrong user name. So if this read finds no user, the look-up by sub decides.
                 with contextlib.suppress(UserGone):
                     return self._pool.admin_get(user, deadline=deadline), PoolStatus.ACTIVE
-            return self._pool.lookup(user, deadline=deadline), PoolStatus.ACTIVE
+            listed = self._pool.lookup(user, deadline=deadline)
         except NotActive as error:
             return None, error.status
+        if listed.may_sign_in and source in (*_ACTIVE_SOURCES, Source.PASSWORDLESS):
+            return listed.pool_user, PoolStatus.ACTIVE
+        return listed.pool_user, listed.status
 
     def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, expected=expected, deadline=deadline)

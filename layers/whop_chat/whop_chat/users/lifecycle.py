@@ -32,7 +32,8 @@ def next_action(status: Status | None, pool_status: PoolStatus) -> Action:
     """The action for a user with this record ``status`` (None: no record) and ``pool_status``.
 
     A user without a record leaves nothing to clean up. A user that cannot sign in for now is neither enrolled nor
-    deleted. Only an operator takes a denial back.
+    deleted. Only an operator takes a denial back. A user whose password is due is not enrolled for the first time: it
+    takes a proof that they can sign in, and with it the caller passes `PoolStatus.ACTIVE`.
     """
     if status is Status.DELETED:
         return Action.CLEAN_UP
@@ -43,12 +44,14 @@ def next_action(status: Status | None, pool_status: PoolStatus) -> Action:
             return Action.LEAVE
         case PoolStatus.DISABLED:
             return Action.LEAVE if status in (None, Status.DENIED, Status.DISABLED) else Action.DISABLE
-        case PoolStatus.ACTIVE if status is Status.DENIED:
+        case PoolStatus.PASSWORD_DUE if status is None:
             return Action.LEAVE
-        case PoolStatus.ACTIVE if status is Status.DISABLED:
+    match status:
+        case Status.DENIED:
+            return Action.LEAVE
+        case Status.DISABLED:
             return Action.RESTORE
-        case PoolStatus.ACTIVE:
-            return Action.ENROL
+    return Action.ENROL
 
 
 def suspend(record: Record, status: Status) -> Record:
