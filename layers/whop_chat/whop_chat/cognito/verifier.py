@@ -51,7 +51,7 @@ class Reason(StrEnum):
     PARAMETER = "parameter"  # `crit`, `b64`, `zip` or `cty` is present
     TYPE = "type"  # `typ` is present and is neither JWT nor at+jwt
     KEY_ID = "key_id"  # `kid` is missing or not a string
-    UNKNOWN_KEY = "unknown_key"  # the pool has no key with this `kid`
+    UNKNOWN_KEY = "unknown_key"  # the pool has no key with this `kid`, or may have one, but `iss` is not the pool
     SIGNATURE = "signature"  # not made with that key
     # 401, signed by the pool
     PAYLOAD = "payload"  # not a JSON object, a repeated member, a number that is not finite
@@ -163,6 +163,9 @@ class TokenVerifier:
         except UnknownKey:
             raise TokenRefused(Reason.UNKNOWN_KEY) from None
         except JwksUnavailable as error:
+            # Not verified, so it decides only this: a token of another issuer is refused, whatever keys there are.
+            unverified = _read_object(jws.payload, Reason.UNKNOWN_KEY)
+            _check(unverified.get("iss") == self._issuer, Reason.UNKNOWN_KEY)
             raise KeysUnavailable(retry_after=error.retry_after, detail=error.detail) from None
         try:
             key.verify(jws.signature, jws.signed, PKCS1v15(), SHA256())
