@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterable
 
+from manage.checks import user_pool_issuer
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -12,7 +13,7 @@ from manage.stack import Stack
 NAME = "doctor"
 HELP = "check the deployment, and say what to do about each finding"
 
-CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = ()
+CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (user_pool_issuer.check,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

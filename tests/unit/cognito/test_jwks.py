@@ -219,6 +219,14 @@ def test_issuer_and_keys_follow_from_the_pool_id_in_every_partition(pool_id: str
     assert jwks_url(pool_id, None) == f"https://{host}/{pool_id}/.well-known/jwks.json"
 
 
+def test_the_updated_issuer_has_another_host_for_tokens_and_keys() -> None:
+    host = "https://issuer-cognito-idp.eu-west-1.amazonaws.com"
+
+    assert issuer(POOL_ID, "updated") == f"{host}/{POOL_ID}"
+    assert jwks_url(POOL_ID, None, "updated") == f"{host}/{POOL_ID}/.well-known/jwks.json"
+    assert jwks_url(POOL_ID, "http://127.0.0.1:4566", "updated") == jwks_url(POOL_ID, "http://127.0.0.1:4566")
+
+
 @pytest.mark.parametrize(
     "pool_id",
     [

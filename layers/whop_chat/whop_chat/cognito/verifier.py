@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from whop_chat.cognito.issuer import issuer
+from whop_chat.cognito.issuer import PoolIssuer, issuer
 from whop_chat.cognito.jwks import JwkSet, JwksUnavailable, UnknownKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_base64url, read_json
@@ -116,8 +116,9 @@ class TokenVerifier:
     """Verifies the tokens of one pool, of one use, for some clients.
 
     ``client_ids`` are the app clients whose tokens are accepted. ``required_scope`` is for access tokens only: ID
-    tokens have no scopes. ``jwks`` has the keys of this pool. ``clock`` returns epoch seconds. Raises `ValueError` or
-    `TypeError` for a configuration that would accept no token or too many.
+    tokens have no scopes. ``jwks`` has the keys of this pool. ``pool_issuer`` is the pool's setting; tokens of the
+    other form are refused. ``clock`` returns epoch seconds. Raises `ValueError` or `TypeError` for a configuration that
+    would accept no token or too many.
     """
 
     def __init__(
@@ -128,9 +129,10 @@ class TokenVerifier:
         token_use: TokenUse,
         jwks: JwkSet,
         required_scope: str | None = None,
+        pool_issuer: PoolIssuer = "original",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._issuer = issuer(pool_id)
+        self._issuer = issuer(pool_id, pool_issuer)
         self._client_ids = _allow_list(client_ids)
         if token_use not in _CLAIM_NAMES:
             raise ValueError("token_use is access or id")
