@@ -43,6 +43,12 @@ class PoolState:
         return PoolState(self.name, self.arn, settings, self.mfa)
 
     @property
+    def issuer(self) -> str:
+        """The pool's issuer, as the parameter UserPoolIssuer says it. A pool without the setting has the original."""
+        kind: str = self.settings.get("IssuerConfiguration", {}).get("Type", "ORIGINAL")
+        return kind.lower()
+
+    @property
     def triggers(self) -> Mapping[str, Any]:
         """The LambdaConfig."""
         triggers: Mapping[str, Any] = self.settings.get("LambdaConfig", {})

@@ -48,6 +48,7 @@ ENVIRONMENT = {
     "EMAIL_REUSE": "refuse",
     "PROFILE_NAME": "name,given_name+family_name",
     "DELETE_POLICY": "keep-account",
+    "USER_POOL_ISSUER": "original",
     "TOKEN_USE": "access",
     "CHAT_FEATURES": "channels,dms,support",
     "TOKEN_TTL_MINUTES": "60",

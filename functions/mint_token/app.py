@@ -16,7 +16,8 @@ from whop_chat.settings import AwsSettings, MintSettings
 _settings = MintSettings.from_env(os.environ)
 _aws_settings = AwsSettings.from_env(os.environ)
 _http = HttpClient()
-_jwks = JwkSet(http_fetch(_http, jwks_url(_settings.user_pool_id, _aws_settings.endpoint)))
+_keys_url = jwks_url(_settings.user_pool_id, _aws_settings.endpoint, _settings.user_pool_issuer)
+_jwks = JwkSet(http_fetch(_http, _keys_url))
 _keys = Prefetch(lambda deadline: _jwks.prefetch(deadline=deadline))
 
 # boto3 is imported while the keys are fetched, and the rest while the secrets are. Imports take most of a cold start.
@@ -69,6 +70,7 @@ def _compose(settings: MintSettings) -> HttpApi:
     parts = enrolment_parts(settings, _aws, _api_key, _http, _telemetry, _circuit_states, Priority.FOREGROUND)
     verifier = TokenVerifier(
         pool_id=settings.user_pool_id,
+        pool_issuer=settings.user_pool_issuer,
         client_ids=settings.user_pool_client_ids,
         token_use=settings.token_use,
         required_scope=settings.required_scope,

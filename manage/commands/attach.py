@@ -30,6 +30,13 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
             f"UserPoolId={pool_id} and the UserPoolClientIds of its apps first."
         )
     pool, shown = _trigger.read(stack, pool_id)
+    deployed_issuer = stack.parameters.get("UserPoolIssuer", "original")
+    if shown.issuer != deployed_issuer:
+        raise Refused(
+            f"User pool {pool_id} has the {shown.issuer} issuer, and stack {stack.name} expects the {deployed_issuer} "
+            f"one, so it would refuse every token. Deploy the stack with UserPoolIssuer={shown.issuer} first.",
+            outcome="other_issuer",
+        )
     try:
         wanted = pool_triggers.with_ours(shown, pool_triggers.triggers_of(stack))
     except pool_triggers.OtherFunction as other:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterable
 
-from manage.checks import concurrency, origins, settings, termination
+from manage.checks import concurrency, origins, settings, termination, user_pool_issuer
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -17,6 +17,7 @@ CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
     settings.check,
     origins.check,
     concurrency.check,
+    user_pool_issuer.check,
     termination.check,
 )
 

@@ -14,6 +14,7 @@ SETTINGS = {
     "EMAIL_REUSE": "refuse",
     "PROFILE_NAME": "name,given_name+family_name",
     "DELETE_POLICY": "keep-account",
+    "USER_POOL_ISSUER": "original",
     "TOKEN_USE": "access",
     "CHAT_FEATURES": "channels,dms",
     "TOKEN_TTL_MINUTES": "60",

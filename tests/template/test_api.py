@@ -40,15 +40,24 @@ def test_the_authorizer_knows_the_pool_and_the_client_of_the_stack() -> None:
     assert authorizer["identitySource"] == "$request.header.Authorization"
     assert authorizer["jwtConfiguration"]["audience"] == [{"Ref": "UserPoolClient"}]
     assert authorizer["jwtConfiguration"]["issuer"] == {
-        "Fn::Sub": ["https://cognito-idp.${AWS::Region}.${AWS::URLSuffix}/${PoolId}", {"PoolId": {"Ref": "UserPool"}}]
+        "Fn::Sub": [
+            "https://${Host}.${AWS::Region}.${AWS::URLSuffix}/${PoolId}",
+            {"Host": "cognito-idp", "PoolId": {"Ref": "UserPool"}},
+        ]
     }
+
+
+def test_the_authorizer_knows_the_updated_issuer() -> None:
+    issuer = _authorizer(UserPoolIssuer="updated")["jwtConfiguration"]["issuer"]
+
+    assert issuer["Fn::Sub"][1]["Host"] == "issuer-cognito-idp"
 
 
 def test_the_authorizer_knows_every_client_of_a_named_pool() -> None:
     configuration = _authorizer(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web,ios")["jwtConfiguration"]
 
     assert configuration["audience"] == ["web", "ios"]
-    assert configuration["issuer"]["Fn::Sub"][1] == {"PoolId": "us-east-1_AbCdEfGhI"}
+    assert configuration["issuer"]["Fn::Sub"][1]["PoolId"] == "us-east-1_AbCdEfGhI"
 
 
 def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> None:

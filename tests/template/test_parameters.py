@@ -67,6 +67,7 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("UserPoolId", ""),
         ("UserPoolId", "us-east-1_AbCdEfGhI"),
         ("UserPoolId", "us-gov-west-1_AbCdEfGhI"),
+        ("UserPoolId", "eusc-de-east-1_AbCdEfGhI"),
         ("UserPoolClientIds", "1example23456789"),
         ("AllowedOrigins", "*"),
         ("AllowedOrigins", "https://app.example.test"),

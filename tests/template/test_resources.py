@@ -32,7 +32,7 @@ ENROLMENT = ON_BOTH | {
 }
 MINTING = (
     ENROLMENT
-    | {"USER_POOL_CLIENT_IDS", "TOKEN_USE", "CHAT_FEATURES", "TOKEN_TTL_MINUTES"}
+    | {"USER_POOL_CLIENT_IDS", "USER_POOL_ISSUER", "TOKEN_USE", "CHAT_FEATURES", "TOKEN_TTL_MINUTES"}
     | {
         "REQUIRED_SCOPE",
         "DENIED_GROUPS",
@@ -85,6 +85,15 @@ def test_lists_reach_the_functions_as_they_were_given() -> None:
 
     assert variables["USER_POOL_CLIENT_IDS"] == {"Fn::Join": [",", ["web", "ios"]]}
     assert variables["TRUSTED_PROVIDERS"] == {"Fn::Join": [",", ["Google", "Okta"]]}
+
+
+@pytest.mark.parametrize(("given", "kind"), [({}, "ORIGINAL"), ({"UserPoolIssuer": "updated"}, "UPDATED")], ids=str)
+def test_a_pool_made_here_has_the_issuer_of_the_parameter(given: dict[str, str], kind: str) -> None:
+    resources = deployed(**given)
+
+    variables = _properties(resources, "MintTokenFunction")["Environment"]["Variables"]
+    assert _properties(resources, "UserPool")["IssuerConfiguration"] == {"Type": kind}
+    assert variables["USER_POOL_ISSUER"] == kind.lower()
 
 
 def test_the_functions_run_where_their_wheels_are_for() -> None:

@@ -218,6 +218,7 @@ class MintSettings(EnrolmentSettings):
     """The settings of `mint_token`."""
 
     user_pool_client_ids: tuple[str, ...] = setting("USER_POOL_CLIENT_IDS", _list)
+    user_pool_issuer: Literal["original", "updated"] = setting("USER_POOL_ISSUER", _one_of("original", "updated"))
     token_use: Literal["access", "id"] = setting("TOKEN_USE", _one_of("access", "id"))
     chat_features: tuple[str, ...] = setting("CHAT_FEATURES", _features)
     token_ttl_minutes: int = setting("TOKEN_TTL_MINUTES", _number(5, 180))

@@ -73,8 +73,13 @@ class Aws:
         self._former = Pool()
         self.before: dict[str, Callable[[], object]] = {}
         self.denied: set[str] = set()
-        self.parameters = {"UserPoolId": POOL_ID}
-        self.outputs = {"UserPoolId": POOL_ID, "OnSignupFunctionArn": OURS, "SyncQueueUrl": QUEUE_URL}
+        self.parameters = {"UserPoolId": POOL_ID, "UserPoolIssuer": "updated"}
+        self.outputs = {
+            "UserPoolId": POOL_ID,
+            "OnSignupFunctionArn": OURS,
+            "SyncQueueUrl": QUEUE_URL,
+            "UsersTableName": "users",
+        }
         self.stack_region = REGION
         self.stack_exists, self.protected = True, False
 

@@ -1,5 +1,6 @@
 """Which keys a document brings, and what may be fetched from where."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -171,8 +172,20 @@ def test_a_key_set_without_a_key_that_counts_is_an_error() -> None:
         read_jwk_set(key_set_document(GOOD.jwk(use="enc"), GOOD.jwk(kty="EC")))
 
 
-def test_two_keys_with_one_id_are_an_error_because_either_could_be_meant() -> None:
-    with pytest.raises(JwksError, match="two keys"):
+def test_a_key_that_is_listed_twice_is_one() -> None:
+    assert list(read_jwk_set(key_set_document(GOOD, GOOD, GOOD.jwk(alg=None)))) == [GOOD.kid]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_an_id_of_two_keys_is_left_out_because_either_could_be_meant(order: tuple[int, ...]) -> None:
+    one, other = jwk("twice", odd_number(2048)), jwk("twice", odd_number(2050))
+    entries = [one, other, one]
+
+    assert kids(*(entries[index] for index in order)) == []
+
+
+def test_a_key_set_with_nothing_but_an_ambiguous_id_is_an_error() -> None:
+    with pytest.raises(JwksError, match="no usable key"):
         read_jwk_set(key_set_document(GOOD, signing_key("second").jwk(kid=GOOD.kid)))
 
 
@@ -204,6 +217,14 @@ def test_a_document_over_64_kib_is_not_parsed() -> None:
 def test_issuer_and_keys_follow_from_the_pool_id_in_every_partition(pool_id: str, host: str) -> None:
     assert issuer(pool_id) == f"https://{host}/{pool_id}"
     assert jwks_url(pool_id, None) == f"https://{host}/{pool_id}/.well-known/jwks.json"
+
+
+def test_the_updated_issuer_has_another_host_for_tokens_and_keys() -> None:
+    host = "https://issuer-cognito-idp.eu-west-1.amazonaws.com"
+
+    assert issuer(POOL_ID, "updated") == f"{host}/{POOL_ID}"
+    assert jwks_url(POOL_ID, None, "updated") == f"{host}/{POOL_ID}/.well-known/jwks.json"
+    assert jwks_url(POOL_ID, "http://127.0.0.1:4566", "updated") == jwks_url(POOL_ID, "http://127.0.0.1:4566")
 
 
 @pytest.mark.parametrize(
@@ -359,6 +380,6 @@ def test_a_fetched_key_set_answers_for_its_keys() -> None:
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=key_set_document(GOOD)))
     jwks = JwkSet(http_fetch(HttpClient(transport), URL))
 
-    assert jwks.key(GOOD.kid, deadline=Deadline(1)) == GOOD.private.public_key()
     with pytest.raises(UnknownKey):
         jwks.key("other", deadline=Deadline(1))
+    assert jwks.key(GOOD.kid, deadline=Deadline(1)) == GOOD.private.public_key()

@@ -13,7 +13,9 @@ from whop_chat.cognito.jwks import (
     FETCH_SECONDS,
     FIRST_BACKOFF_SECONDS,
     MAX_AGE_SECONDS,
+    MAX_REMEMBERED_KIDS,
     MAX_STALE_SECONDS,
+    REFRESH_SECONDS,
     JwkSet,
     JwksUnavailable,
     UnknownKey,
@@ -99,10 +101,10 @@ def unavailable(jwks: JwkSet, key: SigningKey) -> JwksUnavailable:
     return failure.value
 
 
-def look_up_random_kids(jwks: JwkSet, count: int) -> None:
+def look_up_random_kids(jwks: JwkSet, count: int, *, seconds: float = PATIENCE) -> None:
     for number in range(count):
-        with pytest.raises(UnknownKey):
-            jwks.key(f"made-up-{number}", deadline=Deadline(PATIENCE))
+        with pytest.raises((UnknownKey, JwksUnavailable)):
+            jwks.key(f"made-up-{number}", deadline=Deadline(seconds))
 
 
 # Fresh
@@ -155,6 +157,24 @@ def test_a_fetch_does_not_outlast_the_caller(jwks: JwkSet, server: KeyServer) ->
     assert 0 < server.deadlines[0].remaining() <= 0.5
 
 
+def test_a_fetch_beside_a_usable_key_gets_half_a_second(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
+    clock.pass_by(MAX_AGE_SECONDS)
+    assert accepts(jwks, OLD)
+
+    assert 0 < server.deadlines[1].remaining() <= REFRESH_SECONDS == 0.5
+
+
+def test_without_a_usable_key_a_fetch_gets_all_its_time(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
+    clock.pass_by(COOLDOWN_SECONDS)
+    assert not accepts(jwks, NEW)
+    clock.pass_by(MAX_AGE_SECONDS + MAX_STALE_SECONDS)
+    assert accepts(jwks, OLD)
+
+    assert all(deadline.remaining() > REFRESH_SECONDS for deadline in server.deadlines)
+
+
 # Unknown keys and rotation
 
 
@@ -188,14 +208,70 @@ def test_a_new_key_is_found_in_the_middle_of_traffic(jwks: JwkSet, server: KeySe
     assert server.fetches == 2
 
 
-def test_a_new_key_is_found_within_a_cooldown_even_under_attack(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+@pytest.mark.parametrize("count", [10, 10 * MAX_REMEMBERED_KIDS])
+def test_a_new_key_is_found_within_a_cooldown_even_under_attack(
+    jwks: JwkSet, server: KeyServer, clock: Clock, count: int
+) -> None:
     look_up_random_kids(jwks, 10)
     server.keys = (OLD, NEW)
-    assert not accepts(jwks, NEW)
+    clock.pass_by(1)
+    assert unavailable(jwks, NEW).retry_after == COOLDOWN_SECONDS - 1
+    look_up_random_kids(jwks, count)
 
-    clock.pass_by(COOLDOWN_SECONDS)
+    clock.pass_by(COOLDOWN_SECONDS - 1)
 
     assert accepts(jwks, NEW)
+
+
+def test_a_kid_is_refused_once_a_fetch_began_after_it_was_first_seen(
+    jwks: JwkSet, server: KeyServer, clock: Clock
+) -> None:
+    assert accepts(jwks, OLD)
+    clock.pass_by(1)
+    unavailable(jwks, NEW)
+
+    clock.pass_by(COOLDOWN_SECONDS)
+    assert not accepts(jwks, NEW)
+    clock.pass_by(1)
+    assert not accepts(jwks, NEW)
+
+    assert server.fetches == 2
+
+
+def test_a_fetch_that_began_before_a_kid_was_seen_does_not_refuse_it(
+    jwks: JwkSet, server: KeyServer, clock: Clock
+) -> None:
+    clock.readers.clear()
+
+    def seen_meanwhile() -> None:
+        clock.pass_by(1)
+        server.before_answer = lambda: None
+        other = pool.submit(unavailable, jwks, NEW)
+        clock.wait_for_readers(2)
+        late.append(other)
+
+    late: list[Future[JwksUnavailable]] = []
+    server.before_answer = seen_meanwhile
+    with ThreadPoolExecutor(1) as pool:
+        assert accepts(jwks, OLD)
+
+        assert late[0].result(PATIENCE).retry_after == COOLDOWN_SECONDS
+
+
+def test_no_more_kids_are_remembered_than_the_maximum(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
+    clock.pass_by(1)
+    unavailable(jwks, NEW)
+    look_up_random_kids(jwks, MAX_REMEMBERED_KIDS - 1)
+    clock.pass_by(COOLDOWN_SECONDS)
+    assert not accepts(jwks, NEW)
+    clock.pass_by(1)
+    assert not accepts(jwks, NEW)
+
+    # With one more, the oldest is forgotten.
+    unavailable(jwks, signing_key("stranger"))
+
+    unavailable(jwks, NEW)
 
 
 def test_a_withdrawn_key_is_refused_within_the_maximum_age(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
@@ -212,11 +288,13 @@ def test_a_withdrawn_key_is_refused_within_the_maximum_age(jwks: JwkSet, server:
 def test_a_withdrawn_key_is_refused_as_soon_as_another_key_causes_a_fetch(
     jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
+    jwks.prefetch(deadline=Deadline(PATIENCE))
     assert accepts(jwks, OLD)
     server.keys = (NEW,)
     clock.pass_by(COOLDOWN_SECONDS)
 
     assert accepts(jwks, NEW)
+    clock.pass_by(1)
     assert not accepts(jwks, OLD)
 
 
@@ -228,6 +306,12 @@ def test_a_kid_that_is_used_again_means_the_new_key(jwks: JwkSet, server: KeySer
     clock.pass_by(MAX_AGE_SECONDS)
 
     assert accepts(jwks, replaced)
+
+
+def test_a_kid_that_is_forgotten_during_its_fetch_is_not_refused(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    server.before_answer = lambda: look_up_random_kids(jwks, MAX_REMEMBERED_KIDS, seconds=0)
+
+    unavailable(jwks, NEW)
 
 
 # Failures
@@ -356,6 +440,18 @@ def test_an_unknown_kid_is_not_refused_while_the_key_server_is_dead(
 
     assert unavailable(jwks, NEW).retry_after == COOLDOWN_SECONDS
     assert accepts(jwks, OLD)
+
+
+def test_a_kid_that_was_refused_stays_so_while_the_key_server_is_dead(
+    jwks: JwkSet, server: KeyServer, clock: Clock
+) -> None:
+    assert not accepts(jwks, NEW)
+    server.die()
+
+    clock.pass_by(COOLDOWN_SECONDS)
+
+    assert not accepts(jwks, NEW)
+    assert server.fetches == 2
 
 
 def test_made_up_kids_make_one_fetch_a_cooldown_at_a_dead_key_server(
@@ -505,6 +601,31 @@ def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(jwks: JwkSet, server:
         assert not slow.done()
         answer.set()
         assert slow.result(PATIENCE)
+
+
+def test_whoever_has_a_usable_key_waits_half_a_second_for_the_fetch_of_another(
+    jwks: JwkSet, server: KeyServer, clock: Clock
+) -> None:
+    assert accepts(jwks, OLD)
+    clock.pass_by(MAX_AGE_SECONDS)
+    asked, answer = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        asked.set()
+        assert answer.wait(PATIENCE)
+
+    server.before_answer = slowly
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(accepts, jwks, NEW)
+        assert asked.wait(PATIENCE)
+
+        started = time.monotonic()
+        assert accepts(jwks, OLD)
+        waited = time.monotonic() - started
+
+        answer.set()
+        assert slow.result(PATIENCE) is False
+    assert REFRESH_SECONDS * 0.9 < waited < FETCH_SECONDS
 
 
 def test_whoever_waits_for_a_fetch_waits_no_longer_than_its_own_deadline(

@@ -202,6 +202,29 @@ def test_a_token_expires_while_the_verifier_lives() -> None:
 # Tokens of the wrong use
 
 
+UPDATED = ISSUER.replace("cognito-idp", "issuer-cognito-idp")
+
+
+def test_a_pool_with_the_updated_issuer_signs_under_that_host() -> None:
+    assert verify(sign(access_claims({"iss": UPDATED})), pool_issuer="updated").sub == SUB
+
+
+@pytest.mark.parametrize(
+    ("pool_issuer", "iss"),
+    [
+        ("original", UPDATED),
+        ("updated", ISSUER),
+        ("updated", UPDATED.replace("eu-west-1.", "us-east-1.")),
+        ("updated", UPDATED + "x"),
+        ("updated", UPDATED.replace(".amazonaws.com", ".amazonaws.com.attacker.test")),
+        ("updated", UPDATED.replace("issuer-", "issuer.")),
+        ("updated", UPDATED.upper()),
+    ],
+)
+def test_any_other_issuer_is_refused(pool_issuer: str, iss: str) -> None:
+    assert reason_for(sign(access_claims({"iss": iss})), pool_issuer=pool_issuer) == Reason.ISSUER
+
+
 def test_an_access_token_is_not_an_id_token() -> None:
     assert reason_for(sign(access_claims()), token_use="id") == Reason.TOKEN_USE
 

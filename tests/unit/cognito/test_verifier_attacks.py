@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from tests.fakes.keys import eager_jwks
 from tests.fakes.tokens import CLIENT_ID, NOW, POOL_ID, key_set_document
 from tests.unit.cognito.attack_corpus import Attack, attack_corpus, attack_target
-from whop_chat.cognito.jwks import JwkSet
 from whop_chat.cognito.verifier import Reason, TokenRefused, TokenVerifier
 from whop_chat.runtime.deadline import Deadline
 
@@ -17,7 +17,7 @@ DOCUMENT = key_set_document(TARGET.signer, TARGET.second)
 
 @pytest.fixture(scope="module")
 def verifier() -> TokenVerifier:
-    jwks = JwkSet(lambda _deadline: DOCUMENT)
+    jwks = eager_jwks(lambda _deadline: DOCUMENT)
     return TokenVerifier(
         pool_id=POOL_ID, client_ids=[CLIENT_ID], token_use="access", jwks=jwks, clock=lambda: float(NOW)
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fakes.keys import eager_jwks
 from tests.fakes.tokens import (
     CLIENT_ID,
     ISSUER,
@@ -22,12 +23,11 @@ from tests.fakes.tokens import (
     sign_raw,
     signing_key,
 )
-from whop_chat.cognito.jwks import JwkSet
 from whop_chat.cognito.verifier import CLOCK_SKEW_SECONDS, TokenRefused, TokenUse, TokenVerifier
 from whop_chat.runtime.deadline import Deadline
 
 KEYS = ["current", "second"]
-KEY_SET = JwkSet(lambda _deadline: key_set_document(*map(signing_key, KEYS)))
+KEY_SET = eager_jwks(lambda _deadline: key_set_document(*map(signing_key, KEYS)))
 VERIFIER = TokenVerifier(
     pool_id=POOL_ID,
     client_ids=[CLIENT_ID, OTHER_CLIENT_ID],

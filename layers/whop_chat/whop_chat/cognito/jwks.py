@@ -6,8 +6,11 @@ The rules of the cache:
 - After that, it fetches the JWKS again. From then on it refuses a key that Cognito withdrew.
 - If the fetch fails, it uses the keys for at most `MAX_STALE_SECONDS` longer. Attempts back off: the pause doubles from
   `FIRST_BACKOFF_SECONDS` to `COOLDOWN_SECONDS`. Between attempts, a caller does not wait.
+- A caller whose key is still usable waits for at most `REFRESH_SECONDS`, any other for at most `FETCH_SECONDS`.
 - An unknown key id may be a new key, so it causes a fetch. All unknown ids together cause at most one fetch in
   `COOLDOWN_SECONDS`, however many of them an attacker invents.
+- An id is refused only after a fetch that began after the id was first seen. Until then nobody knows whether the key
+  exists. At most `MAX_REMEMBERED_KIDS` ids are remembered.
 - Threads that need the same fetch share it. Each waits until its own deadline at most.
 """
 
@@ -27,10 +30,12 @@ from whop_chat.runtime.http import HttpClient, Request
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 FETCH_SECONDS = 2.0
+REFRESH_SECONDS = 0.5
 MAX_AGE_SECONDS = 3600.0
 MAX_STALE_SECONDS = 3600.0
 COOLDOWN_SECONDS = 30.0
 FIRST_BACKOFF_SECONDS = 1.0
+MAX_REMEMBERED_KIDS = 256
 
 MIN_MODULUS_BITS = 2048  # RFC 7518 section 3.3
 MAX_MODULUS_BITS = 4096  # a verification with a larger key takes too much time
@@ -43,7 +48,7 @@ class JwksError(Exception):
 
 
 class UnknownKey(Exception):
-    """The current JWKS has no key with this id."""
+    """There is no key with this id: a JWKS that was fetched after the id was first seen does not have it."""
 
 
 class JwksUnavailable(Retryable):
@@ -58,8 +63,8 @@ class JwksUnavailable(Retryable):
 def read_jwk_set(document: bytes) -> Mapping[str, RSAPublicKey]:
     """The keys of a JWKS (RFC 7517) that may sign a Cognito token, by key id.
 
-    Keys of other kinds and purposes are ignored, as RFC 7517 section 5 says. Raises `JwksError` if no key is left, if
-    two keys have the same id, or if the document is not a JWKS.
+    Keys of other kinds and purposes are ignored, as RFC 7517 section 5 says. An id of two different keys is left out,
+    because either could be meant. Raises `JwksError` if no key is left, or if the document is not a JWKS.
     """
     if len(document) > MAX_DOCUMENT_BYTES:
         raise JwksError("larger than 64 KiB")
@@ -71,16 +76,17 @@ def read_jwk_set(document: bytes) -> Mapping[str, RSAPublicKey]:
     if not isinstance(entries, list):
         raise JwksError("not a key set")
     keys: dict[str, RSAPublicKey] = {}
+    ambiguous: set[str] = set()
     for entry in entries:
         if not isinstance(entry, dict) or not _is_for_signatures(entry):
             continue
         public_key = _public_key(entry)
         if public_key is None:
             continue
-        kid = entry["kid"]
-        if kid in keys:
-            raise JwksError("two keys with one id")
-        keys[kid] = public_key
+        if keys.setdefault(entry["kid"], public_key) != public_key:
+            ambiguous.add(entry["kid"])
+    for kid in ambiguous:
+        del keys[kid]
     if not keys:
         raise JwksError("no usable key")
     return MappingProxyType(keys)
@@ -137,6 +143,8 @@ class JwkSet:
         self._fetch = fetch
         self._clock = clock
         self._snapshot = _Snapshot({}, -math.inf)
+        # When each id was first seen, by the clock: in a token while it was unknown, or in a JWKS that still had it.
+        self._first_seen: dict[str, float] = {}
         # Its lock guards the attributes below. No thread fetches while it has the lock.
         self._landed = threading.Condition()
         self._in_flight = False
@@ -147,33 +155,41 @@ class JwkSet:
     def key(self, kid: str, *, deadline: Deadline) -> RSAPublicKey:
         """The public key with the id ``kid``. Raises `UnknownKey` and `JwksUnavailable`."""
         snapshot, now = self._snapshot, self._clock()
-        if kid in snapshot.keys and now - snapshot.started_at < MAX_AGE_SECONDS:
+        age = now - snapshot.started_at
+        if kid not in snapshot.keys:
+            self._remember(kid, now)
+        elif age < MAX_AGE_SECONDS:
             return snapshot.keys[kid]
-        up_to_date = self._refresh(deadline)
-        return self._look_up(kid, up_to_date=up_to_date)
+        is_usable = kid in snapshot.keys and age < MAX_AGE_SECONDS + MAX_STALE_SECONDS
+        self._refresh(deadline.at_most(REFRESH_SECONDS if is_usable else FETCH_SECONDS))
+        return self._look_up(kid)
 
     def prefetch(self, *, deadline: Deadline) -> None:
         """Fetch the JWKS before the first call of `key`. A failure is not raised here: `key` raises it."""
-        self._refresh(deadline)
+        self._refresh(deadline.at_most(FETCH_SECONDS))
 
-    def _refresh(self, deadline: Deadline) -> bool:
-        """Fetch if a fetch is due, or wait for the thread that fetches. False if the deadline came first."""
+    def _remember(self, kid: str, seen_at: float) -> None:
+        with self._landed:
+            self._first_seen.setdefault(kid, seen_at)
+            if len(self._first_seen) > MAX_REMEMBERED_KIDS:
+                del self._first_seen[next(iter(self._first_seen))]
+
+    def _refresh(self, deadline: Deadline) -> None:
+        """Fetch if a fetch is due, or wait for the thread that fetches, until the deadline at most."""
         with self._landed:
             if self._in_flight:
-                return self._landed.wait_for(lambda: not self._in_flight, deadline.remaining())
-            if self._clock() < self._next_fetch():
-                return True
-            if not deadline.remaining():
-                return False
+                self._landed.wait_for(lambda: not self._in_flight, deadline.remaining())
+                return
+            if self._clock() < self._next_fetch() or not deadline.remaining():
+                return
             self._in_flight = True
         self._fetch_once(deadline)
-        return True
 
     def _fetch_once(self, deadline: Deadline) -> None:
         """Fetch, store the result or the failure, and wake the threads that wait, in every case."""
         snapshot, detail, started_at = None, "interrupted", self._clock()
         try:
-            document = self._fetch(deadline.at_most(FETCH_SECONDS))
+            document = self._fetch(deadline)
             snapshot = _Snapshot(read_jwk_set(document), started_at)
         except JwksError as error:
             detail = str(error)
@@ -189,18 +205,19 @@ class JwkSet:
                     self._detail = detail
                 else:
                     self._backoff, self._detail = 0.0, _NO_TIME
+                    for kid in self._snapshot.keys.keys() - snapshot.keys.keys():
+                        self._remember(kid, self._snapshot.started_at)
                     self._snapshot = snapshot
                 self._landed.notify_all()
 
-    def _look_up(self, kid: str, *, up_to_date: bool) -> RSAPublicKey:
+    def _look_up(self, kid: str) -> RSAPublicKey:
         with self._landed:
-            age = self._clock() - self._snapshot.started_at
-            if kid in self._snapshot.keys and age < MAX_AGE_SECONDS + MAX_STALE_SECONDS:
-                return self._snapshot.keys[kid]
-            # Only a fetched JWKS proves that a key does not exist. After a failed fetch, it may be a new key.
-            if up_to_date and not self._backoff:
+            snapshot, now = self._snapshot, self._clock()
+            if kid not in snapshot.keys and snapshot.started_at >= self._first_seen.get(kid, math.inf):
                 raise UnknownKey
-            wait = max(1.0, self._next_fetch() - self._clock())
+            if kid in snapshot.keys and now - snapshot.started_at < MAX_AGE_SECONDS + MAX_STALE_SECONDS:
+                return snapshot.keys[kid]
+            wait = max(1.0, self._next_fetch() - now)
             raise JwksUnavailable(retry_after=math.ceil(wait), detail=self._detail)
 
     def _next_fetch(self) -> float:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from whop_chat.cognito.issuer import issuer
+from whop_chat.cognito.issuer import PoolIssuer, issuer
 from whop_chat.cognito.jwks import JwkSet, JwksUnavailable, UnknownKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_base64url, read_json
@@ -51,7 +51,7 @@ class Reason(StrEnum):
     PARAMETER = "parameter"  # `crit`, `b64`, `zip` or `cty` is present
     TYPE = "type"  # `typ` is present and is neither JWT nor at+jwt
     KEY_ID = "key_id"  # `kid` is missing or not a string
-    UNKNOWN_KEY = "unknown_key"  # the pool has no key with this `kid`
+    UNKNOWN_KEY = "unknown_key"  # the pool has no key with this `kid`, or may have one, but `iss` is not the pool
     SIGNATURE = "signature"  # not made with that key
     # 401, signed by the pool
     PAYLOAD = "payload"  # not a JSON object, a repeated member, a number that is not finite
@@ -116,8 +116,9 @@ class TokenVerifier:
     """Verifies the tokens of one pool, of one use, for some clients.
 
     ``client_ids`` are the app clients whose tokens are accepted. ``required_scope`` is for access tokens only: ID
-    tokens have no scopes. ``jwks`` has the keys of this pool. ``clock`` returns epoch seconds. Raises `ValueError` or
-    `TypeError` for a configuration that would accept no token or too many.
+    tokens have no scopes. ``jwks`` has the keys of this pool. ``pool_issuer`` is the pool's setting; tokens of the
+    other form are refused. ``clock`` returns epoch seconds. Raises `ValueError` or `TypeError` for a configuration that
+    would accept no token or too many.
     """
 
     def __init__(
@@ -128,9 +129,10 @@ class TokenVerifier:
         token_use: TokenUse,
         jwks: JwkSet,
         required_scope: str | None = None,
+        pool_issuer: PoolIssuer = "original",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._issuer = issuer(pool_id)
+        self._issuer = issuer(pool_id, pool_issuer)
         self._client_ids = _allow_list(client_ids)
         if token_use not in _CLAIM_NAMES:
             raise ValueError("token_use is access or id")
@@ -163,6 +165,9 @@ class TokenVerifier:
         except UnknownKey:
             raise TokenRefused(Reason.UNKNOWN_KEY) from None
         except JwksUnavailable as error:
+            # Not verified, so it decides only this: a token of another issuer is refused, whatever keys there are.
+            unverified = _read_object(jws.payload, Reason.UNKNOWN_KEY)
+            _check(unverified.get("iss") == self._issuer, Reason.UNKNOWN_KEY)
             raise KeysUnavailable(retry_after=error.retry_after, detail=error.detail) from None
         try:
             key.verify(jws.signature, jws.signed, PKCS1v15(), SHA256())
