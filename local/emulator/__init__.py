@@ -14,9 +14,9 @@ Environment, all optional:
 ``TMPDIR``, ``STATE_DIR`` folders of this run: MiniStack unpacks the code of each warm function in the first
 ========================  ==========================================================================================
 
-AWS does all of this, and the emulator does not: throttle the API, write access logs, apply resource policies of queues
-and secrets to calls inside the account, deploy through CodeDeploy, rotate secrets, evaluate alarms by itself, limit the
-time of an import, keep a function's process alive after an exception.
+AWS does all of this, and the emulator does not: throttle the API, write access logs, retry an event that a rule could
+not deliver, deploy through CodeDeploy, rotate secrets, evaluate alarms by itself, limit the time of an import, keep a
+function's process alive after an exception.
 """
 
 TESTED = "1.5.33"

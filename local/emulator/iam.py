@@ -1,20 +1,48 @@
 """IAM: the permission that a call needs, and the keys that a condition can test."""
 
+import contextvars
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from ministack import app
 from ministack.core import iam_actions
 
 from local.emulator.patching import Function, wrap
 
 _BATCH = "Batch"
+_PLAIN_HTTP = (b"x-forwarded-proto", b"http")
+
+_is_plain: contextvars.ContextVar[bool] = contextvars.ContextVar("is_plain", default=False)
 
 
 def install() -> None:
     """Apply the patches of this module."""
     wrap(iam_actions, "extract_iam_action", _batches_of_messages)
     wrap(iam_actions, "dynamodb_service_context", _leading_keys)
+    wrap(app, "app", _notes_plain_http)
+    wrap(app, "pin_request_origin", _secure_on_the_loopback)
+
+
+def _notes_plain_http(stock: Function) -> Function:
+    async def serve(scope: dict[str, Any], *channels: Any) -> None:
+        _is_plain.set(_PLAIN_HTTP in scope.get("headers", ()))
+        await stock(scope, *channels)
+
+    return serve
+
+
+def _secure_on_the_loopback(stock: Function) -> Function:
+    """Stock sets ``aws:SecureTransport`` to false, because nobody here speaks TLS. Clients of AWS do.
+
+    So the key is true, unless the request says ``X-Forwarded-Proto: http``. With it, a test can be such a client.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+
+    def pin(source_ip: str, _: bool) -> None:
+        stock(source_ip, not _is_plain.get())
+
+    return pin
 
 
 def _batches_of_messages(stock: Function) -> Function:

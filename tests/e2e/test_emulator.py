@@ -156,6 +156,11 @@ def test_a_role_reads_the_items_whose_keys_it_may_and_no_others(cloud: LocalStac
     assert _ask(cloud, small, "/open", "item YOURS#1").status_code == 500
 
 
+def test_a_queue_that_refuses_plain_http_takes_it_from_nobody(cloud: LocalStack, small: Deployment) -> None:
+    assert _ask(cloud, small, "/open", "https").status_code == 200
+    assert _ask(cloud, small, "/open", "http").status_code == 500
+
+
 def test_an_error_that_a_function_answers_is_its_own(cloud: LocalStack, small: Deployment) -> None:
     answer = _ask(cloud, small, "/open", "unavailable")
     assert (answer.status_code, answer.text) == (502, "mine")

@@ -227,22 +227,63 @@ def test_cognito_may_call_the_trigger_for_this_pool_of_this_account_only(given: 
     }
 
 
-def test_nobody_but_the_rule_about_changes_may_put_messages_on_the_queue_from_outside() -> None:
-    watching = deployed(WatchCloudTrail="true")
-    assert of_type(deployed(), "AWS::SQS::QueuePolicy") == {}
-    (policy,) = of_type(watching, "AWS::SQS::QueuePolicy").values()
+def _queue_policies(**given: str) -> dict[str, list[dict[str, Any]]]:
+    """The statements about each queue. A queue has one policy: a second resource would replace the first."""
+    resources = deployed(**given)
+    policies = [each["Properties"] for each in of_type(resources, "AWS::SQS::QueuePolicy").values()]
+    found = {each["Queues"][0]["Ref"]: each["PolicyDocument"]["Statement"] for each in policies}
+    assert all(len(each["Queues"]) == 1 for each in policies)
+    assert len(found) == len(policies)
+    return found
 
-    assert policy["Properties"]["Queues"] == [{"Ref": "SyncQueue"}]
-    assert policy["Properties"]["PolicyDocument"]["Statement"] == [
-        {
-            "Sid": "ReportChanges",
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": QUEUE,
-            "Condition": {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["UserChangeRule", "Arn"]}}},
+
+def test_every_queue_refuses_plain_http(resources: Resources) -> None:
+    policies = _queue_policies()
+
+    assert policies.keys() == of_type(resources, "AWS::SQS::Queue").keys()
+    for queue, (first, *_) in policies.items():
+        assert first == {
+            "Sid": "RefusePlainHttp",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": {"Fn::GetAtt": [queue, "Arn"]},
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
-    ]
+
+
+@pytest.mark.parametrize("watching", ["true", "false"])
+def test_nobody_but_the_rules_may_put_messages_on_the_queues_from_outside(watching: str) -> None:
+    allowed = {
+        queue: [each for each in statements if each["Effect"] == "Allow"]
+        for queue, statements in _queue_policies(WatchCloudTrail=watching).items()
+    }
+    changes = ["UserChangeRule"] if watching == "true" else []
+
+    assert allowed == {
+        "SyncQueue": [_from_rules("ReportChanges", "SyncQueue", changes[0])] if changes else [],
+        "SyncDeadLetterQueue": [],
+        "EventDeadLetterQueue": [
+            _from_rules(
+                "KeepWhatCouldNotBeDelivered",
+                "EventDeadLetterQueue",
+                ["ReconcileFunctionScheduled", "ReconcileFunctionTick", *changes],
+            )
+        ],
+    }
+
+
+def _from_rules(sid: str, queue: str, rules: str | list[str]) -> dict[str, Any]:
+    names = [rules] if isinstance(rules, str) else rules
+    sources = [{"Fn::GetAtt": [name, "Arn"]} for name in names]
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": {"Fn::GetAtt": [queue, "Arn"]},
+        "Condition": {"ArnEquals": {"aws:SourceArn": sources[0] if isinstance(rules, str) else sources}},
+    }
 
 
 def test_every_permission_to_call_a_function_names_its_source(resources: Resources) -> None:

@@ -254,6 +254,20 @@ def test_messages_are_encrypted(resources: Resources) -> None:
     assert all(each["Properties"]["SqsManagedSseEnabled"] is True for each in queues)
 
 
+def test_what_eventbridge_cannot_deliver_is_kept() -> None:
+    """Every rule retries, and then puts the event on the queue of undelivered events."""
+    resources = deployed(WatchCloudTrail="true")
+    rules = of_type(resources, "AWS::Events::Rule")
+    targets = [target for rule in rules.values() for target in rule["Properties"]["Targets"]]
+
+    assert rules.keys() == {"ReconcileFunctionScheduled", "ReconcileFunctionTick", "UserChangeRule"}
+    for target in targets:
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["EventDeadLetterQueue", "Arn"]}}
+        # The bounds of EventBridge.
+        assert 60 <= target["RetryPolicy"]["MaximumEventAgeInSeconds"] <= 86400
+        assert 0 < target["RetryPolicy"]["MaximumRetryAttempts"] <= 185
+
+
 # -------------------------------------------------------------------------------------------------------- reconcile
 
 
@@ -349,8 +363,8 @@ def test_the_pool_announces_what_the_team_wants(given: dict[str, str], announced
 
 
 def test_changes_are_watched_only_if_the_team_says_so() -> None:
-    assert not {"UserChangeRule", "UserChangeQueuePolicy"} & deployed().keys()
-    assert {"UserChangeRule", "UserChangeQueuePolicy"} <= deployed(WatchCloudTrail="true").keys()
+    assert "UserChangeRule" not in deployed()
+    assert "UserChangeRule" in deployed(WatchCloudTrail="true")
 
 
 def test_a_change_becomes_a_message_about_the_pool_s_user() -> None:
@@ -386,6 +400,7 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "UsersTableName",
         "SyncQueueUrl",
         "SyncDeadLetterQueueUrl",
+        "EventDeadLetterQueueUrl",
         "MintTokenFunctionName",
         "OnSignupFunctionName",
         "OnSignupFunctionArn",
