@@ -33,7 +33,6 @@ from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
     CircuitOpen,
     OutOfPermits,
-    WhopError,
     WhopForbidden,
     WhopInvalidResponse,
     WhopNotFound,
@@ -634,19 +633,9 @@ def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment
     assert waits == [30, 38, 45]
 
 
-@pytest.mark.parametrize(("deliveries", "seconds"), [(1, 20), (50, 20), (51, 900), (249, 900)])
-def test_a_rate_limit_is_not_backed_off_from_unless_deliveries_get_few(deliveries: int, seconds: int) -> None:
-    """It concerns all messages: with back-off, 600 users under 10 % of 429 and 500 took 51 minutes instead of 15."""
-    delivery = Delivery({"ada": WhopRateLimited("create_account", 20)})
-    delivery.handle_records([record_of(ADA, deliveries=deliveries)], lambda: 60.0)
-
-    assert delivery.queue.postponed == {"receipt-handle-1": seconds}
-
-
-@pytest.mark.parametrize("limit", [OutOfPermits, WhopRateLimited])
-def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some(limit: type[WhopRateLimited]) -> None:
+def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:
     """Else it would go through the whole queue within each five seconds, and ask the pool about everybody in it."""
-    delivery = Delivery({"ada": limit("create_account", 4)})
+    delivery = Delivery({"ada": OutOfPermits("create_account", 4)})
     delivery.handle("sync_user_batch")
 
     assert delivery.slept == [4]
@@ -656,13 +645,12 @@ def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_som
 @pytest.mark.parametrize(
     ("error", "remaining"),
     [
-        (CircuitOpen("create_account", 4), 60.0),
+        (WhopRateLimited("create_account", 4), 60.0),
         (OutOfPermits("create_account", 4), 13.9),
-        (WhopRateLimited("create_account", 4), 13.9),
     ],
-    ids=["no rate limit", "too little time for permits", "too little time for Whop"],
+    ids=["told by Whop", "too little time"],
 )
-def test_and_does_not_wait_for_anything_else_or_beyond_its_own_time(error: WhopError, remaining: float) -> None:
+def test_and_does_not_wait_for_anything_else_or_beyond_its_own_time(error: WhopRateLimited, remaining: float) -> None:
     delivery = Delivery({"ada": error})
     delivery.handle("sync_user_batch", lambda: remaining)
 
@@ -682,8 +670,9 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        batch = SyncBatch(syncing, queue, Queue(), case.telemetry, jitter=lambda: 0.0, sleep=lambda seconds: None)
-        batch.handle(event("sync_user_batch")["Records"], lambda: 60.0)
+        SyncBatch(syncing, queue, Queue(), case.telemetry, jitter=lambda: 0.0).handle(
+            event("sync_user_batch")["Records"], lambda: 60.0
+        )
 
     assert len(server.requests) == 1
     assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}

@@ -12,15 +12,13 @@ from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
 from whop_chat.sync.worker import SyncUser
-from whop_chat.whop.errors import WhopRateLimited
+from whop_chat.whop.errors import OutOfPermits
 
 _SECONDS_PER_USER = 8.0
 # After a user's time is up: to release the lease and to postpone the message.
 _SECONDS_TO_SETTLE = 2.0
 _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
-# The queue delivers a message 250 times. The other 200 deliveries, at least 7.5 minutes apart, cover 24 hours.
-_DELIVERIES_WITHOUT_BACKOFF = 50
 
 
 class SyncBatch:
@@ -59,8 +57,8 @@ class SyncBatch:
             return self._set_aside(record, error)
         except Retryable as error:
             self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
-            self._postponed(record, self._wait(record, error))
-            self._sleep_until_allowed(error, remaining)
+            self._postponed(record, max(self._known_wait(error), self._backoff(record)))
+            self._wait_for_permits(error, remaining)
             return False
         except Exception:
             self._telemetry.exception("unexpected error")
@@ -86,22 +84,12 @@ class SyncBatch:
             self._telemetry.warning("message not postponed", error)
         return False
 
-    def _sleep_until_allowed(self, error: Retryable, remaining: float) -> None:
-        """Sleep until Whop may be called again. The next messages would be postponed too, and lose a delivery each."""
-        if not isinstance(error, WhopRateLimited):
+    def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
+        """Sleep until there are permits again. The next message would read pool and table without success before."""
+        if not isinstance(error, OutOfPermits):
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
-
-    def _wait(self, record: Mapping[str, Any], error: Retryable) -> int:
-        """The seconds until the next delivery.
-
-        A rate limit is no failure of this message: it concerns all of them, and says when it ends. So it is not backed
-        off from, unless the deliveries get few.
-        """
-        if isinstance(error, WhopRateLimited) and _deliveries(record) <= _DELIVERIES_WITHOUT_BACKOFF:
-            return self._known_wait(error)
-        return max(self._known_wait(error), self._backoff(record))
 
     def _known_wait(self, error: Retryable) -> int:
         """The wait that the error names, plus up to half of it as jitter: not all messages return at once."""
