@@ -85,6 +85,8 @@ class Network:
         self._digest = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
+        self.told_waits: list[tuple[str, float, float]] = []
+        """The operation of each injected fault, when it was, and the seconds that it told (0: none)."""
         self.forgotten: Counter[str] = Counter()
         """How often Whop began not to know a Whop user."""
         self._unknown_until: dict[str, float] = {}
@@ -193,6 +195,7 @@ class Network:
             self._die()
         if fault is not None:
             self._simulator.add_fault(fault)
+            self.told_waits.append((name, self._scheduler.now, float(fault.wait or 0)))
         self.whop_calls.append((self._scheduler.now, name))
         self._require_patience(name)
         exchange = self._simulator.receive(

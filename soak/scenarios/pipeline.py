@@ -58,5 +58,23 @@ def _context(stack: Stack, limits: Limits, minutes: float) -> list[Figure]:
         Figure.none("calls while Whop had said to wait", stack.network.hasty),
         Figure.known("injected answers 429 and 500", len([c for c in stack.simulator.calls() if c.fault])),
         Figure.known("minutes until the last", minutes),
+        Figure.known("lower bound in minutes", _least_minutes(stack)),
         Figure.known("most deliveries of one message", stack.queue.most_receives),
     ]
+
+
+def _least_minutes(stack: Stack) -> float:
+    """The least time that the permits and the waits that Whop told allow, for the operation that needs longest."""
+    permits = budget.permits_per_window(budget.Priority.BACKGROUND)
+    calling = len(stack.pool.people) / permits * budget.WINDOW_SECONDS
+    return max(calling + _told_seconds(stack, name) for name in ("accounts.create", "users.update")) / 60
+
+
+def _told_seconds(stack: Stack, operation: str) -> float:
+    """How long an operation was not to be called. Waits that overlap count once."""
+    total = until = 0.0
+    for name, at, seconds in stack.network.told_waits:
+        if name == operation and at + seconds > until:
+            total += at + seconds - max(at, until)
+            until = at + seconds
+    return total

@@ -70,15 +70,6 @@ def test_a_pool_with_another_issuer_than_the_stack_is_not_attached(
     assert aws.updates == []
 
 
-def test_doctor_compares_the_issuer_of_the_pool_with_the_stack(aws: Aws, operate: Operator) -> None:
-    assert "other_issuer" not in [each["code"] for each in operate("--json", "doctor").json["findings"]]
-
-    aws.pool.settings["IssuerConfiguration"] = {"Type": "ORIGINAL"}
-    done = operate("--json", "doctor")
-
-    assert (done.status, [each["code"] for each in done.json["findings"]]) == (1, ["other_issuer"])
-
-
 def test_attaching_twice_writes_once(aws: Aws, operate: Operator) -> None:
     operate("attach", POOL_ID, "--yes")
     again = operate("--json", "attach", POOL_ID)
