@@ -95,10 +95,6 @@ class _Whop:
         for profile in dump["profiles"]:  # type: ignore[attr-defined]
             if profile["account_id"] == COMPANY:
                 self.names[profile["user_id"]] = profile["name"]
-        # Users whose name was set by a call that took effect after its caller had given up, perhaps after a newer call.
-        self.renamed_late = {
-            call.path.rpartition("/")[2] for call in stack.simulator.calls("users.update") if call.fault == "delay"
-        }
         self.user_of = {person["email"]: person["id"] for person in dump["users"]}  # type: ignore[attr-defined]
 
 
@@ -122,7 +118,7 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
         record = stack.record(sub)
         if record and not (record["status"] == "deleted" and "cleaned_at" in record):
             yield f"{sub} is deleted, their record is {record['status']}"
-        if _keeps_a_name(stack, whop, sub) and record["whop_user_id"] not in whop.renamed_late:
+        if _keeps_a_name(stack, whop, sub):
             yield f"{sub} is deleted, but their name is still at Whop"
         if stack.deletes_accounts and sub in whop.accounts:
             yield f"{sub} is deleted, but their account is still at Whop"
@@ -132,37 +128,14 @@ def _wrongly_linked(sub: str, name: str, record: dict[str, str], whop: _Whop) ->
     linked_to = {str(account["id"]): str(account["owner_id"]) for account in whop.accounts.get(sub, [])}
     if linked_to.get(record["whop_account_id"]) != record["whop_user_id"]:
         yield f"{sub} is linked to {record['whop_account_id']}, which is not theirs"
-    if whop.names.get(record["whop_user_id"]) != name and not _is_overtaken(sub, name, record, whop):
+    if whop.names.get(record["whop_user_id"]) != name:
         yield f"{sub} has another name at Whop"
-
-
-def _is_overtaken(sub: str, name: str, record: dict[str, str], whop: _Whop) -> bool:
-    """Whether an older call took effect after the service had set this name."""
-    return record.get("profile_digest") == profile_digest(sub, name) and record["whop_user_id"] in whop.renamed_late
 
 
 def _keeps_a_name(stack: Stack, whop: _Whop, sub: str) -> bool:
     """Whether the Whop user of a deleted user without a successor still has that user's name."""
     whop_user = stack.record(sub).get("whop_user_id", "")
     return stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME
-
-
-def overtaken_names(stack: Stack) -> list[str]:
-    """Users with an older name at Whop. docs/reliability.md says how this happens."""
-    whop = _Whop(stack)
-    there = [
-        sub
-        for sub, person in stack.pool.people.items()
-        if stack.record(sub).get("status") == "linked"
-        and whop.names.get(stack.record(sub)["whop_user_id"]) != person.name
-        and _is_overtaken(sub, person.name, stack.record(sub), whop)
-    ]
-    gone = [
-        sub
-        for sub in stack.pool.gone
-        if _keeps_a_name(stack, whop, sub) and stack.record(sub)["whop_user_id"] in whop.renamed_late
-    ]
-    return there + gone
 
 
 def _taken(stack: Stack, whop: _Whop, sub: str) -> bool:

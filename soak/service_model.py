@@ -117,9 +117,10 @@ class ModelWhop(Whop):
         self._admit("find_accounts", deadline)
         return [self.accounts[external_id]] if external_id in self.accounts else []
 
-    def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> None:
+    def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> bool:
         self._admit("update_user", deadline)
         self.names[user_id] = name
+        return True
 
 
 class ModelQueue(SyncQueue):

@@ -19,7 +19,16 @@ HELP = "show a user in the pool and in the records, and what a sync would do"
 
 # These are made of attributes or secrets, or mean nothing to an operator.
 _HIDDEN = ("version", "idempotency_key", "email_digest", "profile_digest")
-_TIMES = ("lease_until", "key_since", "retry_at", "synced_at", "repaired_at", "cleaned_at", "mints_since")
+_TIMES = (
+    "lease_until",
+    "key_since",
+    "retry_at",
+    "name_unsettled_until",
+    "synced_at",
+    "repaired_at",
+    "cleaned_at",
+    "mints_since",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -73,6 +73,7 @@ def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
         whop_account_id="biz_1",
         conflict_whop_user_id="user_2",
         profile_digest="profile",
+        name_unsettled_until=12,
         synced_at=7,
         repairs=1,
         repaired_at=8,

@@ -14,7 +14,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import EmailMode, external_id, has_email
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link
 from whop_chat.users.lease import LEASE_SECONDS, Lease
-from whop_chat.users.lifecycle import blocked, keep_link, next_generation, without_identity
+from whop_chat.users.lifecycle import SETTLING_SECONDS, blocked, keep_link, next_generation, without_identity
 from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
 from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Account, Whop
@@ -182,7 +182,8 @@ class Attempt:
                 raise AlreadyReserved
             self._lease.record = self._users.transfer(
                 self._lease.user,
-                linked,
+                # A call that named the holder may still take effect, and set their name or the neutral one again.
+                dataclasses.replace(linked, name_unsettled_until=self._lease.now() + SETTLING_SECONDS),
                 expected=self._record,
                 holder=holder,
                 holder_record=holder_record,

@@ -68,7 +68,7 @@ def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPoli
     refusal = email_policy.refusal(listed.pool_user)
     match record.status:
         case Status.LINKED:
-            return Finding(Drift.IN_STEP if _has_current_name(listed.pool_user, record) else Drift.STALE)
+            return Finding(Drift.IN_STEP if _has_current_name(listed.pool_user, record, now) else Drift.STALE)
         case Status.PENDING:
             return Finding(Drift.IN_PROGRESS if record.lease_until > now else Drift.UNFINISHED)
         case Status.BLOCKED:
@@ -86,6 +86,6 @@ def _never_enrolled(listed: ListedUser, enrollable: Drift, email_policy: EmailPo
     return Finding(Drift.BLOCKED, refusal) if refusal else Finding(enrollable)
 
 
-def _has_current_name(pool_user: PoolUser, record: Record) -> bool:
+def _has_current_name(pool_user: PoolUser, record: Record, now: float) -> bool:
     """Whether Whop has the user's name. A user without a name keeps the one at Whop."""
-    return pool_user.name is None or record.profile_digest == profile_digest(pool_user.sub, pool_user.name)
+    return pool_user.name is None or record.has_name(profile_digest(pool_user.sub, pool_user.name), now)

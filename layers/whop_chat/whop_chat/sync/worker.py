@@ -5,7 +5,6 @@ is done. An unreadable message goes to the dead-letter queue at once.
 """
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Collection
 
@@ -14,16 +13,26 @@ from whop_chat.cognito.pool import NotActive, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.enrol import Enrolment, PoolReader
-from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
-from whop_chat.users.lifecycle import Action, next_action, reinstate, suspend, tombstone
+from whop_chat.users.lifecycle import (
+    Action,
+    after_naming,
+    before_naming,
+    next_action,
+    reinstate,
+    suspend,
+    tombstone,
+)
 from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.users.refusals import Refusals
 from whop_chat.users.repository import UserRepository
+from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Whop
-from whop_chat.whop.errors import WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
+from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
 # These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
 # It also proves that they can sign in, whatever their password.
@@ -145,26 +154,47 @@ class SyncUser:
         self._telemetry.event("UserSynced", "user synced")
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
-        """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`."""
+        """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`.
+
+        Of two calls with two names, the older may take effect last. So the record says before a call that the name is
+        unknown, and until when an unanswered call may take effect. The first sync after that sets the name again.
+        """
         record = self._users.get(user, deadline=deadline)
-        name = pool_user.name
-        if record is None or record.linked_to is None or name is None:
+        if record is None or record.linked_to is None or pool_user.name is None:
             return
-        digest = profile_digest(user.sub, name)
-        if record.profile_digest == digest:
+        digest, now = profile_digest(user.sub, pool_user.name), int(self._clock())
+        if record.has_name(digest, now):
             return
+        ahead = self._write(user, before_naming(record, now), record, deadline)
         try:
-            self._whop.set_profile(record.linked_to, name=name, deadline=deadline)
-        except (WhopUnauthorized, WhopForbidden):
-            raise  # The key is wrong, which an operator fixes.
-        except WhopNotFound as error:
-            if self._enrolment.repair(user, record.linked_to, pool_user, deadline=deadline) is not None:
-                raise  # The next delivery finds the repaired link.
-            self._telemetry.warning("profile refused", error, metric="ProfileRefused")
-            return
+            settled = self._rename(record.linked_to, pool_user.name, deadline)
+        except (WhopError, NotConfigured) as error:
+            if not (isinstance(error, WhopError) and error.may_take_effect):
+                # Whop still has the former name. If the record cannot say so, the name is only set once more.
+                with contextlib.suppress(StaleRecord, AwsError, DeadlineExceeded):
+                    self._write(user, record, ahead, deadline)
+            if not isinstance(error, WhopNotFound):
+                raise
+            self._repair(user, record.linked_to, pool_user, error, deadline)
+        else:
+            # If another worker was first, the user may be deleted, and the next sync has to remove the name again.
+            named = after_naming(record, digest, int(self._clock()), settled=settled)
+            self._write(user, named, ahead, deadline)
+
+    def _rename(self, whop_user_id: str, name: str, deadline: Deadline) -> bool:
+        """Set the name, and return whether no call of ours can still take effect."""
+        try:
+            return self._whop.set_profile(whop_user_id, name=name, deadline=deadline)
+        except (WhopUnauthorized, WhopForbidden, WhopNotFound):
+            raise  # The key is wrong, which an operator fixes, or the link is.
         except WhopRefused as error:
             # Whop would refuse this name again. It is stored as set, so only another name is tried.
             self._telemetry.warning("profile refused", error, metric="ProfileRefused")
-        # If another worker was first, the user may be deleted, and the next sync has to remove the name again.
-        synced = dataclasses.replace(record, profile_digest=digest, synced_at=int(self._clock()))
-        self._write(user, synced, record, deadline)
+            return not error.may_take_effect
+
+    def _repair(
+        self, user: UserRef, unknown: str, pool_user: PoolUser, error: WhopNotFound, deadline: Deadline
+    ) -> None:
+        if self._enrolment.repair(user, unknown, pool_user, deadline=deadline) is not None:
+            raise error  # The next delivery finds the repaired link.
+        self._telemetry.warning("profile refused", error, metric="ProfileRefused")

@@ -9,7 +9,7 @@ from enum import StrEnum
 from whop_chat.cognito.pool import PoolStatus
 from whop_chat.users.record import Record, Status
 
-# A create whose outcome is unknown may still take effect at Whop. After this time it has, or it never will.
+# A call whose outcome is unknown may still take effect at Whop. After this time it has, or it never will.
 SETTLING_SECONDS = 900
 
 
@@ -71,13 +71,37 @@ def tombstone(record: Record, now: int) -> Record:
 
     ``now`` is in epoch seconds.
     """
-    outcome_unknown = record.idempotency_key is not None
+    create_until = now + SETTLING_SECONDS if record.idempotency_key is not None else 0
+    unsettled_until = max(create_until, record.name_unsettled_until)
     return Record(
         status=Status.DELETED,
         generation=max(record.generation, record.tried),
         whop_user_id=record.whop_user_id,
         whop_account_id=record.whop_account_id,
-        retry_at=now + SETTLING_SECONDS if outcome_unknown else None,
+        retry_at=unsettled_until if unsettled_until > now else None,
+    )
+
+
+def before_naming(record: Record, now: int) -> Record:
+    """``record`` while a call sets the name in the company: nobody knows which name Whop has.
+
+    It is written ahead of the call, so that it is also true if the worker is killed. ``now`` is in epoch seconds.
+    """
+    return dataclasses.replace(record, profile_digest=None, name_unsettled_until=now + SETTLING_SECONDS)
+
+
+def after_naming(record: Record, profile_digest: str, now: int, *, settled: bool) -> Record:
+    """``record``, as it was before `before_naming`, once Whop has answered the call.
+
+    ``settled`` is false if an earlier attempt of this call had no answer. Such an attempt may still take effect, as may
+    the calls that ``record`` knows of. ``now`` is in epoch seconds.
+    """
+    known = record.name_unsettled_until if record.name_unsettled_until > now else 0
+    return dataclasses.replace(
+        record,
+        profile_digest=profile_digest,
+        name_unsettled_until=known if settled else now + SETTLING_SECONDS,
+        synced_at=now,
     )
 
 
@@ -98,7 +122,9 @@ def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | Non
 
 def without_identity(record: Record, *, email_mode: str) -> Record:
     """``record`` of a user whose Whop user was transferred to another user. A linked record becomes blocked."""
-    unlinked = dataclasses.replace(record, whop_user_id=None, whop_account_id=None, profile_digest=None)
+    unlinked = dataclasses.replace(
+        record, whop_user_id=None, whop_account_id=None, profile_digest=None, name_unsettled_until=0
+    )
     if record.status is Status.DELETED:
         return unlinked
     unlinked = replacement_of(unlinked)

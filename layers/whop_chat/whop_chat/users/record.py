@@ -68,6 +68,8 @@ class Record:
     conflict_whop_user_id: str | None = None
     """The Whop user that another user holds, while blocked for ``identity_conflict``."""
     profile_digest: str | None = None
+    name_unsettled_until: int = 0
+    """Until when a call that set an older name may still take effect at Whop. The next sync sets the name again."""
     synced_at: int | None = None
     """When a sync last set the name in the company."""
     repairs: int = 0
@@ -85,6 +87,13 @@ class Record:
     def linked_to(self) -> str | None:
         """The Whop user of a linked record. None for any other status."""
         return self.whop_user_id if self.status is Status.LINKED else None
+
+    def has_name(self, profile_digest: str, now: float) -> bool:
+        """Whether no call is due to give this user the name of ``profile_digest``. ``now`` is in epoch seconds.
+
+        It is due again once no earlier call can set the name back any more.
+        """
+        return self.profile_digest == profile_digest and not 0 < self.name_unsettled_until <= now
 
 
 def new_version() -> str:

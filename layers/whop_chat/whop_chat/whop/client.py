@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode
@@ -42,6 +43,14 @@ _MIN_SECONDS_FOR_RETRY = 0.3
 _FAIR_SECONDS = 1.0
 
 __all__ = ["Account", "KeySource", "UserToken", "Whop"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer[T]:
+    """``repeated`` is true if the request was sent before without an answer, as in `WhopError`."""
+
+    value: T
+    repeated: bool
 
 
 class KeySource(Protocol):
@@ -106,7 +115,8 @@ class Whop:
             "scoped_actions": sorted(scopes),
             "expires_at": _timestamp(expires_at),
         }
-        return self._call("mint_token", "POST", "/access_tokens", _responses.user_token, body=body, deadline=deadline)
+        parse = _responses.user_token
+        return self._call("mint_token", "POST", "/access_tokens", parse, body=body, deadline=deadline).value
 
     def create_account(
         self, *, email: str, title: str, external_id: str, idempotency_key: str, deadline: Deadline
@@ -125,7 +135,7 @@ class Whop:
         headers = {"Idempotency-Key": idempotency_key}
         return self._call(
             "create_account", "POST", "/accounts", _responses.account, body=body, headers=headers, deadline=deadline
-        )
+        ).value
 
     def find_accounts(self, external_id: str, *, deadline: Deadline) -> list[Account]:
         """The accounts with exactly this ``external_id``.
@@ -137,7 +147,7 @@ class Whop:
             return [_responses.account(row) for row in _responses.rows(answer) if _responses.bears(row, external_id)]
 
         query = {"external_id": external_id}
-        return self._call("find_accounts", "GET", "/accounts", bearing, query=query, deadline=deadline)
+        return self._call("find_accounts", "GET", "/accounts", bearing, query=query, deadline=deadline).value
 
     def delete_account(self, account_id: str, *, deadline: Deadline) -> None:
         """Delete a connected account of ours for ever (Whop, "Delete a connected account").
@@ -147,16 +157,19 @@ class Whop:
         path = f"/accounts/{quote(account_id, safe='')}"
         self._call("delete_account", "DELETE", path, _responses.nothing, deadline=deadline)
 
-    def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> None:
+    def set_profile(self, user_id: str, *, name: str, deadline: Deadline) -> bool:
         """Set the name of ``user_id`` in our company. Their global profile does not change.
+
+        Returns whether that is settled. It is not if a first attempt had no answer: that one may still take effect,
+        also after a later call with another name.
 
         Whop, "Update user": from version 2026-06-08, an API key requires the account selector.
         """
         path = f"/users/{quote(user_id, safe='')}"
         query = {"account_id": self.company_id}
-        self._call(
-            "update_user", "PATCH", path, _responses.nothing, query=query, body={"name": name}, deadline=deadline
-        )
+        body = {"name": name}
+        answer = self._call("update_user", "PATCH", path, _responses.nothing, query=query, body=body, deadline=deadline)
+        return not answer.repeated
 
     def _call[T](
         self,
@@ -169,7 +182,7 @@ class Whop:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> T:
+    ) -> _Answer[T]:
         """The parsed answer. A 401 is retried with a newer key, and a call without an answer once unchanged."""
 
         url = f"{self._base_url}{path}{f'?{urlencode(query)}' if query else ''}"
@@ -182,7 +195,7 @@ class Whop:
             **(headers or {}),
         }
 
-        def attempt(key: str) -> T:
+        def attempt(key: str) -> _Answer[T]:
             authorized = {"Authorization": f"Bearer {key}", **common}
             return self._send(operation, Request(method, url, headers=authorized, content=content), parse, deadline)
 
@@ -199,10 +212,11 @@ class Whop:
                 raise
             repeated = refusal.repeated
         try:
-            return attempt(newer)
+            answer = attempt(newer)
         except WhopError as error:
             error.repeated |= repeated
             raise
+        return _Answer(answer.value, repeated=answer.repeated or repeated)
 
     def _require_closed_circuit(self, operation: Operation, deadline: Deadline) -> None:
         rejection = self._circuit.check(operation, deadline=deadline)
@@ -220,7 +234,9 @@ class Whop:
         if wait is not None:
             raise OutOfPermits(operation, _whole_seconds(wait))
 
-    def _send[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
+    def _send[T](
+        self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline
+    ) -> _Answer[T]:
         """The answer. If Whop did not answer, the circuit breaker learns of it."""
         given = deadline.remaining()
         try:
@@ -230,16 +246,18 @@ class Whop:
                 self._circuit.record_failure(operation, deadline=deadline)
             raise
 
-    def _retried[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
+    def _retried[T](
+        self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline
+    ) -> _Answer[T]:
         """One retry without an answer: each call is idempotent, has an Idempotency-Key, or mints one more token."""
         try:
-            return self._exchange(operation, request, parse, deadline)
+            return _Answer(self._exchange(operation, request, parse, deadline), repeated=False)
         except WhopUnavailable as error:
             if error.replayed or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
         self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
         try:
-            return self._exchange(operation, request, parse, deadline)
+            return _Answer(self._exchange(operation, request, parse, deadline), repeated=True)
         except WhopError as error:
             error.repeated = True
             raise

@@ -34,6 +34,11 @@ class WhopError(Retryable):
         self.replayed = replayed
         self.repeated = False
 
+    @property
+    def may_take_effect(self) -> bool:
+        """Whether the request, or its first attempt, may have taken effect or may still do so."""
+        return self.repeated
+
 
 class WhopRefused(WhopError):
     """A definite 4xx. Whop would refuse the same request again."""
@@ -80,6 +85,11 @@ class WhopUnavailable(WhopError):
     """No answer, a 5xx, or a 4xx that says the request was not processed. What the call did is unknown."""
 
     @property
+    def may_take_effect(self) -> bool:
+        """See `WhopError.may_take_effect`."""
+        return True
+
+    @property
     def is_silence(self) -> bool:
         """Whether this is a failure of Whop now. A 4xx is an answer, and a replayed answer says nothing about now."""
         return not self.replayed and (self.status is None or self.status >= 500)
@@ -92,6 +102,16 @@ class CircuitOpen(WhopUnavailable):
         super().__init__(operation, code="circuit_open")
         self.retry_after = retry_after
 
+    @property
+    def may_take_effect(self) -> bool:
+        """See `WhopError.may_take_effect`."""
+        return self.repeated
+
 
 class WhopInvalidResponse(WhopError):
     """A 2xx that is not as Whop documents it. What the call did is unknown."""
+
+    @property
+    def may_take_effect(self) -> bool:
+        """See `WhopError.may_take_effect`."""
+        return True
