@@ -7,6 +7,7 @@ import shutil
 import ssl
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,6 +122,12 @@ class LocalStack:
         wanted = here | dict(parameters or {})
         self._sam.deploy(template, name, wanted, endpoint=self.emulator_url, bucket=_ARTIFACTS)
         return self.describe(name)
+
+    def upload_template(self, text: str) -> str:
+        """Store a template, and return its URL. CloudFormation takes at most 51,200 bytes in a call itself."""
+        key = f"templates/{uuid.uuid4().hex}"
+        self._client("s3").put_object(Bucket=_ARTIFACTS, Key=key, Body=text.encode())
+        return f"{self.emulator_url}/{_ARTIFACTS}/{key}"
 
     def describe(self, name: str) -> Deployment:
         """The deployed stack ``name``. Raises botocore's ClientError if there is none."""

@@ -153,7 +153,7 @@ def deploy_again(cloud: LocalStack, first: Deployment, name: str, parameters: Ma
     values = {each["ParameterKey"]: each["ParameterValue"] for each in before} | dict(parameters)
     cloud.cloudformation.create_stack(
         StackName=name,
-        TemplateBody=template if isinstance(template, str) else json.dumps(template),
+        TemplateURL=cloud.upload_template(template if isinstance(template, str) else json.dumps(template)),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
     )
@@ -168,7 +168,9 @@ def update(cloud: LocalStack, name: str, template: Mapping[str, Any] | None = No
     before = cloud.cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Parameters"]
     kept: Any = [{"ParameterKey": each["ParameterKey"], "UsePreviousValue": True} for each in before]
     changed: Any = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-    body: Any = {"TemplateBody": json.dumps(template)} if template else {"UsePreviousTemplate": True}
+    body: Any = {"UsePreviousTemplate": True}
+    if template:
+        body = {"TemplateURL": cloud.upload_template(json.dumps(template))}
     cloud.cloudformation.update_stack(
         StackName=name,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
