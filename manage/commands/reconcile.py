@@ -7,6 +7,7 @@ from manage import reconcile_client
 from manage.commands import report
 from manage.console import Console
 from manage.deployment import Deployment
+from manage.errors import Refused
 from manage.stack import Stack
 
 NAME = "reconcile"
@@ -30,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also enrol the users who were never enrolled. Whop sends each of them an e-mail",
     )
+    parser.add_argument(
+        "--include-passwordless",
+        action="store_true",
+        help="with --backfill: also users with a password to set, whom nothing has proved able to sign in",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask before a backfill")
 
 
@@ -40,13 +46,21 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
         return _answer(deployment, console, _send(deployment, {"command": "stop"}))
     if arguments.resume:
         return _answer(deployment, console, _send(deployment, {"command": "continue", "force": True}))
+    if arguments.include_passwordless and not arguments.backfill:
+        raise Refused("--include-passwordless goes with --backfill.")
     if arguments.backfill and not arguments.dry_run:
         console.say(
-            f"A backfill of {deployment.pool_id} enrols all users without a record. Whop sends each of them an e-mail."
+            f"This enrols every user of {deployment.pool_id} who can sign in and was never enrolled. Whop sends an "
+            "e-mail to each of them, and nothing can take these back. `--dry-run` counts them first."
         )
         data = deployment.as_data()
         console.approve("Enrol them?", data, yes=arguments.yes, otherwise="Nothing was started.")
-    state = _send(deployment, {"command": "start", "backfill": arguments.backfill, "dry_run": arguments.dry_run})
+    options = {
+        "backfill": arguments.backfill,
+        "dry_run": arguments.dry_run,
+        "include_passwordless": arguments.include_passwordless,
+    }
+    state = _send(deployment, {"command": "start", **options})
     if arguments.wait:
         pool = stack.cognito.describe_user_pool(UserPoolId=deployment.pool_id)["UserPool"]
         with console.progress("reconcile", pool.get("EstimatedNumberOfUsers")) as progress:

@@ -7,6 +7,7 @@ import pytest
 from tests.tools.manage.deployment import OPERATOR, DeployedStack
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.command import Command
+from whop_chat.sync.queue import Source
 
 
 def test_reconcile_starts_a_run_and_report_shows_it(run: DeployedStack, ann: UserRef) -> None:
@@ -30,7 +31,7 @@ def test_a_backfill_needs_a_yes(run: DeployedStack, ann: UserRef) -> None:
     assert run("reconcile", "--backfill").status == 1
     declined = run("--json", "reconcile", "--backfill", says="n")
     assert (declined.status, declined.json["outcome"]) == (1, "declined")
-    assert "Whop sends each of them an e-mail" in declined.err
+    assert "Whop sends an e-mail to each of them" in declined.err
     assert (run.messages(), run.acts()) == ([], [])
 
     assert run("reconcile", "--backfill", "--dry-run").status == 0
@@ -43,6 +44,25 @@ def test_a_backfill_needs_a_yes(run: DeployedStack, ann: UserRef) -> None:
         (OPERATOR, "reconcile backfill start"),
     ]
     assert f"reconcile backfill start: {run('--json', 'report').json['report']['run']}" in run("report").out
+
+
+def test_passwordless_users_are_counted_and_included_on_demand(run: DeployedStack) -> None:
+    run.cloud.cognito.admin_create_user(
+        UserPoolId=run.cloud.pool_id,
+        Username="pat",
+        UserAttributes=[
+            {"Name": "email", "Value": "pat@example.test"},
+            {"Name": "email_verified", "Value": "true"},
+        ],
+    )
+    assert run("reconcile", "--include-passwordless").status == 1
+    counted = run("--json", "reconcile", "--backfill", "--dry-run").json["run"]["counts"]
+    assert (counted["passwordless"], counted["missing"]) == (1, 0)
+
+    assert run("reconcile", "--backfill", "--yes").status == 0
+    assert run.messages() == []
+    assert run("reconcile", "--backfill", "--include-passwordless", "--yes").status == 0
+    assert [each.source for each in run.messages()] == [Source.PASSWORDLESS]
 
 
 def test_a_second_run_is_refused_and_the_first_can_be_stopped(run: DeployedStack, ann: UserRef) -> None:

@@ -10,6 +10,7 @@ from whop_chat.cognito.display_name import MAX_NAME_LENGTH, display_name, name_r
 
 USUAL = name_rule("name,given_name+family_name")
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 FLAG = "\U0001f1f3\U0001f1f4"
 
 
@@ -22,6 +23,15 @@ FLAG = "\U0001f1f3\U0001f1f4"
         ({"family_name": "Lovelace"}, "Lovelace"),
         ({"name": "\x00\u202e"}, None),
         ({"name": ""}, None),
+        ({"name": "\u3164", "given_name": "Ada"}, "Ada"),
+        ({"name": "\u2800\u2800", "given_name": "Ada"}, "Ada"),
+        ({"name": "\u115f \u1160", "given_name": "Ada"}, "Ada"),
+        ({"name": "\uffa0", "given_name": "Ada"}, "Ada"),
+        ({"name": "\u200d\u200c", "given_name": "Ada"}, "Ada"),
+        ({"name": "\ufe0f\U000e0100", "given_name": "Ada"}, "Ada"),
+        ({"name": "\u00a0\u2003", "given_name": "Ada"}, "Ada"),
+        ({"name": "\u3164"}, None),
+        ({"name": "\u3164Ada\u3164"}, "\u3164Ada\u3164"),
         ({}, None),
     ],
 )
@@ -53,9 +63,12 @@ def test_a_rule_that_names_nothing_is_refused(text: str) -> None:
         ("\u202eecnahc\u202c Ada", "ecnahc Ada"),
         ("Ada\ud800", "Ada"),
         (FAMILY, FAMILY),
+        (SCOTLAND, SCOTLAND),
+        ("Ada\U000e0067\U000e007f", "Ada"),
+        ("1\ufe0f\u20e3", "1\ufe0f\u20e3"),
         ("\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645", "\u0646\u0645\u06cc\u200c\u062f\u0627\u0646\u0645"),
     ],
-    ids=["whitespace", "bell", "reversed", "half a pair", "family", "Persian"],
+    ids=["whitespace", "bell", "reversed", "half a pair", "family", "Scotland", "tags alone", "keycap", "Persian"],
 )
 def test_control_characters_are_left_out(written: str, name: str) -> None:
     assert display_name({"name": written}, USUAL) == name
@@ -68,10 +81,11 @@ def test_control_characters_are_left_out(written: str, name: str) -> None:
         ("e\u0301", 50),
         (FAMILY, 20),
         (FLAG, 50),
+        (SCOTLAND, 14),
         ("\U0001f44d\U0001f3fe", 50),
         ("\u2764\ufe0f", 50),
     ],
-    ids=["letter", "accent", "family", "flag", "skin tone", "variation"],
+    ids=["letter", "accent", "family", "flag", "Scotland", "skin tone", "variation"],
 )
 @pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
 def test_a_name_is_cut_between_characters_as_a_reader_sees_them(character: str, kept: int, before: str) -> None:

@@ -547,6 +547,18 @@ def test_when_every_user_is_synced_nothing_is_delivered_again() -> None:
     assert (delivery.queue.postponed, delivery.dead_letters.sent) == ({}, [])
 
 
+def test_of_five_messages_exactly_the_two_that_failed_are_delivered_again() -> None:
+    """One that is left out of the answer is lost: SQS deletes it."""
+    names = ["ann", "ben", "cid", "dee", "eve"]
+    users = [UserRef(pool_id=ADA.pool_id, sub=f"sub-{name}", username=name) for name in names]
+    records = [{**record_of(user), "messageId": user.username, "receiptHandle": user.sub} for user in users]
+    delivery = Delivery({"ben": WhopUnavailable("create_account"), "dee": RuntimeError("a defect")})
+
+    assert delivery.handle_records(records, lambda: 60.0) == ["ben", "dee"]
+    assert delivery.syncing.synced == ["ann", "cid", "eve"]
+    assert delivery.queue.postponed.keys() == {"sub-ben", "sub-dee"}
+
+
 def test_an_empty_delivery_is_done() -> None:
     assert Delivery().handle_records([], lambda: 60.0) == []
 

@@ -14,6 +14,9 @@ NameRule = tuple[tuple[str, ...], ...]
 _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
 # Control and format characters, and halves of surrogate pairs, which cannot be encoded.
 _UNWANTED = ("Cc", "Cf", "Cs")
+# Letters and symbols without a shape: the fillers of Hangul, and the empty pattern of Braille.
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
+_BLACK_FLAG, _FIRST_TAG, _LAST_TAG = "\U0001f3f4", "\U000e0020", "\U000e007f"
 
 
 def name_rule(text: str) -> NameRule:
@@ -25,13 +28,13 @@ def name_rule(text: str) -> NameRule:
 
 
 def display_name(attributes: Mapping[str, str], rule: NameRule) -> str | None:
-    """The name by the first choice of ``rule`` of which the user has a part, or None.
+    """The name by the first choice of ``rule`` of which the user has a visible part, or None.
 
     It has no control characters, and at most `MAX_NAME_LENGTH` code points, as Whop requires.
     """
     for choice in rule:
         name = _clean(" ".join(attributes.get(attribute, "") for attribute in choice))
-        if name:
+        if any(map(_is_visible, name)):
             return _cut(name, MAX_NAME_LENGTH)
     return None
 
@@ -47,8 +50,27 @@ def profile_digest(sub: str, name: str) -> str:
 def _clean(text: str) -> str:
     """``text`` with single plain spaces, and without control characters, such as those that reverse text."""
     joiners = (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER)
-    allowed = (c for c in text if c.isspace() or c in joiners or unicodedata.category(c) not in _UNWANTED)
+    allowed = (
+        c
+        for index, c in enumerate(text)
+        if c.isspace() or c in joiners or unicodedata.category(c) not in _UNWANTED or _is_flag_tag(text, index)
+    )
     return " ".join("".join(allowed).split())
+
+
+def _is_visible(character: str) -> bool:
+    """Whether a reader sees ``character`` by itself. Joiners, marks and variation selectors need another one."""
+    category = unicodedata.category(character)
+    return not (character.isspace() or character in _BLANKS or category in _UNWANTED or category.startswith("M"))
+
+
+def _is_flag_tag(text: str, index: int) -> bool:
+    """Whether the code point at ``index`` spells the region of a flag, as of Scotland (Unicode, UTS #51, ED-14a)."""
+    while index and _FIRST_TAG <= text[index] <= _LAST_TAG:
+        index -= 1
+        if text[index] == _BLACK_FLAG:
+            return True
+    return False
 
 
 def _cut(text: str, limit: int) -> str:
@@ -68,6 +90,7 @@ def _continues(text: str, index: int) -> bool:
         unicodedata.category(here).startswith("M")
         or _ZERO_WIDTH_JOINER in (before, here)
         or "\U0001f3fb" <= here <= "\U0001f3ff"  # skin tones
+        or _FIRST_TAG <= here <= _LAST_TAG  # flags of a part of a country
         or (_regional(here) and _regionals_before(text, index) % 2 == 1)  # flags are pairs
     )
 

@@ -1,4 +1,4 @@
-"""Parsers of Whop's answers. They refuse what is not as Whop documents it."""
+"""Parsers of Whop's answers. They refuse an answer only for what they read of it."""
 
 import json
 import re
@@ -113,7 +113,7 @@ def _nonempty(value: Any) -> str:
 
 
 def _optional(value: Any) -> str | None:
-    return None if value is None else _nonempty(value)
+    return None if value in (None, "") else _nonempty(value)
 
 
 def envelope(body: bytes) -> tuple[str | None, str | None, str]:

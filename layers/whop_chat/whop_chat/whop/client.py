@@ -269,10 +269,11 @@ class Whop:
         except TransportError as error:
             raise WhopUnavailable(operation, code=error.reason) from None
         self._record_answer(operation, response, deadline)
-        if response.status_code not in (200, 201):
+        if response.status_code not in (200, 201, 204):
             raise _responses.error_of(operation, response)
         try:
-            return parse(json.loads(response.content))
+            # Of some calls nothing is read, so that 204 will do. An empty or HTML page with 200 is no answer of Whop's.
+            return parse(None if response.status_code == 204 else json.loads(response.content))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise WhopInvalidResponse(
                 operation, status=response.status_code, replayed=_responses.replayed(response)
