@@ -91,13 +91,32 @@ def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(r
     assert _allowed(resources, "MintTokenRole", DEAD_LETTER_QUEUE) == set()
 
 
+def test_no_function_deletes_a_record_or_reads_a_count(resources: Resources) -> None:
+    for role in of_type(resources, "AWS::IAM::Role"):
+        assert _items(resources, role, {"dynamodb:DeleteItem"}) <= {"WHOP", "REFUSED"}
+        assert "RATE" not in _items(resources, role, {"dynamodb:GetItem", "dynamodb:BatchGetItem"})
+
+
+def test_a_condition_on_all_values_demands_a_value(resources: Resources) -> None:
+    """ForAllValues is also true of a request that has none (IAM, "Multivalued context keys")."""
+    for role in of_type(resources, "AWS::IAM::Role").values():
+        for statement in _statements(role):
+            keys = {
+                key
+                for operator, condition in statement.get("Condition", {}).items()
+                if operator.startswith("ForAllValues:")
+                for key in condition
+            }
+            assert statement.get("Condition", {}).get("Null", {}) == dict.fromkeys(keys, "false")
+
+
 def test_minting_counts_mints_on_users_and_calls_of_whop(resources: Resources) -> None:
     assert _items(resources, "MintTokenRole", {"dynamodb:UpdateItem"}) == {"USER", "RATE", "CIRCUIT"}
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
     assert _items(resources, "SyncUserRole", {"dynamodb:PutItem"}) == {"USER", "WHOP"}
-    assert _items(resources, "SyncUserRole", {"dynamodb:DeleteItem"}) == {"USER", "WHOP", "REFUSED"}
+    assert _items(resources, "SyncUserRole", {"dynamodb:DeleteItem"}) == {"WHOP", "REFUSED"}
     assert _allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
     assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
@@ -123,8 +142,8 @@ def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Reso
     assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
     assert _allowed(resources, "ReconcileRole", SECRET) == set()
     assert _items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT"}
-    reading = {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
-    assert _items(resources, "ReconcileRole", reading) == {"USER", "RECONCILE", "LISTED", "REPORT"}
+    assert _items(resources, "ReconcileRole", {"dynamodb:BatchGetItem"}) == {"USER", "LISTED"}
+    assert _items(resources, "ReconcileRole", {"dynamodb:GetItem"}) == {"RECONCILE"}
 
 
 def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: Resources) -> None:
@@ -138,6 +157,7 @@ def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: 
     assert scanning["Action"] == "dynamodb:Scan"
     assert scanning["Condition"] == {
         "ForAllValues:StringEquals": {"dynamodb:Attributes": ["pk", "status", "cleaned_at"]},
+        "Null": {"dynamodb:Attributes": "false"},
         "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
     }
 
