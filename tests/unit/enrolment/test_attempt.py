@@ -15,7 +15,7 @@ from whop_chat.users.lease import LEASE_SECONDS
 from whop_chat.users.lifecycle import tombstone
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
-from whop_chat.whop.errors import WhopForbidden, WhopRateLimited, WhopRefused, WhopUnavailable
+from whop_chat.whop.errors import WhopConflict, WhopForbidden, WhopRateLimited, WhopRefused, WhopUnavailable
 
 
 def test_a_changed_address_starts_a_new_generation(world: World) -> None:
@@ -176,6 +176,20 @@ def test_an_unexplained_conflict_starts_a_new_generation(world: World) -> None:
     world.simulator.add_fault(Fault("accounts.create", "status", status=409))
     assert world.enrol().created
     assert world.record().generation == 2
+
+
+def test_a_conflict_that_never_ends_uses_up_five_generations_and_blocks_for_an_hour(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "status", status=409, count=1000))
+    for _ in range(4):
+        with pytest.raises((Blocked, WhopConflict)):
+            world.enrol()
+        world.now += LEASE_SECONDS
+    assert (world.record().status, world.record().reason) == (Status.BLOCKED, "enrolment_rejected")
+    for _ in range(3):
+        world.now += 3600
+        with pytest.raises(Blocked, match="enrolment_rejected"):
+            world.enrol()
+    assert world.record().generation == 5
 
 
 def test_a_missing_permission_blocks_nobody(world: World) -> None:

@@ -244,6 +244,24 @@ def test_a_key_that_is_refused_again_and_again_is_read_again_only_after_the_cool
     assert secret.reads == 1 + 3
 
 
+def test_a_failed_read_of_another_key_says_nothing_about_the_key_to_any_caller(
+    secret: Secret, api_key: ApiKey, clock: Clock
+) -> None:
+    """Otherwise the next clients hear that the key is refused, although nobody could look for a newer one."""
+    refused = api_key.current(deadline=AN_HOUR)
+    secret.put("second-key")
+    secret.fail()
+    clock.advance(RETRY_COOLDOWN_SECONDS)
+    for _ in range(3):
+        with pytest.raises(AwsError, match="InvalidRequestException"):
+            api_key.after_refusal(refused, deadline=AN_HOUR)
+    assert secret.reads == 2
+
+    secret.recover()
+    clock.advance(RETRY_COOLDOWN_SECONDS)
+    assert api_key.after_refusal(refused, deadline=AN_HOUR) == "second-key"
+
+
 def test_a_refusal_of_a_key_that_has_been_replaced_already_reads_nothing(
     secret: Secret, api_key: ApiKey, clock: Clock
 ) -> None:

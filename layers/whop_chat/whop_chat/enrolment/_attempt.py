@@ -24,6 +24,8 @@ _REJECTED_RETRY_SECONDS = 3600
 _RESERVED_RETRY_SECONDS = 60
 # The first create, and two more after a replayed answer, a stale key or a used-up external id.
 _CREATES = 3
+# Whop may answer 409 for ever and show no account. Each generation is one more external id to clean up later.
+_MAX_GENERATIONS = 5
 
 MayTransfer = Callable[[UserRef, Record | None], bool]
 """Whether a Whop user may be transferred from this holder, whose record is the second argument."""
@@ -141,6 +143,8 @@ class Attempt:
         # The external id belongs to another address, or to an account that the look-up does not show. Only a new key
         # proves the second, because no earlier request can have used it.
         is_taken = bool(ours) or (self._key_is_new and not conflict.repeated and not conflict.replayed)
+        if is_taken and self._record.generation >= _MAX_GENERATIONS:
+            raise self._block("enrolment_rejected", self._outcome_known, retry_in=_REJECTED_RETRY_SECONDS)
         if is_taken:
             self._lease.write(self._with_new_key(next_generation(self._record)))
             return None
