@@ -26,6 +26,7 @@ EVERYWHERE = {"sts:GetCallerIdentity", "cloudformation:DescribeStacks"}
 RARE = {"cognito-idp:AdminGetUser", "dynamodb:DeleteItem"}
 ARGUMENTS = {
     "status": ("status", "ann@example.test"),
+    "list": ("list", "--blocked"),
     "sync": ("sync", "ann@example.test"),
     "deny": ("deny", "ann@example.test"),
     "allow": ("allow", "ann@example.test"),
