@@ -314,7 +314,10 @@ class Pair:
             sdk.users.update(user_id, account_id=COMPANY, name="Jane")
             return None
 
-        return self.asks(by_sdk, lambda ours: ours.set_profile(user_id, name="Jane", deadline=deadline()))
+        def by_us(ours: Whop) -> None:
+            ours.set_profile(user_id, name="Jane", deadline=deadline())
+
+        return self.asks(by_sdk, by_us)
 
 
 def _outcome(call: Callable[[], object]) -> object:

@@ -23,7 +23,8 @@ from whop_chat.cognito.verifier import Reason
 _ROOM = 10_240 - 1024
 # The emulated gateway fails at a header that is JSON and no object; AWS's answers 401 to whatever it cannot read.
 _FAIL_THE_EMULATOR = {f"header: {name}" for name in ("array", "brackets in depth", "null", "number", "string")}
-_REFUSALS = sorted(set(Reason) - {Reason.SCOPE_MISSING, Reason.KEYS_UNAVAILABLE})
+# What is too large for the function does not pass the gateway either.
+_REFUSALS = sorted(set(Reason) - {Reason.SCOPE_MISSING, Reason.KEYS_UNAVAILABLE, Reason.TOO_LARGE})
 # Tried in every part of a token: each bit of a byte, all over the part, in few enough requests.
 _EVERY_BITS = 37
 

@@ -35,7 +35,8 @@ def whole(cloud: LocalStack, stack: Deployment) -> Deployment:
     """A stack for a pool with every setting."""
     pool_id = _make(cloud)
     client = cloud.cognito.create_user_pool_client(UserPoolId=pool_id, ClientName="web")["UserPoolClient"]["ClientId"]
-    return deploy_again(cloud, stack, "whole-pool", {"UserPoolId": pool_id, "UserPoolClientIds": client})
+    parameters = {"UserPoolId": pool_id, "UserPoolClientIds": client, "UserPoolIssuer": "updated"}
+    return deploy_again(cloud, stack, "whole-pool", parameters)
 
 
 @pytest.fixture

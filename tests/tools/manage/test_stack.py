@@ -14,7 +14,7 @@ def test_find_reads_parameters_outputs_and_the_arn(aws: Aws) -> None:
     found = stack.find(aws.session(), "chat")
 
     assert (found.partition, found.region, found.account) == ("aws", REGION, ACCOUNT)
-    assert found.parameters == {"UserPoolId": POOL_ID}
+    assert found.parameters == {"UserPoolId": POOL_ID, "UserPoolIssuer": "updated"}
     assert found.output("UserPoolId") == POOL_ID
 
 
