@@ -173,6 +173,40 @@ def test_only_minting_reads_cached_tokens_and_their_data_key(mode: str) -> None:
     assert resources["DataKeySecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= MIN_CHARACTERS
 
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234"
+
+
+def test_a_key_of_the_team_encrypts_all_that_is_stored_and_every_role_may_use_it() -> None:
+    resources = deployed(KmsKeyArn=KEY, TokenReuse="always")
+
+    def properties(kind: str) -> list[dict[str, Any]]:
+        return [each["Properties"] for each in of_type(resources, kind).values()]
+
+    table = resources["UsersTable"]["Properties"]["SSESpecification"]
+    assert table == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY}
+    assert all(each["KmsKeyId"] == KEY for each in properties("AWS::SecretsManager::Secret"))
+    assert all(each["KmsKeyId"] == KEY for each in properties("AWS::Logs::LogGroup"))
+    assert all(each["KmsMasterKeyId"] == KEY for each in properties("AWS::SQS::Queue"))
+    assert not any("SqsManagedSseEnabled" in each for each in properties("AWS::SQS::Queue"))
+    assert all("kms:Decrypt" in _allowed(resources, role, KEY) for role in of_type(resources, "AWS::IAM::Role"))
+    assert _allowed(resources, "OnSignupRole", KEY) == {"kms:Decrypt", "kms:GenerateDataKey"}
+
+
+def test_no_version_of_the_trigger_depends_on_the_key() -> None:
+    """A new key publishes no version of it, and an old version must start after the old key is gone."""
+    functions = of_type(deployed(KmsKeyArn=KEY), "AWS::Lambda::Function")
+
+    assert {name for name, each in functions.items() if "KmsKeyArn" not in each["Properties"]} == {"OnSignupFunction"}
+
+
+def test_a_boundary_is_on_every_role_if_there_is_one() -> None:
+    arn = "arn:aws:iam::123456789012:policy/boundary"
+
+    for resources, boundary in ((deployed(PermissionsBoundaryArn=arn), arn), (deployed(), None)):
+        for role in of_type(resources, "AWS::IAM::Role").values():
+            assert role["Properties"].get("PermissionsBoundary") == boundary
+
+
 def test_minting_remembers_refusals_and_only_syncing_takes_them_back(resources: Resources) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
     by_action = {
