@@ -18,7 +18,7 @@ NAME = "status"
 HELP = "show a user in the pool and in the records, and what a sync would do"
 
 # These are made of attributes or secrets, or mean nothing to an operator.
-_HIDDEN = ("version", "idempotency_key", "email_digest", "profile_digest")
+_HIDDEN = ("version", "idempotency_key", "email_digest", "profile_digest", "blocked_digest")
 _TIMES = (
     "lease_until",
     "key_since",

@@ -7,7 +7,8 @@ import pytest
 from local.whop_simulator import Fault
 from tests.unit.enrolment.world import ANN, BEN, DAY, World, forged, person
 from whop_chat.enrolment.email_policy import AliasEmail
-from whop_chat.enrolment.errors import Blocked
+from whop_chat.enrolment.errors import Blocked, Link
+from whop_chat.runtime.deadline import Deadline
 from whop_chat.users.lease import LEASE_SECONDS
 from whop_chat.users.record import Status
 from whop_chat.whop.errors import WhopInvalidResponse, WhopUnavailable
@@ -77,6 +78,22 @@ def test_the_case_of_ascii_letters_is_ignored(world: World) -> None:
     world.people[ANN.sub] = person(ANN.sub, email="Ann@Home.test")
     world.simulator.add_fault(Fault("accounts.create", "malformed", body=forged(email="aNN@hOME.test")))
     assert world.enrol().whop_user_id == "user_Other"
+
+
+def test_a_conflict_is_tried_again_by_a_sync_that_finds_another_address(world: World) -> None:
+    world.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    world.enrol(ANN)
+    with pytest.raises(Blocked, match="identity_conflict"):
+        world.enrol(BEN)
+
+    def synced() -> Link:
+        return world.enrolment.enrol(BEN, world.record(BEN), world.people[BEN.sub], deadline=Deadline(3))
+
+    with pytest.raises(Blocked, match="identity_conflict"):
+        synced()
+    world.people[BEN.sub] = person(BEN.sub, email="ben@home.test")
+    assert synced().created
+    assert "home.test" not in repr(world.record(BEN))
 
 
 def test_one_address_of_two_users_is_a_conflict(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail
+from whop_chat.enrolment.email_policy import AliasEmail, EmailPolicy, VerifiedEmail, address_digest
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.users.record import Record, Status
 
@@ -56,6 +56,15 @@ def test_a_linked_user_is_in_step_as_long_as_the_name_is_the_one_that_was_set() 
     assert found(listed(), linked()) == Finding(Drift.IN_STEP)
     assert found(listed(name="Ada L."), linked()) == Finding(Drift.STALE)
     assert found(listed(), linked(None)) == Finding(Drift.STALE)
+
+
+def test_a_block_is_due_once_the_address_is_another_one() -> None:
+    old = dataclasses.replace(
+        blocked("identity_conflict", None), blocked_digest=address_digest(ADA.sub, "old@home.test")
+    )
+    assert found(listed(), old) == Finding(Drift.UNFINISHED)
+    same = dataclasses.replace(old, blocked_digest=address_digest(ADA.sub, "ada@home.test"))
+    assert found(listed(), same) == Finding(Drift.BLOCKED, "identity_conflict")
 
 
 def test_a_user_without_a_name_keeps_the_one_they_have() -> None:

@@ -67,6 +67,7 @@ def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
         key_generation=13,
         email_digest="digest",
         reason="identity_conflict",
+        blocked_digest="digest",
         email_mode="verified",
         retry_at=6,
         whop_user_id="user_1",

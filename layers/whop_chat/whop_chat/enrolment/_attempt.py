@@ -5,13 +5,11 @@ create is unknown. Any definitive answer retires it.
 """
 
 import dataclasses
-import hashlib
-import hmac
 import uuid
 from collections.abc import Callable
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import EmailMode, external_id, has_email
+from whop_chat.enrolment.email_policy import EmailMode, address_digest, external_id, has_email
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link
 from whop_chat.users.lease import LEASE_SECONDS, Lease
 from whop_chat.users.lifecycle import SETTLING_SECONDS, blocked, keep_link, next_generation, without_identity
@@ -203,6 +201,8 @@ class Attempt:
     def _block(self, reason: str, record: Record, *, retry_in: int | None = None) -> Blocked:
         """Record why the user cannot be enrolled, or keep the former link. Returns the exception to raise."""
         retry_at = None if retry_in is None else self._lease.now() + retry_in
+        digest = address_digest(self._lease.user.sub, self._email)
+        record = dataclasses.replace(record, blocked_digest=digest)
         record = blocked(record, reason, email_mode=self._email_mode, retry_at=retry_at)
         self._lease.write(keep_link(self._fallback, record) if self._fallback else record)
         return Blocked(reason)
@@ -250,7 +250,7 @@ class Attempt:
         """``start`` with the key of its last create while the outcome of that is unknown, else with a new key."""
         if start.idempotency_key is None:
             return self._with_new_key(start)
-        if start.email_digest != _digest(start.idempotency_key, self._email):
+        if start.email_digest != address_digest(start.idempotency_key, self._email):
             # The address has changed since then, and the external id may belong to the old one.
             return self._with_new_key(next_generation(start))
         self._key_is_new = False
@@ -264,7 +264,7 @@ class Attempt:
             idempotency_key=key,
             key_since=self._lease.now(),
             key_generation=record.generation,
-            email_digest=_digest(key, self._email),
+            email_digest=address_digest(key, self._email),
         )
 
 
@@ -276,7 +276,3 @@ def _concerns_the_address(error: WhopRefused) -> bool:
 def _concerns_the_key(error: WhopError) -> bool:
     """Whether a new key gets a new answer: after a replayed answer, or for a key used with another request."""
     return error.replayed or error.code == "idempotency_key_mismatch"
-
-
-def _digest(key: str, email: str) -> str:
-    return hmac.new(key.encode(), email.encode(), hashlib.sha256).hexdigest()

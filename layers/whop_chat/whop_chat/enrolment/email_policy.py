@@ -3,6 +3,8 @@
 Whop identifies accounts by e-mail. So an address that the user has not proved to own could link them to a stranger.
 """
 
+import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,6 +76,16 @@ EmailPolicy = VerifiedEmail | AliasEmail
 def external_id(user: UserRef, generation: int) -> str:
     """The external id of the user's account. Whop accepts any text without ``%`` (Whop, "Enroll subaccounts")."""
     return f"cognito:{user.pool_id}:{user.sub}:{generation}"
+
+
+def address_digest(key: str, address: str) -> str:
+    """The digest that a record stores of an address, to notice another one. ``key`` differs for each user."""
+    return hmac.new(key.encode(), address.encode(), hashlib.sha256).hexdigest()
+
+
+def is_another_address(blocked_digest: str | None, sub: str, address: str | None) -> bool:
+    """Whether the user ``sub`` was blocked under another address than ``address``. Both may be unknown: then no."""
+    return blocked_digest is not None and address is not None and blocked_digest != address_digest(sub, address)
 
 
 def has_email(account: Account, address: str) -> bool:

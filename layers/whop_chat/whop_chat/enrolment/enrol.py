@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 from whop_chat.cognito.pool import ListedUser, PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import Attempt, MayTransfer
-from whop_chat.enrolment.email_policy import EmailPolicy, external_id, has_email
+from whop_chat.enrolment.email_policy import EmailPolicy, external_id, has_email, is_another_address
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -92,7 +92,8 @@ class Enrolment:
         """
         if record is not None and record.linked_to is not None:
             return Link(record.linked_to)
-        self._require_open(record)
+        if record is None or not self._has_another_address(record, pool_user):
+            self._require_open(record)
         return self._attempt(user, record, pool_user, deadline)
 
     def enrol_patiently(
@@ -254,6 +255,12 @@ class Enrolment:
             case Status.BLOCKED if record.email_mode == self._email_policy.mode:
                 if record.retry_at is None or record.retry_at > self._now():
                     raise Blocked(record.reason or "blocked")
+
+    def _has_another_address(self, record: Record, pool_user: PoolUser | None) -> bool:
+        """Whether a blocked user has another address than the one of the block. Then the block says nothing."""
+        if pool_user is None or record.status is not Status.BLOCKED:
+            return False
+        return is_another_address(record.blocked_digest, pool_user.sub, self._email_policy.email(pool_user))
 
     def _no_address(
         self,

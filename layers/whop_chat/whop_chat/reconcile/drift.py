@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser
-from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.enrolment.email_policy import EmailPolicy, is_another_address
 from whop_chat.users.lifecycle import Action, next_action
 from whop_chat.users.record import Record, Status
 
@@ -73,7 +73,9 @@ def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPoli
             return Finding(Drift.IN_PROGRESS if record.lease_until > now else Drift.UNFINISHED)
         case Status.BLOCKED:
             mode_changed = record.email_mode != email_policy.mode
-            due = mode_changed or (record.retry_at is not None and record.retry_at <= now)
+            address = email_policy.email(listed.pool_user)
+            address_changed = is_another_address(record.blocked_digest, listed.user.sub, address)
+            due = mode_changed or address_changed or (record.retry_at is not None and record.retry_at <= now)
             if not due:
                 return Finding(Drift.BLOCKED, record.reason or "blocked")
             return Finding(Drift.BLOCKED, refusal) if refusal else Finding(Drift.UNFINISHED)

@@ -49,6 +49,7 @@ class Lease:
             reason=None,
             retry_at=None,
             conflict_whop_user_id=None,
+            blocked_digest=None,
         )
         self.record = self._users.put(self.user, leased, expected=expected, deadline=self.deadline)
 
