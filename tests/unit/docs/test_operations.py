@@ -31,6 +31,26 @@ def _literals() -> set[str]:
     return found
 
 
+def _findings() -> set[str]:
+    """The code of every finding of a check of ``doctor``."""
+    return {
+        node.args[1].value
+        for path in (ROOT / "manage").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Finding"
+        and isinstance(node.args[1], ast.Constant)
+        and isinstance(node.args[1].value, str)
+    }
+
+
+def test_every_finding_of_doctor_is_in_the_document() -> None:
+    found = _findings()
+    assert {"not_checked", "other_issuer"} <= found
+    assert [code for code in sorted(found) if f"`{code}`" not in DOCUMENT] == []
+
+
 def test_there_is_something_to_look_for() -> None:
     assert {"token minted", "TokenMinted", "sync not enqueued"} <= _literals()
 
