@@ -22,7 +22,7 @@ type Check = Callable[[bytes, bytes], bool]
 
 _TO_MINT = frozenset({Operation.KEYS, Operation.SECRET, Operation.TABLE, Operation.WHOP})
 _TO_MINT_BARELY = frozenset({Operation.TABLE, Operation.WHOP})
-_TO_ANNOUNCE = frozenset({Operation.QUEUE})
+_TO_ENQUEUE = frozenset({Operation.QUEUE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def candidates_of(staged: Staged, upstream: Upstream) -> Candidates:
     layer = BUILT / "WhopChatLayer" / "python"
     everything = staged.functions / "everything"
     mint = _Python("MintTokenFunction", upstream, _minted, _TO_MINT)
-    sign_up = _Python("OnSignupFunction", upstream, _same, _TO_ANNOUNCE)
+    sign_up = _Python("OnSignupFunction", upstream, _same, _TO_ENQUEUE)
     ours = mint.candidate(OURS, BUILT / "MintTokenFunction", layer)
     included = mint.candidate(EVERYTHING, everything / "mint_token", staged.compiled_packages)
     uncompiled = mint.candidate(UNCOMPILED, everything / "mint_token", staged.uncompiled_packages)

@@ -41,14 +41,14 @@ def answers(log: Log) -> list[Figure]:
 
 def not_synced(stack: Stack) -> list[str]:
     """Users who are not enrolled although all their messages were handled. To be asked before the last reconcile."""
-    announced = {json.loads(body)["sub"] for body in stack.queue.bodies}
+    enqueued = {json.loads(body)["sub"] for body in stack.queue.bodies}
     waiting = {json.loads(message.body)["sub"] for message in stack.queue.waiting.values()}
     return [
         f"{sub} is {stack.record(sub).get('status', 'without a record')}"
         for sub, person in stack.pool.people.items()
         if person.enabled
         and person.verified
-        and sub in announced - waiting
+        and sub in enqueued - waiting
         and stack.record(sub).get("status") in (None, "pending")
     ]
 

@@ -42,7 +42,7 @@ def _bound_telemetry(context: Any) -> "Telemetry":
     return telemetry
 
 
-def _announce(event: dict[str, Any], context: Any) -> None:
+def _enqueue(event: dict[str, Any], context: Any) -> None:
     from whop_chat.sync.trigger import enqueue
 
     enqueue(event, _queue, lambda: _bound_telemetry(context))
@@ -62,7 +62,7 @@ gc.enable()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Enqueue the user of a sign-up or a sign-in, and return ``event``, as Cognito requires."""
     try:
-        _announce(event, context)
+        _enqueue(event, context)
     except Exception as error:  # Not even a log line that fails may fail a sign-up.
         logging.getLogger(__name__).error("the sign-up trigger failed: %s", type(error).__name__)
     return event

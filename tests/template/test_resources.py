@@ -349,17 +349,17 @@ def test_the_client_is_one_for_apps(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "announced"),
+    ("given", "sent"),
     [
         ({}, ["PostConfirmation"]),
         ({"PoolTriggers": "none"}, []),
         ({"PoolTriggers": "sign-up-and-sign-in"}, ["PostConfirmation", "PostAuthentication"]),
     ],
 )
-def test_the_pool_announces_what_the_team_wants(given: dict[str, str], announced: list[str]) -> None:
+def test_the_pool_sends_what_the_team_wants(given: dict[str, str], sent: list[str]) -> None:
     function = {"Ref": "OnSignupFunctionAliaslive"}
 
-    assert _properties(deployed(**given), "UserPool")["LambdaConfig"] == dict.fromkeys(announced, function)
+    assert _properties(deployed(**given), "UserPool")["LambdaConfig"] == dict.fromkeys(sent, function)
 
 
 def test_changes_are_watched_only_if_the_team_says_so() -> None:

@@ -42,15 +42,15 @@ BROKEN: list[dict[str, Any]] = [
 ]
 
 
-def announced(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], RecordingTelemetry]:
-    """Whom ``announce`` put on the queue, and what it told."""
+def enqueued(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], RecordingTelemetry]:
+    """Whom ``enqueue`` put on the queue, and what it told."""
     queue, told = queue or Queue(), RecordingTelemetry()
     enqueue(request, lambda: queue, lambda: told)
     return [decode(body).user for body in queue.sent], told
 
 
 @pytest.mark.parametrize("context", [None, {}, "web", {"clientId": None}, {"clientId": ["web"]}], ids=repr)
-def test_an_event_that_names_no_client_is_announced_all_the_same(context: Any) -> None:
+def test_an_event_that_names_no_client_is_enqueued_all_the_same(context: Any) -> None:
     queue = Queue()
     enqueue({**SIGN_UP, "callerContext": context}, lambda: queue, RecordingTelemetry)
 
@@ -62,7 +62,7 @@ def test_an_event_that_names_no_client_is_announced_all_the_same(context: Any) -
     [("post_confirmation_sign_up", "ada"), ("post_confirmation_federated", "google_109876543210987654321")],
 )
 def test_a_user_who_signed_up_is_put_on_the_queue(name: str, username: str) -> None:
-    users, told = announced(event(name))
+    users, told = enqueued(event(name))
 
     assert users == [UserRef(pool_id=ADA.pool_id, sub=ADA.sub, username=username)]
     assert told.counts == [("SignUpEnqueued", {})]
@@ -73,7 +73,7 @@ def test_what_the_client_sent_along_is_not_believed() -> None:
     request = copy.deepcopy(SIGN_UP)
     request["request"]["clientMetadata"] = {"sub": "another", "userName": "another", "userPoolId": "another"}
 
-    assert announced(request)[0] == [ADA]
+    assert enqueued(request)[0] == [ADA]
 
 
 def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
@@ -84,10 +84,10 @@ def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
     assert told.counts == [("SignInEnqueued", {})]
 
 
-def test_a_sign_in_that_cannot_be_announced_is_counted_as_one() -> None:
+def test_a_sign_in_that_cannot_be_enqueued_is_counted_as_one() -> None:
     error = AwsError("ServiceUnavailable")
 
-    assert announced(event("post_authentication"), Queue(error))[1].failures == [(error, "SignInNotEnqueued")]
+    assert enqueued(event("post_authentication"), Queue(error))[1].failures == [(error, "SignInNotEnqueued")]
 
 
 @pytest.mark.parametrize("source", OTHER_SOURCES)
@@ -104,7 +104,7 @@ def test_any_other_trigger_makes_no_queue_and_sends_nothing(source: str | None) 
 
 @pytest.mark.parametrize("request_", BROKEN, ids=range(len(BROKEN)))
 def test_an_event_that_cannot_be_read_is_told_and_counted(request_: dict[str, Any]) -> None:
-    users, told = announced(request_)
+    users, told = enqueued(request_)
 
     assert users == []
     assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
@@ -113,7 +113,7 @@ def test_an_event_that_cannot_be_read_is_told_and_counted(request_: dict[str, An
 def test_a_queue_that_fails_is_told_and_counted() -> None:
     error = AwsError("ServiceUnavailable")
 
-    assert announced(SIGN_UP, Queue(error))[1].failures == [(error, "SignUpNotEnqueued")]
+    assert enqueued(SIGN_UP, Queue(error))[1].failures == [(error, "SignUpNotEnqueued")]
 
 
 def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:

@@ -20,7 +20,7 @@ sqs = boto3.client("sqs")
 @metrics.log_metrics
 @event_source(data_class=PostConfirmationTriggerEvent)
 def handler(event: PostConfirmationTriggerEvent, context: LambdaContext) -> dict[str, Any]:
-    """Announce the sign-up and give the event back."""
+    """Enqueue the sign-up and give the event back."""
     if event.trigger_source == "PostConfirmation_ConfirmSignUp":
         message = {
             "version": 1,
