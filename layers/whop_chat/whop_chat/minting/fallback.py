@@ -69,8 +69,10 @@ class TokenLookup:
 
     def fresh(self, whop_user_id: str) -> ChatToken | None:
         """The cached token, if it may be used without a call to Whop."""
+        if not self._settings.always:
+            return None  # And without a wait for the read: Whop is called in any case.
         token = self._decrypted(whop_user_id)
-        if token is None or not self._settings.always or self._is_old(token):
+        if token is None or self._is_old(token):
             return None
         return self._reused(token, usual_refresh(token.minted_at, token.expires_at), "fresh")
 

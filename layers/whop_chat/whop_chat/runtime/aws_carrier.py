@@ -73,12 +73,12 @@ class Carrier:
         operation = event_name.rpartition(".")[2]
         try:
             answer = self._attempt(request, operation, deadline)
-            retry = _is_transient(answer)
+            retry = _is_transient(answer) and deadline.remaining() >= _MIN_SECONDS_FOR_RETRY
         except AwsError as error:
             if error.code == "InvalidResponse" or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
             retry = True
-        if retry and deadline.remaining() >= _MIN_SECONDS_FOR_RETRY:
+        if retry:
             self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
             answer = self._attempt(request, operation, deadline)
         return AWSResponse(

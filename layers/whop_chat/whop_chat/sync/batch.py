@@ -43,13 +43,13 @@ class SyncBatch:
 
     def handle(self, records: Iterable[Mapping[str, Any]], remaining_seconds: Callable[[], float]) -> dict[str, Any]:
         """Handle each message by itself. The answer names the messages to deliver again."""
-        failed = [record["messageId"] for record in records if not self._done(record, remaining_seconds())]
+        failed = [record["messageId"] for record in records if not self._done(record, remaining_seconds)]
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
-    def _done(self, record: Mapping[str, Any], remaining: float) -> bool:
+    def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
         # A sync that starts has time to finish. The next delivery handles the rest.
-        if remaining < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
+        if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
             self._sync_user.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
@@ -58,7 +58,7 @@ class SyncBatch:
         except Retryable as error:
             self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
             self._postponed(record, max(self._known_wait(error), self._backoff(record)))
-            self._wait_for_permits(error, remaining)
+            self._wait_for_permits(error, remaining_seconds())
             return False
         except Exception:
             self._telemetry.exception("unexpected error")
