@@ -10,6 +10,7 @@ from whop_chat.users.record import Record, Status
 
 _POOL_STATUS = {
     PoolStatus.ACTIVE: "the user is enabled and can sign in",
+    PoolStatus.PASSWORD_DUE: "the user has a password to change or to reset, and may sign in without one",
     PoolStatus.DISABLED: "an administrator has disabled the user",
     PoolStatus.INACTIVE: "the user is unconfirmed, or cannot sign in for another reason",
     PoolStatus.GONE: "the pool has no such user",

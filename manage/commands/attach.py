@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     except pool_triggers.OtherFunction as other:
         raise _other_function(stack, pool_id, other) from None
     if wanted == shown:
-        protection.protect(stack)
+        if not arguments.dry_run:
+            protection.protect(stack)
         text = f"User pool {pool_id} names the function already; nothing was written to it."
         console.answer(text, outcome="already_attached", stack=stack.name, user_pool_id=pool_id, changes=[])
         return 0

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     pool, shown = _trigger.read(stack, pool_id)
     wanted = pool_triggers.without(shown, function)
     if wanted == shown:
-        _unprotect(stack, function)
+        if not arguments.dry_run:
+            _unprotect(stack, function)
         return _not_attached(stack, console, pool_id, shown.triggers.get("PostConfirmation"))
     status = _trigger.change(arguments, stack, console, pool, shown, wanted, done="detached")
     _unprotect(stack, function)

@@ -261,6 +261,8 @@ def test_the_stack_is_protected_while_a_pool_names_its_function(aws: Aws, operat
     operate("attach", POOL_ID, "--yes")
     assert aws.protected
     aws.protected = False
+    operate("attach", POOL_ID, "--dry-run")
+    assert not aws.protected
     operate("attach", POOL_ID)
     assert aws.protected
     operate("detach", "--dry-run")

@@ -6,9 +6,12 @@ import json
 import httpx
 import pytest
 
+from manage import explain
 from tests.fakes.moto_aws import AN_HOUR
 from tests.tools.manage.deployment import LINKED, OPERATOR, TOMBSTONE, DeployedStack, leave
+from whop_chat.cognito.pool import PoolStatus
 from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.errors import BLOCK_REASONS
 from whop_chat.sync.queue import Source
 from whop_chat.users.record import Record, Status
 
@@ -60,6 +63,12 @@ def test_status_says_why_no_sync_helps_a_user_of_an_untrusted_provider(run: Depl
     shown = run("--json", "status", ann.sub).json
     assert shown["address"].startswith("verified, by the identity provider Google, not usable: TrustedProviders")
     assert shown["next_step"].startswith("nothing: TrustedProviders")
+
+
+def test_status_has_words_for_every_state() -> None:
+    assert all(explain.pool_status(each) for each in PoolStatus)
+    assert all(explain.record_status(Record(status=each)) for each in Status)
+    assert explain._REASONS.keys() == BLOCK_REASONS
 
 
 def test_status_names_when_a_block_is_tried_again(run: DeployedStack, ann: UserRef) -> None:
