@@ -28,7 +28,7 @@ UNDER_FAULTS: Mapping[str, Scenario] = {
     "faults": Scenario(faults.run, (1, 2, 3)),
     "outage": Scenario(outage.run, options=[{"mode": mode} for mode in ("never", "on-error", "always")]),
     "flood": Scenario(flood.run),
-    "pipeline": Scenario(pipeline.run, options=[{}, {"users": 1000, "limit": 60, "told": "header"}]),
+    "pipeline": Scenario(pipeline.run, options=[{}, {"users": 1000, "limit": 60, "wait_in": "header"}]),
     "runs": Scenario(runs.run, (1, 2, 3)),
 }
 """Without a name, all of them are run."""
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="flood: how long (5)")
     parser.add_argument("--limit", type=int, help="pipeline: calls of one operation that Whop takes (600)")
     parser.add_argument("--window", type=float, help="pipeline: within so many seconds (60)")
-    parser.add_argument("--told", choices=("sentence", "header"), help="pipeline: where Whop says how long to wait")
+    parser.add_argument("--wait-in", choices=("sentence", "header"), help="pipeline: where Whop says how long to wait")
     parser.add_argument("--tokens-per-minute", type=int, help="backfill: first tokens (120)")
     parser.add_argument("--create", type=float, help="backfill: seconds that Whop takes for an account (0.3, 0.1)")
     return parser

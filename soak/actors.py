@@ -175,7 +175,7 @@ class Life:
         return pool.sign_up(email, f"Person {self._number}", username=username, verified=kind != "unverified")
 
     def _deleted_at_once(self, email: str) -> str:
-        """Sign up somebody who is deleted and goes on asking. Returns their user name."""
+        """Sign up somebody who is deleted and keeps asking. Returns their user name."""
         person = self._stack.pool.sign_up(f"first-{email}", f"Person {self._number} the first")
         app = App(self._stack, self._log, person.sub)
         app.sign_in()

@@ -28,7 +28,7 @@ _SECONDS = {"dynamodb": 0.006, "cognito-idp": 0.04, "sqs": 0.012, "secretsmanage
 _WHOP_SECONDS = {"POST accounts": 0.3, "PATCH users": 0.15}
 """How long a call takes. Whop's times are guesses: its documents name none."""
 _OTHER_WHOP_SECONDS = 0.12
-# An instance knows what another was told after a second; a call may be under way meanwhile.
+# An instance knows after a second what Whop reported to another; a call may be under way meanwhile.
 _NOT_YET_KNOWN_SECONDS = 3.0
 
 
@@ -85,14 +85,14 @@ class Network:
         self._digest = hashlib.sha256()
         self.calls: Counter[str] = Counter()
         self.whop_calls: list[tuple[float, str]] = []
-        self.told_waits: list[tuple[str, float, float]] = []
-        """The operation of each injected fault, when it was, and the seconds that it told (0: none)."""
+        self.reported_waits: list[tuple[str, float, float]] = []
+        """The operation of each injected fault, when it was, and the wait that it reported, in seconds (0: none)."""
         self.forgotten: Counter[str] = Counter()
         """How often Whop began not to know a Whop user."""
         self._unknown_until: dict[str, float] = {}
         self.hasty: list[str] = []
         """Calls of an operation although Whop had said to wait."""
-        self._told: dict[str, tuple[float, float]] = {}
+        self._reported: dict[str, tuple[float, float]] = {}
         """When Whop last said to wait with an operation, and until when."""
 
     @property
@@ -195,7 +195,7 @@ class Network:
             self._die()
         if fault is not None:
             self._simulator.add_fault(fault)
-            self.told_waits.append((name, self._scheduler.now, float(fault.wait or 0)))
+            self.reported_waits.append((name, self._scheduler.now, float(fault.wait or 0)))
         self.whop_calls.append((self._scheduler.now, name))
         self._require_patience(name)
         exchange = self._simulator.receive(
@@ -207,8 +207,8 @@ class Network:
         return self._limited(name, answer) if answer.status == 429 else answer
 
     def _require_patience(self, operation: str) -> None:
-        told_at, until = self._told.get(operation, (0.0, 0.0))
-        if told_at + _NOT_YET_KNOWN_SECONDS < self._scheduler.now < until:
+        reported_at, until = self._reported.get(operation, (0.0, 0.0))
+        if reported_at + _NOT_YET_KNOWN_SECONDS < self._scheduler.now < until:
             self.hasty.append(f"{operation}: {until - self._scheduler.now:.0f} s too early")
 
     def _limited(self, operation: str, answer: Response) -> Response:
@@ -216,8 +216,8 @@ class Network:
         said = answer.headers.get("retry-after") or re.search(rb"in ([0-9]+) second", answer.body)
         if said:
             seconds = int(said if isinstance(said, str) else said[1])
-            _, until = self._told.get(operation, (0.0, 0.0))
-            self._told[operation] = self._scheduler.now, max(until, self._scheduler.now + seconds)
+            _, until = self._reported.get(operation, (0.0, 0.0))
+            self._reported[operation] = self._scheduler.now, max(until, self._scheduler.now + seconds)
         return Response(429, answer.headers, b"{}") if self._wait_in_header_only else answer
 
     def _not_known(self, user_id: str) -> Fault | None:

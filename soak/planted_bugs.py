@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class DoesNotApply(Exception):
-    """The text to replace is not in the file exactly once. The bug has to be written anew for the present code."""
+    """The text to replace is not in the file exactly once. Rewrite the bug for the present code."""
 
 
 @dataclass(frozen=True, slots=True)

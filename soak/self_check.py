@@ -48,7 +48,7 @@ CHECKS: Mapping[str, Check] = {
     "runs": _scenario("runs", seeds=(1, 2)),
     "runs, AWS fails often": _scenario("runs", "--aws", "0.2", seeds=(1, 2, 3)),
     "pipeline, a low limit": _scenario("pipeline", "--users", "150", "--limit", "40"),
-    "pipeline, waits in headers": _scenario("pipeline", "--users", "150", "--limit", "120", "--told", "header"),
+    "pipeline, waits in headers": _scenario("pipeline", "--users", "150", "--limit", "120", "--wait-in", "header"),
     "protocol on the table": Check("protocol", [("tests/model/test_table_protocol.py",)]),
     "repair protocol": Check("protocol", [("tests/model/test_repair_protocol.py",)]),
     "deletion protocol": Check("protocol", [("tests/model/test_deletion_protocol.py",)]),

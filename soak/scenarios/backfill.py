@@ -140,7 +140,7 @@ class Backfill:
         whop, telemetry = around.whop.seen_by(Priority.BACKGROUND), around.telemetry
         enrolment = Enrolment(table, pool, whop, addresses)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
-        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL)
+        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=())
         self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry)
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
         self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)

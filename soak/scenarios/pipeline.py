@@ -15,7 +15,7 @@ from whop_chat.whop import rate_limit as budget
 _LONGEST_SECONDS = 12 * 3600.0
 
 
-def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0, told: str = "sentence") -> Found:
+def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.0, wait_in: str = "sentence") -> Found:
     """One backfill of ``users`` users, where Whop takes ``limit`` calls in ``window`` seconds.
 
     The service is configured with both. Whop says how long to wait in a ``sentence``, or in a ``header`` only.
@@ -23,8 +23,8 @@ def run(seed: int, *, users: int = 10_000, limit: int = 600, window: float = 60.
     scheduler = Scheduler(seed)
     limits = Limits(limit, window)
     faults = FaultInjector(scheduler.chance, whop=0.1, whop_kinds=ONLY_429_AND_500)
-    readings = Readings(retry_after_header=told == "header")
-    stack = Stack(scheduler, faults, limits=limits, readings=readings, wait_in_header_only=told == "header")
+    readings = Readings(retry_after_header=wait_in == "header")
+    stack = Stack(scheduler, faults, limits=limits, readings=readings, wait_in_header_only=wait_in == "header")
     known = {"calls": limit, "window": math.ceil(window)}
     with patch.dict(_defaults(budget.permits_per_window), known), stack.deployed():
         for number in range(users):
@@ -64,16 +64,16 @@ def _context(stack: Stack, limits: Limits, minutes: float) -> list[Figure]:
 
 
 def _least_minutes(stack: Stack) -> float:
-    """The least time that the permits and the waits that Whop told allow, for the operation that needs longest."""
+    """The least time that the permits and the waits that Whop reported allow, for the operation that needs longest."""
     permits = budget.permits_per_window(budget.Priority.BACKGROUND)
     calling = len(stack.pool.people) / permits * budget.WINDOW_SECONDS
-    return max(calling + _told_seconds(stack, name) for name in ("accounts.create", "users.update")) / 60
+    return max(calling + _reported_seconds(stack, name) for name in ("accounts.create", "users.update")) / 60
 
 
-def _told_seconds(stack: Stack, operation: str) -> float:
+def _reported_seconds(stack: Stack, operation: str) -> float:
     """How long an operation was not to be called. Waits that overlap count once."""
     total = until = 0.0
-    for name, at, seconds in stack.network.told_waits:
+    for name, at, seconds in stack.network.reported_waits:
         if name == operation and at + seconds > until:
             total += at + seconds - max(at, until)
             until = at + seconds

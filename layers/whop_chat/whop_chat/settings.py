@@ -22,7 +22,7 @@ _ALIAS_TEMPLATE = (
     r"((?=.{1,223}$)(?=[^@]{5,33}@)(?!\.)(?!.*\.[.@])[A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})?"
 )
-_ALIAS_EXAMPLE = "like chat+{sub}@team.com, with at most 28 characters beside {sub} before the @"
+_ALIAS_EXAMPLE = "like chat+{sub}@team.com, with at most 28 other characters before the @"
 
 
 class SettingsError(Exception):

@@ -35,7 +35,7 @@ def test_an_existing_pool_is_enrolled_each_user_once() -> None:
 
 
 def test_a_wait_that_only_the_header_says_is_honoured() -> None:
-    assert pipeline.run(1, users=100, limit=120, told="header").unmet == {}
+    assert pipeline.run(1, users=100, limit=120, wait_in="header").unmet == {}
 
 
 @pytest.mark.parametrize("seed", [1, 2])

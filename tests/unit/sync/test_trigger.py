@@ -43,7 +43,7 @@ BROKEN: list[dict[str, Any]] = [
 
 
 def enqueued(request: dict[str, Any], queue: Queue | None = None) -> tuple[list[UserRef], RecordingTelemetry]:
-    """Whom ``enqueue`` put on the queue, and what it told."""
+    """Whom ``enqueue`` put on the queue, and what it reported."""
     queue, told = queue or Queue(), RecordingTelemetry()
     enqueue(request, lambda: queue, lambda: told)
     return [decode(body).user for body in queue.sent], told
