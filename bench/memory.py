@@ -105,10 +105,10 @@ def main() -> None:
     if sys.platform != "linux":
         raise SystemExit("The benchmark reads /proc and starts AWS's runtime client: it needs Linux.")
     functions, checks = _measured()
-    shown = [*map(sizes, functions), checked(checks)]
+    shown = [measured(functions), *map(sizes, functions), checked(checks)]
     print("\n\n".join(map(as_text, shown)))
     if not asked.print_only:
-        write("memory", "Memory sizes", "make memory", _about(functions), *map(as_markdown, shown))
+        write("memory", "Memory sizes", "make memory", *map(as_markdown, shown))
 
 
 def _measured() -> tuple[list[Function], list[Check]]:
@@ -228,13 +228,21 @@ def _row(check: Check) -> list[str]:
     return [check.name, str(check.memory), *cells]
 
 
-def _about(functions: Iterable[Function]) -> str:
-    measured = "; ".join(
-        f"{each.name} {each.cold.cpu:.0f} ms of CPU and {each.cold.waiting:.0f} ms of waiting cold,"
-        f" {each.warm.cpu:.1f} and {each.warm.waiting:.0f} ms warm, {each.peak_mib:.0f} MiB at most"
+def measured(functions: Iterable[Function]) -> Table:
+    """What was measured of each function, in a row."""
+    header = ["", "cold, ms of CPU", "waiting", "warm, ms of CPU", "waiting", "MiB at most"]
+    rows = [
+        [
+            each.name,
+            f"{each.cold.cpu:.0f}",
+            f"{each.cold.waiting:.0f}",
+            f"{each.warm.cpu:.1f}",
+            f"{each.warm.waiting:.0f}",
+            f"{each.peak_mib:.0f}",
+        ]
         for each in functions
-    )
-    return f"With a whole CPU of this machine and a round trip of {_ROUND_TRIP_MS} ms: {measured}."
+    ]
+    return Table(f"Measured, with a whole CPU and a round trip of {_ROUND_TRIP_MS} ms", header, rows)
 
 
 if __name__ == "__main__":
