@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from manage.errors import NotDone, Refused
@@ -67,6 +68,11 @@ class Console:
 def count_lines(counts: Iterable[tuple[str, int]]) -> list[str]:
     """One line for each count, with the numbers in one column."""
     return [f"  {name:<28}{count:>8}" for name, count in counts]
+
+
+def timestamp(seconds: float) -> str:
+    """Epoch seconds as an operator reads them, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _write(out: TextIO, text: str) -> None:

@@ -1,7 +1,6 @@
 """What the states of a user mean, in words for an operator. No text has a name or an address in it."""
 
-from datetime import UTC, datetime
-
+from manage.console import timestamp
 from whop_chat.cognito.pool import ListedUser, PoolStatus
 from whop_chat.enrolment.email_policy import EmailPolicy
 from whop_chat.reconcile.drift import Drift, drift
@@ -101,4 +100,4 @@ def _tried_again(retry_at: int | None) -> str:
         return "tried again only after `sync USER`"
     if retry_at == 0:
         return "tried again by the next sync or token request"
-    return f"tried again from {datetime.fromtimestamp(retry_at, UTC):%Y-%m-%dT%H:%M:%SZ} on"
+    return f"tried again from {timestamp(retry_at)} on"

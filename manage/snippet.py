@@ -86,7 +86,16 @@ def _filled(code: str, stack: Stack) -> str:
 
 
 def iam_statement(stack: Stack) -> str:
-    """The IAM statement, as JSON, that the role of that function needs. Raises `Refused` if the stack has no queue."""
+    """The IAM statement, as JSON, that the role of that function needs. With a KMS key of the team, a list of two.
+
+    Raises `Refused` if the stack has no queue.
+    """
     queue = stack.output("SyncQueueUrl").rpartition("/")[2]
     resource = f"arn:{stack.partition}:sqs:{stack.region}:{stack.account}:{queue}"
-    return json.dumps({"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": resource}, indent=2)
+    send = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": resource}
+    key = stack.parameters.get("KmsKeyArn")
+    if not key:
+        return json.dumps(send, indent=2)
+    # The sender to an encrypted queue needs the key too (SQS, "Encryption at rest").
+    encrypt = {"Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": key}
+    return json.dumps([send, encrypt], indent=2)

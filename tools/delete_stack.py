@@ -45,11 +45,17 @@ def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProv
         )
         cloudformation.get_waiter("stack_update_complete").wait(StackName=stack)
     pool, function = outputs["UserPoolId"], outputs["OnSignupFunctionArn"]
-    if function in cognito.describe_user_pool(UserPoolId=pool)["UserPool"].get("LambdaConfig", {}).values():
+    triggers = cognito.describe_user_pool(UserPoolId=pool)["UserPool"].get("LambdaConfig", {}).values()
+    if any(_unversioned(each) == _unversioned(function) for each in triggers if isinstance(each, str)):
         raise StillAttached(
             f"User pool {pool} still names {function} as a trigger. Detach it first:\n"
             f'make manage ARGS="--stack {stack} detach"'
         )
+
+
+def _unversioned(arn: str) -> list[str]:
+    """The ARN of a function without the version or alias that may follow."""
+    return arn.split(":")[:7]
 
 
 def _without_triggers(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]":
@@ -59,7 +65,7 @@ def _without_triggers(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]"
     return [*others, {"ParameterKey": "PoolTriggers", "ParameterValue": "none"}]
 
 
-def names_what_stays(stack: str) -> None:
+def name_what_stays(stack: str) -> None:
     """Say which parts outlive the stack: AWS charges for the table, and counts the layers' size for the account."""
     print(
         "These stay: the users table, a user pool that the stack made, and each version of the layer "
@@ -86,7 +92,7 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     allow_deletion(cloudformation, stack)
     region = ["--region", session.region_name] if session.region_name else []
-    names_what_stays(stack)
+    name_what_stays(stack)
     command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, *region, "--no-prompts"]
     raise SystemExit(subprocess.run(command, check=False).returncode)
 

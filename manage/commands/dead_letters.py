@@ -3,10 +3,9 @@
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from manage.console import Console
+from manage.console import Console, timestamp
 from manage.dead_letter_queue import DeadLetter, DeadLetterQueue
 from manage.deployment import Deployment
 from manage.stack import Stack
@@ -105,7 +104,7 @@ def _as_data(letter: DeadLetter) -> dict[str, Any]:
     """A message for a JSON answer, without the user name: it can be an e-mail address."""
     return {
         "id": letter.id,
-        "sent_at": f"{datetime.fromtimestamp(letter.sent_at, UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "sent_at": timestamp(letter.sent_at),
         "age_hours": round((time.time() - letter.sent_at) / 3600, 1),
         "ours": letter.content is not None,
         "sub": letter.content.user.sub if letter.content else None,

@@ -6,7 +6,6 @@ from manage import pool_triggers, protection
 from manage.commands import _trigger
 from manage.console import Console
 from manage.errors import Refused
-from manage.pool_settings import UserPool
 from manage.stack import DELETED, Stack
 
 NAME = "detach"
@@ -36,10 +35,10 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     wanted = pool_triggers.without(shown, function)
     if wanted == shown:
         if not arguments.dry_run:
-            _unprotect(stack, function)
+            _unprotect(stack, pool_id)
         return _not_attached(stack, console, pool_id, shown.triggers.get("PostConfirmation"))
     status = _trigger.change(arguments, stack, console, pool, shown, wanted, done="detached")
-    _unprotect(stack, function)
+    _unprotect(stack, pool_id)
     return status
 
 
@@ -51,10 +50,10 @@ def _not_attached(stack: Stack, console: Console, pool_id: str, other: str | Non
     return 0
 
 
-def _unprotect(stack: Stack, function: str) -> None:
-    """Turn the stack's termination protection off, unless the pool that it was deployed for names its function."""
-    if stack.status == DELETED:
-        return
-    deployed_for = UserPool(stack.cognito, stack.output("UserPoolId")).admin_get()
-    if not pool_triggers.names_function(deployed_for, function):
+def _unprotect(stack: Stack, pool_id: str) -> None:
+    """Turn the stack's termination protection off, if this is its pool, which names its function no more.
+
+    The protection is for the pool that the stack was deployed for. Other pools are not looked at.
+    """
+    if stack.status != DELETED and pool_id == stack.output("UserPoolId"):
         protection.unprotect(stack)

@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
-from manage.console import Console
+from manage.console import Console, timestamp
 from manage.deployment import Deployment
 from manage.stack import Stack
 from whop_chat.cognito.user import UserRef
@@ -63,11 +62,10 @@ def _as_data(deployment: Deployment, user: UserRef, record: Record) -> dict[str,
     holder = None
     if record.conflict_whop_user_id is not None:
         holder = deployment.users.holder(record.conflict_whop_user_id, deadline=deployment.deadline())
-    retry_at = record.retry_at and f"{datetime.fromtimestamp(record.retry_at, UTC):%Y-%m-%dT%H:%M:%SZ}"
     return {
         "sub": user.sub,
         "reason": record.reason,
-        "retry_at": retry_at or None,
+        "retry_at": timestamp(record.retry_at) if record.retry_at else None,
         "whop_user_id": record.conflict_whop_user_id,
         "holder": holder.sub if holder else None,
     }

@@ -3,11 +3,10 @@
 import argparse
 import dataclasses
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from manage import audit, users
-from manage.console import Console
+from manage.console import Console, timestamp
 from manage.deployment import Deployment
 from manage.explain import address_state, next_step, pool_status, record_status
 from manage.stack import Stack
@@ -81,8 +80,4 @@ def _as_data(record: Record | None) -> dict[str, Any]:
     """The fields of a record that an operator may see, with readable times."""
     fields = dataclasses.asdict(record) if record else {}
     shown = {name: value for name, value in fields.items() if value and name not in _HIDDEN}
-    return shown | {name: _timestamp(shown[name]) for name in _TIMES if name in shown}
-
-
-def _timestamp(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return shown | {name: timestamp(shown[name]) for name in _TIMES if name in shown}

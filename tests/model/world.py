@@ -106,7 +106,15 @@ class World:
         self.enrolment = Enrolment(users, pool, self._whop, VerifiedEmail(frozenset()), reuse=reuse, clock=clock)
         clean_up = CleanUp(users, self._whop, RecordingTelemetry(), policy, clock=clock)
         self._syncing = SyncUser(
-            users, pool, self.enrolment, self._whop, clean_up, RecordingTelemetry(), pool_id=POOL, clock=clock
+            users,
+            pool,
+            self.enrolment,
+            self._whop,
+            clean_up,
+            RecordingTelemetry(),
+            pool_id=POOL,
+            client_ids=(),
+            clock=clock,
         )
 
     def add_user(self, sub: str, email: str, name: str | None = None) -> UserRef:

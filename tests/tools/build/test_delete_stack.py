@@ -106,13 +106,14 @@ def test_a_stack_that_attaches_nothing_is_not_updated(
     detach(formation, idp, "chat")
 
 
+@pytest.mark.parametrize("named", [FUNCTION, FUNCTION.removesuffix(":live"), FUNCTION.replace(":live", ":1")])
 def test_nothing_is_deleted_while_a_pool_of_your_own_names_the_function(
-    cloudformation: CloudFormation, cognito: Cognito
+    cloudformation: CloudFormation, cognito: Cognito, named: str
 ) -> None:
     parameters = {"UserPoolId": "us-east-1_AbCdEfGhI", "PoolTriggers": "sign-up"}
     (formation, stack), (idp, pool) = cloudformation, cognito
     stack.add_response("describe_stacks", _stack("CREATE_COMPLETE", **parameters))
-    pool.add_response("describe_user_pool", _pool(PostConfirmation=FUNCTION))
+    pool.add_response("describe_user_pool", _pool(PostConfirmation=named))
 
     with pytest.raises(StillAttached):
         detach(formation, idp, "chat")

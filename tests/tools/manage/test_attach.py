@@ -121,6 +121,16 @@ def test_another_function_stays_and_code_for_it_is_printed(aws: Aws, operate: Op
     assert refused.json["iam_statement"] in for_a_person
 
 
+def test_the_statement_for_an_encrypted_queue_has_the_key_too(aws: Aws, operate: Operator) -> None:
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234"
+    aws.pool.settings["LambdaConfig"]["PostConfirmation"] = SOMEBODY
+    aws.parameters["KmsKeyArn"] = key
+
+    send, encrypt = json.loads(operate("--json", "attach", POOL_ID).json["iam_statement"])
+    assert (send["Action"], encrypt["Action"]) == ("sqs:SendMessage", ["kms:Decrypt", "kms:GenerateDataKey"])
+    assert encrypt["Resource"] == key
+
+
 class _Queue:
     def __init__(self, *, broken: bool = False) -> None:
         self.sent: list[dict[str, str]] = []

@@ -70,6 +70,16 @@ def test_a_stack_stays_protected_while_its_own_pool_names_it(aws: Aws, operate: 
 
     assert operate("detach", "us-east-1_Earlier", "--yes").status == 0
     assert aws.protected
+    assert operate("detach", "us-east-1_Earlier").status == 0
+    assert aws.protected
+
+
+def test_a_dry_run_leaves_the_protection_alone(aws: Aws, operate: Operator) -> None:
+    aws.protected = True
+    operate("detach", "--dry-run")
+    assert aws.protected
+    operate("detach")
+    assert not aws.protected
 
 
 # A stack that is deleted already

@@ -1,8 +1,9 @@
 """When a key set is fetched, how long its keys are used, and who waits for whom."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -581,10 +582,9 @@ def test_a_stampede_of_made_up_kids_makes_one_fetch(jwks: JwkSet, server: KeySer
     assert server.fetches == 2
 
 
-def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
-    assert accepts(jwks, OLD)
-    clock.pass_by(COOLDOWN_SECONDS)
-    server.keys = (OLD, NEW)
+@contextlib.contextmanager
+def hanging_fetch(jwks: JwkSet, server: KeyServer, key: SigningKey) -> Iterator[Future[bool]]:
+    """A fetch that another thread needs for ``key``, and that lands when the block ends."""
     asked, answer = threading.Event(), threading.Event()
 
     def slowly() -> None:
@@ -593,14 +593,23 @@ def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(jwks: JwkSet, server:
 
     server.before_answer = slowly
     with ThreadPoolExecutor(1) as pool:
-        slow: Future[bool] = pool.submit(accepts, jwks, NEW)
+        slow = pool.submit(accepts, jwks, key)
         assert asked.wait(PATIENCE)
+        try:
+            yield slow
+        finally:
+            answer.set()
+    assert slow.result() is (key in server.keys)
 
+
+def test_whoever_has_a_fresh_key_does_not_wait_for_a_fetch(jwks: JwkSet, server: KeyServer, clock: Clock) -> None:
+    assert accepts(jwks, OLD)
+    clock.pass_by(COOLDOWN_SECONDS)
+    server.keys = (OLD, NEW)
+    with hanging_fetch(jwks, server, NEW) as slow:
         assert all(accepts(jwks, OLD) for _ in range(100))
 
         assert not slow.done()
-        answer.set()
-        assert slow.result(PATIENCE)
 
 
 def test_whoever_has_a_usable_key_waits_half_a_second_for_the_fetch_of_another(
@@ -608,46 +617,22 @@ def test_whoever_has_a_usable_key_waits_half_a_second_for_the_fetch_of_another(
 ) -> None:
     assert accepts(jwks, OLD)
     clock.pass_by(MAX_AGE_SECONDS)
-    asked, answer = threading.Event(), threading.Event()
-
-    def slowly() -> None:
-        asked.set()
-        assert answer.wait(PATIENCE)
-
-    server.before_answer = slowly
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(accepts, jwks, NEW)
-        assert asked.wait(PATIENCE)
-
+    with hanging_fetch(jwks, server, NEW):
         started = time.monotonic()
         assert accepts(jwks, OLD)
         waited = time.monotonic() - started
 
-        answer.set()
-        assert slow.result(PATIENCE) is False
     assert REFRESH_SECONDS * 0.9 < waited < FETCH_SECONDS
 
 
 def test_whoever_waits_for_a_fetch_waits_no_longer_than_its_own_deadline(
     jwks: JwkSet, server: KeyServer, clock: Clock
 ) -> None:
-    asked, answer = threading.Event(), threading.Event()
-
-    def slowly() -> None:
-        asked.set()
-        assert answer.wait(PATIENCE)
-
-    server.before_answer = slowly
-    with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(accepts, jwks, OLD)
-        assert asked.wait(PATIENCE)
-
+    with hanging_fetch(jwks, server, OLD) as slow:
         started = time.monotonic()
         with pytest.raises(JwksUnavailable):
             jwks.key(OLD.kid, deadline=Deadline(0.05))
         waited = time.monotonic() - started
 
         assert not slow.done()
-        answer.set()
-        assert slow.result(PATIENCE)
     assert waited < PATIENCE / 2

@@ -192,6 +192,16 @@ def test_a_conflict_that_never_ends_uses_up_five_generations_and_blocks_for_an_h
     assert world.record().generation == 5
 
 
+def test_an_external_id_of_another_address_is_replaced_in_any_generation(world: World) -> None:
+    world.write(Record(status=Status.PENDING, generation=7))
+    world.enrol()
+    world.write(Record(status=Status.PENDING, generation=7))
+    world.people[ANN.sub] = person(ANN.sub, email="new@home.test")
+
+    assert world.enrol().created
+    assert world.record().generation == 8
+
+
 def test_a_missing_permission_blocks_nobody(world: World) -> None:
     world.simulator.add_fault(Fault("accounts.create", "status", status=403))
     with pytest.raises(WhopForbidden):

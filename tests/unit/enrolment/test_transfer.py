@@ -98,6 +98,20 @@ def test_an_operator_moves_a_whop_user_with_the_address(world: World) -> None:
         world.enrol(ANN)
 
 
+def test_who_lost_a_whop_user_is_looked_at_again_with_another_address(world: World) -> None:
+    world.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    world.enrol(ANN)
+    relink(world)
+
+    def synced() -> Link:
+        return world.enrolment.enrol(ANN, world.record(ANN), world.people[ANN.sub], deadline=Deadline(3))
+
+    with pytest.raises(Blocked, match="identity_conflict"):
+        synced()
+    world.people[ANN.sub] = person(ANN.sub, email="new@home.test")
+    assert synced().created
+
+
 def test_a_denied_holder_stays_denied(world: World) -> None:
     world.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
     world.enrol(ANN)

@@ -106,7 +106,7 @@ class Case:
                 syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
 
     @contextlib.contextmanager
-    def syncing(self, client_ids: Sequence[str] | None = None) -> Iterator[SyncUser]:
+    def syncing(self, client_ids: Sequence[str] = ()) -> Iterator[SyncUser]:
         with whop_over(self.server) as whop:
             yield SyncUser(
                 self.users,
@@ -459,7 +459,14 @@ def test_a_record_that_somebody_else_wrote_meanwhile_stays_as_it_is() -> None:
 
     with whop_over(write_first) as whop:
         syncing = SyncUser(
-            case.users, case.pool, case.enrolment, whop, case.clean_up, case.telemetry, pool_id=ADA.pool_id
+            case.users,
+            case.pool,
+            case.enrolment,
+            whop,
+            case.clean_up,
+            case.telemetry,
+            pool_id=ADA.pool_id,
+            client_ids=(),
         )
         # The name may have been set after the clean-up of a deletion.
         with pytest.raises(StaleRecord):

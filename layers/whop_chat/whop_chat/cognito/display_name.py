@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import unicodedata
 from collections.abc import Mapping
 
@@ -16,7 +17,9 @@ _ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER = "\u200c", "\u200d"
 _UNWANTED = ("Cc", "Cf", "Cs")
 # Letters and symbols without a shape: the fillers of Hangul, and the empty pattern of Braille.
 _BLANKS = "\u115f\u1160\u2800\u3164\uffa0"
-_BLACK_FLAG, _FIRST_TAG, _LAST_TAG = "\U0001f3f4", "\U000e0020", "\U000e007f"
+_FIRST_TAG, _LAST_TAG = "\U000e0020", "\U000e007f"
+# A flag of a part of a country, such as Scotland: a black flag, and its region in tags (Unicode, UTS #51, ED-14a).
+_TAGGED_FLAG = re.compile(f"(\U0001f3f4[{_FIRST_TAG}-{_LAST_TAG}]+)")
 
 
 def name_rule(text: str) -> NameRule:
@@ -49,28 +52,21 @@ def profile_digest(sub: str, name: str) -> str:
 
 def _clean(text: str) -> str:
     """``text`` with single plain spaces, and without control characters, such as those that reverse text."""
-    joiners = (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER)
-    allowed = (
-        c
-        for index, c in enumerate(text)
-        if c.isspace() or c in joiners or unicodedata.category(c) not in _UNWANTED or _is_flag_tag(text, index)
-    )
+    # Every second piece is a flag, which stays whole.
+    pieces = _TAGGED_FLAG.split(text)
+    allowed = (piece if number % 2 else "".join(filter(_is_allowed, piece)) for number, piece in enumerate(pieces))
     return " ".join("".join(allowed).split())
+
+
+def _is_allowed(character: str) -> bool:
+    joiners = (_ZERO_WIDTH_NON_JOINER, _ZERO_WIDTH_JOINER)
+    return character.isspace() or character in joiners or unicodedata.category(character) not in _UNWANTED
 
 
 def _is_visible(character: str) -> bool:
     """Whether a reader sees ``character`` by itself. Joiners, marks and variation selectors need another one."""
     category = unicodedata.category(character)
     return not (character.isspace() or character in _BLANKS or category in _UNWANTED or category.startswith("M"))
-
-
-def _is_flag_tag(text: str, index: int) -> bool:
-    """Whether the code point at ``index`` spells the region of a flag, as of Scotland (Unicode, UTS #51, ED-14a)."""
-    while index and _FIRST_TAG <= text[index] <= _LAST_TAG:
-        index -= 1
-        if text[index] == _BLACK_FLAG:
-            return True
-    return False
 
 
 def _cut(text: str, limit: int) -> str:

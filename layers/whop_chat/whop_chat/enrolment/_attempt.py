@@ -141,7 +141,7 @@ class Attempt:
         # The external id belongs to another address, or to an account that the look-up does not show. Only a new key
         # proves the second, because no earlier request can have used it.
         is_taken = bool(ours) or (self._key_is_new and not conflict.repeated and not conflict.replayed)
-        if is_taken and self._record.generation >= _MAX_GENERATIONS:
+        if is_taken and not ours and self._record.generation >= _MAX_GENERATIONS:
             raise self._block("enrolment_rejected", self._outcome_known, retry_in=_REJECTED_RETRY_SECONDS)
         if is_taken:
             self._lease.write(self._with_new_key(next_generation(self._record)))
@@ -189,12 +189,16 @@ class Attempt:
                 expected=self._record,
                 holder=holder,
                 holder_record=holder_record,
-                holder_after=holder_record and without_identity(holder_record, email_mode=self._email_mode),
+                holder_after=holder_record and self._after_loss(holder, holder_record),
                 deadline=deadline,
             )
         except AlreadyReserved:
             # The sync of the holder's deletion may be late or unfinished.
             raise self._block("identity_conflict", conflict, retry_in=_RESERVED_RETRY_SECONDS) from None
+
+    def _after_loss(self, holder: UserRef, record: Record) -> Record:
+        digest = address_digest(holder.sub, self._email)
+        return without_identity(record, email_mode=self._email_mode, blocked_digest=digest)
 
     # Ends without a link
 

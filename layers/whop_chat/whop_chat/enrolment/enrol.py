@@ -26,6 +26,7 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.users.lease import Lease
 from whop_chat.users.lifecycle import blocked, keep_link, replacement_of
 from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
+from whop_chat.users.refusals import SignedInReader
 from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopInvalidResponse, WhopRefused
@@ -37,13 +38,6 @@ _REPAIRS = 2
 _POLL_SECONDS = 0.1
 
 EmailReuse = Literal["refuse", "inherit"]
-
-
-class SignedInReader(Protocol):
-    """Reads users who just signed in: `whop_chat.users.refusals.RememberingPool`, or a pool itself."""
-
-    def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
-        """See `whop_chat.cognito.pool.UserPool.admin_get`."""
 
 
 class PoolReader(SignedInReader, Protocol):

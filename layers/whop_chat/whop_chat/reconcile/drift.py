@@ -17,7 +17,7 @@ class Drift(StrEnum):
     MISSING = "missing"
     """The user has no record, so was never enrolled."""
     PASSWORDLESS = "passwordless"
-    """As `MISSING`, with a password to change or to reset. A backfill enrols them only if it is told to."""
+    """As `MISSING`, with a password to change or to reset. Only ``include_passwordless`` enrols them."""
     UNFINISHED = "unfinished"
     """An enrolment ended without an outcome, or a block may be tried again."""
     STALE = "stale"

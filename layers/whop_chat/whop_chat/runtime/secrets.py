@@ -37,6 +37,7 @@ class CachedSecret[T]:
         self._clock = clock
         self._value: T | None = None
         self._read_at = self._last_failure_at = -math.inf
+        self._failure: str | None = None
 
     def current(self, *, deadline: Deadline) -> T:
         """The cached value, at most `MAX_AGE_SECONDS` old. It is older only while Secrets Manager fails.
@@ -51,6 +52,28 @@ class CachedSecret[T]:
             except (AwsError, DeadlineExceeded):
                 self._last_failure_at = self._clock()
         return self._value
+
+    def after_refusal(self, refused: T, *, deadline: Deadline) -> T | None:
+        """A value other than ``refused``, which somebody has just refused. None if the secret still has that one.
+
+        The secret is read again at most once in `RETRY_COOLDOWN_SECONDS`. Until then a failed read says nothing about
+        the value: every caller gets `AwsError`.
+        """
+        if self._value == refused and self._may_retry():
+            # A caller without time is not to keep the others from reading.
+            deadline.require()
+            self._last_failure_at, self._failure = self._clock(), None
+            try:
+                self._read(deadline)
+            except AwsError as error:
+                self._failure = error.code
+                raise
+            except DeadlineExceeded:
+                self._failure = "DeadlineExceeded"
+                raise
+        if self._value == refused and self._failure is not None:
+            raise AwsError(self._failure, operation="GetSecretValue")
+        return self._value if self._value != refused else None
 
     def _may_retry(self) -> bool:
         return self._clock() - self._last_failure_at >= RETRY_COOLDOWN_SECONDS

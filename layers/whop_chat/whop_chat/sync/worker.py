@@ -37,8 +37,6 @@ from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRe
 # These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
 # It also proves that they can sign in, whatever their password.
 _ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
-
-
 # Cognito names it where no app client is involved, such as in AdminConfirmSignUp.
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
@@ -46,9 +44,9 @@ _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 class SyncUser:
     """Handles the messages of one pool. ``clock`` returns epoch seconds.
 
-    ``client_ids`` are the app clients whose users may chat. None stands for every client. A sign-up or a sign-in
-    through another client enrols nobody, because Whop would send that person an e-mail. No client counts as allowed.
-    A message makes the next mint ask the pool again about a user in ``refusals``. None: no refusal is remembered.
+    ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
+    nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
+    ask the pool again about a user in ``refusals``. None: no refusal is remembered.
     """
 
     def __init__(
@@ -61,7 +59,7 @@ class SyncUser:
         telemetry: Telemetry,
         *,
         pool_id: str,
-        client_ids: Collection[str] | None = None,
+        client_ids: Collection[str],
         refusals: Refusals | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -94,11 +92,12 @@ class SyncUser:
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
-        if self._refusals is not None:
-            self._refusals.forget(user, deadline=deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
         pool_user, pool_status = self._pool_user(user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
+        if self._refusals is not None and (record is None or record.linked_to is None):
+            # A mint of a linked user does not ask the pool.
+            self._refusals.forget(user, deadline=deadline)
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
                 status = pool_status.value
@@ -125,7 +124,7 @@ class SyncUser:
         """Whether the user has a Whop user already, or ``message`` may give them one."""
         if record is not None and record.whop_user_id is not None:
             return True
-        return self._client_ids is None or message.client_id in (None, _NO_CLIENT, *self._client_ids)
+        return message.client_id in (None, _NO_CLIENT, *self._client_ids)
 
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
         """The user, and their status. A password that is due counts as active if ``source`` makes up for it."""

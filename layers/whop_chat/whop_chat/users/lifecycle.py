@@ -120,8 +120,11 @@ def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | Non
     )
 
 
-def without_identity(record: Record, *, email_mode: str) -> Record:
-    """``record`` of a user whose Whop user was transferred to another user. A linked record becomes blocked."""
+def without_identity(record: Record, *, email_mode: str, blocked_digest: str) -> Record:
+    """``record`` of a user whose Whop user was transferred to another user. A linked record becomes blocked.
+
+    ``blocked_digest`` is the digest of the address that the Whop user belongs to.
+    """
     unlinked = dataclasses.replace(
         record, whop_user_id=None, whop_account_id=None, profile_digest=None, name_unsettled_until=0
     )
@@ -135,6 +138,7 @@ def without_identity(record: Record, *, email_mode: str) -> Record:
         status=Status.BLOCKED,
         reason="identity_conflict",
         conflict_whop_user_id=record.whop_user_id,
+        blocked_digest=blocked_digest,
         email_mode=email_mode,
     )
 

@@ -18,8 +18,8 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 REMEMBERED_SECONDS = 60
 
 
-class Pool(Protocol):
-    """The user pool: `whop_chat.cognito.pool.UserPool`, or one in memory."""
+class SignedInReader(Protocol):
+    """Reads users who just signed in: `RememberingPool`, or a pool itself."""
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """See `whop_chat.cognito.pool.UserPool.admin_get`."""
@@ -65,7 +65,7 @@ class Refusals:
 class RememberingPool:
     """A pool that asks Cognito at most once in `REMEMBERED_SECONDS` about a user whom it refuses."""
 
-    def __init__(self, pool: Pool, refusals: Refusals) -> None:
+    def __init__(self, pool: SignedInReader, refusals: Refusals) -> None:
         self._pool = pool
         self._refusals = refusals
 

@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.aws_session import AwsClients
-from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.secrets import CachedSecret
 
@@ -24,29 +22,6 @@ class ApiKey(CachedSecret[str]):
 
     def __init__(self, aws: AwsClients, secret_arn: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(aws, secret_arn, _api_key, clock=clock)
-        self._read_failure: str | None = None
-
-    def after_refusal(self, refused: str, *, deadline: Deadline) -> str | None:
-        """A key other than ``refused``, which Whop answered with 401. None if the secret still has that one.
-
-        Until the secret is read again, a failed read says nothing about the key: it raises `AwsError` for every caller.
-        """
-        if self._value == refused and self._may_retry():
-            # A caller without time is not to keep the others from reading.
-            deadline.require()
-            self._last_failure_at = self._clock()
-            self._read_failure = None
-            try:
-                self._read(deadline)
-            except AwsError as error:
-                self._read_failure = error.code
-                raise
-            except DeadlineExceeded:
-                self._read_failure = "DeadlineExceeded"
-                raise
-        if self._value == refused and self._read_failure is not None:
-            raise AwsError(self._read_failure, operation="GetSecretValue")
-        return self._value if self._value != refused else None
 
 
 def _api_key(answer: Mapping[str, Any]) -> str:
