@@ -27,6 +27,7 @@ def at_rest(stack: Stack) -> list[Figure]:
         Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
         Figure.none("calls above Whop's limit", [*_above(stack)]),
         Figure.none("unexpected errors of the functions", stack.telemetry.defects),
+        Figure.known("users still blocked by a conflict that is over", len(_outlasted(stack, whop))),
     ]
 
 
@@ -100,6 +101,7 @@ class _Whop:
 
 def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
     """Users who differ between pool and Whop, and deleted users who are still known at Whop."""
+    outlasted = _outlasted(stack, whop)
     for sub, person in stack.pool.people.items():
         record = stack.record(sub)
         status = record.get("status")
@@ -112,6 +114,8 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
             yield f"{sub} never had a verified address, their record is {status}"
         elif status == "linked":
             yield from _wrongly_linked(sub, person.name, record, whop)
+        elif sub in outlasted:
+            continue
         elif not (status == "blocked" and record.get("reason") in _TAKEN and _taken(stack, whop, sub)):
             yield f"{sub} is {status or 'without a record'}, {record.get('reason')}"
     for sub in stack.pool.gone:
@@ -136,6 +140,18 @@ def _keeps_a_name(stack: Stack, whop: _Whop, sub: str) -> bool:
     """Whether the Whop user of a deleted user without a successor still has that user's name."""
     whop_user = stack.record(sub).get("whop_user_id", "")
     return stack.holder(whop_user) == sub and whop.names.get(whop_user, NEUTRAL_NAME) != NEUTRAL_NAME
+
+
+def _outlasted(stack: Stack, whop: _Whop) -> set[str]:
+    """Users blocked for a Whop user that was another's and is free now. docs/reliability.md says what ends the block."""
+    return {
+        sub
+        for sub, person in stack.pool.people.items()
+        if stack.record(sub).get("reason") == "identity_conflict"
+        and stack.record(sub)["status"] == "blocked"
+        and stack.record(sub).get("conflict_whop_user_id") == whop.user_of.get(person.email)
+        and stack.holder(whop.user_of[person.email]) is None
+    }
 
 
 def _taken(stack: Stack, whop: _Whop, sub: str) -> bool:
