@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import account_list, accounts, messages, rules, tokens, users
+from local.whop_simulator import account_list, accounts, messages, oauth, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import implements
@@ -51,14 +51,30 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("messages.list", "GET", "messages", messages.list_, current=False),
 )
 
-NAMES: tuple[str, ...] = tuple(operation.name for operation in OPERATIONS)
+
+def _oauth(name: str, method: str, path: str, handler: Callable[[Call], Response], *, public: bool = True) -> Operation:
+    return Operation(f"oauth.{name}", method, path, handler, current=False, public=public)
+
+
+OAUTH_OPERATIONS: tuple[Operation, ...] = (
+    _oauth("authorize", "GET", "/oauth/authorize", oauth.authorize),
+    _oauth("decide", "POST", "/oauth/authorize", oauth.decide),
+    _oauth("token", "POST", "/oauth/token", oauth.token),
+    _oauth("revoke", "POST", "/oauth/revoke", oauth.revoke),
+    _oauth("userinfo", "GET", "/oauth/userinfo", oauth.userinfo, public=False),
+    _oauth("discovery", "GET", "/.well-known/openid-configuration", oauth.discovery),
+    _oauth("keys", "GET", "/.well-known/jwks.json", oauth.keys),
+    _oauth("keys", "GET", "/oauth/jwks", oauth.keys),
+)
+
+NAMES: tuple[str, ...] = tuple(dict.fromkeys(operation.name for operation in (*OPERATIONS, *OAUTH_OPERATIONS)))
 
 
 @implements(rules.PATHS)
 def route(method: str, path: str) -> tuple[Operation | None, str]:
     """The operation and the id in the path. The operation is None if Whop has no such endpoint."""
     if not path.startswith(f"{BASE_PATH}/"):
-        return None, ""
+        return next((o for o in OAUTH_OPERATIONS if (o.method, o.collection) == (method, path)), None), ""
     collection, slash, resource = path.removeprefix(f"{BASE_PATH}/").partition("/")
     if bool(slash) != bool(resource) or "/" in resource:
         return None, ""

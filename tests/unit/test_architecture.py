@@ -14,7 +14,7 @@ FLOORS = (
     ("cognito", "whop"),
     ("users",),
     ("enrolment",),
-    ("sync",),
+    ("sync", "oauth"),
     ("minting", "reconcile"),
     ("settings", "api"),
     ("bootstrap",),

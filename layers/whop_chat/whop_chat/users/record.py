@@ -67,6 +67,8 @@ class Record:
     """When a block is tried again. None: an operator has to lift it. A tombstone's clean-up is not done before it."""
     whop_user_id: str | None = None
     whop_account_id: str | None = None
+    own_whop_user_id: str | None = None
+    """The Whop user that the user linked by signing in to Whop themselves. It is reserved for them too."""
     conflict_whop_user_id: str | None = None
     """The Whop user that another user holds, while blocked for ``identity_conflict``."""
     profile_digest: str | None = None
