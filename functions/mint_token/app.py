@@ -38,6 +38,7 @@ _secrets = Prefetch(
     lambda deadline: _circuit_states.refresh(deadline=deadline),
 )
 
+import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,16 @@ from whop_chat.whop.rate_limit import Priority
 
 if TYPE_CHECKING:
     from whop_chat.minting.fallback import TokenFallback
+    from whop_chat.oauth.token import OwnTokens
+
+
+@functools.cache
+def _own_tokens() -> "OwnTokens":
+    """The tokens of users' own Whop accounts. Called, and so imported, for a linked user only."""
+    from whop_chat.oauth_bootstrap import oauth_parts
+    from whop_chat.settings import OAuthSettings
+
+    return oauth_parts(OAuthSettings.from_env(os.environ), _aws, _http, _telemetry).tokens
 
 
 def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
@@ -90,6 +101,7 @@ def _compose(settings: MintSettings) -> HttpApi:
         _telemetry,
         _token_fallback(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
+        own_tokens=_own_tokens if settings.oauth else None,
     )
     return HttpApi(minting, _telemetry)
 

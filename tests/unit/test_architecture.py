@@ -17,7 +17,7 @@ FLOORS = (
     ("sync", "oauth"),
     ("minting", "reconcile"),
     ("settings", "api"),
-    ("bootstrap",),
+    ("bootstrap", "oauth_bootstrap"),
 )
 """From the bottom up. Packages of one floor do not know each other."""
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}

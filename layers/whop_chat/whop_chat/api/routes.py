@@ -1,14 +1,13 @@
 """The routes of the HTTP API: an event in (payload format 2.0), an answer out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from whop_chat.api.problems import Problem, problem_of
+from whop_chat.api.problems import Problem, logged_problem
 from whop_chat.api.request import ChatRequest
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
 
@@ -17,10 +16,17 @@ BUDGET_SECONDS = 3.0
 _RESERVE_SECONDS = 0.5
 
 
+class Minting(Protocol):
+    """How tokens are made: `whop_chat.minting.mint.MintToken`, or `whop_chat.minting.own_account.MintOwnToken`."""
+
+    def mint(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> ChatToken:
+        """See `whop_chat.minting.mint.MintToken.mint`."""
+
+
 class HttpApi:
     """Answers every event. No failure becomes an exception of the function."""
 
-    def __init__(self, minting: MintToken, telemetry: Telemetry) -> None:
+    def __init__(self, minting: Minting, telemetry: Telemetry) -> None:
         self._minting = minting
         self._telemetry = telemetry
 
@@ -30,18 +36,12 @@ class HttpApi:
         try:
             return self._route(event, deadline)
         except Exception as error:
-            problem = problem_of(error)
-            if problem is None:
-                self._telemetry.exception("unexpected error")
-                problem = Problem("internal_error")
-            else:
-                self._telemetry.warning("no token", error, metric=f"Problem.{problem.code}")
-            return problem.response()
+            return logged_problem(error, "no token", self._telemetry).response()
 
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         match event:
             case {"routeKey": "GET /health"}:
-                return _answer({"status": "ok"})
+                return answer({"status": "ok"})
             case {"routeKey": "POST /chat/token"}:
                 request = ChatRequest.of(event)
                 token = self._minting.mint(request.token, request.features, deadline=deadline)
@@ -49,7 +49,7 @@ class HttpApi:
                     self._telemetry.event("TokenMinted", "token minted", scopes=token.scopes)
                 else:
                     self._telemetry.event(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
-                return _answer(_token_body(token))
+                return answer(_token_body(token))
             case {"routeKey": str(route)} if route.endswith(" /chat/token"):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()
             case _:
@@ -69,6 +69,7 @@ def _timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _answer(body: Mapping[str, Any]) -> dict[str, Any]:
+def answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON answer with status 200."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}

@@ -7,6 +7,7 @@ is done. An unreadable message goes to the dead-letter queue at once.
 import contextlib
 import time
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import NotActive, PoolStatus, PoolUser, UserGone
@@ -41,12 +42,23 @@ _ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
 
+class OwnAccounts(Protocol):
+    """The links of users to Whop accounts of their own: `whop_chat.oauth.unlinking.Unlinking`."""
+
+    def remove(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+        """See `whop_chat.oauth.unlinking.Unlinking.remove`."""
+
+    def revoke_all(self, user: UserRef, *, deadline: Deadline) -> None:
+        """See `whop_chat.oauth.unlinking.Unlinking.revoke_all`."""
+
+
 class SyncUser:
     """Handles the messages of one pool. ``clock`` returns epoch seconds.
 
     ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
     nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
-    ask the pool again about a user in ``refusals``. None: no refusal is remembered.
+    ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``own_accounts`` is None if no user
+    can link a Whop account of their own.
     """
 
     def __init__(
@@ -61,6 +73,7 @@ class SyncUser:
         pool_id: str,
         client_ids: Collection[str],
         refusals: Refusals | None = None,
+        own_accounts: OwnAccounts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
@@ -72,6 +85,7 @@ class SyncUser:
         self._pool_id = pool_id
         self._client_ids = client_ids
         self._refusals = refusals
+        self._own_accounts = own_accounts
         self._clock = clock
 
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
@@ -89,6 +103,8 @@ class SyncUser:
             self._sync(message, deadline)
         except Refused as error:
             self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
+        if self._own_accounts is not None:
+            self._own_accounts.revoke_all(user, deadline=deadline)
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
@@ -114,11 +130,17 @@ class SyncUser:
             case Action.DELETE, Record(), _:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
                 self._telemetry.event("UserDeleted", "user deleted")
-                self._clean_up.clean(user, deleted, deadline=deadline)
+                self._clean_up_after(user, deleted, deadline)
             case Action.CLEAN_UP, Record(), _:
-                self._clean_up.clean(user, record, deadline=deadline)
+                self._clean_up_after(user, record, deadline)
             case _:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
+
+    def _clean_up_after(self, user: UserRef, deleted: Record, deadline: Deadline) -> None:
+        """Unlink the deleted user's own account, and clean up after the one that they were enrolled with."""
+        if self._own_accounts is not None:
+            deleted = self._own_accounts.remove(user, deadline=deadline) or deleted
+        self._clean_up.clean(user, deleted, deadline=deadline)
 
     def _may_link(self, message: SyncMessage, record: Record | None) -> bool:
         """Whether the user has a Whop user already, or ``message`` may give them one."""
@@ -144,6 +166,9 @@ class SyncUser:
         return self._users.put(user, record, expected=expected, deadline=deadline)
 
     def _enrol_and_name(self, user: UserRef, record: Record | None, pool_user: PoolUser, deadline: Deadline) -> None:
+        if record is not None and record.needs_no_enrolment:
+            self._telemetry.event("UserLeft", "user left as they are", own_account=True)
+            return
         try:
             self._enrolment.enrol(user, record, pool_user, deadline=deadline)
         except UserGone:

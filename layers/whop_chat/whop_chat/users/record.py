@@ -92,6 +92,11 @@ class Record:
         """The Whop user of a linked record. None for any other status."""
         return self.whop_user_id if self.status is Status.LINKED else None
 
+    @property
+    def needs_no_enrolment(self) -> bool:
+        """Whether the user chats as their own Whop user, and was never enrolled. Enrolling sends them an e-mail."""
+        return self.own_whop_user_id is not None and self.whop_user_id is None
+
     def has_name(self, profile_digest: str, now: float) -> bool:
         """Whether no call is due to give this user the name of ``profile_digest``. ``now`` is in epoch seconds.
 
