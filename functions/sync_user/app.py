@@ -17,9 +17,9 @@ from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
 
 
-def _own_accounts(http: HttpClient, aws: AwsClients) -> OwnAccounts | None:
+def _own_accounts(http: HttpClient, aws: AwsClients, *, oauth: bool) -> OwnAccounts | None:
     """The links of users to Whop accounts of their own. None if ``AuthModes`` has no oauth."""
-    if not os.environ.get("OAUTH_CLIENT_ID"):
+    if not oauth:
         return None
     from whop_chat.oauth_bootstrap import oauth_parts
 
@@ -44,7 +44,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         refusals=parts.refusals,
-        own_accounts=_own_accounts(http, aws),
+        own_accounts=_own_accounts(http, aws, oauth=settings.oauth),
     )
     return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
 

@@ -21,12 +21,13 @@ import pytest
 
 from tests.fakes.source_tree import CACHE, copy_sources
 from tests.template.translation import ROOT, of_type, template, translated
-from tests.unit.test_settings import AWS_ENV, ENV
+from tests.unit.test_settings import AWS_ENV, ENV, OAUTH_ENV
 
 SAM = ROOT / ".venv" / "sam" / "bin" / "python"
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 FUNCTIONS = {
     "MintTokenFunction": "mint_token",
+    "WhopOauthFunction": "whop_oauth",
     "OnSignupFunction": "on_signup",
     "SyncUserFunction": "sync_user",
     "ReconcileFunction": "reconcile",
@@ -97,7 +98,10 @@ def test_every_function_of_the_template_is_built(built: Path) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_its_handler_its_bytecode_and_the_hash_of_the_layer(built: Path, function: str) -> None:
-    assert _files(built / function).keys() == {"app.py", "__pycache__/app.cpython-313.pyc", "layer.sha256"}
+    modules = {"app", "own_accounts"} if function == "MintTokenFunction" else {"app"}
+    names = {name for each in modules for name in (f"{each}.py", f"__pycache__/{each}.cpython-313.pyc")}
+
+    assert _files(built / function).keys() == {*names, "layer.sha256"}
     assert (built / function / "app.py").read_bytes() == (
         ROOT / "functions" / FUNCTIONS[function] / "app.py"
     ).read_bytes()
@@ -138,6 +142,13 @@ def test_where_no_token_is_kept_minting_does_not_import_what_keeps_them(built: P
     }
 
     assert keeping.isdisjoint(_imported(built, "MintTokenFunction", "mint_token"))
+
+
+@pytest.mark.parametrize("function", ["MintTokenFunction", "SyncUserFunction", "ReconcileFunction"])
+def test_where_nobody_links_an_account_nothing_of_oauth_is_imported(built: Path, function: str) -> None:
+    found = _imported(built, function, FUNCTIONS[function])
+
+    assert not [name for name in found if name.startswith(("whop_chat.oauth", "joserfc"))]
 
 
 WAITED_FOR = [("MintTokenFunction", "mint_token"), ("OnSignupFunction", "on_signup")]

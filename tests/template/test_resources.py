@@ -406,5 +406,8 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "OnSignupFunctionArn",
         "SyncUserFunctionName",
         "ReconcileFunctionName",
+        "DataKeySecretArn",
+        "OAuthClientSecretArn",
+        "WhopOauthFunctionName",
     }
     assert all(each["Description"] for each in outputs.values())

@@ -18,19 +18,11 @@ from whop_chat.runtime.partitions import LOOPBACK_URL
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
 # Exact URLs, so a wildcard, a fragment and a user name are not possible. An app's own scheme is a domain of the team in
 # reverse order (RFC 8252, section 7.1). Loopback addresses are for the local cloud, as the template makes sure.
-_URL_REST = r"[A-Za-z0-9._~:/?@!$&'()*+;=%\[\]-]*"
-_RETURN_URL = (
-    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/" + _URL_REST + r")?"
-    r"|(?!https?:)[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:/"
-    + _URL_REST
-    + r"|http://127\.0\.0\.1(:[0-9]{1,5})?(/"
-    + _URL_REST
-    + r")?"
-)
-_REDIRECT_URI = (
-    r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+|http://127\.0\.0\.1(:[0-9]{1,5})?/[A-Za-z0-9._~/-]+"
-)
-_ISSUER = r"https://[A-Za-z0-9.-]+(/[A-Za-z0-9._~/-]*)?|http://127\.0\.0\.1(:[0-9]{1,5})?"
+_URL_REST = r"(/[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?"
+_HTTPS_OR_LOOPBACK = r"(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]{1,5})?"
+_RETURN_URL = rf"{_HTTPS_OR_LOOPBACK}{_URL_REST}|(?!https?:)[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:{_URL_REST}"
+_REDIRECT_URI = rf"{_HTTPS_OR_LOOPBACK}/[A-Za-z0-9._~/-]+"
+_ISSUER = rf"{_HTTPS_OR_LOOPBACK}(/[A-Za-z0-9._~/-]*)?"
 # An address has at most 64 octets before the @ and 254 in all, no dot at an edge of its parts, and no two in a row (RFC
 # 5321, sections 4.1.2 and 4.5.3.1; erratum 1690). A sub has 36 characters, 31 more than its placeholder.
 _ALIAS_TEMPLATE = (
@@ -223,6 +215,8 @@ class EnrolmentSettings(PoolSettings):
         "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
     )
     email_reuse: Literal["refuse", "inherit"] = setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
+    oauth: bool = setting("OAUTH_CLIENT_ID", bool, optional=True)
+    """Whether users can link Whop accounts of their own. Then `OAuthSettings` are there too."""
 
 
 def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
@@ -237,7 +231,7 @@ def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
-    """The settings of `mint_token`. With ``oauth``, `OAuthSettings` are there too."""
+    """The settings of `mint_token`."""
 
     user_pool_client_ids: tuple[str, ...] = setting("USER_POOL_CLIENT_IDS", _list)
     user_pool_issuer: Literal["original", "updated"] = setting("USER_POOL_ISSUER", _one_of("original", "updated"))
@@ -251,7 +245,6 @@ class MintSettings(EnrolmentSettings):
     token_reuse: Literal["never", "on-error", "always"] = setting("TOKEN_REUSE", _one_of("never", "on-error", "always"))
     data_key_secret_arn: str | None = field(metadata={"read": _data_key_secret_arn})
     """None if tokens are not cached."""
-    oauth: bool = setting("OAUTH_CLIENT_ID", bool, optional=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,3 +299,8 @@ class LinkSettings(OAuthCallerSettings):
 
     oauth_issuer: str = setting("OAUTH_ISSUER", matching(_ISSUER, "an https URL"))
     oauth_return_urls: tuple[str, ...] = setting("OAUTH_RETURN_URLS", _return_urls)
+
+    def __post_init__(self) -> None:
+        loopback = [url for url in (self.oauth_redirect_uri, *self.oauth_return_urls) if url.startswith("http:")]
+        if loopback and not self.whop_base_url.startswith("http:"):
+            raise SettingsError("OAUTH_REDIRECT_URI and OAUTH_RETURN_URLS have a loopback address outside a local run")

@@ -60,8 +60,8 @@ class _Mint:
 class MintToken:
     """Mints chat tokens for the users of one pool.
 
-    ``fallback`` is None if no token is cached. ``own_tokens`` is called for a user who linked a Whop account of their
-    own, and is None if nobody can (``AuthModes``). ``ttl`` is the lifetime to request from Whop. ``clock`` returns epoch
+    ``fallback`` is None if no token is cached. ``own_tokens`` is called for a user who linked their own Whop account,
+    and is None if nobody can (``AuthModes``). ``ttl`` is the lifetime to request from Whop. ``clock`` returns epoch
     seconds.
     """
 
