@@ -162,9 +162,10 @@ def _after_import(built: Path, logical_id: str, service: str, look: str) -> list
     """By the handler, in the interpreter that stands for Lambda's, in the template's environment."""
     script = f"import json; import app; {look}; print(json.dumps(found))"
     path = os.pathsep.join([str(built / logical_id), str(built / "WhopChatLayer" / "python")])
+    linking = OAUTH_ENV if service == "whop_oauth" else {}
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
-        env={**AWS_ENV, **ENV, **NOBODY, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
+        env={**AWS_ENV, **ENV, **linking, **NOBODY, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,

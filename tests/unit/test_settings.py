@@ -6,9 +6,9 @@ import pytest
 
 from tests.fakes.settings import ALIASES, BAD_ALIASES
 from whop_chat.settings import (
-    LinkSettings,
     AwsSettings,
     EnrolmentSettings,
+    LinkSettings,
     MintSettings,
     PoolSettings,
     SettingsError,
