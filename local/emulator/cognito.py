@@ -9,7 +9,7 @@ from ministack.services.cloudformation import provisioners
 
 from local.emulator import pool_updates
 from local.emulator.functions import may_invoke
-from local.emulator.patching import Function, wrap
+from local.emulator.patching import Function, wrap, wrap_resource
 
 type Pool = dict[str, Any]
 type Answer = tuple[int, dict[str, Any], bytes]
@@ -24,6 +24,7 @@ def install() -> None:
     wrap(cognito, "_create_user_pool", _with_every_setting)
     wrap(cognito, "_update_user_pool", _reset_what_is_omitted)
     wrap(cognito, "_pool_out", _without_mfa_settings)
+    wrap_resource(provisioners._RESOURCE_HANDLERS, "AWS::Cognito::UserPool", update=_tags_of_cloudformation)
     wrap(cognito, "_signed_jwt", _issued_as_the_pool_says)
     wrap(apigateway, "_resolve_jwks_url", _keys_of_either_issuer)
     # Stock ignores these properties of AWS::Cognito::UserPool; CloudFormation sets them.
@@ -203,6 +204,22 @@ def _reset_what_is_omitted(stock: Function) -> Function:
         return answer
 
     return update
+
+
+def _tags_of_cloudformation(stock: Function) -> Function:
+    """Stock sends CloudFormation's own tags with an update of a pool, which Cognito refuses from anybody else."""
+
+    def update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *args: Any) -> Any:
+        updated = stock(physical_id, _without_own_tags(old), _without_own_tags(new), *args)
+        cognito._user_pools[physical_id]["UserPoolTags"] = dict(new.get("UserPoolTags") or {})
+        return updated
+
+    return update
+
+
+def _without_own_tags(props: dict[str, Any]) -> dict[str, Any]:
+    tags = props.get("UserPoolTags") or {}
+    return {**props, "UserPoolTags": {key: value for key, value in tags.items() if not key.startswith("aws:")}}
 
 
 def _without_mfa_settings(stock: Function) -> Function:
