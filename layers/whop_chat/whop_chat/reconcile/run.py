@@ -54,6 +54,7 @@ Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them
 their first token. `sync_user` would only postpone more messages.
 """
 _SECONDS_PER_USER = 60 / USERS_PER_MINUTE
+_MOST_HIDDEN = 5 * USERS_PER_MINUTE
 
 
 class Reconcile:
@@ -61,8 +62,9 @@ class Reconcile:
 
     The delays of messages spread them: each batch of ten has its own time. So any minute gets at most
     `USERS_PER_MINUTE` messages, one batch more, and a sixtieth more from rounding delays to whole seconds. A run
-    enqueues nothing while the queue holds more than a minute's worth of messages, from any sender. So a sign-up never
-    waits long, and no backlog builds up during a Whop outage.
+    enqueues nothing while more than a minute's worth of messages, from any sender, waits to be received. So a sign-up
+    never waits long. Messages that back off are in nobody's way. But when five minutes' worth of them do, that is an
+    outage, of Whop or of the API key. Then a run enqueues nothing either, so that no backlog builds up.
     """
 
     def __init__(
@@ -92,7 +94,8 @@ class Reconcile:
     def handle(self, command: Command, remaining_seconds: Callable[[], float]) -> dict[str, Any]:
         """Carry out ``command``, work on the run while there is time, and return the run's progress.
 
-        ``refused`` in the answer says why nothing was done. The next tick retries after an error of AWS.
+        ``refused`` in the answer says why nothing was done. The next tick retries after an error of AWS. If a scheduled
+        start fails before there is a run, no tick can do that: raises `AwsError` or `DeadlineExceeded`.
         """
         try:
             last = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
@@ -107,6 +110,8 @@ class Reconcile:
             return {"refused": "another invocation has the run"}
         except (AwsError, DeadlineExceeded) as error:
             self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            if command.scheduled:
+                raise
             return {"refused": "AWS did not answer as it should; the log says more"}
 
     # Start, resume, end
@@ -144,7 +149,7 @@ class Reconcile:
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Do steps until the time is up or enough messages are enqueued, then release the run."""
         try:
-            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > USERS_PER_MINUTE:
+            if not checkpoint.dry_run and self._queue_is_full():
                 return progress_of(self._released(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _RELEASE_SECONDS:
@@ -155,6 +160,10 @@ class Reconcile:
         if checkpoint.phase is not Phase.FINISHED:
             checkpoint = self._released(checkpoint, checkpoint)
         return progress_of(checkpoint)
+
+    def _queue_is_full(self) -> bool:
+        depth = self._queue.depth(deadline=Deadline(_STEP_SECONDS))
+        return depth.visible > USERS_PER_MINUTE or depth.hidden > _MOST_HIDDEN
 
     def _released(self, checkpoint: Checkpoint, expected: Checkpoint) -> Checkpoint:
         released = dataclasses.replace(checkpoint, lease_until=0)
