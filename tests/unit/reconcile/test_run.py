@@ -21,7 +21,7 @@ from whop_chat.reconcile.drift import Drift
 from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.queue import QueueDepth, MAX_BATCH, Source
+from whop_chat.sync.queue import MAX_BATCH, QueueDepth, Source
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.rate_limit import WINDOW_SECONDS, Priority, permits_per_window
 

@@ -729,8 +729,15 @@ def test_a_wait_that_applies_to_all_messages_is_no_failure_of_the_one_that_meets
 
 @pytest.mark.parametrize(
     "error",
-    [WhopRateLimited("create_account", 1), OutOfPermits("create_account", 1), CircuitOpen("create_account", 1)]
-    + [WhopUnavailable("create_account"), WhopUnauthorized("create_account"), StaleRecord(), ValueError()],
+    [
+        WhopRateLimited("create_account", 1),
+        OutOfPermits("create_account", 1),
+        CircuitOpen("create_account", 1),
+        WhopUnavailable("create_account"),
+        WhopUnauthorized("create_account"),
+        StaleRecord(),
+        ValueError(),
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])

@@ -117,7 +117,7 @@ class SyncBatch:
     def _backoff_by_age(self, record: Mapping[str, Any]) -> float:
         """A sixteenth of the time since the first delivery, and 15 minutes at most.
 
-        So after an outage each message returns within a sixteenth of the outage's length. A day takes fewer than 400 deliveries.
+        So after an outage each message returns within a sixteenth of its length. A day takes fewer than 400 deliveries.
         """
         now = self._clock()
         age = now - _number(record, "ApproximateFirstReceiveTimestamp", int(now * 1000)) / 1000
@@ -135,7 +135,6 @@ def _text(record: Mapping[str, Any], name: str) -> str:
 
 def _number(record: Mapping[str, Any], name: str, default: int) -> int:
     """A whole number among SQS's attributes of a record. ``default`` if it is missing."""
-    match record.get("attributes"):
-        case {**attributes} if re.fullmatch(r"[0-9]{1,15}", str(attributes.get(name))):
-            return int(attributes[name])
-    return default
+    attributes = record.get("attributes")
+    value = attributes.get(name) if isinstance(attributes, Mapping) else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value) else default

@@ -144,10 +144,14 @@ def without_identity(record: Record, *, email_mode: str, blocked_digest: str) ->
 
 
 def keep_link(link: Record, attempt: Record) -> Record:
-    """``link``, which ``attempt`` failed to replace, with the create request whose outcome is still unknown."""
+    """``link``, which ``attempt`` failed to replace, with the create request whose outcome is still unknown.
+
+    It also stores the address that the attempt was blocked under. Another address is a reason for another repair.
+    """
     return dataclasses.replace(
         link,
-        tried=max(link.tried, attempt.generation),
+        tried=max(link.tried, attempt.key_generation),
+        blocked_digest=attempt.blocked_digest or link.blocked_digest,
         idempotency_key=attempt.idempotency_key,
         key_since=attempt.key_since,
         key_generation=attempt.key_generation,
@@ -158,9 +162,10 @@ def keep_link(link: Record, attempt: Record) -> Record:
 def replacement_of(link: Record) -> Record:
     """The record that an attempt to replace ``link`` starts from.
 
-    It resumes the last create if its outcome is unknown. Otherwise it uses the generation after the link's, whatever
-    was tried before: one more generation each day would make one account a day.
+    It resumes the last create if its outcome is unknown. Otherwise it asks again for the generation that was tried
+    last: one more generation each day would make one account a day. Under another address that is a 409, and then the
+    next generation follows.
     """
     if link.idempotency_key is None:
-        return next_generation(link)
+        return dataclasses.replace(link, generation=max(link.generation + 1, link.tried))
     return dataclasses.replace(link, generation=link.key_generation)
