@@ -218,6 +218,7 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "inactive": met["unconfirmed"],
         "deleted": 0,
         "unreadable": 0,
+        "unused_accounts": 0,
         "checked": 25,
         "orphaned": 25,
         "enqueued_create": met["missing"] + met["abandoned"],
@@ -299,6 +300,30 @@ def test_who_joins_while_a_run_is_under_way_is_no_orphan() -> None:
 
     assert (report["counts"]["checked"], report["counts"]["orphaned"]) == (1, 0)
     assert town.queue.sent == []
+
+
+def test_accounts_that_users_have_left_are_reported_by_their_external_ids() -> None:
+    town = Town()
+    moved, plain, blocked = (town.pool.join(name, name="Ada") for name in ("moved", "plain", "blocked"))
+    town.record(moved, Record(status=Status.LINKED, whop_user_id="user_Moved", generation=2, tried=3))
+    town.link(plain, "Ada")
+    town.record(blocked, Record(status=Status.BLOCKED, reason="identity_conflict", generation=2))
+    report = town.run()
+
+    assert report["unused_accounts"] == [
+        f"cognito:{POOL}:{sub}:{generation}" for sub, generation in [(moved.sub, 1), (moved.sub, 3), (blocked.sub, 1)]
+    ]
+    assert report["counts"]["unused_accounts"] == 3
+
+
+def test_a_report_names_no_more_accounts_than_somebody_can_look_at() -> None:
+    town = Town()
+    for number in range(60):
+        user = town.pool.join(f"moved-{number}", name="Ada")
+        town.record(user, Record(status=Status.LINKED, whop_user_id=f"user_{number}", generation=2))
+    report = town.run()
+
+    assert (len(report["unused_accounts"]), report["counts"]["unused_accounts"]) == (50, 60)
 
 
 def test_an_empty_pool_is_a_run_too() -> None:

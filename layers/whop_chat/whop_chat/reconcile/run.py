@@ -23,20 +23,21 @@ from typing import Any
 
 from whop_chat.cognito.pool import ListedUser
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.enrolment.email_policy import EmailPolicy, external_id
 from whop_chat.reconcile._bloom_filter import fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
 from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.reconcile.orphans import OrphanSearch
 from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
-from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, progress_of, report_of
+from whop_chat.reconcile.report import CREATED, ORPHANED, UNUSED, UPDATED, metrics_of, progress_of, report_of
 from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import MAX_BATCH, Source
-from whop_chat.users.record import Record
+from whop_chat.users.lifecycle import unused_generations
+from whop_chat.users.record import Record, Status
 
 _STEP_SECONDS = 12.0
 _RELEASE_SECONDS = 3.0
@@ -55,6 +56,8 @@ their first token. `sync_user` would only postpone more messages.
 """
 _SECONDS_PER_USER = 60 / USERS_PER_MINUTE
 _MOST_HIDDEN = 5 * USERS_PER_MINUTE
+# What the report names. The count has all of them.
+_MOST_UNUSED_ACCOUNTS = 50
 
 
 class Reconcile:
@@ -219,6 +222,7 @@ class Reconcile:
         findings = [(listed.user, self._finding(listed, found)) for listed in page.users]
         fingerprints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
         self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)
+        unused = [account for user, record in found.items() for account in _unused_accounts(user, record)]
         wanted = _wanted(findings, checkpoint)
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
         further = dataclasses.replace(
@@ -227,7 +231,8 @@ class Reconcile:
             page=checkpoint.page + 1,
             token=page.next_token,
             next_slot=next_slot,
-            counts=_sum(checkpoint.counts, counts, _counts(finding for _, finding in findings)),
+            counts=_sum(checkpoint.counts, counts, {UNUSED: len(unused)}, _counts(each for _, each in findings)),
+            unused_accounts=[*checkpoint.unused_accounts, *unused][:_MOST_UNUSED_ACCOUNTS],
         )
         return self._saved(further, checkpoint)
 
@@ -236,7 +241,9 @@ class Reconcile:
         if checkpoint.relisted + 1 >= _LISTINGS:
             return self._ended(checkpoint, "gave_up")
         relisted = checkpoint.relisted + 1
-        restarted = dataclasses.replace(checkpoint, page=0, token=None, relisted=relisted, counts={})
+        restarted = dataclasses.replace(
+            checkpoint, page=0, token=None, relisted=relisted, counts={}, unused_accounts=[]
+        )
         return self._saved(restarted, checkpoint)
 
     def _finding(self, listed: ListedUser, found: Mapping[UserRef, Record | None]) -> Finding:
@@ -289,6 +296,13 @@ def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoin
         CREATED: [user for user, finding in findings if finding.drift in created],
         UPDATED: [user for user, finding in findings if finding.drift is Drift.STALE],
     }
+
+
+def _unused_accounts(user: UserRef, record: Record | None) -> list[str]:
+    """The external ids of accounts that Whop may have and that the user has left. A deleted user's are cleaned up."""
+    if record is None or record.status is Status.DELETED:
+        return []
+    return [external_id(user, generation) for generation in unused_generations(record)]
 
 
 def _counts(findings: Iterator[Finding]) -> Counter[str]:

@@ -110,6 +110,15 @@ def next_generation(record: Record) -> Record:
     return dataclasses.replace(record, generation=record.generation + 1)
 
 
+def unused_generations(record: Record) -> list[int]:
+    """The generations that Whop was asked for and that the user has left. Whop may have an account for each.
+
+    Such as one of a former address: the address changed before the answer to the create was known.
+    """
+    asked = range(1, max(record.generation, record.tried) + 1)
+    return [generation for generation in asked if generation != record.generation]
+
+
 def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | None) -> Record:
     """``record`` of a user that cannot be enrolled for ``reason``, under this address policy.
 
