@@ -16,7 +16,7 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
     ``counts`` has every user of the pool once, under the name of their `Drift`. ``seen`` is the sum of these.
     ``enqueued_…`` are the users that were enqueued, by reason; `sync_user` counts the results when it handles them.
-    ``unused_accounts`` are the accounts that Whop may have and no user has: their number in ``counts``, and the external
+    ``unused_accounts`` are the accounts that Whop may have and no user has: how many in ``counts``, and the external
     ids of the first in the list. ``checked`` are the records whose user was not in the listing, and ``orphaned`` those
     whose user is gone.
     """
