@@ -17,7 +17,7 @@ from whop_chat.oauth.id_token import IdTokenVerifier, WhopProfile
 from whop_chat.oauth.linking import Linking, Return
 from whop_chat.oauth.links import OwnLink, OwnLinks
 from whop_chat.oauth.revocations import Revocations
-from whop_chat.oauth.server import OAuthServer
+from whop_chat.oauth.server import OAuthServer, client_secret
 from whop_chat.oauth.token import OwnToken, OwnTokens
 from whop_chat.oauth.unlinking import Unlinking
 from whop_chat.runtime.http import HttpClient
@@ -51,14 +51,21 @@ class World:
         self.enqueued: list[UserRef] = []
         self.instance()
 
-    def instance(self, *, oauth_client: OAuthClient = CLIENT, transport: httpx.BaseTransport | None = None) -> None:
+    def instance(
+        self,
+        *,
+        oauth_client: OAuthClient = CLIENT,
+        transport: httpx.BaseTransport | None = None,
+        secret_arn: str | None = None,
+    ) -> None:
         """Start a new instance, with nothing in memory."""
         aws = aws_at_moto()
         keys = data_keys(aws, self.secret)
         self.telemetry = RecordingTelemetry()
         self.users = DynamoDBUserRepository(aws, TABLE)
         http = HttpClient(transport or as_httpx_transport(self.simulator))
-        self.server = OAuthServer(http, oauth_client, base_url=BASE)
+        secret = client_secret(aws, secret_arn) if secret_arn else None
+        self.server = OAuthServer(http, oauth_client, base_url=BASE, secret=secret)
         self.links = OwnLinks(aws, TABLE, keys, oauth_client.client_id)
         self.revocations = Revocations(aws, TABLE, keys, self.server, self.telemetry, self.enqueued.append)
         self.attempts = Attempts(aws, TABLE, keys, clock=self.clock)
