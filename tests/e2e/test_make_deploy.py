@@ -5,7 +5,6 @@ import stat
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +92,12 @@ _LOCAL = ("--stage", "local", "--yes")
 
 
 @pytest.fixture(scope="module")
-def operator(cloud: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator(cloud: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     operator = Operator(cloud, tmp_path_factory.mktemp("operator"))
     done = operator.deploy(**ANSWERS, WhopBaseUrl=cloud.whop_url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert STACK in done.stdout
-    yield operator
+    return operator
 
 
 def test_a_deployment_answers_and_is_protected(cloud: LocalStack, operator: Operator) -> None:
