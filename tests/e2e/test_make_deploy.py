@@ -147,6 +147,22 @@ def test_what_cloudformation_refuses_is_neither_a_version_nor_kept(operator: Ope
     assert (operator.versions, operator.overlay.read_text()) == (versions, kept)
 
 
+def test_with_a_domain_no_other_address_answers(cloud: LocalStack, operator: Operator) -> None:
+    open_address = f"{cloud.describe(STACK).api_url}/chat/token"
+    certificate = f"arn:aws:acm:{REGION}:123456789012:certificate/7c9f2f0e"
+
+    done = operator.deploy(DomainName="chat.example.test", CertificateArn=certificate)
+
+    assert done.returncode == 0, done.stderr
+    assert "ApiUrl = https://chat.example.test\n" in done.stdout
+    assert "ApiDomainTarget = d-" in done.stdout
+    by_domain = cloud.http.post(f"{cloud.emulator_url}/chat/token", headers={"Host": "chat.example.test"})
+    assert by_domain.status_code == 401
+    assert cloud.http.post(open_address).status_code == 404
+    assert operator.deploy(DomainName="", CertificateArn="").returncode == 0
+    assert cloud.http.post(open_address).status_code == 401
+
+
 def test_a_rollback_deploys_the_template_and_the_parameters_of_a_version(operator: Operator) -> None:
     first = operator.versions[0]
     assert operator.deploy(TokenTtlMinutes="30").returncode == 0
