@@ -1,14 +1,20 @@
-"""What ``make deploy``, ``make rollback`` and ``make delete`` do, on the local cloud."""
+"""What ``make deploy``, ``make rollback`` and ``make delete`` do, on the local cloud, with the policy for deployers.
+
+The emulator checks the calls of the tools against the policy. On AWS, CloudFormation's own calls count too.
+"""
 
 import os
 import stat
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from local.sam import FAKE_KEYS, REGION, ROOT, architecture, interpreter
 from local.stack import LocalStack
@@ -27,8 +33,8 @@ ANSWERS = {
 class Operator:
     """Runs the commands of the makefile in a terminal of its own, with nobody there to answer."""
 
-    def __init__(self, cloud: LocalStack, folder: Path) -> None:
-        self._cloud, self._folder = cloud, folder
+    def __init__(self, cloud: LocalStack, folder: Path, keys: Mapping[str, str]) -> None:
+        self._cloud, self._folder, self._keys = cloud, folder, keys
         self.overlay = folder / "answers" / "local.toml"
         state = folder / "state"
         state.mkdir()
@@ -53,7 +59,7 @@ class Operator:
                 "PATH": f"{Path(sys.base_prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}",
                 "LANG": "C.UTF-8",
                 "NO_PROXY": "127.0.0.1",
-                **FAKE_KEYS,
+                **self._keys,
                 "AWS_ENDPOINT_URL": self._cloud.emulator_url,
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
@@ -93,11 +99,28 @@ _LOCAL = ("--stage", "local", "--yes")
 
 @pytest.fixture(scope="module")
 def operator(cloud: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    operator = Operator(cloud, tmp_path_factory.mktemp("operator"))
+    operator = Operator(cloud, tmp_path_factory.mktemp("operator"), _deployer(cloud))
     done = operator.deploy(**ANSWERS, WhopBaseUrl=cloud.whop_url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert STACK in done.stdout
     return operator
+
+
+def _deployer(cloud: LocalStack) -> dict[str, str]:
+    """The keys of a user who may do what `docs/deployer-policy.json` allows, and nothing else."""
+    iam: Any = boto3.client(
+        "iam",
+        endpoint_url=cloud.emulator_url,
+        aws_access_key_id=FAKE_KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=FAKE_KEYS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+        config=Config(proxies={}),
+    )
+    iam.create_user(UserName="deployer")
+    policy = (ROOT / "docs" / "deployer-policy.json").read_text()
+    iam.put_user_policy(UserName="deployer", PolicyName="deploy", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
 
 def test_a_deployment_answers_and_is_protected(cloud: LocalStack, operator: Operator) -> None:

@@ -88,7 +88,9 @@ class ChangeSet:
             raise DeployError(f"CloudFormation refuses the deployment. {_message(error)}") from None
         change_set = cls(client, stack, arn, is_new=is_new)
         try:
-            client.get_waiter("change_set_create_complete").wait(ChangeSetName=arn, WaiterConfig=_OFTEN)
+            client.get_waiter("change_set_create_complete").wait(
+                StackName=stack, ChangeSetName=arn, WaiterConfig=_OFTEN
+            )
         except WaiterError as error:
             problem = str(error.last_response.get("StatusReason", error))
             change_set.discard()
@@ -100,7 +102,9 @@ class ChangeSet:
     @property
     def changes(self) -> Sequence[Change]:
         """What it does, one entry a resource."""
-        pages = self._client.get_paginator("describe_change_set").paginate(ChangeSetName=self._arn)
+        pages = self._client.get_paginator("describe_change_set").paginate(
+            StackName=self._stack, ChangeSetName=self._arn
+        )
         found: Iterator[Any] = (each["ResourceChange"] for page in pages for each in page["Changes"])
         return [
             Change(each["Action"], each["LogicalResourceId"], each["ResourceType"], each.get("Replacement", ""))
@@ -109,7 +113,7 @@ class ChangeSet:
 
     def execute(self) -> None:
         """Deploy it and wait. Raises `DeployError` if CloudFormation fails, and has undone what it did."""
-        self._client.execute_change_set(ChangeSetName=self._arn)
+        self._client.execute_change_set(StackName=self._stack, ChangeSetName=self._arn)
         waiter = self._client.get_waiter("stack_create_complete" if self._is_new else "stack_update_complete")
         try:
             waiter.wait(StackName=self._stack, WaiterConfig=_OFTEN)
@@ -118,7 +122,7 @@ class ChangeSet:
 
     def discard(self) -> None:
         """Delete it, with the empty stack that stands for one to be created."""
-        self._client.delete_change_set(ChangeSetName=self._arn)
+        self._client.delete_change_set(StackName=self._stack, ChangeSetName=self._arn)
         if self._is_new:
             self._client.delete_stack(StackName=self._stack)
 
