@@ -166,6 +166,8 @@ TOOLS: Grants = {
         *("cloudformation:DescribeStacks", "cloudformation:ExecuteChangeSet"),
     ),
     "arn:aws:cloudformation:*:aws:transform/Serverless-2016-10-31": ("cloudformation:CreateChangeSet",),
+    # Looks for the users tables that a stack had before.
+    "*": ("tag:GetResources",),
     _SAM_BUCKET: (
         *("s3:CreateBucket", "s3:GetBucketLocation", "s3:GetBucketPolicy", "s3:ListBucket", "s3:PutBucketPolicy"),
         *("s3:PutBucketPublicAccessBlock", "s3:PutBucketTagging", "s3:PutBucketVersioning"),

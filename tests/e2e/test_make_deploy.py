@@ -170,6 +170,16 @@ def test_what_cloudformation_refuses_is_neither_a_version_nor_kept(operator: Ope
     assert (operator.versions, operator.overlay.read_text()) == (versions, kept)
 
 
+def test_another_users_table_needs_a_flag(operator: Operator) -> None:
+    refused = operator.deploy(UsersTableName="other")
+    allowed = operator.deploy("--change-users-table", UsersTableName="other")
+
+    assert refused.returncode == allowed.returncode == 1
+    assert "--change-users-table" in refused.stderr
+    # Past that question, the template has one of its own.
+    assert "UsersTableName needs UserPoolId" in allowed.stderr
+
+
 def test_with_a_domain_no_other_address_answers(cloud: LocalStack, operator: Operator) -> None:
     open_address = f"{cloud.describe(STACK).api_url}/chat/token"
     certificate = f"arn:aws:acm:{REGION}:123456789012:certificate/7c9f2f0e"

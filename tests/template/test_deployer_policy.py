@@ -151,6 +151,7 @@ def test_only_what_has_no_name_before_is_allowed_everywhere() -> None:
         "logs:PutResourcePolicy",
         "logs:UpdateLogDelivery",
         "secretsmanager:GetRandomPassword",
+        "tag:GetResources",
     }
 
 

@@ -262,6 +262,20 @@ def test_permissions_follow_a_named_pool() -> None:
     assert _allowed(resources, "SyncUserRole", pool) == READ_POOL
 
 
+def test_permissions_follow_a_kept_table() -> None:
+    """The same statements, for this table of this account alone."""
+    own_pool = {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web", "TokenReuse": "always"}
+    created, kept = deployed(**own_pool), deployed(UsersTableName="kept", **own_pool)
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${UsersTableName}"}
+
+    for role in of_type(kept, "AWS::IAM::Role"):
+        expected = [
+            each | {"Resource": arn if each["Resource"] == TABLE else each["Resource"]}
+            for each in _statements(created[role])
+        ]
+        assert list(_statements(kept[role])) == expected
+
+
 @pytest.mark.parametrize(
     ("given", "pool"),
     [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from manage.table_change import OtherTable, require_same_table
 from tools.deploy import answers, artifacts, stacks, template
 from tools.deploy.answers import Overlay
 from tools.deploy.artifacts import Artifacts
@@ -140,6 +141,8 @@ def _of_stage(stage: Stage, declared: Mapping[str, Parameter]) -> dict[str, str]
 def _reviewed(target: Target, purpose: str, url: str, parameters: Mapping[str, str]) -> stacks.ChangeSet | None:
     """The change set, once the operator has seen and approved it. None if there is nothing to change."""
     stack, client = target.stage.stack, target.cloudformation
+    if not target.may_change_table:
+        _require_same_table(target, parameters)
     before = stacks.find(client, stack)
     with target.screen.waiting("asking CloudFormation what would change"):
         change_set = stacks.ChangeSet.create(client, stack, f"{purpose}-{_timestamp()}", url, parameters)
@@ -154,6 +157,13 @@ def _reviewed(target: Target, purpose: str, url: str, parameters: Mapping[str, s
         change_set.discard()
         raise
     return change_set
+
+
+def _require_same_table(target: Target, parameters: Mapping[str, str]) -> None:
+    try:
+        require_same_table(target.session, target.stage.stack, parameters)
+    except OtherTable as error:
+        raise DeployError(f'{error} If you mean it, add ARGS="--change-users-table".') from None
 
 
 def _execute(target: Target, change_set: stacks.ChangeSet) -> None:
