@@ -127,8 +127,7 @@ def _parameters(
     environment = {name: value for name, value in given.items() if name in declared}
     known = deployed | _of_stage(target.stage, declared) | dict(kept) | environment
     asked = answers.complete(declared, known, target.screen.ask if target.screen.can_ask else None)
-    defaults = {name: each.default for name, each in declared.items() if each.default is not None}
-    values = answers.checked(declared, defaults | known | asked)
+    values = answers.checked(declared, template.defaults(declared) | known | asked)
     return values, asked
 
 
@@ -150,7 +149,8 @@ def _reviewed(target: Target, purpose: str, url: str, parameters: Mapping[str, s
         target.screen.say("There is nothing to change.")
         return None
     try:
-        target.screen.show_parameters(before.parameters if before else {}, parameters)
+        defaults = template.defaults(template.parameters(ROOT / "template.yaml"))
+        target.screen.show_parameters(before.parameters if before else defaults, parameters)
         target.screen.show_changes(change_set.changes)
         target.screen.approve(f"Deploy these changes to {stack} in {target.place}?")
     except (Declined, DeployError):

@@ -45,7 +45,8 @@ class Screen:
         self.say("" if problem is None else problem)
         if problem is None:
             self.say(parameter.description)
-        return Prompt.ask(Text(parameter.name), console=self._console, default=parameter.default or "")
+        default = parameter.default or ""
+        return Prompt.ask(Text(parameter.name), console=self._console, default=default, show_default=bool(default))
 
     def approve(self, question: str) -> None:
         """Return if the operator says yes. Raises `Declined` for a no, `DeployError` if there is nobody to ask."""
@@ -57,8 +58,8 @@ class Screen:
             raise Declined
 
     def show_parameters(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-        """Which parameters the deployment changes."""
-        table = Table("parameter", "deployed", "new")
+        """Which parameters the deployment changes. ``before`` is what is deployed, or the defaults for a new stack."""
+        table = Table("parameter", "before", "after")
         for name, value in after.items():
             if value != before.get(name):
                 table.add_row(Text(name), Text(before.get(name, "")), Text(value))

@@ -43,6 +43,11 @@ def parameters(path: Path) -> Mapping[str, Parameter]:
     return {name: _parameter(name, each) for name, each in declared.items()}
 
 
+def defaults(declared: Mapping[str, Parameter]) -> dict[str, str]:
+    """The parameters that have a default, with it."""
+    return {name: each.default for name, each in declared.items() if each.default is not None}
+
+
 def _parameter(name: str, declared: Mapping[str, Any]) -> Parameter:
     return Parameter(
         name=name,
