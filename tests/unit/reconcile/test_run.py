@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.display_name import profile_digest
@@ -23,6 +24,7 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.record import Record, Status
+from whop_chat.users.runs import State
 from whop_chat.whop.rate_limit import WINDOW_SECONDS, Priority, permits_per_window
 
 POOL = "eu-west-1_Pool"
@@ -43,7 +45,9 @@ class Queue:
         self.sources: set[Source] = set()
         self.backlog = 0
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int, deadline: Deadline
+    ) -> None:
         assert 1 <= len(users) <= MAX_BATCH
         assert 0 <= delay_seconds <= 900
         self.sources.add(source)
@@ -111,6 +115,7 @@ class Town:
         self.pool = MemoryPool(POOL)
         self.users = MemoryUserRepository()
         self.checkpoints = MemoryCheckpoints()
+        self.runs = MemoryRuns()
         self.queue = Queue(self.clock)
         self.told = Figures()
 
@@ -121,6 +126,7 @@ class Town:
             disturbed(self.users, interruption),
             disturbed(self.queue, interruption),
             disturbed(self.checkpoints, interruption),
+            disturbed(self.runs, interruption),
             VerifiedEmail(frozenset()),
             self.told,
             pool_id=POOL,
@@ -240,7 +246,7 @@ def test_a_backfill_hands_on_everybody_who_is_out_of_step_once_and_nobody_else()
     report = town.run(BACKFILL)
 
     assert sorted(town.queue.subs) == sorted(wanted(town))
-    assert town.queue.sources == {Source.RECONCILE}
+    assert town.queue.sources == {Source.ENROL, Source.RECONCILE}
     assert report["counts"] == counts
     assert report["blocked_by_reason"] == {"no_verified_email": counts["blocked"]}
     assert (report["outcome"], report["backfill"], report["dry_run"]) == ("completed", True, False)
@@ -253,7 +259,7 @@ def test_a_backfill_that_includes_them_hands_on_who_has_their_password_due() -> 
 
     without_password = {sub for sub in town.pool.people if sub.startswith("passwordless")}
     assert sorted(town.queue.subs) == sorted(wanted(town) | without_password)
-    assert town.queue.sources == {Source.PASSWORDLESS}
+    assert town.queue.sources == {Source.PASSWORDLESS, Source.RECONCILE}
     assert report["counts"] == {**counts, "enqueued_create": counts["enqueued_create"] + len(without_password)}
     assert report["include_passwordless"] is True
 
@@ -400,6 +406,7 @@ def test_a_call_that_fails_ends_the_invocation_and_the_next_tick_goes_on(before:
 
         assert set(town.queue.subs) == wanted(town), at
         assert report["counts"] == counts, at
+        assert town.runs.states[report["run"]].keys() == wanted(town), at
         assert town.told.defects == 0
 
 
@@ -486,9 +493,59 @@ def test_a_run_can_be_stopped_and_another_one_begun() -> None:
     stopped = town.order(STOP)
 
     assert (stopped["phase"], stopped["outcome"]) == ("finished", "stopped")
+    assert town.runs.stopped == {stopped["run"]}
     assert town.order(CONTINUE) == {"refused": "no run is under way"}
-    assert town.order(STOP) == {"refused": "no run is under way"}
     assert town.run(BACKFILL)["counts"] == counts
+
+
+def test_a_run_that_has_ended_can_be_stopped_while_any_of_its_users_wait() -> None:
+    town, _ = mixed()
+    assert town.order(STOP) == {"refused": "no run is under way"}
+    ended = town.run(BACKFILL)["run"]
+    settled, last = wanted(town) - {"missing-2"}, "missing-2"
+    town.runs.advance(ended, settled, State.ENROLLED, deadline=Deadline(1))
+
+    stopped = town.order(STOP)
+    assert (stopped["run"], stopped["outcome"], town.runs.stopped) == (ended, "completed", {ended})
+    town.runs.advance(ended, [last], State.STOPPED, deadline=Deadline(1))
+    refused = town.order(STOP)
+    assert (refused["run"], refused["refused"]) == (ended, "the last run has ended, and none of its users wait")
+
+
+def test_a_run_is_stopped_although_another_invocation_works_on_it() -> None:
+    town, _ = mixed()
+    town.order(BACKFILL, seconds=15.1)
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def worked_on(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.clock.advance(60)
+            town.order(CONTINUE, seconds=15.1)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = worked_on  # type: ignore[method-assign]
+
+    assert town.order(STOP)["outcome"] == "stopped"
+    assert town.order(CONTINUE) == {"refused": "no run is under way"}
+
+
+def test_a_run_that_was_replaced_meanwhile_is_not_stopped_in_its_place() -> None:
+    town, _ = mixed()
+    first = town.order(BACKFILL, seconds=15.1)["run"]
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def replaced(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.clock.advance(3601)
+            town.order(START, seconds=15.1)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = replaced  # type: ignore[method-assign]
+
+    assert town.order(STOP) == {"refused": "another invocation has the run"}
+    assert town.runs.stopped == {first}
+    assert town.checkpoints.checkpoint is not None
+    assert town.checkpoints.checkpoint.phase == "listing"
 
 
 # Time and pace

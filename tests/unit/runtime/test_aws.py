@@ -377,7 +377,10 @@ READINGS: list[tuple[Callable[[AwsClients], object], dict[str, Any]]] = [
         {"Responses": {"t": [{}]}},
     ),
     (lambda aws: SyncQueue(aws, "https://q").waiting(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
-    (lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.COMMAND, deadline=AN_HOUR), {"Failed": [7]}),
+    (
+        lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.ENROL, run="r", deadline=AN_HOUR),
+        {"Failed": [7]},
+    ),
 ]
 
 

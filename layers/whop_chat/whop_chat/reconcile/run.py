@@ -37,6 +37,7 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.record import Record
+from whop_chat.users.runs import Runs, State
 
 _STEP_SECONDS = 12.0
 _RELEASE_SECONDS = 3.0
@@ -47,6 +48,8 @@ _STALLED_SECONDS = 3600
 # Messages are delayed by at most this, plus those of one page. It exceeds a late tick, and stays below SQS's 900 s.
 _SECONDS_AHEAD = 120
 _LISTINGS = 4
+# The invocation that works on the run may save a checkpoint at each attempt.
+_STOPS = 5
 USERS_PER_MINUTE = 300
 """The most users that a run enqueues a minute, in any phase.
 
@@ -54,6 +57,11 @@ Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them
 their first token. `sync_user` would only postpone more messages.
 """
 _SECONDS_PER_USER = 60 / USERS_PER_MINUTE
+
+
+def new_run(now: float) -> str:
+    """The id of a new run. ``now`` is in epoch seconds."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 class Reconcile:
@@ -71,6 +79,7 @@ class Reconcile:
         users: Records,
         queue: Queue,
         checkpoints: Checkpoints,
+        runs: Runs,
         email_policy: EmailPolicy,
         telemetry: Telemetry,
         *,
@@ -82,6 +91,7 @@ class Reconcile:
         self._users = users
         self._queue = queue
         self._checkpoints = checkpoints
+        self._runs = runs
         self._email_policy = email_policy
         self._telemetry = telemetry
         self._pool_id = pool_id
@@ -117,9 +127,8 @@ class Reconcile:
             if now - last.moved_at < _STALLED_SECONDS:
                 return {**progress_of(last), "refused": "a run is under way"}
             last = self._ended(last, "replaced")
-        run = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         started = Checkpoint(
-            run=run,
+            run=new_run(now),
             backfill=command.backfill,
             dry_run=command.dry_run,
             started_at=now,
@@ -137,9 +146,31 @@ class Reconcile:
         return self._work(self._checkpoints.save(leased, expected=last, deadline=Deadline(_STEP_SECONDS)), remaining)
 
     def _stop(self, last: Checkpoint | None) -> dict[str, Any]:
-        if last is None or last.phase is Phase.FINISHED:
+        """End the run, and let none of its messages enrol anybody.
+
+        Most of these still wait when a run has ended. The runs are told first: an invocation that is about to lose the
+        run may enqueue some more.
+        """
+        if last is None:
             return {"refused": "no run is under way"}
-        return progress_of(self._ended(last, "stopped"))
+        deadline = Deadline(_STEP_SECONDS)
+        is_over = last.phase is Phase.FINISHED
+        if is_over and not self._runs.progress(last.run, deadline=deadline).waiting:
+            return {**progress_of(last), "refused": "the last run has ended, and none of its users wait"}
+        self._runs.stop(last.run, deadline=deadline)
+        return progress_of(last if is_over else self._ended_meanwhile(last))
+
+    def _ended_meanwhile(self, checkpoint: Checkpoint) -> Checkpoint:
+        """End a run as stopped that another invocation may be working on. Raises `Superseded`."""
+        for attempts_left in reversed(range(_STOPS)):
+            try:
+                return self._ended(checkpoint, "stopped")
+            except Superseded:
+                current = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
+                if current is None or current.run != checkpoint.run or not attempts_left:
+                    raise
+                checkpoint = current
+        raise AssertionError("unreachable")
 
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Do steps until the time is up or enough messages are enqueued, then release the run."""
@@ -243,13 +274,18 @@ class Reconcile:
         next_slot = checkpoint.next_slot
         if checkpoint.dry_run:
             return {}, next_slot
-        source = Source.PASSWORDLESS if checkpoint.include_passwordless else Source.RECONCILE
-        for users in itertools.batched(itertools.chain.from_iterable(wanted.values()), MAX_BATCH, strict=False):
-            now = self._clock()
-            slot = max(now, next_slot)
-            delay = math.ceil(slot - now)
-            self._queue.send_many(users, source, delay_seconds=delay, deadline=deadline)
-            next_slot = slot + len(users) * _SECONDS_PER_USER
+        run = checkpoint.run
+        enrolling = Source.PASSWORDLESS if checkpoint.include_passwordless else Source.ENROL
+        for kind, all_users in wanted.items():
+            source, state = (enrolling, State.TO_ENROL) if kind == CREATED else (Source.RECONCILE, State.TO_UPDATE)
+            for users in itertools.batched(all_users, MAX_BATCH, strict=False):
+                now = self._clock()
+                slot = max(now, next_slot)
+                delay = math.ceil(slot - now)
+                self._queue.send_many(users, source, run=run, delay_seconds=delay, deadline=deadline)
+                # After the messages: a user who is counted has one, also if this invocation is killed.
+                self._runs.advance(run, [user.sub for user in users], state, deadline=deadline)
+                next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 
     # Second phase: the records

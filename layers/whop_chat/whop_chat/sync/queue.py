@@ -9,6 +9,7 @@ from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsError, aws_call, validating
 from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.users.runs import is_run
 
 MAX_BATCH = 10  # AWS, SendMessageBatch
 
@@ -28,24 +29,37 @@ class Source(StrEnum):
     CHANGE = "change"
     """An event of CloudTrail: attributes, disabled, enabled, deleted."""
     RECONCILE = "reconcile"
+    """A run found the user out of step: another name, disabled, enabled, or gone."""
+    ENROL = "enrol"
+    """A run found the user without a Whop user."""
     PASSWORDLESS = "passwordless"
-    """As `RECONCILE`, of a backfill that also enrols users whose password is due."""
+    """As `ENROL`, of a backfill that also enrols users whose password is due."""
     COMMAND = "command"
 
 
 class SyncMessage(NamedTuple):
-    """One message: the user, and why it was sent. ``client_id`` is the app client of a sign-up or a sign-in, if any."""
+    """One message: the user, and why it was sent.
+
+    ``client_id`` is the app client of a sign-up or a sign-in, if any. ``run`` is the id of the run that sent it.
+    """
 
     user: UserRef
     source: Source
     client_id: str | None = None
+    run: str | None = None
+
+    @property
+    def enrols(self) -> bool:
+        """Whether a run sent it to enrol the user."""
+        return self.source in (Source.ENROL, Source.PASSWORDLESS)
 
 
-def encode(user: UserRef, source: Source, client_id: str | None = None) -> str:
+def encode(user: UserRef, source: Source, client_id: str | None = None, run: str | None = None) -> str:
     """The text of a message. It has the user's names and no attributes: the handler reads those from the pool."""
     names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
-    client = {} if client_id is None else {"client": client_id}
-    return json.dumps({"version": _VERSION, **names, "source": source, **client})
+    optional = {"client": client_id, "run": run}
+    given = {name: value for name, value in optional.items() if value is not None}
+    return json.dumps({"version": _VERSION, **names, "source": source, **given})
 
 
 def decode(body: str) -> SyncMessage:
@@ -55,7 +69,7 @@ def decode(body: str) -> SyncMessage:
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
         # A sender that does not say why proves nothing about the user.
         source = Source(message.get("source", Source.CHANGE))
-        client_id = message.get("client")
+        client_id, run = message.get("client"), message.get("run")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableMessage("not a sync message") from None
     if type(version) is not int or version != _VERSION:
@@ -66,7 +80,9 @@ def decode(body: str) -> SyncMessage:
         raise UnreadableMessage("the sub is not one of Cognito's")
     if not isinstance(client_id, str | None):
         raise UnreadableMessage("the client is not a text")
-    return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source, client_id)
+    if run is not None and not (isinstance(run, str) and is_run(run)):
+        raise UnreadableMessage("the run is not one of ours")
+    return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source, client_id, run)
 
 
 class SyncQueue:
@@ -81,14 +97,14 @@ class SyncQueue:
         self.send_raw(encode(user, source, client_id), deadline=deadline)
 
     def send_many(
-        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
-        """Enqueue one message for each of 1 to `MAX_BATCH` users, with a delay in seconds (SQS: 0 to 900).
+        """Enqueue one message of ``run`` for each of 1 to `MAX_BATCH` users, with a delay in seconds (SQS: 0 to 900).
 
         After an error some of the messages may be on the queue.
         """
         entries: Any = [
-            {"Id": str(number), "MessageBody": encode(user, source), "DelaySeconds": delay_seconds}
+            {"Id": str(number), "MessageBody": encode(user, source, run=run), "DelaySeconds": delay_seconds}
             for number, user in enumerate(users)
         ]
         with aws_call(deadline):
