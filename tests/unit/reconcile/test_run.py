@@ -110,7 +110,8 @@ class Interruption:
 class Town:
     """A pool, its records, and a run over them whenever somebody asks for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, trusted: Collection[str] = ()) -> None:
+        self.email_policy = VerifiedEmail(frozenset(trusted))
         self.clock = Clock(1_800_000_000.0)
         self.pool = MemoryPool(POOL)
         self.users = MemoryUserRepository()
@@ -127,7 +128,7 @@ class Town:
             disturbed(self.queue, interruption),
             disturbed(self.checkpoints, interruption),
             disturbed(self.runs, interruption),
-            VerifiedEmail(frozenset()),
+            self.email_policy,
             self.told,
             pool_id=POOL,
             clock=self.clock,
@@ -224,6 +225,8 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "inactive": met["unconfirmed"],
         "deleted": 0,
         "unreadable": 0,
+        "linked": met["linked"] + met["renamed"] + met["disabled"],
+        "may_conflict": 0,
         "checked": 25,
         "orphaned": 25,
         "enqueued_create": met["missing"] + met["abandoned"],
@@ -280,6 +283,28 @@ def test_a_dry_run_counts_the_same_and_hands_on_nobody() -> None:
     assert town.queue.sent == []
     assert town.users.records == before
     assert report["counts"] == {**counts, "enqueued_create": 0, "enqueued_update": 0, "enqueued_orphan": 0}
+
+
+def test_a_dry_run_foresees_who_shares_an_address_and_says_why_others_have_none() -> None:
+    town = Town(trusted={"Google", "Okta"})
+    for number in range(PAGE):
+        town.pool.join(f"user-{number}")
+    # Most of the other accounts are on the next page.
+    town.pool.join("native", email="Ada@team.test")
+    town.pool.join("google", email="ada@team.test", providers=("Google",))
+    town.pool.join("okta", email="user-0@home.test", providers=("Okta",))
+    town.link(town.pool.join("linked", email="eve@team.test"))
+    town.pool.join("late", email="eve@team.test", providers=("Google",))
+    town.pool.join("disabled", email="user-1@home.test", pool_status=PoolStatus.DISABLED)
+    town.pool.join("unverified", email="user-2@home.test", verified=False)
+    town.pool.join("facebook", email="user-3@home.test", providers=("Facebook",))
+    report = town.run(Command("start", backfill=True, dry_run=True))
+
+    assert report["may_conflict_by_provider"] == {"COGNITO": 2, "Google": 2, "Okta": 1}
+    assert report["counts"]["may_conflict"] == 5
+    assert report["counts"]["linked"] == 1
+    assert report["blocked_by_reason"] == {"no_verified_email": 1, "provider_not_trusted": 1}
+    assert town.run(BACKFILL)["may_conflict_by_provider"] == {}
 
 
 def test_users_are_handed_on_by_the_name_the_pool_has_for_them_and_orphans_by_their_sub() -> None:

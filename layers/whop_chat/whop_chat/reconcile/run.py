@@ -27,10 +27,20 @@ from whop_chat.enrolment.email_policy import EmailPolicy
 from whop_chat.reconcile._bloom_filter import fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
 from whop_chat.reconcile.command import Command
+from whop_chat.reconcile.conflicts import addresses_of, count_conflicts
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.reconcile.orphans import OrphanSearch
 from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
-from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, progress_of, report_of
+from whop_chat.reconcile.report import (
+    CREATED,
+    LINKED,
+    MAY_CONFLICT,
+    ORPHANED,
+    UPDATED,
+    metrics_of,
+    progress_of,
+    report_of,
+)
 from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -169,6 +179,8 @@ class Reconcile:
                 current = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
                 if current is None or current.run != checkpoint.run or not attempts_left:
                     raise
+                if current.phase is Phase.FINISHED:
+                    return current
                 checkpoint = current
         raise AssertionError("unreachable")
 
@@ -238,9 +250,10 @@ class Reconcile:
                 raise
             return self._list_again(checkpoint)
         found = self._users.get_many([listed.user for listed in page.users], deadline=deadline)
-        findings = [(listed.user, self._finding(listed, found)) for listed in page.users]
+        findings = [(listed, self._finding(listed, found)) for listed in page.users]
         fingerprints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
-        self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)
+        addresses = addresses_of(checkpoint.run, findings, self._email_policy) if checkpoint.dry_run else {}
+        self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, addresses, deadline=deadline)
         wanted = _wanted(findings, checkpoint)
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
         further = dataclasses.replace(
@@ -249,8 +262,10 @@ class Reconcile:
             page=checkpoint.page + 1,
             token=page.next_token,
             next_slot=next_slot,
-            counts=_sum(checkpoint.counts, counts, _counts(finding for _, finding in findings)),
+            counts=_sum(checkpoint.counts, counts, _counts(finding for _, finding in findings), _linked(found)),
         )
+        if checkpoint.dry_run and further.phase is Phase.ORPHANS:
+            further = dataclasses.replace(further, counts=_sum(further.counts, self._conflicts(further)))
         return self._saved(further, checkpoint)
 
     def _list_again(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -260,6 +275,14 @@ class Reconcile:
         relisted = checkpoint.relisted + 1
         restarted = dataclasses.replace(checkpoint, page=0, token=None, relisted=relisted, counts={})
         return self._saved(restarted, checkpoint)
+
+    def _conflicts(self, checkpoint: Checkpoint) -> dict[str, int]:
+        """The counts of the users who may conflict with another one, once all users are listed."""
+        by_provider = count_conflicts(
+            lambda: self._checkpoints.load_addresses(checkpoint.run, checkpoint.page, seconds=_STEP_SECONDS)
+        )
+        parts = {f"{MAY_CONFLICT}.{provider}": count for provider, count in by_provider.items()}
+        return {MAY_CONFLICT: by_provider.total(), **parts}
 
     def _finding(self, listed: ListedUser, found: Mapping[UserRef, Record | None]) -> Finding:
         record = found.get(listed.user)
@@ -305,7 +328,7 @@ class Reconcile:
         return self._saved(further, checkpoint)
 
 
-def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoint) -> dict[str, list[UserRef]]:
+def _wanted(findings: Collection[tuple[ListedUser, Finding]], checkpoint: Checkpoint) -> dict[str, list[UserRef]]:
     """The users to enqueue, by the reason that they are counted under."""
     created = {Drift.UNFINISHED}
     if checkpoint.backfill:
@@ -313,8 +336,8 @@ def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoin
     if checkpoint.include_passwordless:
         created.add(Drift.PASSWORDLESS)
     return {
-        CREATED: [user for user, finding in findings if finding.drift in created],
-        UPDATED: [user for user, finding in findings if finding.drift is Drift.STALE],
+        CREATED: [listed.user for listed, finding in findings if finding.drift in created],
+        UPDATED: [listed.user for listed, finding in findings if finding.drift is Drift.STALE],
     }
 
 
@@ -325,6 +348,10 @@ def _counts(findings: Iterator[Finding]) -> Counter[str]:
         if finding.reason:
             counts[f"{finding.drift}.{finding.reason}"] += 1
     return counts
+
+
+def _linked(found: Mapping[UserRef, Record | None]) -> dict[str, int]:
+    return {LINKED: sum(record is not None and record.linked_to is not None for record in found.values())}
 
 
 def _sum(*counts: Mapping[str, int]) -> dict[str, int]:

@@ -123,7 +123,14 @@ class SyncQueue:
 
     def waiting(self, *, deadline: Deadline) -> int:
         """About how many messages are to be handled, or handled again. Delayed messages count after their delay."""
-        names: list[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        return self._count(["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"], deadline)
+
+    def depth(self, *, deadline: Deadline) -> int:
+        """About how many messages there are, delayed ones included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        return self._count([*names, "ApproximateNumberOfMessagesDelayed"], deadline)
+
+    def _count(self, names: list[Any], deadline: Deadline) -> int:
         with aws_call(deadline):
             answer = self._aws.sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
         with validating("GetQueueAttributes"):
