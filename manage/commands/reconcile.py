@@ -6,7 +6,7 @@ A backfill of some users only (`manage.pilot`) is a run too, which this command 
 import argparse
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manage import pilot, reconcile_client
@@ -106,6 +106,7 @@ def _pilot(arguments: argparse.Namespace, deployment: Deployment, console: Conso
     _ask(arguments, deployment, console, f"these {len(found.users)} users of {deployment.pool_id}")
     _require_no_run(deployment)
     run = new_run(time.time())
+    console.say(f"Run {run}.")
     with _may_be_left(run):
         with deployment.audit.entry(f"{NAME} backfill of {len(found.users)} users, run {run}") as entry:
             pilot.hand_on(
@@ -113,7 +114,7 @@ def _pilot(arguments: argparse.Namespace, deployment: Deployment, console: Conso
             )
             entry.outcome = "handed_on"
         users = _followed_users(deployment, console, run) if arguments.wait else None
-    return _answer_users(deployment, console, run, users)
+    return _answer_users(data, deployment, console, run, users)
 
 
 def _require_no_run(deployment: Deployment) -> None:
@@ -153,7 +154,7 @@ def _watch(deployment: Deployment, console: Console, run: str) -> int:
     _require_known(deployment, run)
     with _may_be_left(run):
         users = _followed_users(deployment, console, run)
-    return _answer_users(deployment, console, run, users)
+    return _answer_users(deployment.as_data(), deployment, console, run, users)
 
 
 def _require_known(deployment: Deployment, run: str) -> None:
@@ -215,15 +216,17 @@ def _answer(deployment: Deployment, console: Console, run: dict[str, Any], follo
     return 1 if outcome in ("replaced", "gave_up", "incomplete") else 0
 
 
-def _answer_users(deployment: Deployment, console: Console, run: str, followed: RunProgress | None) -> int:
-    """Answer with a run that a command handed on. ``followed`` as in `_answer`."""
+def _answer_users(
+    data: Mapping[str, Any], deployment: Deployment, console: Console, run: str, followed: RunProgress | None
+) -> int:
+    """Answer with a run that a command handed on. ``followed`` as in `_answer`. ``data`` are members of the answer."""
     users = followed or deployment.runs.progress(run, deadline=deployment.deadline())
     outcome = "stopped" if users.stopped else "handed_on" if users.waiting else "completed"
     if followed and followed.waiting:
         outcome = "incomplete"
     text = "\n".join([f"Run {run}: {outcome}", *report.user_lines(users), *_hints(run, users, followed is not None)])
     shown = report.users_as_data(users)
-    console.answer(text, outcome=outcome, **deployment.as_data(), run={"run": run}, users=shown)
+    console.answer(text, outcome=outcome, **data, run={"run": run}, users=shown)
     return 1 if outcome == "incomplete" else 0
 
 
