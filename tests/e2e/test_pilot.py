@@ -82,7 +82,8 @@ def test_who_waits_when_a_run_is_stopped_is_not_enrolled_by_it(pool: Pool, confi
         pool_id=pool.deployment["UserPoolId"],
         client_id=pool.deployment["UserPoolClientId"],
     )
-    others = [app.create_by_admin(username=made_up_username()) for _ in range(5)]
+    names = [made_up_username() for _ in range(5)]
+    others = [app.create_by_admin(username=name) for name in names]
     again = Pool(pool.cloud, pool.deployment, pool.lane, others)
     two = [user.sub for user in others[:2]]
     with pool.lane.paused():
@@ -90,8 +91,8 @@ def test_who_waits_when_a_run_is_stopped_is_not_enrolled_by_it(pool: Pool, confi
         assert begun["users"]["waiting"] == 5
         run = begun["run"]["run"]
         # Two users get their first token meanwhile: they are enrolled, though not by the message.
-        for user in others[:2]:
-            assert app.mint(app.sign_in(user).access).status_code == 200
+        for user, name in zip(others[:2], names[:2], strict=True):
+            assert app.mint(app.sign_in(user, username=name).access).status_code == 200
         stopped = again.reconcile("--stop", run)
         assert (stopped["outcome"], stopped["enrolled"], stopped["not_enrolled"]) == ("stopped", 0, 5)
     pool.lane.settle()
