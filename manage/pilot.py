@@ -32,7 +32,7 @@ class Selection:
 
     users: dict[str, UserRef] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    unknown_lines: list[int] = field(default_factory=list)
+    lines_not_found: list[int] = field(default_factory=list)
     """The lines of the file that name nobody in the pool."""
 
 
@@ -163,7 +163,7 @@ def _named(deployment: Deployment, file: Path, attribute: str, found: Selection)
         elif is_sub(line):
             listed = pool.list_by("sub", line, deadline=deployment.deadline())
         if not listed:
-            found.unknown_lines.append(number)
+            found.lines_not_found.append(number)
         yield listed
 
 

@@ -93,11 +93,11 @@ def _ask(arguments: argparse.Namespace, deployment: Deployment, console: Console
 def _pilot(arguments: argparse.Namespace, deployment: Deployment, console: Console) -> int:
     """Enrol the selected users."""
     found = pilot.select(deployment, console, arguments)
-    counts = {"to_enrol": len(found.users), **found.counts, "unknown": len(found.unknown_lines)}
-    data = {**deployment.as_data(), "counts": counts, "unknown_lines": found.unknown_lines}
+    counts = {"to_enrol": len(found.users), **found.counts, "not_found": len(found.lines_not_found)}
+    data = {**deployment.as_data(), "counts": counts, "lines_not_found": found.lines_not_found}
     lines = count_lines((name, count) for name, count in counts.items() if count or name == "to_enrol")
-    if found.unknown_lines:
-        lines.append(f"No user has what these lines say: {', '.join(map(str, found.unknown_lines))}")
+    if found.lines_not_found:
+        lines.append(f"No user has what these lines say: {', '.join(map(str, found.lines_not_found))}")
     summary = "\n".join(lines)
     if arguments.dry_run or not found.users:
         console.answer(summary, outcome="dry_run" if arguments.dry_run else "nothing_to_do", **data)

@@ -59,7 +59,7 @@ def test_a_backfill_is_tried_on_some_users_first(pool: Pool, tmp_path: Path) -> 
     file = tmp_path / "emails"
     file.write_text("".join(f"{user.email}\n" for user in [*named, pool.enrolled[0]]) + "nobody@people.example.test\n")
     second = pool.reconcile("--backfill", "--emails-from", str(file), "--yes", "--wait")
-    assert (second["users"]["handed_on"], second["users"]["enrolled"], second["unknown_lines"]) == (3, 3, [5])
+    assert (second["users"]["handed_on"], second["users"]["enrolled"], second["lines_not_found"]) == (3, 3, [5])
     assert len(pool.enrolled) == 5
     assert all(user in pool.enrolled for user in named)
 

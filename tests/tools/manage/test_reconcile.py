@@ -326,7 +326,7 @@ def test_a_file_names_users_by_address_or_by_sub(
 
     dry = run("--json", "reconcile", "--backfill", "--emails-from", str(emails), "--dry-run")
     assert (dry.status, dry.json["outcome"]) == (0, "dry_run")
-    assert (dry.json["counts"]["to_enrol"], dry.json["unknown_lines"]) == (2, [3])
+    assert (dry.json["counts"]["to_enrol"], dry.json["lines_not_found"]) == (2, [3])
     assert (run.messages(), run.acts()) == ([], [])
     run("reconcile", "--backfill", "--emails-from", str(emails), "--yes")
     assert {each.user.sub for each in run.messages()} == {people["ann"].sub, people["bob"].sub}

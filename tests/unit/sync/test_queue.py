@@ -165,6 +165,7 @@ def test_what_waits_is_what_is_to_be_handled_now_or_again(sqs: "SQSClient", url:
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=30)
 
     assert queue.waiting(deadline=AN_HOUR) == 3
+    assert queue.depth(deadline=AN_HOUR) == 4
 
 
 def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
