@@ -310,6 +310,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "table: writes": made("dynamodb", "put", "count_mint", "save", "note_listed"),
         "table: counts of calls": made("dynamodb", "count"),
         "table: transactions": made("dynamodb", "link"),
+        "table: users of the run": made("dynamodb", "advance", "is_stopped"),
     }
     hours = Figure.known("hours until the last", seconds / 3600)
     return [hours, *(Figure.known(what, count) for what, count in figures.items())]
