@@ -146,6 +146,16 @@ class UserPool:
         with validating("ListUsers"):
             return Page(tuple(map(self._listed, answer["Users"])), answer.get("PaginationToken"))
 
+    def list_group(self, group: str, token: str | None, *, deadline: Deadline) -> Page:
+        """The 60 users of a group at ``token``, or the first 60, from ListUsersInGroup. No effect on billing."""
+        continued: dict[str, Any] = {"NextToken": token} if token else {}
+        with aws_call(deadline):
+            answer = self._aws.cognito.list_users_in_group(
+                UserPoolId=self._pool_id, GroupName=group, Limit=_PAGE, **continued
+            )
+        with validating("ListUsersInGroup"):
+            return Page(tuple(map(self._listed, answer["Users"])), answer.get("NextToken"))
+
     def exists(self, sub: str, *, deadline: Deadline) -> bool:
         """Whether ListUsers has a user with this ``sub``. As stale as `lookup`."""
         return self._by_sub(sub, deadline) is not None
