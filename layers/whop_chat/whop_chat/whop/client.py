@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.version import USER_AGENT
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, UserToken
 from whop_chat.whop.circuit_breaker import CircuitBreaker
@@ -35,7 +36,6 @@ from whop_chat.whop.errors import (
 )
 from whop_chat.whop.rate_limit import RateLimiter
 
-_USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 # With less time left, a second attempt could not get its answer.
 _MIN_SECONDS_FOR_RETRY = 0.3
@@ -190,7 +190,7 @@ class Whop:
         common = {
             "Accept": "application/json",
             "Api-Version-Date": self._api_version,
-            "User-Agent": _USER_AGENT,
+            "User-Agent": USER_AGENT,
             **({} if body is None else {"Content-Type": "application/json"}),
             **(headers or {}),
         }
