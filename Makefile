@@ -49,10 +49,22 @@ unit: .venv/dev/.ready ## the quick tests
 	@$(OFFLINE) $(DEV) -m pytest tests/unit -m "not thorough"
 
 .PHONY: lint
-lint: .venv/dev/.ready ## ruff and mypy --strict
+lint: github ## ruff, mypy --strict, and what `make github` checks
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .
 	@$(DEV) -m mypy
+
+# Without a network: the schemas are those that check-jsonschema brings.
+SCHEMA = $(DEV) -m check_jsonschema --quiet --builtin-schema
+
+.PHONY: github
+github: .venv/dev/.ready ## the workflows and forms in .github, against their schemas and by zizmor
+	@.venv/dev/bin/zizmor --offline --pedantic --strict-collection --quiet .
+	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
 
 .PHONY: prose
 prose: .venv/dev/.ready ## how long the sentences of the documents are
@@ -66,6 +78,18 @@ template: .venv/sam/.ready ## sam validate and cfn-lint
 .PHONY: build
 build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=x86_64 or arm64)
 	@$(OFFLINE) $(SAM) build --parameter-overrides Architecture=$(ARCH)
+
+# One machine builds for both architectures: nothing is compiled for either but bytecode, which is the same.
+.PHONY: dist
+dist: .venv/dev/.ready .venv/sam/.ready ## what a release attaches, in dist/: the built stack for both architectures
+	@for architecture in x86_64 arm64; do \
+		$(OFFLINE) $(SAM) build --build-dir .aws-sam/$$architecture --parameter-overrides Architecture=$$architecture || exit; \
+	done
+	@PYTHONPATH=layers/whop_chat $(DEV) -m tools.release $(ARGS)
+
+.PHONY: licenses
+licenses: .venv/dev/.ready ## write THIRD_PARTY_LICENSES, after the layer's lock has changed
+	@$(DEV) -m tools.third_party_licenses
 
 .PHONY: bench
 bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as ratios to peers in the same run (ARGS="--help")
@@ -119,7 +143,7 @@ delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made an
 
 .PHONY: clean
 clean: ## remove everything that was installed or built
-	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
+	rm -rf .venv .aws-sam .local dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------- environments

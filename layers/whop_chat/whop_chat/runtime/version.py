@@ -1,4 +1,4 @@
-"""Which release this is. `CHANGELOG.md` describes each release, and no other file names the current one."""
+"""Which release this is. Only `CHANGELOG.md` and `docs/upgrading.md`, which tell the history, name it too."""
 
 VERSION = "0.1.0"
 """As in Semantic Versioning 2.0.0, without the `v` of the release's tag."""
