@@ -117,6 +117,10 @@ scale: .venv/dev/.ready ## a backfill of 100,000 users on a virtual clock, in a 
 reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, computed (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak.scenarios.reuse $(ARGS)
 
+.PHONY: costs
+costs: .venv/dev/.ready ## a month's bill of AWS by service (ARGS="--users 40000 --page-loads 5")
+	@$(DEV) -m tools.costs $(ARGS)
+
 .PHONY: model
 model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
