@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 # The programs do not share one set of packages (SAM and the emulator each pin their own botocore, the functions get
 # what Lambda has), so each has an environment of its own, made from its own lock.
-ENVIRONMENTS := dev sam emulator lambda
+ENVIRONMENTS := dev sam emulator lambda care
 READY := $(ENVIRONMENTS:%=.venv/%/.ready)
 # What only `make bench` needs: the Lambda runtime, and the packages of the candidate with everything included.
 BENCH := bench peer
@@ -41,8 +41,9 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 	@$(OFFLINE) $(DEV) -m local.demo
 
 .PHONY: test
-test: environments lint template ## lint, template checks and all tests
-	@$(OFFLINE) $(DEV) -m pytest
+test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
+	@$(OFFLINE) $(DEV) -m coverage run -m pytest
+	@$(DEV) -m coverage report
 
 .PHONY: unit
 unit: .venv/dev/.ready ## the quick tests
@@ -74,6 +75,15 @@ prose: .venv/dev/.ready ## how long the sentences of the documents are
 template: .venv/sam/.ready ## sam validate and cfn-lint
 	@$(OFFLINE) $(SAM) validate --lint
 	@$(OFFLINE) .venv/sam/bin/python .venv/sam/bin/cfn-lint template.yaml
+
+# Checkov would look for a newer checkov.
+.PHONY: care
+care: .venv/dev/.ready .venv/care/.ready ## weaknesses in code, template and packages, and secrets in the sources
+	@.venv/care/bin/python -m bandit --quiet --recursive layers functions manage tools
+	@$(OFFLINE) CKV_SKIP_PACKAGE_UPDATE_CHECK=true .venv/care/bin/python -m checkov.main --file template.yaml \
+		--framework cloudformation --skip-download --compact --quiet
+	@$(DEV) -m tools.care.secrets
+	@$(DEV) -m tools.care.audit
 
 .PHONY: build
 build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=x86_64 or arm64)
@@ -147,7 +157,7 @@ delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made an
 
 .PHONY: clean
 clean: ## remove everything that was installed or built
-	rm -rf .venv .aws-sam .local dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
+	rm -rf .venv .aws-sam .local dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------- environments
@@ -182,6 +192,7 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/lock.in -o requirements/lock.txt
 	$(LOCK) requirements/sam.in -o requirements/sam.txt
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
+	$(LOCK) requirements/care.in -o requirements/care.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
 	$(LOCK) $(LAYER).in -c requirements/lambda.txt -o $(LAYER).txt
 	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt

@@ -1,6 +1,7 @@
 """``make dist``: what a release attaches, in dist/.
 
 - `whop-chat-auth-<version>-<architecture>.zip`: the built stack with the licences, ready for `sam deploy`
+- `whop-chat-auth-<version>-<architecture>.cdx.json`: the bill of materials of its layer
 - `THIRD_PARTY_LICENSES`
 - `SHA256SUMS`: a checksum for each of the others, as `sha256sum --check` reads them
 - `NOTES.md`: what CHANGELOG.md says about the version
@@ -19,6 +20,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import yaml
 
 from tools.build.build import MACHINES
+from tools.sbom import bill_of_materials
 from whop_chat.runtime.version import VERSION
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +87,9 @@ def write_release(builds: Path, target: Path, *, tag: str | None = None) -> None
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     for architecture in MACHINES:
-        write_archive(builds / architecture, target / f"whop-chat-auth-{VERSION}-{architecture}.zip", architecture)
+        name = f"whop-chat-auth-{VERSION}-{architecture}"
+        write_archive(builds / architecture, target / f"{name}.zip", architecture)
+        (target / f"{name}.cdx.json").write_text(bill_of_materials(builds / architecture / "WhopChatLayer"))
     shutil.copy(ROOT / "THIRD_PARTY_LICENSES", target)
     (target / "SHA256SUMS").write_text(checksums(target))
     (target / "NOTES.md").write_text(text)

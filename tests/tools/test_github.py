@@ -62,7 +62,7 @@ def test_a_release_is_of_the_tag_and_attaches_all_but_its_notes() -> None:
 
     assert 'make dist ARGS="--tag $GITHUB_REF_NAME"' in done
     assert "--notes-file dist/NOTES.md" in done
-    assert attached - {"NOTES.md"} == {"*.zip", "SHA256SUMS", *set(release.LICENSES) - {"LICENSE"}}
+    assert attached - {"NOTES.md"} == {"*.cdx.json", "*.zip", "SHA256SUMS", *set(release.LICENSES) - {"LICENSE"}}
 
 
 def test_the_stages_that_can_be_deployed_are_those_of_samconfig() -> None:

@@ -60,7 +60,9 @@ def test_a_version_without_notes_is_no_release(version: str) -> None:
 def test_a_release_is_two_stacks_the_licences_checksums_and_notes(builds: Path, tmp_path: Path) -> None:
     write_release(builds, tmp_path / "dist", tag=f"v{VERSION}")
 
-    stacks = {f"whop-chat-auth-{VERSION}-{architecture}.zip" for architecture in ("x86_64", "arm64")}
+    stacks = {
+        f"whop-chat-auth-{VERSION}-{each}" for each in ("x86_64.zip", "x86_64.cdx.json", "arm64.zip", "arm64.cdx.json")
+    }
     assert {path.name for path in (tmp_path / "dist").iterdir()} == {
         *stacks,
         "THIRD_PARTY_LICENSES",

@@ -13,12 +13,7 @@ MEASURED = ROOT / "docs" / "figures" / "memory.md"
 
 # Below this size, Lambda gives a function a proportional share of a CPU (AWS, "Configure Lambda function memory").
 _WHOLE_CPU_MB = 1769
-_FUNCTIONS = {
-    "mint_token": "MintTokenFunction",
-    "on_signup": "OnSignupFunction",
-    "sync_user": "SyncUserFunction",
-    "reconcile": "ReconcileFunction",
-}
+_FUNCTIONS = ("mint_token", "on_signup", "sync_user", "reconcile")
 _ROW = re.compile(r"^\| (\w+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| \d+ \|$", re.MULTILINE)
 
 
@@ -64,7 +59,7 @@ def read_stack() -> Stack:
     measured = {name: [float(each) for each in figures] for name, *figures in _ROW.findall(MEASURED.read_text())}
     alarms = _of_type(resources, "AWS::CloudWatch::Alarm")
     return Stack(
-        memory={name: resources[logical_id]["Properties"]["MemorySize"] for name, logical_id in _FUNCTIONS.items()},
+        memory={name: resources[_logical_id(name)]["Properties"]["MemorySize"] for name in _FUNCTIONS},
         cold={name: Work(figures[0], figures[1]) for name, figures in measured.items()},
         warm={name: Work(figures[2], figures[3]) for name, figures in measured.items()},
         secrets=len([each for each in _of_type(resources, "AWS::SecretsManager::Secret") if "Condition" not in each]),
@@ -72,6 +67,10 @@ def read_stack() -> Stack:
         dashboards=len(_of_type(resources, "AWS::CloudWatch::Dashboard")),
         log_days=template["Parameters"]["LogRetentionDays"]["Default"],
     )
+
+
+def _logical_id(function: str) -> str:
+    return function.title().replace("_", "") + "Function"
 
 
 def _of_type(resources: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:

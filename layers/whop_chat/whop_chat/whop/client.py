@@ -255,7 +255,7 @@ class Whop:
         except WhopUnavailable as error:
             if error.replayed or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
-        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311  # nosec B311  # jitter, not a secret
         try:
             return _Answer(self._exchange(operation, request, parse, deadline), repeated=True)
         except WhopError as error:
