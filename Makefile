@@ -40,10 +40,12 @@ help: ## this list
 demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
 	@$(OFFLINE) $(DEV) -m local.demo
 
+# Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
-	@$(OFFLINE) $(DEV) -m coverage run -m pytest
+	@$(OFFLINE) $(DEV) -m coverage run -m pytest tests/unit
 	@$(DEV) -m coverage report
+	@$(OFFLINE) $(DEV) -m pytest --ignore=tests/unit
 
 .PHONY: unit
 unit: .venv/dev/.ready ## the quick tests
