@@ -67,10 +67,11 @@ def license_texts(package: Distribution) -> Iterator[str]:
 
 def components(package: Distribution) -> Iterator[tuple[str, str, str]]:
     """Name, version and licence of what is compiled into a package, by the bills of materials in it (PEP 770)."""
-    for file in sorted(package.files or ()):
-        if file.parts[0].endswith(".dist-info") and "sboms" in file.parts:
-            for component in json.loads(file.read_text())["components"]:
-                yield component["name"], component["version"], _license_of_component(component)
+    # The build leaves no RECORD in the layer, so `package.files` is not known there.
+    metadata = f"{package.name.replace('-', '_')}-{package.version}.dist-info"
+    for file in sorted(Path(str(package.locate_file(metadata))).glob("sboms/*.json")):
+        for component in json.loads(file.read_text())["components"]:
+            yield component["name"], component["version"], _license_of_component(component)
 
 
 def document(packages: list[Distribution]) -> str:

@@ -1,6 +1,7 @@
 """The bill of materials of a layer: valid, complete, and with what is compiled in."""
 
 import json
+import shutil
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -26,7 +27,8 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (layer / "python").mkdir()
     for name in pins(LAYER_LOCK).keys() - set(UNUSED_DISTRIBUTIONS):
         (metadata,) = installed.glob(f"{name.replace('-', '[-_]')}-[0-9]*.dist-info")
-        (layer / "python" / metadata.name).symlink_to(metadata)
+        # As the build does, without the list of files.
+        shutil.copytree(metadata, layer / "python" / metadata.name, ignore=shutil.ignore_patterns("RECORD"))
     return json.loads(bill_of_materials(layer))
 
 
