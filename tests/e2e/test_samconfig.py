@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local.sam import FAKE_KEYS, REGION, ROOT, interpreter
 from local.stack import LocalStack
+from whop_chat.runtime.version import VERSION
 
 
 def _five_lines() -> str:
@@ -62,7 +63,7 @@ def test_the_five_lines_of_the_documents_deploy_a_stack_without_a_question(cloud
     done = _sam(cloud, tmp_path, lines, "deploy", "--template-file", str(cloud.build()))
 
     assert done.returncode == 0, done.stderr
-    assert cloud.http.get(f"{cloud.describe(_LONG_NAME).api_url}/health").json() == {"status": "ok"}
+    assert cloud.http.get(f"{cloud.describe(_LONG_NAME).api_url}/health").json() == {"status": "ok", "version": VERSION}
 
 
 def test_a_list_that_sam_cuts_at_a_space_is_refused(cloud: LocalStack, tmp_path: Path) -> None:

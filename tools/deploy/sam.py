@@ -1,7 +1,7 @@
 """The SAM CLI, as far as a deployment needs it: its version, build and package."""
 
 import re
-import subprocess
+import subprocess  # nosec B404  # the SAM CLI, without a shell
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,8 @@ class Sam:
         """Raises `DeployError` if there is no SAM CLI, or if it is older than `MINIMUM`."""
         wanted = ".".join(map(str, MINIMUM))
         try:
-            done = subprocess.run([*self._command, "--version"], capture_output=True, text=True, check=True)
+            command = [*self._command, "--version"]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)  # nosec B603  # the operator's SAM
         except (OSError, subprocess.CalledProcessError):
             raise DeployError(
                 f"{' '.join(self._command)} does not run. Install the SAM CLI {wanted} or newer."
@@ -57,7 +58,7 @@ class Sam:
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder, "samconfig.toml")
             config.write_text("version = 0.1\n")
-            done = subprocess.run(
+            done = subprocess.run(  # nosec B603  # no shell reads the arguments
                 [*self._command, *arguments, "--config-file", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

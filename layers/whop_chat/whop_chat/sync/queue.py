@@ -25,7 +25,7 @@ class Source(StrEnum):
 
     SIGN_UP = "sign_up"
     SIGN_IN = "sign_in"
-    FIRST_TOKEN = "first_token"  # noqa: S105 - not a password
+    FIRST_TOKEN = "first_token"  # noqa: S105  # nosec B105  # not a password
     CHANGE = "change"
     """An event of CloudTrail: attributes, disabled, enabled, deleted. It never starts a first enrolment."""
     RECONCILE = "reconcile"
