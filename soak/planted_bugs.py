@@ -117,8 +117,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "reconcile/run.py",
-                "self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)\n",
-                "self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)\n"
+                "checkpoint.page, fingerprints, addresses, deadline=deadline)\n",
+                "checkpoint.page, fingerprints, addresses, deadline=deadline)\n"
                 "        early = dataclasses.replace(checkpoint, page=checkpoint.page + 1, token=page.next_token)\n"
                 "        phase = Phase.LISTING if page.next_token else Phase.ORPHANS\n"
                 "        early = self._saved(dataclasses.replace(early, phase=phase), checkpoint)\n",

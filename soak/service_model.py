@@ -139,11 +139,11 @@ class ModelQueue(SyncQueue):
         self._messages.send(encode(user, source, client_id))
 
     def send_many(
-        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
         self._calls.make("sqs", "send_many")
         for user in users:
-            self._messages.send(encode(user, source), delay_seconds)
+            self._messages.send(encode(user, source, run=run), delay_seconds)
 
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         raise AssertionError("a message was unreadable")

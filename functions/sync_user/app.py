@@ -12,6 +12,7 @@ from whop_chat.settings import AwsSettings, OAuthSettings, SyncSettings
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.sync.worker import OwnAccounts, SyncUser
+from whop_chat.users.runs import DynamoDBRuns
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
@@ -45,6 +46,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         client_ids=settings.user_pool_client_ids,
         refusals=parts.refusals,
         own_accounts=_own_accounts(http, aws, oauth=settings.oauth),
+        runs=DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
     )
     return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
 

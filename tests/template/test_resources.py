@@ -449,6 +449,8 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
 
     assert outputs.keys() == {
         "ApiUrl",
+        "ApiDomainTarget",
+        "ApiDomainHostedZoneId",
         "UserPoolId",
         "UserPoolClientId",
         "WhopSecretArn",

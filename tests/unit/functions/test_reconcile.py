@@ -25,6 +25,7 @@ from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, decode
 from whop_chat.users.record import Record, Status
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 PEOPLE = 65  # two pages
 
@@ -69,7 +70,7 @@ class Town:
         backend: Any = moto_aws_queue(self.cloud.queue_url)
         bodies = [message.body for message in backend._messages]
         backend._messages.clear()
-        assert {decode(body).source for body in bodies} <= {Source.RECONCILE}
+        assert {decode(body).source for body in bodies} <= {Source.ENROL, Source.RECONCILE}
         return Counter(decode(body).user.sub for body in bodies)
 
     def forget(self) -> None:
@@ -141,6 +142,8 @@ def test_a_function_that_is_killed_at_any_call_goes_on_where_it_was(town: Town, 
 
         assert set(town.enqueued()) == town.expected, at
         assert town.report()["counts"] == whole, at
+        runs = DynamoDBRuns(aws_at_moto(), "users", town.cloud.pool_id)
+        assert runs.progress(town.report()["run"], deadline=AN_HOUR).handed_on == len(town.expected), at
 
 
 def test_a_page_of_users_with_all_that_a_user_may_have_is_read(

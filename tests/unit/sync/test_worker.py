@@ -14,6 +14,7 @@ from tests.fakes.clock import Clock
 from tests.fakes.enrolment import Enrolling
 from tests.fakes.functions import event
 from tests.fakes.http_server import Server
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.queue import Queue
 from tests.fakes.settings import COMPANY_ID
@@ -29,6 +30,7 @@ from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
 from whop_chat.sync.worker import SyncUser
 from whop_chat.users.record import Record, StaleRecord, Status
+from whop_chat.users.runs import State
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
     CircuitOpen,
@@ -44,6 +46,7 @@ from whop_chat.whop.errors import (
 NOW = 1_800_000_000
 ADA, BOB = (decode(record["body"]).user for record in event("sync_user_batch")["Records"])
 LINK = Link("user_Ada")
+RUN = "20270115T080000Z-0a1b2c"
 RENAMED = httpx.Response(200, json={"id": "user_Ada"})
 
 
@@ -112,6 +115,7 @@ class Case:
     ) -> None:
         self.server = server
         self.users = MemoryUserRepository()
+        self.runs = MemoryRuns()
         self.pool = pool or Pool()
         self.enrolment = enrolment or Enrolling(LINK)
         self.clean_up = Cleaning()
@@ -123,10 +127,12 @@ class Case:
     def write(self, record: Record) -> Record:
         return self.users.put(ADA, record, expected=self.users.get(ADA))
 
-    def sync(self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP) -> None:
+    def sync(
+        self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP, run: str | None = None
+    ) -> None:
         with self.syncing() as syncing:
             for _ in range(times):
-                syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
+                syncing.sync(SyncMessage(user, source, run=run), deadline=Deadline(5))
 
     @contextlib.contextmanager
     def syncing(self, client_ids: Sequence[str] = ()) -> Iterator[SyncUser]:
@@ -140,6 +146,7 @@ class Case:
                 self.telemetry,
                 pool_id=ADA.pool_id,
                 client_ids=client_ids,
+                runs=self.runs,
                 own_accounts=self.own_accounts,
                 clock=Clock(NOW + 0.9),
             )
@@ -149,6 +156,12 @@ class Case:
         record = self.users.get(ADA)
         assert record is not None
         return record
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of the users of the run, without the zeros."""
+        counts = self.runs.progress(RUN, deadline=Deadline(5)).counts
+        return {state: count for state, count in counts.items() if count}
 
     @property
     def names(self) -> list[str]:
@@ -524,6 +537,136 @@ def test_a_user_of_another_pool_is_nobody_here() -> None:
         case.sync(user=dataclasses.replace(ADA, pool_id="eu-west-1_Other"))
 
     assert case.enrolment.enrolled == []
+
+
+# A message of a run
+
+TO_ENROL = [Source.ENROL, Source.PASSWORDLESS]
+
+
+@pytest.mark.parametrize("source", TO_ENROL)
+def test_a_user_whom_a_run_enrolled_is_counted_once_however_often_the_message_comes(source: Source) -> None:
+    case = Case(Server(RENAMED))
+    case.sync(3, source=source, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_a_worker_that_was_killed_before_it_counted_leaves_that_to_the_next_delivery() -> None:
+    case = Case(Server(RENAMED), linked=False)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    case.runs.advance, advance = killed, case.runs.advance  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        case.sync(source=Source.ENROL, run=RUN)
+    assert (case.enrolment.enrolled, case.counts) == ([ADA], {})
+    case.runs.advance = advance  # type: ignore[method-assign]
+    case.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_a_user_is_enrolled_as_soon_as_they_have_a_whop_user_whatever_becomes_of_the_name() -> None:
+    case = Case(Server(httpx.Response(429, json={})))
+    with pytest.raises(WhopRateLimited):
+        case.sync(source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_an_update_is_counted_once_the_name_is_set() -> None:
+    case = Case(Server(httpx.Response(429, json={}), RENAMED))
+    with pytest.raises(WhopRateLimited):
+        case.sync(source=Source.RECONCILE, run=RUN)
+    assert case.counts == {}
+    case.sync(source=Source.RECONCILE, run=RUN)
+
+    assert case.counts == {"to_update": 1, "updated": 1}
+
+
+@pytest.mark.parametrize("error", [Blocked("no_verified_email"), Denied(), UserDisabled()], ids=repr)
+def test_who_cannot_be_enrolled_is_counted_as_left(error: Exception) -> None:
+    case = Case(Server(), enrolment=Enrolling(error), linked=False)
+    case.sync(2, source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "left": 1}
+
+
+@pytest.mark.parametrize("source", [Source.ENROL, Source.RECONCILE])
+def test_who_is_gone_meanwhile_is_counted_too(source: Source) -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    case.sync(source=source, run=RUN)
+
+    assert case.record.status is Status.DELETED
+    assert case.counts == ({"to_enrol": 1, "left": 1} if source is Source.ENROL else {"to_update": 1, "updated": 1})
+
+
+@pytest.mark.parametrize("source", [*TO_ENROL, Source.RECONCILE])
+@pytest.mark.parametrize(
+    ("record", "end"),
+    [
+        (None, State.STOPPED),
+        (Record(status=Status.BLOCKED, reason="identity_conflict"), State.STOPPED),
+        (Record(status=Status.DISABLED), State.STOPPED),
+        (Record(status=Status.PENDING, idempotency_key="key"), State.UNKNOWN),
+    ],
+    ids=["new", "blocked", "disabled", "create without an answer"],
+)
+def test_a_stopped_run_enrols_nobody(source: Source, record: Record | None, end: State) -> None:
+    case = Case(Server(), linked=False)
+    before = case.write(record) if record else None
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(2, source=source, run=RUN)
+
+    assert (case.enrolment.enrolled, case.server.requests) == ([], [])
+    assert case.users.get(ADA) == before
+    assert case.counts == ({"to_update": 1, "updated": 1} if source is Source.RECONCILE else {"to_enrol": 1, end: 1})
+
+
+def test_a_copy_that_found_the_run_stopped_does_not_hide_the_enrolment_of_the_other() -> None:
+    case = Case(Server(RENAMED), linked=False)
+
+    def stopped_meanwhile(*_: object, **__: object) -> Link:
+        case.runs.stop(RUN, deadline=Deadline(5))
+        case.sync(source=Source.ENROL, run=RUN)
+        assert case.counts == {"to_enrol": 1, "stopped": 1}
+        return LINK
+
+    case.enrolment.enrol = stopped_meanwhile  # type: ignore[method-assign]
+    case.sync(source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_a_stopped_run_still_keeps_linked_users_up_to_date() -> None:
+    case = Case(Server(RENAMED))
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(source=Source.RECONCILE, run=RUN)
+
+    assert (case.names, case.counts) == (["Ada Lovelace"], {"to_update": 1, "updated": 1})
+
+
+def test_a_message_without_the_run_is_none_of_its_business() -> None:
+    case = Case(Server(RENAMED))
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(source=Source.FIRST_TOKEN)
+
+    assert (case.enrolment.enrolled, case.counts) == ([ADA], {})
+
+
+def test_a_count_that_cannot_be_written_brings_the_message_back() -> None:
+    case = Case(Server(RENAMED))
+
+    def failing(*_: object, **__: object) -> None:
+        raise AwsError("ProvisionedThroughputExceededException")
+
+    case.runs.advance = failing  # type: ignore[method-assign]
+    with pytest.raises(AwsError):
+        case.sync(source=Source.ENROL, run=RUN)
 
 
 # One delivery

@@ -31,6 +31,7 @@ from whop_chat.users.lifecycle import (
 from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.users.refusals import Refusals
 from whop_chat.users.repository import UserRepository
+from whop_chat.users.runs import Runs, State
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
@@ -57,8 +58,9 @@ class SyncUser:
 
     ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
     nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
-    ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``own_accounts`` is None if no user
-    can link a Whop account of their own.
+    ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``runs`` says which runs are
+    stopped, and counts what becomes of their users. None: nobody asks for that. ``own_accounts``
+    is None if no user can link a Whop account of their own.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class SyncUser:
         pool_id: str,
         client_ids: Collection[str],
         refusals: Refusals | None = None,
+        runs: Runs | None = None,
         own_accounts: OwnAccounts | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -85,6 +88,7 @@ class SyncUser:
         self._pool_id = pool_id
         self._client_ids = client_ids
         self._refusals = refusals
+        self._runs = runs
         self._own_accounts = own_accounts
         self._clock = clock
 
@@ -103,6 +107,7 @@ class SyncUser:
             self._sync(message, deadline)
         except Refused as error:
             self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
+            self._settle(message, State.LEFT, deadline)
         if self._own_accounts is not None:
             self._own_accounts.revoke_all(user, deadline=deadline)
 
@@ -119,12 +124,19 @@ class SyncUser:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
                 status, source = pool_status.value, message.source.value
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=status, not_linked_by=source)
+            case Action.ENROL | Action.RESTORE, _, _ if self._is_stopped(message, record, deadline):
+                self._telemetry.event("RunStopped", "user not enrolled, because the run is stopped")
+                is_unknown = record is not None and record.idempotency_key is not None
+                self._settle(message, State.UNKNOWN if is_unknown else State.STOPPED, deadline)
+                return
             case Action.ENROL, _, PoolUser():
-                self._enrol_and_name(user, record, pool_user, deadline)
+                self._enrol_and_name(message, record, pool_user, deadline)
+                return
             case Action.RESTORE, Record(), PoolUser():
                 reinstated = self._write(user, reinstate(record), record, deadline)
                 self._telemetry.event("UserEnabled", "user enabled")
-                self._enrol_and_name(user, reinstated, pool_user, deadline)
+                self._enrol_and_name(message, reinstated, pool_user, deadline)
+                return
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
                 self._telemetry.event("UserDisabled", "user disabled")
@@ -136,6 +148,7 @@ class SyncUser:
                 self._clean_up_after(user, record, deadline)
             case _:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
+        self._settle(message, State.LEFT, deadline)
 
     def _clean_up_after(self, user: UserRef, deleted: Record, deadline: Deadline) -> None:
         """Unlink the deleted user's own account, and clean up after the one that they were enrolled with."""
@@ -166,6 +179,19 @@ class SyncUser:
             return False
         return message.client_id in (None, _NO_CLIENT, *self._client_ids)
 
+    def _is_stopped(self, message: SyncMessage, record: Record | None, deadline: Deadline) -> bool:
+        """Whether ``message`` would give the user a Whop user, but its run is stopped."""
+        if message.run is None or self._runs is None or (record is not None and record.whop_user_id is not None):
+            return False
+        return self._runs.is_stopped(message.run, deadline=deadline)
+
+    def _settle(self, message: SyncMessage, state: State, deadline: Deadline) -> None:
+        """Count what became of a user of a run. A message that was not sent to enrol them is an update in any case."""
+        if message.run is None or self._runs is None:
+            return
+        state = state if message.enrols else State.UPDATED
+        self._runs.advance(message.run, [message.user.sub], state, deadline=deadline)
+
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
         """The user, and their status. A password that is due counts as active if ``source`` makes up for it."""
         try:
@@ -183,16 +209,25 @@ class SyncUser:
     def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, expected=expected, deadline=deadline)
 
-    def _enrol_and_name(self, user: UserRef, record: Record | None, pool_user: PoolUser, deadline: Deadline) -> None:
+    def _enrol_and_name(
+        self, message: SyncMessage, record: Record | None, pool_user: PoolUser, deadline: Deadline
+    ) -> None:
+        user = message.user
         if record is not None and record.needs_no_enrolment:
             self._telemetry.event("UserLeft", "user left as they are", own_account=True)
+            self._settle(message, State.LEFT, deadline)
             return
         try:
             self._enrolment.enrol(user, record, pool_user, deadline=deadline)
         except UserGone:
             # The user was deleted in the meantime. The next delivery cleans up the account.
             raise StaleRecord from None
+        if message.enrols:
+            # Whop has sent its e-mail by now, whatever becomes of the name.
+            self._settle(message, State.ENROLLED, deadline)
         self._set_profile(user, pool_user, deadline)
+        if not message.enrols:
+            self._settle(message, State.UPDATED, deadline)
         self._telemetry.event("UserSynced", "user synced")
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:

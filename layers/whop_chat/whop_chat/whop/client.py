@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.version import USER_AGENT
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, UserToken
 from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
@@ -35,7 +36,6 @@ from whop_chat.whop.errors import (
 )
 from whop_chat.whop.rate_limit import RateLimiter
 
-_USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 # With less time left, a second attempt could not get its answer.
 _MIN_SECONDS_FOR_RETRY = 0.3
@@ -194,7 +194,7 @@ class Whop:
         common = {
             "Accept": "application/json",
             "Api-Version-Date": self._api_version,
-            "User-Agent": _USER_AGENT,
+            "User-Agent": USER_AGENT,
             **({} if body is None else {"Content-Type": "application/json"}),
             **(headers or {}),
         }
@@ -250,7 +250,7 @@ class Whop:
         except WhopUnavailable as error:
             if error.replayed or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
-        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311  # nosec B311  # jitter, not a secret
         try:
             return _Answer(self._exchange(operation, request, parse, deadline), repeated=True)
         except WhopError as error:
