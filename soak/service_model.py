@@ -131,18 +131,32 @@ class ModelQueue(SyncQueue):
         self._messages = queue
         self.longest = 0
 
-    def send(self, user: UserRef, source: Source, client_id: str | None = None, *, deadline: Deadline) -> None:
+    def send(
+        self,
+        user: UserRef,
+        source: Source,
+        client_id: str | None = None,
+        *,
+        correlation_id: str | None = None,
+        deadline: Deadline,
+    ) -> None:
         self._calls.make("sqs", "send")
         self._messages.send(encode(user, source, client_id))
 
     def send_many(
-        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+        self,
+        users: Collection[UserRef],
+        source: Source,
+        *,
+        delay_seconds: int = 0,
+        correlation_id: str | None = None,
+        deadline: Deadline,
     ) -> None:
         self._calls.make("sqs", "send_many")
         for user in users:
             self._messages.send(encode(user, source), delay_seconds)
 
-    def send_raw(self, body: str, *, deadline: Deadline) -> None:
+    def send_raw(self, body: str, *, correlation_id: str | None = None, deadline: Deadline) -> None:
         raise AssertionError("a message was unreadable")
 
     def waiting(self, *, deadline: Deadline) -> int:

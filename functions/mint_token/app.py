@@ -41,7 +41,7 @@ _secrets = Prefetch(
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from whop_chat.api.routes import HttpApi
+from whop_chat.api.routes import HttpApi, request_id
 from whop_chat.cognito.verifier import TokenVerifier
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
@@ -105,7 +105,7 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
-    _telemetry.bind_request(context)
+    _telemetry.bind_request(context, request_id(event))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:

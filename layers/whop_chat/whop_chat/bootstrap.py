@@ -55,11 +55,12 @@ def enrolment_parts(
         company_field=settings.whop_company_field,
         circuit=CircuitBreaker(states, telemetry),
         rate_limiter=RateLimiter(SharedWindows(aws, settings.users_table), permits_per_window(priority), telemetry),
+        telemetry=telemetry,
     )
     queue = SyncQueue(aws, settings.sync_queue_url)
     refusals = Refusals(aws, settings.users_table)
     signed_in = RememberingPool(pool, refusals)
-    enrolment = Enrolment(users, signed_in, whop, email_policy(settings), reuse=settings.email_reuse)
+    enrolment = Enrolment(users, signed_in, whop, email_policy(settings), telemetry, reuse=settings.email_reuse)
     return EnrolmentParts(users, pool, whop, queue, enrolment, refusals)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
+from whop_chat.runtime.metrics import SYNC_AGE
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
+from whop_chat.sync.queue import SyncQueue, UnreadableMessage, correlation_id_of, decode
 from whop_chat.sync.worker import SyncUser
 from whop_chat.whop.errors import OutOfPermits
 
@@ -31,6 +32,7 @@ class SyncBatch:
         dead_letters: SyncQueue,
         telemetry: Telemetry,
         *,
+        clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -38,6 +40,7 @@ class SyncBatch:
         self._queue = queue
         self._dead_letters = dead_letters
         self._telemetry = telemetry
+        self._clock = clock
         self._jitter = jitter
         self._sleep = sleep
 
@@ -48,6 +51,8 @@ class SyncBatch:
 
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
+        self._telemetry.bind_correlation(correlation_id_of(record))
+        self._telemetry.count(SYNC_AGE, self._age(record))
         # A sync that starts has time to finish. The next delivery handles the rest.
         if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
@@ -56,7 +61,7 @@ class SyncBatch:
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
-            self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
+            self._telemetry.warning("sync postponed", error)
             self._postponed(record, max(self._known_wait(error), self._backoff(record)))
             self._wait_for_permits(error, remaining_seconds())
             return False
@@ -68,11 +73,15 @@ class SyncBatch:
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
         """Move a message to the dead-letter queue. No retry makes it readable, so an operator has to look at it."""
         try:
-            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
+            self._dead_letters.send_raw(
+                _text(record, "body"),
+                correlation_id=self._telemetry.correlation_id,
+                deadline=Deadline(_QUEUE_SECONDS),
+            )
         except (AwsError, DeadlineExceeded) as failure:
             self._telemetry.warning("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
-        self._telemetry.warning("unreadable message set aside", error, metric="MessageUnreadable")
+        self._telemetry.warning("unreadable message set aside", error)
         return True
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
@@ -91,13 +100,17 @@ class SyncBatch:
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
 
+    def _age(self, record: Mapping[str, Any]) -> float:
+        """The seconds since the message was sent."""
+        return max(0.0, self._clock() - _attribute(record, "SentTimestamp", default=self._clock() * 1000) / 1000)
+
     def _known_wait(self, error: Retryable) -> int:
         """The wait that the error names, plus up to half of it as jitter: not all messages return at once."""
         return round(error.retry_after * (1 + self._jitter() / 2))
 
     def _backoff(self, record: Mapping[str, Any]) -> int:
         """Exponential backoff in the number of deliveries: at most 15 minutes, minus up to half of it as jitter."""
-        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(_deliveries(record), 10))
+        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(int(_attribute(record, "ApproximateReceiveCount", default=1)), 10))
         return max(1, round(ceiling * (1 - self._jitter() / 2)))
 
 
@@ -107,8 +120,8 @@ def _text(record: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _deliveries(record: Mapping[str, Any]) -> int:
-    match record.get("attributes"):
-        case {"ApproximateReceiveCount": str(count)} if re.fullmatch(r"[0-9]{1,9}", count):
-            return int(count)
-    return 1
+def _attribute(record: Mapping[str, Any], name: str, *, default: float) -> float:
+    """A number that SQS adds to a message."""
+    attributes = record.get("attributes")
+    value = attributes.get(name) if isinstance(attributes, dict) else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value) else default
