@@ -16,6 +16,7 @@ from soak.sqs import Queue
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.queue import Source, SyncQueue, encode
 from whop_chat.whop.client import Account, Whop
 from whop_chat.whop.errors import WhopRateLimited
@@ -168,3 +169,13 @@ class ModelQueue(SyncQueue):
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         self._calls.make("sqs", "postpone")
         self._messages.postpone(receipt_handle, seconds)
+
+
+class ModelBacklog(Backlog):
+    """Keeps nothing: no readiness check runs here."""
+
+    def __init__(self) -> None:
+        pass
+
+    def report(self, sent_at: float, *, deadline: Deadline) -> None:
+        """See `Backlog.report`."""

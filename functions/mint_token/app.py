@@ -1,4 +1,4 @@
-"""POST /chat/token and GET /health."""
+"""POST /chat/token, GET /health and GET /health/ready."""
 
 import gc
 
@@ -38,6 +38,7 @@ _secrets = Prefetch(
     lambda deadline: _circuit_states.refresh(deadline=deadline),
 )
 
+import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.rate_limit import Priority
 
 if TYPE_CHECKING:
+    from whop_chat.api.ready import ReadyRoute
     from whop_chat.minting.fallback import TokenFallback
 
 
@@ -91,7 +93,16 @@ def _compose(settings: MintSettings) -> HttpApi:
         _token_fallback(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
     )
-    return HttpApi(minting, _telemetry)
+    return HttpApi(minting, _telemetry, lambda deadline: _ready_route().answer(deadline=deadline))
+
+
+@functools.cache
+def _ready_route() -> "ReadyRoute":
+    """The route that no mint needs, so it is imported at its first request."""
+    from whop_chat.api.ready import ReadyRoute
+    from whop_chat.readiness.store import ReadinessStore
+
+    return ReadyRoute(ReadinessStore(_aws, _settings.users_table, _settings.user_pool_id), _telemetry)
 
 
 _telemetry = lambda_telemetry()

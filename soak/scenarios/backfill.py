@@ -16,7 +16,7 @@ from soak.lambdas import QueueSource
 from soak.load import most_within
 from soak.report import Figure, Found
 from soak.scheduler import Scheduler
-from soak.service_model import LIMIT, WINDOW, Calls, ModelQueue, ModelWhop
+from soak.service_model import LIMIT, WINDOW, Calls, ModelBacklog, ModelQueue, ModelWhop
 from soak.sqs import Queue
 from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
@@ -141,7 +141,7 @@ class Backfill:
         enrolment = Enrolment(table, pool, whop, addresses, telemetry)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
         syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=())
-        self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry)
+        self._batch = SyncBatch(syncing, around.queue, around.queue, ModelBacklog(), telemetry)
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
         self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)
         first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses, telemetry)

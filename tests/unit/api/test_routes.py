@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.functions import event
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.request import MAX_BODY_BYTES
-from whop_chat.api.routes import BUDGET_SECONDS, HttpApi
+from whop_chat.api.routes import BUDGET_SECONDS, HttpApi, answer
 from whop_chat.cognito.verifier import Reason, TokenRefused
 from whop_chat.enrolment.errors import Blocked
 from whop_chat.minting.chat_token import ChatToken
@@ -53,7 +53,9 @@ class Api:
         self.telemetry = RecordingTelemetry()
 
     def answer(self, request: dict[str, Any], *, remaining: float = 10.0) -> tuple[int, dict[str, str], dict[str, Any]]:
-        response = HttpApi(self.mint, self.telemetry).handle(request, remaining_seconds=remaining)
+        response = HttpApi(self.mint, self.telemetry, lambda _: answer({"status": "ready"})).handle(
+            request, remaining_seconds=remaining
+        )
         assert response.keys() == {"statusCode", "headers", "body"}
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
@@ -97,6 +99,15 @@ def test_health_is_answered_without_a_token() -> None:
     assert (status, body, headers["Cache-Control"]) == (200, {"status": "ok"}, "no-store")
     assert api.telemetry.counts == []
     assert api.mint.asked == []
+
+
+def test_readiness_has_a_route_of_its_own() -> None:
+    api = Api(RuntimeError())
+
+    status, _, body = api.answer(event("health_ready"))
+
+    assert (status, body) == (200, {"status": "ready"})
+    assert (api.mint.asked, api.telemetry.counts) == ([], [])
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "ANY"])

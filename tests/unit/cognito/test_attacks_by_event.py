@@ -130,7 +130,7 @@ class Function:
             ttl=timedelta(minutes=60),
             clock=lambda: float(NOW),
         )
-        self._api = HttpApi(minting, self._telemetry)
+        self._api = HttpApi(minting, self._telemetry, lambda _: {})
 
     def answer(self, request: Mapping[str, Any]) -> Answer:
         """As Lambda would: the event comes as JSON, and the answer goes as JSON."""

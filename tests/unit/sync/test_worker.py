@@ -16,6 +16,7 @@ from tests.fakes.functions import event
 from tests.fakes.http_server import Server
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.queue import Queue
+from tests.fakes.readiness import FixedBacklog
 from tests.fakes.settings import COMPANY_ID
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import whop_over
@@ -511,8 +512,10 @@ class Delivery:
         *,
         queue: Queue | None = None,
         dead_letters: Queue | None = None,
+        backlog: FixedBacklog | None = None,
         jitter: float = 0.0,
     ) -> None:
+        self.backlog = backlog or FixedBacklog()
         self.syncing = Outcomes(outcomes)
         self.queue = queue or Queue()
         self.dead_letters = dead_letters or Queue()
@@ -522,6 +525,7 @@ class Delivery:
             self.syncing,
             self.queue,
             self.dead_letters,
+            self.backlog,
             self.telemetry,
             clock=Clock(NOW),
             jitter=lambda: jitter,
@@ -562,6 +566,21 @@ def test_the_age_of_each_message_is_counted() -> None:
     delivery.handle_records(records, lambda: 60.0)
 
     assert [(name, value) for name, value, _ in delivery.telemetry.counts] == [("SyncAge", age) for age in (0, 10, 10)]
+
+
+def test_a_message_that_waits_is_reported_with_the_time_it_was_sent() -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")})
+
+    delivery.handle("sync_user_batch")
+
+    assert delivery.backlog.reported == [NOW - 10]
+
+
+def test_a_backlog_that_cannot_be_reported_changes_nothing() -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")}, backlog=FixedBacklog(AwsError("x")))
+
+    assert delivery.handle("sync_user_batch") == [FIRST]
+    assert delivery.telemetry.failures[-1][1] == "backlog not reported"
 
 
 @pytest.mark.parametrize(
@@ -648,7 +667,7 @@ def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
     body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
     queue, dead_letters, telemetry = Queue(), Queue(), RecordingTelemetry()
     with Case(Server()).syncing() as syncing:
-        answer = SyncBatch(syncing, queue, dead_letters, telemetry).handle(
+        answer = SyncBatch(syncing, queue, dead_letters, FixedBacklog(), telemetry).handle(
             [{**record_of(ADA), "body": body}], lambda: 60.0
         )
 
@@ -780,7 +799,7 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        SyncBatch(syncing, queue, Queue(), case.telemetry, jitter=lambda: 0.0).handle(
+        SyncBatch(syncing, queue, Queue(), FixedBacklog(), case.telemetry, jitter=lambda: 0.0).handle(
             event("sync_user_batch")["Records"], lambda: 60.0
         )
 

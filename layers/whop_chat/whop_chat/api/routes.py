@@ -1,7 +1,7 @@
 """The routes of the HTTP API: an event in (payload format 2.0), an answer out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,10 +27,14 @@ def request_id(event: Any) -> str | None:
 
 
 class HttpApi:
-    """Answers every event. No failure becomes an exception of the function."""
+    """Answers every event. No failure becomes an exception of the function.
 
-    def __init__(self, minting: MintToken, telemetry: Telemetry) -> None:
+    ``ready`` answers ``GET /health/ready``. It is called then only, so that a mint does not load its code.
+    """
+
+    def __init__(self, minting: MintToken, telemetry: Telemetry, ready: Callable[[Deadline], dict[str, Any]]) -> None:
         self._minting = minting
+        self._ready = ready
         self._telemetry = telemetry
 
     def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
@@ -50,7 +54,9 @@ class HttpApi:
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         match event:
             case {"routeKey": "GET /health"}:
-                return _answer({"status": "ok"})
+                return answer({"status": "ok"})
+            case {"routeKey": "GET /health/ready"}:
+                return self._ready(deadline)
             case {"routeKey": "POST /chat/token"}:
                 return self._mint(event, deadline)
             case {"routeKey": str(route)} if route.endswith(" /chat/token"):
@@ -71,7 +77,7 @@ class HttpApi:
         else:
             self._telemetry.event("token reused", scopes=token.scopes, because=token.reused)
         self._telemetry.count(MINTS, outcome="minted" if token.reused is None else "reused")
-        return _answer(_token_body(token))
+        return answer(_token_body(token))
 
 
 def _outcome(status: int) -> str:
@@ -94,6 +100,7 @@ def _timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _answer(body: Mapping[str, Any]) -> dict[str, Any]:
+def answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer 200 with ``body``, in the format of HTTP APIs."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}

@@ -11,6 +11,7 @@ from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.metrics import SYNC_AGE
 from whop_chat.runtime.telemetry import Telemetry
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.queue import SyncQueue, UnreadableMessage, correlation_id_of, decode
 from whop_chat.sync.worker import SyncUser
 from whop_chat.whop.errors import OutOfPermits
@@ -30,6 +31,7 @@ class SyncBatch:
         sync_user: SyncUser,
         queue: SyncQueue,
         dead_letters: SyncQueue,
+        backlog: Backlog,
         telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
@@ -39,6 +41,7 @@ class SyncBatch:
         self._sync_user = sync_user
         self._queue = queue
         self._dead_letters = dead_letters
+        self._backlog = backlog
         self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
@@ -52,7 +55,7 @@ class SyncBatch:
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
         self._telemetry.bind_correlation(correlation_id_of(record))
-        self._telemetry.count(SYNC_AGE, self._age(record))
+        self._telemetry.count(SYNC_AGE, self._clock() - self._sent_at(record))
         # A sync that starts has time to finish. The next delivery handles the rest.
         if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
@@ -91,7 +94,14 @@ class SyncBatch:
         except (AwsError, DeadlineExceeded) as error:
             # The queue's own visibility timeout is the wait then.
             self._telemetry.warning("message not postponed", error)
+        self._report_waiting(record)
         return False
+
+    def _report_waiting(self, record: Mapping[str, Any]) -> None:
+        try:
+            self._backlog.report(self._sent_at(record), deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
+            self._telemetry.warning("backlog not reported", error)
 
     def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
         """Sleep until there are permits again. The next message would read pool and table without success before."""
@@ -100,9 +110,10 @@ class SyncBatch:
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
 
-    def _age(self, record: Mapping[str, Any]) -> float:
-        """The seconds since the message was sent."""
-        return max(0.0, self._clock() - _attribute(record, "SentTimestamp", default=self._clock() * 1000) / 1000)
+    def _sent_at(self, record: Mapping[str, Any]) -> float:
+        """When the message was sent, in epoch seconds, and not later than now."""
+        now = self._clock()
+        return min(now, _attribute(record, "SentTimestamp", default=now * 1000) / 1000)
 
     def _known_wait(self, error: Retryable) -> int:
         """The wait that the error names, plus up to half of it as jitter: not all messages return at once."""
