@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import cognito, lambda_svc
+from ministack.services import apigateway, cognito, lambda_svc
+from ministack.services.cloudformation import provisioners
 
 from local.emulator import pool_updates
 from local.emulator.functions import may_invoke
@@ -23,6 +24,10 @@ def install() -> None:
     wrap(cognito, "_create_user_pool", _with_every_setting)
     wrap(cognito, "_update_user_pool", _reset_what_is_omitted)
     wrap(cognito, "_pool_out", _without_mfa_settings)
+    wrap(cognito, "_signed_jwt", _issued_as_the_pool_says)
+    wrap(apigateway, "_resolve_jwks_url", _keys_of_either_issuer)
+    # Stock ignores these properties of AWS::Cognito::UserPool; CloudFormation sets them.
+    provisioners._COGNITO_USER_POOL_UPDATABLE.update({name: pool_updates.DEFAULTS[name] for name in _NOT_IN_STOCK})
 
 
 def _confirmed_by_code(stock: Function) -> Function:
@@ -212,6 +217,32 @@ def _without_mfa_settings(stock: Function) -> Function:
     return out
 
 
+def _issued_as_the_pool_says(stock: Function) -> Function:
+    """Stock writes the original issuer into every token; AWS writes that of the pool's IssuerConfiguration.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+    """
+
+    def signed(claims: dict[str, Any], pool_id: str = "", use: str = "") -> Any:
+        pool = cognito._user_pools.get(pool_id) or {}
+        if (pool.get("IssuerConfiguration") or {}).get("Type") == "UPDATED":
+            claims = claims | {"iss": claims["iss"].replace(_ORIGINAL, _UPDATED)}
+        return stock(claims, pool_id, use)
+
+    return signed
+
+
+def _keys_of_either_issuer(stock: Function) -> Function:
+    """Stock knows the keys of the original issuer only. Whether API Gateway finds those of the other is not proven."""
+
+    async def url(authorizer: dict[str, Any]) -> Any:
+        tokens = authorizer["jwtConfiguration"]
+        return await stock({"jwtConfiguration": tokens | {"issuer": tokens["issuer"].replace(_UPDATED, _ORIGINAL)}})
+
+    return url
+
+
+_ORIGINAL, _UPDATED = "https://cognito-idp.", "https://issuer-cognito-idp."
 _NOT_IN_STOCK = ("IssuerConfiguration", "KeyConfiguration")
 _MFA_SETTINGS = (
     "EmailMfaConfiguration",
