@@ -414,5 +414,6 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "SyncUserFunctionName",
         "ReconcileFunctionName",
         "CheckReadinessFunctionName",
+        "AlarmTopicArn",
     }
     assert all(each["Description"] for each in outputs.values())
