@@ -33,12 +33,18 @@ class Samples:
         """Every metric that has a sample. CloudWatch bills each."""
         return set(self._samples)
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """The times of the first and the last sample. Raises `ValueError` if there is none."""
+        times = [at for samples in self._samples.values() for at, _ in samples]
+        return min(times), max(times)
+
     def add(self, name: Name, value: float, *, at: float) -> None:
         """Add one sample."""
         self._samples[name].append((at, value))
 
-    def add_lines(self, lines: Iterable[str], *, shift: float = 0.0) -> None:
-        """Add the samples in the lines that are in the embedded metric format, ``shift`` seconds later than they say.
+    def add_lines(self, lines: Iterable[str], *, at: float | None = None) -> None:
+        """Add the samples in the lines that are in the embedded metric format, with their own time or all at ``at``.
 
         Each metric counts once in each of its dimension sets (CloudWatch, "Specification: Embedded metric format").
         Raises `KeyError` if a line does not have what its directive names: CloudWatch would drop such a line.
@@ -47,14 +53,14 @@ class Samples:
             document = _document(line)
             if document is None:
                 continue
-            at = document["_aws"]["Timestamp"] / 1000 + shift
+            time = document["_aws"]["Timestamp"] / 1000 if at is None else at
             for directive in document["_aws"]["CloudWatchMetrics"]:
                 for keys, metric in itertools.product(directive["Dimensions"], directive["Metrics"]):
                     dimensions = {key: document[key] for key in keys}
                     name = Name.of(directive["Namespace"], metric["Name"], dimensions)
                     value = document[metric["Name"]]
                     for each in value if isinstance(value, list) else [value]:
-                        self.add(name, each, at=at)
+                        self.add(name, each, at=time)
 
     def statistic(self, name: Name, statistic: str, *, start: float, period: float) -> float | None:
         """The statistic of the samples of one period, or None if there are none. Raises `ValueError` for others."""

@@ -34,7 +34,7 @@ def test_a_dimension_that_is_not_there_is_an_error() -> None:
 def test_a_statistic_is_that_of_its_period(statistic: str, value: float) -> None:
     samples = Samples()
     samples.add_lines([line(list(range(1, 101)))])
-    samples.add_lines([line(1000)], shift=60)
+    samples.add_lines([line(1000)], at=120)
 
     name = Name.of("Space", "Calls")
     assert samples.statistic(name, statistic, start=60, period=60) == value
