@@ -180,7 +180,7 @@ def test_a_metric_that_nobody_emits_is_found() -> None:
     assert unknown(names) == names
 
 
-def test_without_an_address_there_is_no_topic_and_no_alarm() -> None:
+def test_without_an_address_there_is_no_topic_no_alarm_and_no_dashboard() -> None:
     with_address, without = deployed(AlarmEmail=EMAIL), deployed()
     watching = {each["Type"] for name, each in with_address.items() if name not in without}
 
@@ -189,6 +189,7 @@ def test_without_an_address_there_is_no_topic_and_no_alarm() -> None:
         "AWS::SNS::TopicPolicy",
         "AWS::SNS::Subscription",
         "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
     }
     assert not watching & {each["Type"] for each in without.values()}
 

@@ -140,6 +140,7 @@ def test_the_arn_that_pools_name_stays(resources: Resources) -> None:
         ("AWS::Logs::LogGroup", "LogGroupName", 512),
         ("AWS::Lambda::LayerVersion", "LayerName", 140),
         ("AWS::Cognito::UserPool", "UserPoolName", 128),
+        ("AWS::Logs::QueryDefinition", "Name", 255),
     ],
 )
 def test_a_stack_name_of_any_length_fits_into_every_name(resources: Resources, kind: str, name: str, most: int) -> None:
@@ -163,6 +164,7 @@ def test_no_other_resource_has_a_name_of_ours(resources: Resources) -> None:
         "AWS::Lambda::Alias",
         "AWS::Lambda::LayerVersion",
         "AWS::Logs::LogGroup",
+        "AWS::Logs::QueryDefinition",
     }
 
 
@@ -415,5 +417,6 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "ReconcileFunctionName",
         "CheckReadinessFunctionName",
         "AlarmTopicArn",
+        "DashboardName",
     }
     assert all(each["Description"] for each in outputs.values())
