@@ -214,31 +214,31 @@ def test_a_message_that_waits_too_long_rings_and_makes_the_stack_unready(
 
 
 @contextlib.contextmanager
-def _without_permission(watched: Watched, role: str, policy: str) -> Iterator[None]:
-    iam, name = watched.client("iam"), watched.physical(role)
-    document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-    iam.delete_role_policy(RoleName=name, PolicyName=policy)
+def _with_environment(watched: Watched, name: str, **changes: str) -> Iterator[Any]:
+    """Lambda's client, while a function has these variables."""
+    functions = watched.client("lambda")
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": before | changes})
     try:
-        yield
+        yield functions
     finally:
-        text = document if isinstance(document, str) else json.dumps(document)
-        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=text)
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": before})
 
 
 def test_a_sign_up_that_cannot_be_enqueued_succeeds_and_rings(watched: Watched) -> None:
-    with _without_permission(watched, "OnSignupRole", "on-signup"):
-        watched.app.sign_up()
+    """The function has lost the address of the queue, so it cannot send."""
+    name, sign_up = watched.deployment["OnSignupFunctionName"], event("post_confirmation_sign_up")
+    with _with_environment(watched, name, SYNC_QUEUE_URL=""):
+        assert invoke(watched.cloud, name, sign_up) == sign_up
 
     assert watched.ringing("SignUpsNotEnqueued") == {"SignUpsNotEnqueuedAlarm"}
 
 
 def test_a_function_that_fails_rings(watched: Watched) -> None:
     """A variable of the environment is lost, so the function does not start."""
-    functions, name = watched.client("lambda"), watched.deployment["ReconcileFunctionName"]
-    before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": before | {"USERS_TABLE": ""}})
-    answer = functions.invoke(FunctionName=name, Payload=json.dumps({"command": "continue"}))
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": before})
+    name = watched.deployment["ReconcileFunctionName"]
+    with _with_environment(watched, name, USERS_TABLE="") as functions:
+        answer = functions.invoke(FunctionName=name, Payload=json.dumps({"command": "continue"}))
 
     errors = float("FunctionError" in answer)
     assert watched.ringing_for((Name.of("AWS/Lambda", "Errors", {"FunctionName": name}), errors)) == {
