@@ -113,6 +113,18 @@ whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open
 manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials (ARGS="--stack NAME COMMAND ...")
 	@env -u AWS_EC2_METADATA_DISABLED PYTHONPATH=layers/whop_chat $(DEV) -m manage $(ARGS)
 
+# The operator's credentials, and the Python that sam build needs. SAM starts a make of its own.
+DEPLOY = env -u AWS_EC2_METADATA_DISABLED -u MAKEFLAGS -u MAKELEVEL __SAM_CLI_APP_DIR=$(CURDIR)/.venv/sam/state \
+	PATH="$(dir $(PYTHON_FOUND)):$$PATH" .venv/sam/bin/python -m tools.deploy
+
+.PHONY: deploy
+deploy: .venv/sam/.ready ## build and deploy a stage; asks once, shows what would change (STAGE=dev, ARGS="--help")
+	@$(DEPLOY) deploy --stage "$(STAGE)" --sam "$(SAM)" $(ARGS)
+
+.PHONY: rollback
+rollback: .venv/sam/.ready ## list the deployed versions of a stage, or deploy one again (STAGE=dev VERSION=…)
+	@$(DEPLOY) rollback --stage "$(STAGE)" $(if $(VERSION),--version "$(VERSION)") $(ARGS)
+
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made and the users table stay (STACK=NAME)
 	@env -u AWS_EC2_METADATA_DISABLED .venv/sam/bin/python tools/delete_stack.py "$(STACK)"

@@ -8,6 +8,8 @@ import pytest
 from tests.fakes.settings import ALIASES, BAD_ALIASES
 from tests.template.translation import ROOT, accepts, holds, parameter_values, template
 
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/7c9f2f0e"
+
 
 @pytest.mark.parametrize(
     "url",
@@ -69,6 +71,8 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("UserPoolId", "us-gov-west-1_AbCdEfGhI"),
         ("UserPoolId", "eusc-de-east-1_AbCdEfGhI"),
         ("UserPoolClientIds", "1example23456789"),
+        ("UsersTableName", ""),
+        ("UsersTableName", "whop-chat-prod-UsersTable-1ABCDEFGHIJKL"),
         ("AllowedOrigins", "*"),
         ("AllowedOrigins", "https://app.example.test"),
         ("AllowedOrigins", "http://localhost:5173"),
@@ -97,6 +101,10 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("ReconcileSchedule", "rate(90 minutes)"),
         ("ReconcileSchedule", "cron(0 3 ? * MON-FRI *)"),
         ("GroupFeatures", "guests=channels+support"),
+        ("DomainName", ""),
+        ("DomainName", "chat.example.test"),
+        ("CertificateArn", ""),
+        ("CertificateArn", CERTIFICATE),
     ],
 )
 def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None:
@@ -109,6 +117,10 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("UserPoolId", "AbCdEfGhI"),
         ("UserPoolId", "us-east-1_AbC/../x"),
         ("UserPoolClientIds", "a b"),
+        ("UsersTableName", "no"),
+        ("UsersTableName", "*"),
+        ("UsersTableName", "users/index/all"),
+        ("UsersTableName", "arn:aws:dynamodb:us-east-1:123456789012:table/users"),
         ("AllowedOrigins", ""),
         ("AllowedOrigins", "app.example.test"),
         ("AllowedOrigins", "https://app.example.test/"),
@@ -144,6 +156,12 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("ReconcileSchedule", "at(2027-01-01T00:00:00)"),
         ("GroupFeatures", "guests"),
         ("GroupFeatures", "guests=payments"),
+        ("DomainName", "https://chat.example.test"),
+        ("DomainName", "chat.example.test/api"),
+        ("DomainName", "Chat.example.test"),
+        ("DomainName", "localhost"),
+        ("DomainName", f"{'a' * 64}.example.test"),
+        ("CertificateArn", "arn:aws:iam::123456789012:server-certificate/chat"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused(parameter: str, value: str) -> None:
@@ -171,6 +189,8 @@ def _broken_rules(**given: str) -> set[str]:
         {"Stage": "local", "WhopBaseUrl": "http://[::1]:8080"},
         {"EnrolmentEmail": "alias", "AliasEmailTemplate": "chat+{sub}@example.test"},
         {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web,ios"},
+        {"DomainName": "chat.example.test", "CertificateArn": CERTIFICATE},
+        {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web", "UsersTableName": "kept"},
     ],
 )
 def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> None:
@@ -197,6 +217,10 @@ CUT = [{name: value} for name in LISTS for value in ("one,", ",one", "one,,two")
         ({"TokenUse": "id", "RequiredScope": "chat/use"}, "IdTokensHaveNoScopes"),
         ({"UserPoolId": "us-east-1_AbCdEfGhI"}, "NamedPoolNeedsClients"),
         ({"UserPoolClientIds": "web"}, "ClientsNeedNamedPool"),
+        ({"DomainName": "chat.example.test"}, "DomainNeedsCertificate"),
+        ({"CertificateArn": CERTIFICATE}, "CertificateNeedsDomain"),
+        ({"UsersTableName": "kept"}, "KeptTableNeedsItsPool"),
+        ({"UsersTableName": "kept", "UserPoolId": POOL}, "NamedPoolNeedsClients"),
     ],
 )
 def test_parameters_that_contradict_each_other_break_a_rule(given: dict[str, str], rule: str) -> None:

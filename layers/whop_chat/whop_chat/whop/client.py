@@ -22,7 +22,7 @@ from whop_chat.runtime.metrics import KEY_REFUSED, WHOP_LATENCY
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, UserToken
-from whop_chat.whop.circuit_breaker import CircuitBreaker
+from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import Reason
 from whop_chat.whop.errors import (
     CircuitOpen,
@@ -103,6 +103,10 @@ class Whop:
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
         """Read the state of the circuits concurrently with the block, if it is not fresh."""
         return self._circuit.prefetch()
+
+    def require_allowed(self, operation: Operation, *, deadline: Deadline) -> None:
+        """Raise what a call of ``operation`` would raise if Whop is not to be called now. It makes no call."""
+        _raise_if_rejected(operation, self._circuit.peek(operation, deadline=deadline))
 
     def mint_token(
         self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
@@ -203,7 +207,7 @@ class Whop:
             authorized = {"Authorization": f"Bearer {key}", **common}
             return self._send(operation, Request(method, url, headers=authorized, content=content), parse, deadline)
 
-        self._require_closed_circuit(operation, deadline)
+        _raise_if_rejected(operation, self._circuit.check(operation, deadline=deadline))
         key = self._api_key.current(deadline=deadline)
         try:
             return attempt(key)
@@ -224,15 +228,6 @@ class Whop:
                 self._telemetry.count(KEY_REFUSED)
             raise
         return _Answer(answer.value, repeated=answer.repeated or repeated)
-
-    def _require_closed_circuit(self, operation: Operation, deadline: Deadline) -> None:
-        rejection = self._circuit.check(operation, deadline=deadline)
-        if rejection is None:
-            return
-        seconds = _whole_seconds(rejection.seconds)
-        if rejection.reason is Reason.LIMITED:
-            raise WhopRateLimited(operation, seconds)
-        raise CircuitOpen(operation, seconds)
 
     def _require_permit(self, operation: Operation, deadline: Deadline) -> None:
         if operation == "mint_token":
@@ -311,6 +306,15 @@ def _status_class(status: int) -> str:
     if 200 <= status < 300:
         return "2xx"
     return "4xx" if 400 <= status < 500 else "5xx"
+
+
+def _raise_if_rejected(operation: Operation, rejection: Rejection | None) -> None:
+    if rejection is None:
+        return
+    seconds = _whole_seconds(rejection.seconds)
+    if rejection.reason is Reason.LIMITED:
+        raise WhopRateLimited(operation, seconds)
+    raise CircuitOpen(operation, seconds)
 
 
 def _timestamp(moment: datetime) -> str:
