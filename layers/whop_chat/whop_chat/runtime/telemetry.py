@@ -58,6 +58,8 @@ class Telemetry:
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
+        # With a service, Powertools would add it to the first dimension set of each line.
+        self._emf = AmazonCloudWatchEMFProvider(service="")
         self._samples: dict[tuple[Metric, tuple[tuple[str, str], ...]], list[float]] = defaultdict(list)
 
     def bind_request(self, context: Any, correlation_id: str | None = None) -> None:
@@ -107,25 +109,27 @@ class Telemetry:
     def flush(self) -> None:
         """Write the metrics of this invocation, if there are any."""
         samples, self._samples = self._samples, defaultdict(list)
-        lines: dict[tuple[Any, ...], AmazonCloudWatchEMFProvider] = {}
+        lines: dict[tuple[Any, ...], list[tuple[Metric, list[float]]]] = defaultdict(list)
         for (metric, dimensions), values in samples.items():
-            key = (metric.sets, dimensions)
-            if key not in lines:
-                lines[key] = self._line_of(metric, dict(dimensions))
-            for value in values:
-                lines[key].add_metric(metric.name, metric.unit, value)
-        for line in lines.values():
-            if line.metric_set:  # Powertools itself writes a line that is full.
-                line.flush_metrics()
+            lines[metric.sets, dimensions].append((metric, values))
+        for (sets, dimensions), metrics in lines.items():
+            self._write(sets, {"service": self._logger.service, **dict(dimensions)}, metrics)
 
-    def _line_of(self, metric: Metric, dimensions: dict[str, str]) -> AmazonCloudWatchEMFProvider:
-        """An empty line with the dimension sets of ``metric``."""
-        known = {"service": self._logger.service, **dimensions}
-        first, *others = ({name: known[name] for name in names} for names in metric.sets)
-        # Otherwise Powertools would add the service to the first set. Its `add_dimensions` takes no empty set.
-        line = AmazonCloudWatchEMFProvider(dimension_set=first, service="")
-        line.dimension_sets.extend(others)
-        return line
+    def _write(
+        self,
+        sets: tuple[tuple[str, ...], ...],
+        dimensions: dict[str, str],
+        metrics: list[tuple[Metric, list[float]]],
+    ) -> None:
+        """Write one line, for metrics with the same dimension sets and the same values of their dimensions."""
+        # Powertools' `add_dimensions` takes no empty set, which is the total.
+        first, *others = ({name: dimensions[name] for name in names} for names in sets)
+        self._emf.dimension_set, self._emf.dimension_sets = first, others
+        for metric, values in metrics:
+            for value in values:
+                self._emf.add_metric(metric.name, metric.unit, value)
+        if self._emf.metric_set:  # Powertools itself writes a line that is full.
+            self._emf.flush_metrics()
 
 
 def lambda_telemetry() -> Telemetry:
