@@ -65,6 +65,7 @@ NOT_NEEDED = {
     "logs:PutLogGroupDeletionProtection": "no deletion protection",
     "s3:*": "written otherwise, or for a body in S3: the policy allows to read SAM's bucket",
     "s3files:*": "no file system",
+    "sns:PutDataProtectionPolicy": "no data protection policy",
     "secretsmanager:GetSecretValue": "the deployer need not see the key of Whop",
     "secretsmanager:RemoveRegionsFromReplication": "no replicas",
     "secretsmanager:ReplicateSecretToRegions": "no replicas",
@@ -78,6 +79,9 @@ NOT_FOR = {
     | {"logs:DescribeLogStreams", "logs:PutLogEvents", "logs:PutRetentionPolicy"},
     # delivery of logs that other services write: the stage of the API has it
     "AWS::Logs::LogGroup": {"logs:CreateLogDelivery", "logs:PutResourcePolicy"},
+    # subscriptions by Firehose, and the log of deliveries
+    "AWS::SNS::Subscription": {"iam:GetRole"},
+    "AWS::SNS::Topic": {"iam:GetRole"},
 }
 # What a type needs although its schema does not name it.
 BEYOND_THE_SCHEMA = {
@@ -144,13 +148,19 @@ def test_only_what_has_no_name_before_is_allowed_everywhere() -> None:
         "lambda:CreateEventSourceMapping",
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
+        "logs:DeleteQueryDefinition",
         "logs:DescribeLogGroups",
+        "logs:DescribeQueryDefinitions",
         "logs:DescribeResourcePolicies",
         "logs:GetLogDelivery",
         "logs:ListLogDeliveries",
+        "logs:PutQueryDefinition",
         "logs:PutResourcePolicy",
         "logs:UpdateLogDelivery",
         "secretsmanager:GetRandomPassword",
+        "sns:GetSubscriptionAttributes",
+        "sns:SetSubscriptionAttributes",
+        "sns:Unsubscribe",
         "tag:GetResources",
     }
 
