@@ -85,9 +85,10 @@ def _paragraph(text: str, width: int, *, y: int = 20) -> str:
 
 
 def _alarm(name: str, number: int, width: int) -> str:
+    """A place for an alarm. Its state is not drawn."""
     x, y = 10 + number % 6 * (width // 6), 34 + number // 6 * 40
     return (
-        f'<rect x="{x}" y="{y}" width="{width // 6 - 10}" height="30" fill="#1d8102"/>'
+        f'<rect x="{x}" y="{y}" width="{width // 6 - 10}" height="30" fill="#687078"/>'
         f'<text x="{x + 8}" y="{y + 20}" fill="white">{escape(name)}</text>'
     )
 
