@@ -18,7 +18,7 @@ from manage.throttle import LISTINGS_PER_MINUTE, Throttle
 from whop_chat.cognito.pool import ListedUser
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.reconcile.drift import Drift, drift
-from whop_chat.reconcile.run import USERS_PER_MINUTE
+from whop_chat.reconcile.run import USERS_PER_MINUTE, is_full
 from whop_chat.runtime.aws import AwsError
 from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.runs import State
@@ -91,7 +91,7 @@ def hand_on(
     with console.progress("handing on", len(users)) as progress:
         for number, batch in enumerate(itertools.batched(users, MAX_BATCH, strict=False)):
             throttle.wait(len(batch))
-            while deployment.queue.waiting(deadline=deployment.deadline()) > USERS_PER_MINUTE:
+            while is_full(deployment.queue.depth(deadline=deployment.deadline())):
                 time.sleep(_FULL_QUEUE_SECONDS)
             if deployment.runs.is_stopped(run, deadline=deployment.deadline()):
                 return

@@ -72,7 +72,7 @@ def follow_users(deployment: Deployment, run: str, progress: Progress) -> RunPro
         progress.show(users.settled, total=users.handed_on, title=_told(users))
         if not users.waiting or empty == _EMPTY_POLLS:
             return users
-        empty = empty + 1 if not deployment.queue.depth(deadline=deployment.deadline()) else 0
+        empty = 0 if any(deployment.queue.depth(deadline=deployment.deadline())) else empty + 1
         time.sleep(_POLL_SECONDS)
 
 

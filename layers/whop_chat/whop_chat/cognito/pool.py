@@ -25,7 +25,7 @@ class PoolStatus(StrEnum):
 
     ACTIVE = "active"
     DISABLED = "disabled"
-    PASSWORD_DUE = "password_due"  # noqa: S105 - not a password
+    PASSWORD_DUE = "password_due"  # noqa: S105  # nosec B105  # not a password
     """The user has a password to change or to reset. They may be able to sign in all the same, without a password."""
     INACTIVE = "inactive"
     """The user exists but cannot sign in: unconfirmed, archived or compromised."""

@@ -63,6 +63,8 @@ class Checkpoint:
     next_slot: float = 0
     """When the queue may deliver the next message."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    unused_accounts: list[str] = field(default_factory=list)
+    """The external ids of the first accounts that may be at Whop although no user has them."""
     finished_at: float | None = None
     outcome: str | None = None
     """How the run ended: ``completed``, ``stopped``, ``replaced`` or ``gave_up``."""
@@ -124,8 +126,8 @@ class CheckpointStore:
         A page that is listed again replaces the former ones.
         """
         item = {
-            "fingerprints": _binary(fingerprints),
-            "addresses": {"M": {name: _binary(each) for name, each in addresses.items()}},
+            "fingerprints": {"B": _base64(fingerprints)},
+            "addresses": {"M": {name: {"S": _base64(each)} for name, each in addresses.items()}},
             **self._expiring(_LISTED_DAYS),
         }
         self._put(self._listed_key(run, page), item, deadline)
@@ -141,7 +143,7 @@ class CheckpointStore:
         """The fingerprints of the addresses on the first ``pages`` pages; ``seconds`` as in `load_listed`."""
         for item in self._listed(run, pages, seconds):
             with validating("BatchGetItem"):
-                addresses = {name: base64.b64decode(each["B"]) for name, each in item["addresses"]["M"].items()}
+                addresses = {name: base64.b64decode(each["S"]) for name, each in item["addresses"]["M"].items()}
             yield addresses
 
     def _listed(self, run: str, pages: int, seconds: float) -> Iterator[Any]:
@@ -181,5 +183,5 @@ class CheckpointStore:
             self._aws.dynamodb.put_item(**request)
 
 
-def _binary(value: bytes) -> dict[str, str]:
-    return {"B": base64.b64encode(value).decode()}
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

@@ -18,10 +18,11 @@ from whop_chat.reconcile.drift import Drift, Finding
 # Whom a backfill would enrol, if it includes all it can.
 _TO_ENROL = (Drift.MISSING, Drift.PASSWORDLESS, Drift.UNFINISHED)
 _NATIVE = "COGNITO"  # as an app client names it (Cognito, SupportedIdentityProviders)
-_OTHERS = ""
+# No provider has a space in its name (Cognito, CreateIdentityProvider). DynamoDB takes no empty name.
+_OTHERS = "all others"
 
 Addresses = Mapping[str, bytes]
-"""Fingerprints of addresses, by the provider of the users to enrol. Those of all other users have no provider."""
+"""Fingerprints of addresses, by the provider of the users to enrol. Those of all other users are under one name."""
 
 
 def addresses_of(run: str, findings: Iterable[tuple[ListedUser, Finding]], email_policy: EmailPolicy) -> Addresses:

@@ -8,7 +8,7 @@ from whop_chat.reconcile.drift import Drift
 
 # Why a user is enqueued.
 CREATED, UPDATED, ORPHANED = "enqueued_create", "enqueued_update", "enqueued_orphan"
-LINKED, MAY_CONFLICT = "linked", "may_conflict"
+LINKED, MAY_CONFLICT, UNUSED = "linked", "may_conflict", "unused_accounts"
 
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -16,11 +16,12 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
     ``counts`` has every user of the pool once, under the name of their `Drift`. ``seen`` is the sum of these.
     ``enqueued_…`` are the users that were enqueued, by reason; `sync_user` counts the results when it handles them.
-    ``linked`` are the listed users who had a Whop user then. ``checked`` are the records whose user was not in the
-    listing, and ``orphaned`` those whose user is gone. ``may_conflict`` are the users whom a backfill would enrol under
-    an address that another user has too; only a dry run looks for these.
+    ``linked`` are the listed users who had a Whop user then. ``unused_accounts`` are the accounts that Whop may have
+    and no user has: how many in ``counts``, and the external ids of the first in the list. ``checked`` are the records
+    whose user was not in the listing, and ``orphaned`` those whose user is gone. ``may_conflict`` are the users whom a
+    backfill would enrol under an address that another user has too; only a dry run looks for these.
     """
-    names = (*Drift, LINKED, MAY_CONFLICT, "checked", "orphaned", CREATED, UPDATED, ORPHANED)
+    names = (*Drift, LINKED, MAY_CONFLICT, UNUSED, "checked", "orphaned", CREATED, UPDATED, ORPHANED)
     counts = dict.fromkeys(names, 0) | {name: count for name, count in checkpoint.counts.items() if "." not in name}
     return {
         "run": checkpoint.run,
@@ -35,6 +36,7 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "counts": {"seen": sum(counts[name] for name in Drift), **counts},
         "blocked_by_reason": _parts(checkpoint, Drift.BLOCKED),
         "may_conflict_by_provider": _parts(checkpoint, MAY_CONFLICT),
+        UNUSED: list(checkpoint.unused_accounts),
     }
 
 

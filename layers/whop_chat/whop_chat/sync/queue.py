@@ -25,9 +25,9 @@ class Source(StrEnum):
 
     SIGN_UP = "sign_up"
     SIGN_IN = "sign_in"
-    FIRST_TOKEN = "first_token"  # noqa: S105 - not a password
+    FIRST_TOKEN = "first_token"  # noqa: S105  # nosec B105  # not a password
     CHANGE = "change"
-    """An event of CloudTrail: attributes, disabled, enabled, deleted."""
+    """An event of CloudTrail: attributes, disabled, enabled, deleted. It never starts a first enrolment."""
     RECONCILE = "reconcile"
     """A run found the user out of step: another name, disabled, enabled, or gone."""
     ENROL = "enrol"
@@ -54,6 +54,14 @@ class SyncMessage(NamedTuple):
         return self.source in (Source.ENROL, Source.PASSWORDLESS)
 
 
+class QueueDepth(NamedTuple):
+    """Messages that wait to be received, that are being handled or back off, and that were sent with a delay."""
+
+    visible: int
+    hidden: int
+    delayed: int = 0
+
+
 def encode(user: UserRef, source: Source, client_id: str | None = None, run: str | None = None) -> str:
     """The text of a message. It has the user's names and no attributes: the handler reads those from the pool."""
     names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
@@ -67,8 +75,8 @@ def decode(body: str) -> SyncMessage:
     try:
         message = json.loads(body)
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
-        # A sender that does not say why proves nothing about the user.
-        source = Source(message.get("source", Source.CHANGE))
+        # A sender that does not say why proves as little about the user as a run of reconcile.
+        source = Source(message.get("source", Source.RECONCILE))
         client_id, run = message.get("client"), message.get("run")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableMessage("not a sync message") from None
@@ -121,20 +129,15 @@ class SyncQueue:
         with validating("SendMessage"):
             _ = answer["MessageId"]  # Without it nothing proves that the message is on the queue.
 
-    def waiting(self, *, deadline: Deadline) -> int:
-        """About how many messages are to be handled, or handled again. Delayed messages count after their delay."""
-        return self._count(["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"], deadline)
-
-    def depth(self, *, deadline: Deadline) -> int:
-        """About how many messages there are, delayed ones included."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        return self._count([*names, "ApproximateNumberOfMessagesDelayed"], deadline)
-
-    def _count(self, names: list[Any], deadline: Deadline) -> int:
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
+        """About how many messages are on the queue."""
+        kinds = ("", "NotVisible", "Delayed")
+        names: list[Any] = [f"ApproximateNumberOfMessages{kind}" for kind in kinds]
         with aws_call(deadline):
             answer = self._aws.sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
         with validating("GetQueueAttributes"):
-            return sum(int(count) for count in answer.get("Attributes", {}).values())
+            attributes: Any = answer["Attributes"]
+            return QueueDepth(*(int(attributes[name]) for name in names))
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""
