@@ -23,6 +23,7 @@ _LOG_GROUPS = (
     "arn:aws:logs:*:*:log-group:/aws/lambda/whop-chat*",
     "arn:aws:logs:*:*:log-group:/aws/vendedlogs/whop-chat*",
 )
+_TOPICS = "arn:aws:sns:*:*:whop-chat*"
 _POOLS = "arn:aws:cognito-idp:*:*:userpool/*"
 _SAM_BUCKET = "arn:aws:s3:::aws-sam-cli-managed-default*"
 
@@ -51,6 +52,12 @@ RESOURCE_TYPES: Mapping[str, Grants] = {
             *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery", "logs:ListLogDeliveries"),
             *("logs:UpdateLogDelivery", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies"),
         ),
+    },
+    "AWS::CloudWatch::Alarm": {
+        "arn:aws:cloudwatch:*:*:alarm:whop-chat*": (
+            *("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
+            *("cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"),
+        )
     },
     "AWS::Cognito::UserPool": {
         "*": ("cognito-idp:CreateUserPool",),
@@ -135,6 +142,17 @@ RESOURCE_TYPES: Mapping[str, Grants] = {
             *("logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"),
         ),
     },
+    "AWS::SNS::Subscription": {
+        _TOPICS: ("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Subscribe", "sns:Unsubscribe")
+    },
+    "AWS::SNS::Topic": {
+        _TOPICS: (
+            *("sns:CreateTopic", "sns:DeleteTopic", "sns:GetDataProtectionPolicy", "sns:GetTopicAttributes"),
+            *("sns:ListSubscriptionsByTopic", "sns:ListTagsForResource", "sns:SetTopicAttributes", "sns:Subscribe"),
+            *("sns:TagResource", "sns:Unsubscribe", "sns:UntagResource"),
+        )
+    },
+    "AWS::SNS::TopicPolicy": {_TOPICS: ("sns:SetTopicAttributes",)},
     "AWS::SQS::Queue": {
         "arn:aws:sqs:*:*:whop-chat*": (
             *("sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ListQueueTags"),

@@ -8,6 +8,7 @@ from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, SyncSettings
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.sync.worker import SyncUser
@@ -35,7 +36,8 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         client_ids=settings.user_pool_client_ids,
         refusals=parts.refusals,
     )
-    return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
+    backlog = Backlog(aws, settings.users_table, settings.user_pool_id)
+    return SyncBatch(syncing, parts.queue, dead_letters, backlog, _telemetry)
 
 
 _telemetry = lambda_telemetry()

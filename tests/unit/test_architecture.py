@@ -15,7 +15,7 @@ FLOORS = (
     ("users",),
     ("enrolment",),
     ("sync",),
-    ("minting", "reconcile"),
+    ("minting", "reconcile", "readiness"),
     ("settings", "api"),
     ("bootstrap",),
 )

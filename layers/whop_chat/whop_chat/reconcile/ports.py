@@ -35,7 +35,15 @@ class Records(Protocol):
 class Queue(Protocol):
     """The sync queue: `whop_chat.sync.queue.SyncQueue`, or one in memory."""
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
+    def send_many(
+        self,
+        users: Collection[UserRef],
+        source: Source,
+        *,
+        delay_seconds: int,
+        correlation_id: str | None,
+        deadline: Deadline,
+    ) -> None:
         """See `whop_chat.sync.queue.SyncQueue.send_many`."""
 
     def waiting(self, *, deadline: Deadline) -> int:

@@ -30,10 +30,11 @@ from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.reconcile.orphans import OrphanSearch
 from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
-from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, progress_of, report_of
+from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, progress_of, report_of
 from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.metrics import RECONCILES_FINISHED, RECONCILES_UNFINISHED
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import MAX_BATCH, Source
 from whop_chat.users.record import Record
@@ -44,6 +45,7 @@ _RELEASE_SECONDS = 3.0
 _LEASE_SECONDS = 300
 # A run without progress for this long is stuck. A new run may replace it.
 _STALLED_SECONDS = 3600
+_GOOD_ENDS = ("completed", "stopped")
 # Messages are delayed by at most this, plus those of one page. It exceeds a late tick, and stays below SQS's 900 s.
 _SECONDS_AHEAD = 120
 _LISTINGS = 4
@@ -106,7 +108,7 @@ class Reconcile:
             self._telemetry.warning("another invocation has the run", error)
             return {"refused": "another invocation has the run"}
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error)
             return {"refused": "AWS did not answer as it should; the log says more"}
 
     # Start, resume, end
@@ -131,6 +133,8 @@ class Reconcile:
     def _resume(self, last: Checkpoint | None, remaining: Callable[[], float], *, force: bool) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
+        if self._clock() - last.moved_at >= _STALLED_SECONDS:
+            self._telemetry.count(RECONCILES_UNFINISHED)
         if (last.lease_until > self._clock() and not force) or self._is_ahead(last):
             return {**progress_of(last), "refused": "nothing to do yet"}
         leased = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
@@ -151,7 +155,7 @@ class Reconcile:
                     break
                 checkpoint = self._step(checkpoint)
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error)
         if checkpoint.phase is not Phase.FINISHED:
             checkpoint = self._released(checkpoint, checkpoint)
         return progress_of(checkpoint)
@@ -188,7 +192,8 @@ class Reconcile:
         deadline = Deadline(_STEP_SECONDS)
         self._checkpoints.save_report(ended.run, report, deadline=deadline)
         ended = self._checkpoints.save(ended, expected=expected or checkpoint, deadline=deadline)
-        self._telemetry.report("reconciled", metrics_of(ended), **report)
+        self._telemetry.event("reconciled", **report)
+        self._telemetry.count(RECONCILES_FINISHED if outcome in _GOOD_ENDS else RECONCILES_UNFINISHED)
         return ended
 
     def _is_ahead(self, checkpoint: Checkpoint) -> bool:
@@ -248,7 +253,13 @@ class Reconcile:
             now = self._clock()
             slot = max(now, next_slot)
             delay = math.ceil(slot - now)
-            self._queue.send_many(users, source, delay_seconds=delay, deadline=deadline)
+            self._queue.send_many(
+                users,
+                source,
+                delay_seconds=delay,
+                correlation_id=self._telemetry.correlation_id,
+                deadline=deadline,
+            )
             next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 

@@ -9,8 +9,10 @@ from typing import Any
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
+from whop_chat.runtime.metrics import SYNC_AGE
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
+from whop_chat.sync.backlog import Backlog
+from whop_chat.sync.queue import SyncQueue, UnreadableMessage, correlation_id_of, decode
 from whop_chat.sync.worker import SyncUser
 from whop_chat.whop.errors import OutOfPermits
 
@@ -29,15 +31,19 @@ class SyncBatch:
         sync_user: SyncUser,
         queue: SyncQueue,
         dead_letters: SyncQueue,
+        backlog: Backlog,
         telemetry: Telemetry,
         *,
+        clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sync_user = sync_user
         self._queue = queue
         self._dead_letters = dead_letters
+        self._backlog = backlog
         self._telemetry = telemetry
+        self._clock = clock
         self._jitter = jitter
         self._sleep = sleep
 
@@ -48,6 +54,8 @@ class SyncBatch:
 
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
+        self._telemetry.bind_correlation(correlation_id_of(record))
+        self._telemetry.count(SYNC_AGE, self._clock() - self._sent_at(record))
         # A sync that starts has time to finish. The next delivery handles the rest.
         if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
@@ -56,7 +64,7 @@ class SyncBatch:
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
-            self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
+            self._telemetry.warning("sync postponed", error)
             self._postponed(record, max(self._known_wait(error), self._backoff(record)))
             self._wait_for_permits(error, remaining_seconds())
             return False
@@ -68,11 +76,15 @@ class SyncBatch:
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
         """Move a message to the dead-letter queue. No retry makes it readable, so an operator has to look at it."""
         try:
-            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
+            self._dead_letters.send_raw(
+                _text(record, "body"),
+                correlation_id=self._telemetry.correlation_id,
+                deadline=Deadline(_QUEUE_SECONDS),
+            )
         except (AwsError, DeadlineExceeded) as failure:
             self._telemetry.warning("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
-        self._telemetry.warning("unreadable message set aside", error, metric="MessageUnreadable")
+        self._telemetry.warning("unreadable message set aside", error)
         return True
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
@@ -82,7 +94,14 @@ class SyncBatch:
         except (AwsError, DeadlineExceeded) as error:
             # The queue's own visibility timeout is the wait then.
             self._telemetry.warning("message not postponed", error)
+        self._report_waiting(record)
         return False
+
+    def _report_waiting(self, record: Mapping[str, Any]) -> None:
+        try:
+            self._backlog.report(self._sent_at(record), deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
+            self._telemetry.warning("backlog not reported", error)
 
     def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
         """Sleep until there are permits again. The next message would read pool and table without success before."""
@@ -91,13 +110,18 @@ class SyncBatch:
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
 
+    def _sent_at(self, record: Mapping[str, Any]) -> float:
+        """When the message was sent, in epoch seconds, and not later than now."""
+        now = self._clock()
+        return min(now, _attribute(record, "SentTimestamp", default=now * 1000) / 1000)
+
     def _known_wait(self, error: Retryable) -> int:
         """The wait that the error names, plus up to half of it as jitter: not all messages return at once."""
         return round(error.retry_after * (1 + self._jitter() / 2))
 
     def _backoff(self, record: Mapping[str, Any]) -> int:
         """Exponential backoff in the number of deliveries: at most 15 minutes, minus up to half of it as jitter."""
-        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(_deliveries(record), 10))
+        ceiling = min(_MAX_BACKOFF_SECONDS, 1 << min(int(_attribute(record, "ApproximateReceiveCount", default=1)), 10))
         return max(1, round(ceiling * (1 - self._jitter() / 2)))
 
 
@@ -107,8 +131,8 @@ def _text(record: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _deliveries(record: Mapping[str, Any]) -> int:
-    match record.get("attributes"):
-        case {"ApproximateReceiveCount": str(count)} if re.fullmatch(r"[0-9]{1,9}", count):
-            return int(count)
-    return 1
+def _attribute(record: Mapping[str, Any], name: str, *, default: float) -> float:
+    """A number that SQS adds to a message."""
+    attributes = record.get("attributes")
+    value = attributes.get(name) if isinstance(attributes, dict) else None
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value) else default

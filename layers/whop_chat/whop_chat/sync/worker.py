@@ -88,7 +88,7 @@ class SyncUser:
         try:
             self._sync(message, deadline)
         except Refused as error:
-            self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
+            self._telemetry.warning("user not enrolled", error)
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
@@ -101,24 +101,24 @@ class SyncUser:
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
                 status = pool_status.value
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, app_client="another")
+                self._telemetry.event("user left as they are", pool_status=status, app_client="another")
             case Action.ENROL, _, PoolUser():
                 self._enrol_and_name(user, record, pool_user, deadline)
             case Action.RESTORE, Record(), PoolUser():
                 reinstated = self._write(user, reinstate(record), record, deadline)
-                self._telemetry.event("UserEnabled", "user enabled")
+                self._telemetry.event("user enabled")
                 self._enrol_and_name(user, reinstated, pool_user, deadline)
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
-                self._telemetry.event("UserDisabled", "user disabled")
+                self._telemetry.event("user disabled")
             case Action.DELETE, Record(), _:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
-                self._telemetry.event("UserDeleted", "user deleted")
+                self._telemetry.event("user deleted")
                 self._clean_up.clean(user, deleted, deadline=deadline)
             case Action.CLEAN_UP, Record(), _:
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
+                self._telemetry.event("user left as they are", pool_status=pool_status.value)
 
     def _may_link(self, message: SyncMessage, record: Record | None) -> bool:
         """Whether the user has a Whop user already, or ``message`` may give them one."""
@@ -150,7 +150,7 @@ class SyncUser:
             # The user was deleted in the meantime. The next delivery cleans up the account.
             raise StaleRecord from None
         self._set_profile(user, pool_user, deadline)
-        self._telemetry.event("UserSynced", "user synced")
+        self._telemetry.event("user synced")
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`.
@@ -188,7 +188,7 @@ class SyncUser:
             raise  # The key is wrong, which an operator fixes, or the link is.
         except WhopRefused as error:
             # Whop would refuse this name again. It is stored as set, so only another name is tried.
-            self._telemetry.warning("profile refused", error, metric="ProfileRefused")
+            self._telemetry.warning("profile refused", error)
             return not error.may_take_effect
 
     def _repair(
@@ -196,4 +196,4 @@ class SyncUser:
     ) -> None:
         if self._enrolment.repair(user, unknown, pool_user, deadline=deadline) is not None:
             raise error  # The next delivery finds the repaired link.
-        self._telemetry.warning("profile refused", error, metric="ProfileRefused")
+        self._telemetry.warning("profile refused", error)
