@@ -39,6 +39,7 @@ NOT_NEEDED = {
     "firehose:*": "no delivery stream",
     "iam:AttachRolePolicy": "the roles have inline policies only",
     "iam:CreateServiceLinkedRole": "for replicas, and for e-mail through SES",
+    "iam:GetRole": "of a topic that logs deliveries by a role, which ours does not",
     "iam:DetachRolePolicy": "the roles have inline policies only",
     "iam:PassRole": "a statement of its own, for Lambda",
     "kinesis:*": "no stream",
@@ -69,6 +70,7 @@ NOT_NEEDED = {
     "secretsmanager:GetSecretValue": "the deployer need not see the key of Whop",
     "secretsmanager:RemoveRegionsFromReplication": "no replicas",
     "secretsmanager:ReplicateSecretToRegions": "no replicas",
+    "sns:PutDataProtectionPolicy": "no data protection policy",
 }
 # Granted for other types. This one needs them for a feature that the template does not use.
 NOT_FOR = {
