@@ -66,7 +66,6 @@ NOT_NEEDED = {
     "logs:PutLogGroupDeletionProtection": "no deletion protection",
     "s3:*": "written otherwise, or for a body in S3: the policy allows to read SAM's bucket",
     "s3files:*": "no file system",
-    "sns:PutDataProtectionPolicy": "no data protection policy",
     "secretsmanager:GetSecretValue": "the deployer need not see the key of Whop",
     "secretsmanager:RemoveRegionsFromReplication": "no replicas",
     "secretsmanager:ReplicateSecretToRegions": "no replicas",
