@@ -9,6 +9,7 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, OAuthSettings, SyncSettings
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.sync.worker import OwnAccounts, SyncUser
@@ -48,7 +49,8 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         own_accounts=_own_accounts(http, aws, oauth=settings.oauth),
         runs=DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
     )
-    return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
+    backlog = Backlog(aws, settings.users_table, settings.user_pool_id)
+    return SyncBatch(syncing, parts.queue, dead_letters, backlog, _telemetry)
 
 
 _telemetry = lambda_telemetry()

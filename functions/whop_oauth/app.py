@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from whop_chat.api.oauth_routes import OAuthApi
+from whop_chat.api.routes import request_id
 from whop_chat.bootstrap import function_clients
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.oauth.id_token import IdTokenVerifier
@@ -42,7 +43,7 @@ _api = _compose(LinkSettings.from_env(os.environ), AwsSettings.from_env(os.envir
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
-    _telemetry.bind_request(context)
+    _telemetry.bind_request(context, request_id(event))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:

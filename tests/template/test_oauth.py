@@ -26,7 +26,7 @@ def test_linking_has_routes_of_which_only_the_callback_is_open(mode: str) -> Non
     found = routes(AuthModes=mode, **APP)
     assert set(found) >= LINKING
     opened = {name for name, each in found.items() if each.get("security") in (None, [{"NONE": []}])}
-    assert opened == {"GET /oauth/whop/callback", "GET /health"}
+    assert opened == {"GET /oauth/whop/callback", "GET /health", "GET /health/ready"}
 
 
 def test_without_oauth_there_is_nothing_of_it() -> None:
@@ -38,18 +38,24 @@ def test_without_oauth_there_is_nothing_of_it() -> None:
 
 
 def test_with_oauth_alone_there_is_no_trigger_queue_reconcile_or_api_key() -> None:
-    resources = deployed(AuthModes="oauth", PoolTriggers="sign-up-and-sign-in", WatchCloudTrail="true", **APP)
-    kinds = {each["Type"] for each in resources.values()}
-    assert not kinds & {
-        "AWS::SQS::Queue",
-        "AWS::SQS::QueuePolicy",
-        "AWS::Events::Rule",
-        "AWS::Lambda::EventSourceMapping",
-    }
-    assert set(of_type(resources, "AWS::Lambda::Function")) == {"MintTokenFunction", "WhopOauthFunction"}
-    assert set(of_type(resources, "AWS::SecretsManager::Secret")) == {"DataKeySecret"}
+    watched = {"PoolTriggers": "sign-up-and-sign-in", "WatchCloudTrail": "true", "AlarmEmail": "ops@team.test"}
+    resources = deployed(AuthModes="oauth", **watched, **APP)
+    functions = {"MintTokenFunction", "WhopOauthFunction", "CheckReadinessFunction"}
+    assert set(of_type(resources, "AWS::Lambda::Function")) == functions
+    assert of_type(resources, "AWS::Lambda::EventSourceMapping") == {}
+    # It keeps the schedule of the readiness check that could not be delivered.
+    assert set(of_type(resources, "AWS::SQS::Queue")) == {"EventDeadLetterQueue"}
+    assert set(of_type(resources, "AWS::Events::Rule")) == {"CheckReadinessFunctionScheduled"}
+    assert set(of_type(resources, "AWS::SecretsManager::Secret")) == {"DataKeySecret", "OAuthClientSecret"}
     assert resources["UserPool"]["Properties"]["LambdaConfig"] == {}
-    assert resources["MintTokenFunction"]["Properties"]["Handler"] == "own_accounts.handler"
+    for name in ("MintTokenFunction", "CheckReadinessFunction"):
+        assert resources[name]["Properties"]["Handler"] == "own_accounts.handler"
+
+
+def test_with_oauth_alone_the_alarms_are_those_of_what_there_is() -> None:
+    alarms = of_type(deployed(AuthModes="oauth", AlarmEmail="ops@team.test", **APP), "AWS::CloudWatch::Alarm")
+    assert {"KeyRefusedAlarm", "MintFailuresAlarm", "ApiFailuresAlarm", "FunctionErrorsAlarm"} <= set(alarms)
+    assert not {"QueueAgeAlarm", "DeadLettersAlarm", "EnrolmentFailuresAlarm"} & set(alarms)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,7 @@ def test_the_data_keys_exist_wherever_tokens_are_kept_and_outlive_the_stack(give
 
 
 def test_the_linking_function_knows_users_and_links_and_no_api_key() -> None:
-    resources = deployed(AuthModes="both", OAuthClientType="confidential", **APP)
+    resources = deployed(AuthModes="both", **APP)
     assert _items(resources, "WhopOauthRole") == {"USER", "WHOP", "OAUTH", "REVOKE", "STATE", "LINKING"}
     assert _allowed(resources, "WhopOauthRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
     assert _allowed(resources, "WhopOauthRole", {"Ref": "OAuthClientSecret"}) == {"secretsmanager:GetSecretValue"}

@@ -44,6 +44,7 @@ MINTING = (
     }
 )
 SYNCING = ENROLMENT | {"USER_POOL_CLIENT_IDS", "SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
+CHECKING = {name for name in ENROLMENT if name.startswith(("WHOP_", "USER", "POWERTOOLS_"))} | {"USER_POOL_ISSUER"}
 RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
 
 
@@ -67,6 +68,7 @@ def _properties(resources: Resources, name: str) -> dict[str, Any]:
         ("OnSignupFunction", ON_BOTH),
         ("SyncUserFunction", SYNCING),
         ("ReconcileFunction", RECONCILING),
+        ("CheckReadinessFunction", CHECKING),
     ],
 )
 def test_a_function_knows_its_settings_and_no_more(resources: Resources, function: str, names: set[str]) -> None:
@@ -139,6 +141,7 @@ def test_the_arn_that_pools_name_stays(resources: Resources) -> None:
         ("AWS::Logs::LogGroup", "LogGroupName", 512),
         ("AWS::Lambda::LayerVersion", "LayerName", 140),
         ("AWS::Cognito::UserPool", "UserPoolName", 128),
+        ("AWS::Logs::QueryDefinition", "Name", 255),
     ],
 )
 def test_a_stack_name_of_any_length_fits_into_every_name(resources: Resources, kind: str, name: str, most: int) -> None:
@@ -162,6 +165,7 @@ def test_no_other_resource_has_a_name_of_ours(resources: Resources) -> None:
         "AWS::Lambda::Alias",
         "AWS::Lambda::LayerVersion",
         "AWS::Logs::LogGroup",
+        "AWS::Logs::QueryDefinition",
     }
 
 
@@ -259,7 +263,12 @@ def test_what_eventbridge_cannot_deliver_is_kept() -> None:
     rules = of_type(resources, "AWS::Events::Rule")
     targets = [target for rule in rules.values() for target in rule["Properties"]["Targets"]]
 
-    assert rules.keys() == {"ReconcileFunctionScheduled", "ReconcileFunctionTick", "UserChangeRule"}
+    assert rules.keys() == {
+        "CheckReadinessFunctionScheduled",
+        "ReconcileFunctionScheduled",
+        "ReconcileFunctionTick",
+        "UserChangeRule",
+    }
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["EventDeadLetterQueue", "Arn"]}}
         # The bounds of EventBridge.
@@ -347,7 +356,7 @@ def test_a_kept_table_is_used_and_none_created(given: dict[str, str], table: obj
     variables = [each["Properties"]["Environment"]["Variables"] for each in functions]
 
     assert ("UsersTable" in resources) == (not given)
-    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 3
+    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 4
 
 
 def test_the_output_names_the_table_in_use() -> None:
@@ -466,5 +475,8 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "DataKeySecretArn",
         "OAuthClientSecretArn",
         "WhopOauthFunctionName",
+        "CheckReadinessFunctionName",
+        "AlarmTopicArn",
+        "DashboardName",
     }
     assert all(each["Description"] for each in outputs.values())

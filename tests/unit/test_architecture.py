@@ -15,7 +15,7 @@ FLOORS = (
     ("users",),
     ("enrolment",),
     ("sync", "oauth"),
-    ("minting", "reconcile"),
+    ("minting", "reconcile", "readiness"),
     ("settings", "api"),
     ("bootstrap", "oauth_bootstrap"),
 )

@@ -48,6 +48,7 @@ OAUTH_ENV = {
     "OAUTH_REDIRECT_URI": "https://api.team.test/oauth/whop/callback",
     "OAUTH_RETURN_URLS": "https://app.team.test/linked,com.team.app://linked",
     "OAUTH_ISSUER": "https://api.whop.com",
+    "OAUTH_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:client-secret",
     "DATA_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data-key",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
@@ -351,7 +352,7 @@ def link_settings(**changes: str) -> LinkSettings:
 def test_the_settings_of_linking_arrive_in_their_own_form() -> None:
     settings = link_settings()
     assert settings.oauth_return_urls == ("https://app.team.test/linked", "com.team.app://linked")
-    assert (settings.oauth_secret_arn, settings.user_pool_client_ids) == (None, ("web", "mobile"))
+    assert settings.user_pool_client_ids == ("web", "mobile")
     assert link_settings(SYNC_QUEUE_URL="").sync_queue_url is None
 
 

@@ -22,3 +22,6 @@ build-SyncUserFunction:
 
 build-ReconcileFunction:
 	@$(BUILD) function $(TO) --source functions/reconcile
+
+build-CheckReadinessFunction:
+	@$(BUILD) function $(TO) --source functions/check_readiness

@@ -47,8 +47,8 @@ class OAuthParts:
 def oauth_parts(settings: OAuthSettings, aws: AwsClients, http: HttpClient, telemetry: Telemetry) -> OAuthParts:
     """The parts, which share the connections of ``http``."""
     client = OAuthClient(settings.oauth_client_id, settings.oauth_redirect_uri)
-    secret = client_secret(aws, settings.oauth_secret_arn) if settings.oauth_secret_arn else None
-    server = OAuthServer(http, client, base_url=settings.whop_base_url, secret=secret)
+    secret = client_secret(aws, settings.oauth_secret_arn)
+    server = OAuthServer(http, client, telemetry, base_url=settings.whop_base_url, secret=secret)
     keys, table = data_keys(aws, settings.data_key_secret_arn), settings.users_table
     users = DynamoDBUserRepository(aws, table)
     links = OwnLinks(aws, table, keys, client.client_id)

@@ -84,8 +84,6 @@ def _loopback(value: str) -> str | None:
 class Environment:
     """The base of every settings class, whose fields are made by `setting`."""
 
-    __slots__ = ()
-
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """The settings in ``env``. Raises `SettingsError` with every name that is missing or wrong."""
@@ -164,7 +162,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AwsSettings(Environment):
     """The variables that AWS defines (AWS, "Defined runtime environment variables").
 
@@ -175,19 +173,53 @@ class AwsSettings(Environment):
     endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignUpSettings(Environment):
     """The settings of `on_signup`. It gets no pool id: the pool refers to the function, so the event names the pool."""
 
     sync_queue_url: str = setting("SYNC_QUEUE_URL", text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings(SignUpSettings):
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Environment):
+    """The users table."""
+
+    users_table: str = setting("USERS_TABLE", text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhopSettings(TableSettings):
+    """The settings of a client of Whop, whose limits are counted in the users table."""
+
+    whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
+    whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
+    whop_base_url: str = setting(
+        "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
+    )
+    whop_api_version: str = setting("WHOP_API_VERSION", matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
+    whop_company_field: Literal["account_id", "company_id"] = setting(
+        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolKeysSettings(TableSettings):
+    """The settings that it takes to know the pool's keys. Without an API key, `check_readiness` needs no others."""
+
+    user_pool_id: str = setting("USER_POOL_ID", text)
+    user_pool_issuer: Literal["original", "updated"] = setting("USER_POOL_ISSUER", _one_of("original", "updated"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadinessSettings(PoolKeysSettings, WhopSettings):
+    """The settings of `check_readiness`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings(SignUpSettings, TableSettings):
     """The settings that decide whether and how a user of the pool is enrolled. `reconcile` needs no others."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
-    users_table: str = setting("USERS_TABLE", text)
     enrolment_email: Literal["verified", "alias"] = setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
     alias_email_template: str = setting(
         "ALIAS_EMAIL_TEMPLATE",
@@ -201,19 +233,10 @@ class PoolSettings(SignUpSettings):
             raise SettingsError("ALIAS_EMAIL_TEMPLATE is needed when ENROLMENT_EMAIL is alias")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings(PoolSettings):
+@dataclass(frozen=True, kw_only=True)
+class EnrolmentSettings(PoolSettings, WhopSettings):
     """The settings that it takes to enrol a Cognito user at Whop."""
 
-    whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
-    whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
-    whop_base_url: str = setting(
-        "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
-    )
-    whop_api_version: str = setting("WHOP_API_VERSION", matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
-    whop_company_field: Literal["account_id", "company_id"] = setting(
-        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
-    )
     email_reuse: Literal["refuse", "inherit"] = setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
     oauth: bool = setting("OAUTH_CLIENT_ID", bool, optional=True)
     """Whether users can link Whop accounts of their own. Then `OAuthSettings` are there too."""
@@ -229,7 +252,7 @@ def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
     return arn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
     """The settings of `mint_token`."""
 
@@ -247,7 +270,7 @@ class MintSettings(EnrolmentSettings):
     """None if tokens are not cached."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SyncSettings(EnrolmentSettings):
     """The settings of `sync_user`."""
 
@@ -271,8 +294,7 @@ class OAuthSettings(Environment):
     whop_base_url: str = _same_as(EnrolmentSettings, "whop_base_url")
     oauth_client_id: str = setting("OAUTH_CLIENT_ID", matching(r"app_[A-Za-z0-9]{1,64}", "a Whop app id (app_…)"))
     oauth_redirect_uri: str = setting("OAUTH_REDIRECT_URI", matching(_REDIRECT_URI, "an https URL with a path"))
-    oauth_secret_arn: str | None = setting("OAUTH_SECRET_ARN", optional_text, optional=True)
-    """None for a public client."""
+    oauth_secret_arn: str = setting("OAUTH_SECRET_ARN", text)
     data_key_secret_arn: str = setting("DATA_KEY_SECRET_ARN", text)
     sync_queue_url: str | None = setting("SYNC_QUEUE_URL", optional_text, optional=True)
     """None where users link their own accounts only."""

@@ -122,7 +122,7 @@ def test_there_is_no_row_and_no_code_that_nothing_leads_to() -> None:
 
     assert {kind for kind, _ in problems._PROBLEMS} <= raised
     assert set(oauth_problems._CODES) <= raised
-    assert KINDS.keys() - codes == {"not_found", "method_not_allowed", "internal_error"}
+    assert KINDS.keys() - codes == {"not_found", "method_not_allowed", "internal_error", "not_ready"}
 
 
 @pytest.mark.parametrize("code", KINDS)

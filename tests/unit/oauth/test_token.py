@@ -305,11 +305,11 @@ def test_a_link_that_was_moved_to_another_user_is_not_opened(world: World) -> No
 
 def test_a_confidential_client_sends_its_secret_and_reads_a_new_one(world: World) -> None:
     secrets = client("secretsmanager")
-    arn = secrets.create_secret(Name="client-secret", SecretString="one")["ARN"]
+    secrets.put_secret_value(SecretId=world.client_secret, SecretString="one")
     world.simulator.add_oauth_app(CLIENT.client_id, [CLIENT.redirect_uri], secret="one")
-    world.instance(secret_arn=arn)
+    world.instance()
     world.link()
     world.simulator.add_oauth_app(CLIENT.client_id, [CLIENT.redirect_uri], secret="two")
-    secrets.put_secret_value(SecretId=arn, SecretString="two")
+    secrets.put_secret_value(SecretId=world.client_secret, SecretString="two")
     world.clock.advance(HOUR)
     assert world.whop_user_of(world.token().token) is not None

@@ -48,6 +48,7 @@ class World:
         self.secret = client("secretsmanager").create_secret(
             Name="data-keys", SecretString="".join(map(str, range(40)))
         )["ARN"]
+        self.client_secret = client("secretsmanager").create_secret(Name="client-secret")["ARN"]
         self.enqueued: list[UserRef] = []
         self.instance()
 
@@ -56,7 +57,6 @@ class World:
         *,
         oauth_client: OAuthClient = CLIENT,
         transport: httpx.BaseTransport | None = None,
-        secret_arn: str | None = None,
     ) -> None:
         """Start a new instance, with nothing in memory."""
         aws = aws_at_moto()
@@ -64,8 +64,8 @@ class World:
         self.telemetry = RecordingTelemetry()
         self.users = DynamoDBUserRepository(aws, TABLE)
         http = HttpClient(transport or as_httpx_transport(self.simulator))
-        secret = client_secret(aws, secret_arn) if secret_arn else None
-        self.server = OAuthServer(http, oauth_client, base_url=BASE, secret=secret)
+        secret = client_secret(aws, self.client_secret)
+        self.server = OAuthServer(http, oauth_client, self.telemetry, base_url=BASE, secret=secret)
         self.links = OwnLinks(aws, TABLE, keys, oauth_client.client_id)
         self.revocations = Revocations(aws, TABLE, keys, self.server, self.telemetry, self.enqueued.append)
         self.attempts = Attempts(aws, TABLE, keys, clock=self.clock)

@@ -49,17 +49,17 @@ class OAuthApi:
                 return_to = required_text(event, "return_to")
                 grant = self._grant(event, deadline)
                 url = self._linking.begin(grant.user, grant.scopes, return_to, deadline=deadline)
-                self._telemetry.event("OAuthLinkBegun", "link begun", scopes=grant.scopes)
+                self._telemetry.event("link begun", scopes=grant.scopes)
                 return answer({"authorize_url": url})
             case {"routeKey": "POST /oauth/whop/complete"}:
                 result = required_text(event, "result")
                 profile = self._linking.complete(self._grant(event, deadline).user, result, deadline=deadline)
-                self._telemetry.event("OAuthLinked", "own Whop account linked")
+                self._telemetry.event("own Whop account linked")
                 return answer({"whop_user": _shown(profile)})
             case {"routeKey": "DELETE /oauth/whop/link"}:
                 unlinked = self._unlinking.unlink(self._user(event, deadline).user, deadline=deadline)
                 if unlinked:
-                    self._telemetry.event("OAuthUnlinked", "own Whop account unlinked")
+                    self._telemetry.event("own Whop account unlinked")
                 return answer({"unlinked": unlinked})
             case _:
                 return Problem("not_found").response()
@@ -82,7 +82,7 @@ class OAuthApi:
         try:
             returned = self._linking.callback(query if isinstance(query, dict) else {}, deadline=deadline)
         except UnknownState as error:
-            self._telemetry.warning("callback refused", error, metric="OAuthCallbackRefused")
+            self._telemetry.warning("callback refused", error)
             return pages.failed(400, "This link is not valid any more. Go back to the app and begin again.")
         except Exception as error:
             problem = logged_problem(error, "callback failed", self._telemetry)

@@ -65,7 +65,7 @@ class Revocations:
         try:
             self.revoke_all(user, deadline=deadline)
         except (WhopError, AwsError, DeadlineExceeded, Retryable) as error:
-            self._telemetry.warning("not revoked yet", error, metric="RevocationPostponed")
+            self._telemetry.warning("not revoked yet", error)
             if self._enqueue is not None:
                 self._enqueue(user)
 
@@ -78,7 +78,7 @@ class Revocations:
             except WhopUnauthorized:
                 raise  # The client secret is wrong, which an operator fixes.
             except WhopRefused as refusal:
-                self._telemetry.warning("revocation refused", refusal, metric="RevocationRefused")
+                self._telemetry.warning("revocation refused", refusal)
             self._rewrite(user, functools.partial(_without, token), deadline)
 
     def _rewrite(self, user: UserRef, change: Callable[[Sequence[str]], list[str]], deadline: Deadline) -> None:

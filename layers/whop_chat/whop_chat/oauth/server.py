@@ -15,10 +15,12 @@ from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.encoding import Malformed, read_json
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Response
+from whop_chat.runtime.metrics import KEY_REFUSED
 from whop_chat.runtime.secrets import CachedSecret
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
-    Operation,
+    OAuthOperation,
     WhopError,
     WhopForbidden,
     WhopInvalidResponse,
@@ -48,14 +50,22 @@ class TokenResponse:
 class OAuthServer:
     """Whop's OAuth server at ``base_url``, for one app.
 
-    ``secret`` is None for a public client. Methods raise the errors of `whop_chat.whop.errors`, `NotConfigured`,
-    `whop_chat.runtime.aws.AwsError` and `whop_chat.runtime.deadline.DeadlineExceeded`.
+    ``secret`` has no text for a public client. A refused client counts as `KEY_REFUSED`, like a refused API key.
+    Methods raise the errors of `whop_chat.whop.errors`, `NotConfigured`, `whop_chat.runtime.aws.AwsError` and
+    `whop_chat.runtime.deadline.DeadlineExceeded`.
     """
 
     def __init__(
-        self, http: HttpClient, client: OAuthClient, *, base_url: str, secret: CachedSecret[str] | None = None
+        self,
+        http: HttpClient,
+        client: OAuthClient,
+        telemetry: Telemetry,
+        *,
+        base_url: str,
+        secret: CachedSecret[str],
     ) -> None:
         self._http = http
+        self._telemetry = telemetry
         self.client = client
         self.base_url = base_url
         self._secret = secret
@@ -91,28 +101,33 @@ class OAuthServer:
 
     def _as_client[T](
         self,
-        operation: Operation,
+        operation: OAuthOperation,
         path: str,
         body: Mapping[str, str],
         parse: Callable[[Any], T],
         deadline: Deadline,
     ) -> T:
         """POST ``body`` as this client. A secret that Whop refuses is read again, and the call repeated, once."""
-        secret = self._secret.current(deadline=deadline) if self._secret else None
+        secret = self._secret.current(deadline=deadline)
         try:
             return self._post(operation, path, body, secret, parse, deadline)
         except WhopUnauthorized:
-            newer = self._secret.after_refusal(secret, deadline=deadline) if self._secret and secret else None
+            newer = self._secret.after_refusal(secret, deadline=deadline)
             if newer is None:
+                self._telemetry.count(KEY_REFUSED)
                 raise
-        return self._post(operation, path, body, newer, parse, deadline)
+        try:
+            return self._post(operation, path, body, newer, parse, deadline)
+        except WhopUnauthorized:
+            self._telemetry.count(KEY_REFUSED)
+            raise
 
     def _post[T](
         self,
-        operation: Operation,
+        operation: OAuthOperation,
         path: str,
         body: Mapping[str, str],
-        secret: str | None,
+        secret: str,
         parse: Callable[[Any], T],
         deadline: Deadline,
     ) -> T:
@@ -121,13 +136,13 @@ class OAuthServer:
         return self._exchange(operation, "POST", path, headers, json.dumps(identified).encode(), parse, deadline)
 
     def _get(
-        self, operation: Operation, path: str, headers: Mapping[str, str], deadline: Deadline
+        self, operation: OAuthOperation, path: str, headers: Mapping[str, str], deadline: Deadline
     ) -> Mapping[str, Any]:
         return self._exchange(operation, "GET", path, headers, b"", _object, deadline)
 
     def _exchange[T](
         self,
-        operation: Operation,
+        operation: OAuthOperation,
         method: str,
         path: str,
         headers: Mapping[str, str],
@@ -155,19 +170,22 @@ class OAuthServer:
 
 
 def client_secret(aws: AwsClients, secret_arn: str) -> CachedSecret[str]:
-    """The client secret of the app, as plain text. Its `current` raises `NotConfigured` if there is none."""
+    """The client secret of the app, as plain text. It is empty for a public client, whose secret has no value.
+
+    Its `current` raises `NotConfigured` for a text that cannot be a secret.
+    """
     return CachedSecret(aws, secret_arn, _secret_text)
 
 
 def _secret_text(answer: Mapping[str, Any]) -> str:
     text = answer.get("SecretString")
     secret = text.strip() if isinstance(text, str) else ""
-    if not secret or not all("!" <= character <= "~" for character in secret):
-        raise NotConfigured("the OAuth client secret is empty, or not one word of visible ASCII")
+    if not all("!" <= character <= "~" for character in secret):
+        raise NotConfigured("the OAuth client secret is not one word of visible ASCII")
     return secret
 
 
-def _error_of(operation: Operation, response: Response) -> WhopError:
+def _error_of(operation: OAuthOperation, response: Response) -> WhopError:
     """The error for a response without success (RFC 6749, section 5.2).
 
     Only the parsed code ``invalid_grant`` says that a grant is over. A 401 without it is about this server's client.

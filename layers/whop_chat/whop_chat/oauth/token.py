@@ -117,7 +117,7 @@ class OwnTokens:
         try:
             granted = self._granted(tokens.refresh, own)
         except InvalidGrant as refusal:
-            self._telemetry.warning("link expired", refusal, metric="OAuthLinkExpired")
+            self._telemetry.warning("link expired", refusal)
             ended = dataclasses.replace(leased, status="expired", lease_until=0)
             self._links.put(user, ended, expected=leased, deadline=own)
             raise LinkExpired from None
@@ -125,7 +125,7 @@ class OwnTokens:
             self._release(user, leased)
             if self._remaining(link) < MARGIN_SECONDS:
                 raise
-            self._telemetry.warning("not refreshed", error, metric="OAuthNotRefreshed")
+            self._telemetry.warning("not refreshed", error)
             return self._answer(user, link, own)
         return self._stored(user, leased, granted, own)
 
@@ -160,7 +160,7 @@ class OwnTokens:
             raise
         if shrunk:
             raise LinkRequired
-        self._telemetry.event("OAuthTokenRefreshed", "token of the user's own account refreshed")
+        self._telemetry.event("token of the user's own account refreshed")
         return self._answer(user, renewed, own)
 
     def _write(self, user: UserRef, renewed: OwnLink, leased: OwnLink, own: Deadline) -> None:

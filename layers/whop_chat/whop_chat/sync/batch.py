@@ -9,8 +9,10 @@ from typing import Any
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
+from whop_chat.runtime.metrics import SYNC_AGE
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
+from whop_chat.sync.backlog import Backlog
+from whop_chat.sync.queue import SyncQueue, UnreadableMessage, correlation_id_of, decode
 from whop_chat.sync.worker import SyncUser
 from whop_chat.whop.errors import CircuitOpen, OutOfPermits, WhopRateLimited
 
@@ -34,6 +36,7 @@ class SyncBatch:
         sync_user: SyncUser,
         queue: SyncQueue,
         dead_letters: SyncQueue,
+        backlog: Backlog,
         telemetry: Telemetry,
         *,
         clock: Callable[[], float] = time.time,
@@ -43,6 +46,7 @@ class SyncBatch:
         self._sync_user = sync_user
         self._queue = queue
         self._dead_letters = dead_letters
+        self._backlog = backlog
         self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
@@ -55,6 +59,8 @@ class SyncBatch:
 
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
+        self._telemetry.bind_correlation(correlation_id_of(record))
+        self._telemetry.count(SYNC_AGE, self._clock() - self._sent_at(record))
         # A sync that starts has time to finish. The next delivery handles the rest.
         if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
@@ -63,7 +69,7 @@ class SyncBatch:
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
-            self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
+            self._telemetry.warning("sync postponed", error)
             self._postponed(record, self._wait(error, record))
             self._wait_for_permits(error, remaining_seconds())
             return False
@@ -75,11 +81,15 @@ class SyncBatch:
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
         """Move a message to the dead-letter queue. No retry makes it readable, so an operator has to look at it."""
         try:
-            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
+            self._dead_letters.send_raw(
+                _text(record, "body"),
+                correlation_id=self._telemetry.correlation_id,
+                deadline=Deadline(_QUEUE_SECONDS),
+            )
         except (AwsError, DeadlineExceeded) as failure:
             self._telemetry.warning("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
-        self._telemetry.warning("unreadable message set aside", error, metric="MessageUnreadable")
+        self._telemetry.warning("unreadable message set aside", error)
         return True
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
@@ -89,7 +99,14 @@ class SyncBatch:
         except (AwsError, DeadlineExceeded) as error:
             # The queue's own visibility timeout is the wait then.
             self._telemetry.warning("message not postponed", error)
+        self._report_waiting(record)
         return False
+
+    def _report_waiting(self, record: Mapping[str, Any]) -> None:
+        try:
+            self._backlog.report(self._sent_at(record), deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
+            self._telemetry.warning("backlog not reported", error)
 
     def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
         """Sleep until there are permits again. The next message would read pool and table without success before."""
@@ -97,6 +114,11 @@ class SyncBatch:
             return
         if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
+
+    def _sent_at(self, record: Mapping[str, Any]) -> float:
+        """When the message was sent, in epoch seconds, and not later than now."""
+        now = self._clock()
+        return min(now, _number(record, "SentTimestamp", int(now * 1000)) / 1000)
 
     def _wait(self, error: Retryable, record: Mapping[str, Any]) -> int:
         """The seconds until the next delivery: at least the wait that ``error`` names, with jitter.

@@ -106,7 +106,7 @@ class SyncUser:
         try:
             self._sync(message, deadline)
         except Refused as error:
-            self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
+            self._telemetry.warning("user not enrolled", error)
             self._settle(message, State.LEFT, deadline)
         if self._own_accounts is not None:
             self._own_accounts.revoke_all(user, deadline=deadline)
@@ -123,9 +123,9 @@ class SyncUser:
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
                 status, source = pool_status.value, message.source.value
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, not_linked_by=source)
+                self._telemetry.event("user left as they are", pool_status=status, not_linked_by=source)
             case Action.ENROL | Action.RESTORE, _, _ if self._is_stopped(message, record, deadline):
-                self._telemetry.event("RunStopped", "user not enrolled, because the run is stopped")
+                self._telemetry.event("user not enrolled, because the run is stopped")
                 is_unknown = record is not None and record.idempotency_key is not None
                 self._settle(message, State.UNKNOWN if is_unknown else State.STOPPED, deadline)
                 return
@@ -134,20 +134,20 @@ class SyncUser:
                 return
             case Action.RESTORE, Record(), PoolUser():
                 reinstated = self._write(user, reinstate(record), record, deadline)
-                self._telemetry.event("UserEnabled", "user enabled")
+                self._telemetry.event("user enabled")
                 self._enrol_and_name(message, reinstated, pool_user, deadline)
                 return
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
-                self._telemetry.event("UserDisabled", "user disabled")
+                self._telemetry.event("user disabled")
             case Action.DELETE, Record(), _:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
-                self._telemetry.event("UserDeleted", "user deleted")
+                self._telemetry.event("user deleted")
                 self._clean_up_after(user, deleted, deadline)
             case Action.CLEAN_UP, Record(), _:
                 self._clean_up_after(user, record, deadline)
             case _:
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
+                self._telemetry.event("user left as they are", pool_status=pool_status.value)
         self._settle(message, State.LEFT, deadline)
 
     def _clean_up_after(self, user: UserRef, deleted: Record, deadline: Deadline) -> None:
@@ -214,7 +214,7 @@ class SyncUser:
     ) -> None:
         user = message.user
         if record is not None and record.needs_no_enrolment:
-            self._telemetry.event("UserLeft", "user left as they are", own_account=True)
+            self._telemetry.event("user left as they are", own_account=True)
             self._settle(message, State.LEFT, deadline)
             return
         try:
@@ -228,7 +228,7 @@ class SyncUser:
         self._set_profile(user, pool_user, deadline)
         if not message.enrols:
             self._settle(message, State.UPDATED, deadline)
-        self._telemetry.event("UserSynced", "user synced")
+        self._telemetry.event("user synced")
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`.
@@ -268,7 +268,7 @@ class SyncUser:
             raise  # The key is wrong, which an operator fixes, or the link is.
         except WhopRefused as error:
             # Whop would refuse this name again. It is stored as set, so only another name is tried.
-            self._telemetry.warning("profile refused", error, metric="ProfileRefused")
+            self._telemetry.warning("profile refused", error)
             return not error.may_take_effect
 
     def _repair(
@@ -276,4 +276,4 @@ class SyncUser:
     ) -> None:
         if self._enrolment.repair(user, unknown, pool_user, deadline=deadline) is not None:
             raise error  # The next delivery finds the repaired link.
-        self._telemetry.warning("profile refused", error, metric="ProfileRefused")
+        self._telemetry.warning("profile refused", error)

@@ -5,17 +5,8 @@ from typing import Literal
 from whop_chat.runtime.deadline import DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
 
-Operation = Literal[
-    "mint_token",
-    "create_account",
-    "find_accounts",
-    "delete_account",
-    "update_user",
-    "oauth_token",
-    "oauth_revoke",
-    "oauth_userinfo",
-    "oauth_keys",
-]
+Operation = Literal["mint_token", "create_account", "find_accounts", "delete_account", "update_user"]
+OAuthOperation = Literal["oauth_token", "oauth_revoke", "oauth_userinfo", "oauth_keys"]
 
 
 class WhopError(Retryable):
@@ -29,7 +20,12 @@ class WhopError(Retryable):
 
     def __init__(
         self,
-        operation: Operation,
+        operation: Operation | OAuthOperation,
+        retry_after: int,
+        *,
+        code: str | None = None,
+        replayed: bool = False,
+        operation: Operation | OAuthOperation,
         *,
         status: int | None = None,
         code: str | None = None,
@@ -78,7 +74,17 @@ class WhopRateLimited(WhopError):
     """429, or an earlier rate limit is not over. ``retry_after`` is the wait in whole seconds."""
 
     def __init__(
-        self, operation: Operation, retry_after: int, *, code: str | None = None, replayed: bool = False
+        self,
+        operation: Operation | OAuthOperation,
+        retry_after: int,
+        *,
+        code: str | None = None,
+        replayed: bool = False,
+        operation: Operation | OAuthOperation,
+        retry_after: int,
+        *,
+        code: str | None = None,
+        replayed: bool = False,
     ) -> None:
         super().__init__(operation, status=429, code=code, replayed=replayed)
         self.retry_after = retry_after
