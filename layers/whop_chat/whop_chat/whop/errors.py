@@ -21,11 +21,6 @@ class WhopError(Retryable):
     def __init__(
         self,
         operation: Operation | OAuthOperation,
-        retry_after: int,
-        *,
-        code: str | None = None,
-        replayed: bool = False,
-        operation: Operation | OAuthOperation,
         *,
         status: int | None = None,
         code: str | None = None,
@@ -75,11 +70,6 @@ class WhopRateLimited(WhopError):
 
     def __init__(
         self,
-        operation: Operation | OAuthOperation,
-        retry_after: int,
-        *,
-        code: str | None = None,
-        replayed: bool = False,
         operation: Operation | OAuthOperation,
         retry_after: int,
         *,
