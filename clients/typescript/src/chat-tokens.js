@@ -94,7 +94,8 @@ export class ChatTokens {
   #runs = new Set();
   /** @type {Set<() => void>} */
   #sleepers = new Set();
-  #listening = new AbortController();
+  /** @type {AbortController | undefined} */
+  #listening;
   #online = globalThis.navigator?.onLine !== false;
   // No request before this time, and why. `told`: the service named the time, so being online again does not end it.
   #notBefore = 0;
@@ -108,10 +109,6 @@ export class ChatTokens {
   /** @param {Options} options */
   constructor(options) {
     this.#options = options;
-    const { signal } = this.#listening;
-    globalThis.window?.addEventListener?.("online", () => this.online(), { signal });
-    globalThis.window?.addEventListener?.("offline", () => this.offline(), { signal });
-    globalThis.document?.addEventListener?.("visibilitychange", () => this.wake(), { signal });
   }
 
   /**
@@ -181,6 +178,16 @@ export class ChatTokens {
     });
   }
 
+  /** Follows the events of a browser, from the first request to `close`. */
+  #listen() {
+    if (this.#listening) return;
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    globalThis.window?.addEventListener?.("online", () => this.online(), { signal });
+    globalThis.window?.addEventListener?.("offline", () => this.offline(), { signal });
+    globalThis.document?.addEventListener?.("visibilitychange", () => this.wake(), { signal });
+  }
+
   // ------------------------------------------------------------------------------------------------- what is kept
 
   #refused() {
@@ -201,6 +208,7 @@ export class ChatTokens {
    * @returns {Run}
    */
   #start(work) {
+    this.#listen();
     /** @type {Run} */
     const run = { callers: new Set(), controller: new AbortController() };
     this.#runs.add(run);
@@ -248,8 +256,9 @@ export class ChatTokens {
     const error = new ChatError("signed-out", code);
     this.#kept = undefined;
     this.#refusal = { error, until: Infinity };
-    this.#listening.abort();
+    this.#listening?.abort();
     for (const run of [...this.#runs]) this.#end(run, (caller) => caller.reject(error));
+    this.wake();
     return error;
   }
 
@@ -460,7 +469,7 @@ function chatToken({ token, expires_at, refresh_after }, shift) {
  */
 function subject(jwt) {
   try {
-    return JSON.parse(atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).sub;
+    return JSON.parse(atob((jwt.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"))).sub;
   } catch {
     return undefined;
   }
