@@ -1,5 +1,5 @@
 # GNU make and a Python 3.13 are all this needs. Everything that it installs stays in .venv/, everything that it builds
-# in .aws-sam/ and .local/; `make clean` removes the three (and what `make bench` installs for Node).
+# in .aws-sam/ and .local/; `make clean` removes the three, and what is installed for Node beside its locks.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -42,6 +42,7 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 
 .PHONY: test
 test: environments lint template ## lint, template checks and all tests
+	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
 	@$(OFFLINE) $(DEV) -m pytest
 
 .PHONY: unit
@@ -53,6 +54,11 @@ lint: .venv/dev/.ready ## ruff and mypy --strict
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .
 	@$(DEV) -m mypy
+
+.PHONY: clients
+clients: .venv/dev/.ready ## every case of clients/cases.json, in each language whose tools are here
+	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
+	@$(OFFLINE) $(DEV) -m pytest tests/clients -rs
 
 .PHONY: prose
 prose: .venv/dev/.ready ## how long the sentences of the documents are
@@ -80,9 +86,9 @@ memory: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what each function t
 NODE = $(and $(shell command -v node),$(shell command -v npm))
 
 # The lock has the hash of each package. Nothing of a package runs at its installation.
-bench/node/node_modules/.ready: bench/node/package-lock.json
-	@echo "installing bench/node/node_modules"
-	@cd bench/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+%/node_modules/.ready: %/package-lock.json
+	@echo "installing $*/node_modules"
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: scale
@@ -119,7 +125,8 @@ delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made an
 
 .PHONY: clean
 clean: ## remove everything that was installed or built
-	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
+	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules \
+		clients/typescript/node_modules clients/typescript/types
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------- environments

@@ -9,11 +9,11 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from tests.clients.runner import DOCUMENT
 from tests.fakes.source_tree import ROOT
 from whop_chat.api.problems import KINDS
 
-DOCUMENT: Mapping[str, Any] = json.loads((ROOT / "clients" / "cases.json").read_text())
-SCHEMA: Mapping[str, Any] = json.loads((ROOT / "clients" / "cases.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads((ROOT / "clients" / "cases.schema.json").read_text())
 OPENAPI: Mapping[str, Any] = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 PROBLEMS: Mapping[str, Mapping[str, Any]] = DOCUMENT["problems"]
 RESERVED = {"link_required", "link_expired"}
