@@ -267,7 +267,6 @@ class ChatTokens(
         val token = if (run.mints) chatToken(body, shift) else null
         if (run.mints && token == null) return judge(run, Failure("defect", "invalid_response", answer.status))
         failures = 0
-        notBefore = 0
         refreshed = false
         if (run.mints) kept = token else if (refusedUntil < Long.MAX_VALUE) refusal = null
         end(run, Result.success(token))

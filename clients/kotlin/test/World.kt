@@ -107,6 +107,8 @@ internal class World(private val setting: Members) : Platform {
         val now = Instant.ofEpochSecond((START + at) / 1000)
         val status = script.int("status", 200)
         val wait = script["retry_after"]?.let { if (it is Double) it.toInt().toString() else it.toString() }
+        val header = wait.takeIf { script["header"] != false }
+        val told = if (script["retry_after"] is Double) ", \"retry_after\": $wait" else ""
         val document = when {
             "body" in script -> script.text("body")!!
             "token" in script -> {
@@ -114,11 +116,11 @@ internal class World(private val setting: Members) : Platform {
                 val refresh = now.plusSeconds(script.int("refresh", 2880).toLong())
                 """{"token": "${script.text("token")}", "expires_at": "$expiry", "refresh_after": "$refresh"}"""
             }
-            "code" in script -> """{"status": $status, "code": "${script.text("code")}"}"""
+            "code" in script -> """{"status": $status, "code": "${script.text("code")}"$told}"""
             else -> ""
         }
         val date = if (script["date"] == false) null else DateTimeFormatter.RFC_1123_DATE_TIME.format(now.atOffset(ZoneOffset.UTC))
-        return HttpAnswer(status, wait, date, document)
+        return HttpAnswer(status, header, date, document)
     }
 
     private companion object {

@@ -305,7 +305,7 @@ export class ChatTokens {
       if (aborted.aborted) throw new Aborted();
       const { kind, code } = answer;
       if (kind === "ok") {
-        this.#failures = this.#notBefore = 0;
+        this.#failures = 0;
         this.#refreshed = false;
         return answer.value;
       }

@@ -106,11 +106,11 @@ export class World {
   }
 
   /** The service's clock is right, and it counts in seconds. */
-  #response({ status = 200, code, retry_after, token, lives = 3600, refresh = 2880, body, date = true }) {
+  #response({ status = 200, code, retry_after, header = true, token, lives = 3600, refresh = 2880, body, date = true }) {
     const seconds = Math.floor((START + this.at) / 1000);
     const timestamp = (time) => new Date(time * 1000).toISOString().replace(".000", "");
     const headers = new Headers(date ? { date: new Date(seconds * 1000).toUTCString() } : {});
-    if (retry_after !== undefined) headers.set("retry-after", String(retry_after));
+    if (retry_after !== undefined && header) headers.set("retry-after", String(retry_after));
     const document = token
       ? { token, expires_at: timestamp(seconds + lives), refresh_after: timestamp(seconds + refresh), scopes: ["chat:read"] }
       : code && { type: `urn:whop-chat-auth:problem:${code}`, status, code, ...(retry_after && { retry_after }) };
