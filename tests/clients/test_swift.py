@@ -20,4 +20,7 @@ def test_every_case_is_run() -> None:
 def test_the_core_needs_foundation_only() -> None:
     sources = [path.read_text() for path in (CLIENT / "Sources" / "WhopChatAuth").glob("*.swift")]
 
-    assert set(re.findall(r"^import (\w+)$", "\n".join(sources), re.MULTILINE)) == {"Foundation", "FoundationNetworking"}
+    assert set(re.findall(r"^import (\w+)$", "\n".join(sources), re.MULTILINE)) == {
+        "Foundation",
+        "FoundationNetworking",
+    }
