@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import boto3
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 
 _ARTIFACTS = "local-artifacts"
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no certificate: every server here speaks plain HTTP
+
+
+class Decision(NamedTuple):
+    """A call of a role: the role's name, the action, and the Sid of the statement that allowed it ("" if denied)."""
+
+    role: str
+    action: str
+    sid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,11 @@ class LocalStack:
         written = self._function_log.read_text().splitlines() if self._function_log.exists() else []
         return [*written, *self._cloudwatch_lines()]
 
+    def decisions(self) -> set[Decision]:
+        """What the roles of this run were allowed and denied."""
+        lines = self._decision_log.read_text().splitlines() if self._decision_log.exists() else []
+        return {Decision(*line.split("\t")) for line in lines}
+
     def _cloudwatch_lines(self) -> Iterator[str]:
         for group in self._pages("describe_log_groups", "logGroups"):
             for event in self._pages("filter_log_events", "events", logGroupName=group["logGroupName"]):
@@ -239,6 +252,10 @@ class LocalStack:
     def _function_log(self) -> Path:
         return self.folder / "functions.log"
 
+    @property
+    def _decision_log(self) -> Path:
+        return self.folder / "decisions.log"
+
     def _emulator(self, port: int) -> Command:
         state, temporary = self.folder / "state", self.folder / "tmp"
         state.mkdir()
@@ -250,6 +267,7 @@ class LocalStack:
             GATEWAY_PORT=str(port),
             LAMBDA_PYTHON=str(interpreter("lambda")),
             FUNCTION_LOG=str(self._function_log),
+            DECISION_LOG=str(self._decision_log),
             STATE_DIR=str(state),
             TMPDIR=str(temporary),
         )

@@ -114,7 +114,7 @@ class UserPool:
         self._unknown: list[str] = []
         cognito.meta.events.register("before-parse.cognito-idp.DescribeUserPool", self._note_unknown)
 
-    def admin_get(self) -> PoolState:
+    def read(self) -> PoolState:
         """The settings as they are now.
 
         Raises `Refused` if there is no such pool, or if the pool has a setting that this SDK does not know: a write

@@ -74,7 +74,7 @@ def write(pool: UserPool, shown: PoolState, wanted: PoolState) -> None:
     Raises `Refused` if the pool is no longer as shown (then nothing is written), or if Cognito refuses the update. If
     the pool is not as wanted afterwards, writes the settings of ``shown`` back and raises `Refused` as well.
     """
-    changed = differences(shown, pool.admin_get())
+    changed = differences(shown, pool.read())
     if changed:
         raise Refused(
             _with_list(f"Somebody has changed user pool {pool.id}; nothing was written. Run it again.", changed),
@@ -97,12 +97,12 @@ def write(pool: UserPool, shown: PoolState, wanted: PoolState) -> None:
 def _remaining(pool: UserPool, wanted: PoolState) -> list[Difference]:
     """The differences between the pool and ``wanted``, once DescribeUserPool has had time to show the write."""
     try:
-        left = differences(wanted, pool.admin_get())
+        left = differences(wanted, pool.read())
         for seconds in _WAITS:
             if not left:
                 break
             time.sleep(seconds)
-            left = differences(wanted, pool.admin_get())
+            left = differences(wanted, pool.read())
     except AWS_ERRORS as error:
         raise Refused(
             f"User pool {pool.id} was written, but could not be read again to check that nothing else has changed.\n"
@@ -117,7 +117,7 @@ def _rolled_back(pool: UserPool, shown: PoolState, wrong: list[Difference]) -> R
     text = _with_list(f"The update of user pool {pool.id} changed other settings, or did not take effect:", wrong)
     try:
         pool.write(shown.settings)
-        if differences(shown, pool.admin_get()):
+        if differences(shown, pool.read()):
             pool.write_mfa(shown.mfa)
         left = _remaining(pool, shown)
     except (*AWS_ERRORS, Refused) as error:

@@ -143,7 +143,7 @@ def _keeps_a_name(stack: Stack, whop: _Whop, sub: str) -> bool:
 
 
 def _outlasted(stack: Stack, whop: _Whop) -> set[str]:
-    """Users blocked for a Whop user that was another's and is free now. docs/reliability.md says what ends the block."""
+    """Users blocked for a Whop user that is free now. docs/reliability.md says what ends the block."""
     return {
         sub
         for sub, person in stack.pool.people.items()

@@ -163,7 +163,7 @@ BUGS: Sequence[Bug] = (
         "what a failed repair asked for is forgotten",
         "repair protocol",
         [
-            Edit("users/lifecycle.py", "tried=max(link.tried, attempt.generation),", "tried=link.tried,"),
+            Edit("users/lifecycle.py", "tried=max(link.tried, attempt.key_generation),", "tried=link.tried,"),
             Edit("users/lifecycle.py", "idempotency_key=attempt.idempotency_key,", "idempotency_key=None,"),
         ],
     ),

@@ -11,6 +11,7 @@ Environment, all optional:
 ``AUTH``                  ``true``: check signatures, and enforce the policies of users and roles
 ``LAMBDA_PYTHON``         the interpreter for the handlers: Python 3.13 with the boto3 of the Lambda runtime
 ``FUNCTION_LOG``          a file that gets every line of every function, as ``<function name>\t<line>``
+``DECISION_LOG``          a file that gets every call of a role, as ``<role>\t<action>\t<Sid that allowed it>``
 ``TMPDIR``, ``STATE_DIR`` folders of this run: MiniStack unpacks the code of each warm function in the first
 ========================  ==========================================================================================
 

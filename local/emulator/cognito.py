@@ -1,17 +1,21 @@
 """Cognito user pools: triggers, confirmation, and updates that reset the settings they leave out."""
 
+import contextvars
 import json
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import cognito, lambda_svc
+from ministack.services import apigateway, cognito, lambda_svc
+from ministack.services.cloudformation import provisioners
 
 from local.emulator import pool_updates
 from local.emulator.functions import may_invoke
-from local.emulator.patching import Function, wrap
+from local.emulator.patching import Function, wrap, wrap_resource
 
 type Pool = dict[str, Any]
 type Answer = tuple[int, dict[str, Any], bytes]
+
+_by_cloudformation = contextvars.ContextVar("by_cloudformation", default=False)
 
 
 def install() -> None:
@@ -23,6 +27,11 @@ def install() -> None:
     wrap(cognito, "_create_user_pool", _with_every_setting)
     wrap(cognito, "_update_user_pool", _reset_what_is_omitted)
     wrap(cognito, "_pool_out", _without_mfa_settings)
+    wrap_resource(provisioners._RESOURCE_HANDLERS, "AWS::Cognito::UserPool", update=_keeping_its_tags)
+    wrap(cognito, "_signed_jwt", _issued_as_the_pool_says)
+    wrap(apigateway, "_resolve_jwks_url", _keys_of_either_issuer)
+    # Stock ignores these properties of AWS::Cognito::UserPool; CloudFormation sets them.
+    provisioners._COGNITO_USER_POOL_UPDATABLE.update({name: pool_updates.DEFAULTS[name] for name in _NOT_IN_STOCK})
 
 
 def _confirmed_by_code(stock: Function) -> Function:
@@ -187,7 +196,7 @@ def _reset_what_is_omitted(stock: Function) -> Function:
     """
 
     def update(data: dict[str, Any]) -> Any:
-        refusal = pool_updates.refusal(data)
+        refusal = pool_updates.refusal(_without_system_tags(data) if _by_cloudformation.get() else data)
         if refusal:
             return _refusal("InvalidParameterException", refusal)
         settings = pool_updates.settings(data)
@@ -198,6 +207,27 @@ def _reset_what_is_omitted(stock: Function) -> Function:
         return answer
 
     return update
+
+
+def _keeping_its_tags(stock: Function) -> Function:
+    """CloudFormation may write the ``aws:`` tags that it gives a pool. No other caller of UpdateUserPool may.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
+    """
+
+    def update(*args: Any, **kwargs: Any) -> Any:
+        token = _by_cloudformation.set(True)
+        try:
+            return stock(*args, **kwargs)
+        finally:
+            _by_cloudformation.reset(token)
+
+    return update
+
+
+def _without_system_tags(data: dict[str, Any]) -> dict[str, Any]:
+    tags = {key: value for key, value in data.get("UserPoolTags", {}).items() if not key.startswith("aws:")}
+    return {**data, "UserPoolTags": tags}
 
 
 def _without_mfa_settings(stock: Function) -> Function:
@@ -212,6 +242,32 @@ def _without_mfa_settings(stock: Function) -> Function:
     return out
 
 
+def _issued_as_the_pool_says(stock: Function) -> Function:
+    """Stock writes the original issuer into every token; AWS writes that of the pool's IssuerConfiguration.
+
+    https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_IssuerConfigurationType.html
+    """
+
+    def signed(claims: dict[str, Any], pool_id: str = "", use: str = "") -> Any:
+        pool = cognito._user_pools.get(pool_id) or {}
+        if (pool.get("IssuerConfiguration") or {}).get("Type") == "UPDATED":
+            claims = claims | {"iss": claims["iss"].replace(_ORIGINAL, _UPDATED)}
+        return stock(claims, pool_id, use)
+
+    return signed
+
+
+def _keys_of_either_issuer(stock: Function) -> Function:
+    """Stock knows the keys of the original issuer only. Whether API Gateway finds those of the other is not proven."""
+
+    async def url(authorizer: dict[str, Any]) -> Any:
+        tokens = authorizer["jwtConfiguration"]
+        return await stock({"jwtConfiguration": tokens | {"issuer": tokens["issuer"].replace(_UPDATED, _ORIGINAL)}})
+
+    return url
+
+
+_ORIGINAL, _UPDATED = "https://cognito-idp.", "https://issuer-cognito-idp."
 _NOT_IN_STOCK = ("IssuerConfiguration", "KeyConfiguration")
 _MFA_SETTINGS = (
     "EmailMfaConfiguration",

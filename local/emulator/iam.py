@@ -1,12 +1,14 @@
-"""IAM: the permission that a call needs, and the keys that a condition can test."""
+"""IAM: the permission that a call needs, the keys that a condition can test, and what the roles were allowed."""
 
 import contextvars
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 
 from local.emulator.patching import Function, wrap
 
@@ -22,6 +24,45 @@ def install() -> None:
     wrap(iam_actions, "dynamodb_service_context", _leading_keys)
     wrap(app, "app", _notes_plain_http)
     wrap(app, "pin_request_origin", _secure_on_the_loopback)
+    if path := os.environ.get("DECISION_LOG"):
+        record = _DecisionLog(Path(path))
+        wrap(iam_evaluator, "evaluate", record.allowed)
+        wrap(iam_evaluator, "enforce", record.denied)
+
+
+class _DecisionLog:
+    """On AWS, the service's "last accessed" report and CloudTrail tell what a role did. Here a file does.
+
+    A line is ``<role> <action> <Sid>``, in tabs. The Sid is that of the statement that allowed the call. It is empty if
+    the call was denied.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def allowed(self, stock: Function) -> Function:
+        def evaluate(context: Any, *policies: Any) -> Any:
+            result = stock(context, *policies)
+            if result.decision == "Allow":
+                self._note(context.principal_arn, context.action, result.matched_sid)
+            return result
+
+        return evaluate
+
+    def denied(self, stock: Function) -> Function:
+        def enforce(access_key_id: str, action: str, *rest: Any, **keys: Any) -> Any:
+            result = stock(access_key_id, action, *rest, **keys)
+            if isinstance(result, iam_evaluator.EvalResult):
+                self._note(result.principal_arn, action, "")
+            return result
+
+        return enforce
+
+    def _note(self, principal: str, action: str, sid: str) -> None:
+        _, assumed, role_and_session = principal.partition(":assumed-role/")
+        if assumed:
+            with self._path.open("a") as log:
+                log.write(f"{role_and_session.partition('/')[0]}\t{action}\t{sid}\n")
 
 
 def _notes_plain_http(stock: Function) -> Function:

@@ -11,7 +11,7 @@ from manage.pool_settings import UserPool
 def check(deployment: Deployment) -> Iterator[Finding]:
     """A pool that names a deleted function refuses every sign-up."""
     stack = deployment.stack
-    pool = UserPool(stack.cognito, deployment.pool_id).admin_get()
+    pool = UserPool(stack.cognito, deployment.pool_id).read()
     if pool_triggers.names_function(pool, stack.output("OnSignupFunctionArn")) and not stack.is_protected:
         yield Finding(
             Severity.WARNING,

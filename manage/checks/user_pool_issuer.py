@@ -11,7 +11,7 @@ def check(deployment: Deployment) -> Iterator[Finding]:
     """Compare the parameter UserPoolIssuer with the pool. Raises `Refused` and botocore's errors."""
     stack = deployment.stack
     expected = stack.parameters.get("UserPoolIssuer", "original")
-    actual = UserPool(stack.cognito, deployment.pool_id).admin_get().issuer
+    actual = UserPool(stack.cognito, deployment.pool_id).read().issuer
     if actual != expected:
         yield Finding(
             Severity.PROBLEM,

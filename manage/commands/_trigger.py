@@ -37,7 +37,7 @@ def read(stack: Stack, pool_id: str) -> tuple[UserPool, PoolState]:
             "PoolTriggers=none instead."
         )
     pool = UserPool(stack.cognito, pool_id)
-    state = pool.admin_get()
+    state = pool.read()
     account = state.arn.split(":")[4]
     if account != stack.account:
         raise Refused(f"User pool {pool_id} is of account {account}, and stack {stack.name} of {stack.account}.")

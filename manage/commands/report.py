@@ -42,4 +42,5 @@ def lines(run: Mapping[str, Any]) -> str:
     reasons = {f"blocked: {name}": count for name, count in run["blocked_by_reason"].items()}
     title = f"Run {run['run']}{f' ({", ".join(options)})' if options else ''}: {run['outcome'] or run.get('phase')}"
     times = f"{run['started_at']} to {run['finished_at'] or 'now'}"
-    return "\n".join([f"{title}, {times}", *count_lines((counts | reasons).items())])
+    unused = [f"  perhaps unused at Whop: {external_id}" for external_id in run.get("unused_accounts", [])]
+    return "\n".join([f"{title}, {times}", *count_lines((counts | reasons).items()), *unused])

@@ -24,12 +24,12 @@ from tests.e2e.harness import (
     record_with_status,
 )
 
-_LAST = "test_logs.py"
+_LAST = ("test_logs.py", "test_permissions.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What the functions have logged in the whole run is read at its end."""
-    items.sort(key=lambda item: item.path == Path(__file__).with_name(_LAST))
+    """What the functions have logged, and what their roles were allowed, in the whole run is read at its end."""
+    items.sort(key=lambda item: item.path.parent == Path(__file__).parent and item.path.name in _LAST)
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +92,9 @@ def own_lane(cloud: LocalStack, own_pool: OwnPool) -> SyncLane:
 
 @pytest.fixture(scope="session")
 def eager(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
-    """An app on a fourth stack: sign-ins are announced, accounts deleted, identities inherited."""
+    """An app on a fourth stack: sign-ins are announced, accounts deleted, identities inherited; the issuer is new."""
     parameters = {"PoolTriggers": "sign-up-and-sign-in", "DeletePolicy": "delete-account", "EmailReuse": "inherit"}
-    return deploy_with(cloud, stack, confidential, "eager", **parameters)
+    return deploy_with(cloud, stack, confidential, "eager", UserPoolIssuer="updated", **parameters)
 
 
 @pytest.fixture(scope="session")

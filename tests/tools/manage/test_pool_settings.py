@@ -19,7 +19,7 @@ def pool(aws: Aws) -> UserPool:
 def test_a_pool_written_as_it_was_read_stays_the_same(aws: Aws, pool: UserPool) -> None:
     before = aws.pool.described(POOL_ID)
 
-    pool.write(pool.admin_get().settings)
+    pool.write(pool.read().settings)
 
     assert aws.pool.described(POOL_ID) == before
     assert aws.pool.mfa == whole_pool.MFA
@@ -45,7 +45,7 @@ def test_an_old_pool_keeps_the_validity_that_it_has(aws: Aws, pool: UserPool) ->
     del aws.pool.settings["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"]
     aws.pool.settings["AdminCreateUserConfig"]["UnusedAccountValidityDays"] = 30
 
-    pool.write(pool.admin_get().settings)
+    pool.write(pool.read().settings)
 
     assert aws.pool.settings["AdminCreateUserConfig"]["UnusedAccountValidityDays"] == 30
 
@@ -53,7 +53,7 @@ def test_an_old_pool_keeps_the_validity_that_it_has(aws: Aws, pool: UserPool) ->
 def test_the_tags_of_aws_are_left_to_aws(aws: Aws, pool: UserPool) -> None:
     aws.pool.settings["UserPoolTags"]["aws:cloudformation:stack-name"] = "people"
 
-    assert pool.admin_get().settings["UserPoolTags"] == whole_pool.SETTINGS["UserPoolTags"]
+    assert pool.read().settings["UserPoolTags"] == whole_pool.SETTINGS["UserPoolTags"]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_the_tags_of_aws_are_left_to_aws(aws: Aws, pool: UserPool) -> None:
 def test_what_is_not_set_is_not_written(aws: Aws, pool: UserPool, unset: dict[str, Any]) -> None:
     aws.pool.settings = unset
 
-    assert pool.admin_get().settings.keys() & unset.keys() == set()
+    assert pool.read().settings.keys() & unset.keys() == set()
 
 
 def test_device_tracking_with_false_settings_is_kept(pool: UserPool) -> None:
-    state = pool.admin_get()
+    state = pool.read()
     others = {name: value for name, value in state.settings.items() if name != "DeviceConfiguration"}
     without = PoolState(state.name, state.arn, others, state.mfa)
 
@@ -95,16 +95,16 @@ def test_a_setting_that_the_sdk_does_not_know_is_refused(aws: Aws, pool: UserPoo
     where(aws.pool)["BrandNew"] = "on"
 
     with pytest.raises(Refused, match=f"does not know, and would lose them: {path}\\. "):
-        pool.admin_get()
+        pool.read()
 
 
 def test_a_missing_pool_is_refused(aws: Aws) -> None:
     with pytest.raises(Refused, match="There is no user pool us-east-1_Other"):
-        UserPool(aws.session().client("cognito-idp"), "us-east-1_Other").admin_get()
+        UserPool(aws.session().client("cognito-idp"), "us-east-1_Other").read()
 
 
 def test_every_difference_is_named_by_its_path(pool: UserPool) -> None:
-    before = pool.admin_get()
+    before = pool.read()
     settings, mfa = copy.deepcopy(before.settings), copy.deepcopy(before.mfa)
     settings["Policies"]["PasswordPolicy"]["MinimumLength"] = 6
     del settings["UserPoolTags"]["team"]
@@ -122,7 +122,7 @@ def test_every_difference_is_named_by_its_path(pool: UserPool) -> None:
 
 
 def test_order_and_empty_values_are_no_difference(pool: UserPool) -> None:
-    before = pool.admin_get()
+    before = pool.read()
     settings = copy.deepcopy(before.settings)
     settings["AutoVerifiedAttributes"].reverse()
     settings["AccountRecoverySetting"]["RecoveryMechanisms"].reverse()

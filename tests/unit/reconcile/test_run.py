@@ -21,7 +21,7 @@ from whop_chat.reconcile.drift import Drift
 from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.queue import MAX_BATCH, Source
+from whop_chat.sync.queue import MAX_BATCH, QueueDepth, Source
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.rate_limit import WINDOW_SECONDS, Priority, permits_per_window
 
@@ -41,7 +41,7 @@ class Queue:
         self._clock = clock
         self.sent: list[tuple[float, UserRef]] = []
         self.sources: set[Source] = set()
-        self.backlog = 0
+        self.backlog = QueueDepth(0, 0)
 
     def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
         assert 1 <= len(users) <= MAX_BATCH
@@ -49,7 +49,7 @@ class Queue:
         self.sources.add(source)
         self.sent += [(self._clock() + delay_seconds, user) for user in users]
 
-    def waiting(self, *, deadline: Deadline) -> int:
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
         return self.backlog
 
     @property
@@ -218,6 +218,7 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "inactive": met["unconfirmed"],
         "deleted": 0,
         "unreadable": 0,
+        "unused_accounts": 0,
         "checked": 25,
         "orphaned": 25,
         "enqueued_create": met["missing"] + met["abandoned"],
@@ -299,6 +300,30 @@ def test_who_joins_while_a_run_is_under_way_is_no_orphan() -> None:
 
     assert (report["counts"]["checked"], report["counts"]["orphaned"]) == (1, 0)
     assert town.queue.sent == []
+
+
+def test_accounts_that_users_have_left_are_reported_by_their_external_ids() -> None:
+    town = Town()
+    moved, plain, blocked = (town.pool.join(name, name="Ada") for name in ("moved", "plain", "blocked"))
+    town.record(moved, Record(status=Status.LINKED, whop_user_id="user_Moved", generation=2, tried=3))
+    town.link(plain, "Ada")
+    town.record(blocked, Record(status=Status.BLOCKED, reason="identity_conflict", generation=2))
+    report = town.run()
+
+    assert report["unused_accounts"] == [
+        f"cognito:{POOL}:{sub}:{generation}" for sub, generation in [(moved.sub, 1), (moved.sub, 3), (blocked.sub, 1)]
+    ]
+    assert report["counts"]["unused_accounts"] == 3
+
+
+def test_a_report_names_no_more_accounts_than_somebody_can_look_at() -> None:
+    town = Town()
+    for number in range(60):
+        user = town.pool.join(f"moved-{number}", name="Ada")
+        town.record(user, Record(status=Status.LINKED, whop_user_id=f"user_{number}", generation=2))
+    report = town.run()
+
+    assert (len(report["unused_accounts"]), report["counts"]["unused_accounts"]) == (50, 60)
 
 
 def test_an_empty_pool_is_a_run_too() -> None:
@@ -525,9 +550,19 @@ def test_no_message_is_sent_long_before_its_time() -> None:
     assert len(town.queue.sent) == 1_000
 
 
-def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck() -> None:
+@pytest.mark.parametrize(
+    ("full", "ready"),
+    [
+        (QueueDepth(USERS_PER_MINUTE + 1, 0), QueueDepth(USERS_PER_MINUTE, 0)),
+        # Messages that back off, each for a reason of its own, are no depth. An outage makes more of them.
+        (QueueDepth(0, 5 * USERS_PER_MINUTE + 1), QueueDepth(USERS_PER_MINUTE, 5 * USERS_PER_MINUTE)),
+    ],
+)
+def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck(
+    full: QueueDepth, ready: QueueDepth
+) -> None:
     town, counts = mixed()
-    town.queue.backlog = USERS_PER_MINUTE + 1
+    town.queue.backlog = full
     town.order(BACKFILL)
     for _ in range(120):
         town.clock.advance(60)
@@ -535,13 +570,13 @@ def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stu
     assert town.queue.sent == []
     assert town.order(START)["refused"] == "a run is under way"
 
-    town.queue.backlog = USERS_PER_MINUTE
+    town.queue.backlog = ready
     assert town.finish()["counts"] == counts
 
 
 def test_a_dry_run_does_not_wait_for_the_queue() -> None:
     town, _ = mixed()
-    town.queue.backlog = 1_000_000
+    town.queue.backlog = QueueDepth(1_000_000, 1_000_000)
 
     assert town.order(Command("start", dry_run=True))["phase"] == "finished"
 

@@ -376,7 +376,7 @@ READINGS: list[tuple[Callable[[AwsClients], object], dict[str, Any]]] = [
         lambda aws: list(CheckpointStore(aws, "t", "eu-west-1_A").load_listed("run", 1, seconds=60)),
         {"Responses": {"t": [{}]}},
     ),
-    (lambda aws: SyncQueue(aws, "https://q").waiting(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
+    (lambda aws: SyncQueue(aws, "https://q").depth(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
     (lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.COMMAND, deadline=AN_HOUR), {"Failed": [7]}),
 ]
 

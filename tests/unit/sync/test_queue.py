@@ -14,7 +14,7 @@ from tests.fakes.functions import event
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, client
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
-from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode, encode
+from whop_chat.sync.queue import QueueDepth, Source, SyncMessage, SyncQueue, UnreadableMessage, decode, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -55,7 +55,7 @@ def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -
 def test_a_message_that_does_not_say_why_proves_nothing() -> None:
     body = json.dumps({"version": 1, "pool": ADA.pool_id, "username": ADA.username, "sub": ADA.sub})
 
-    assert decode(body) == SyncMessage(ADA, Source.CHANGE)
+    assert decode(body) == SyncMessage(ADA, Source.RECONCILE)
 
 
 def test_the_messages_among_the_events_are_ours() -> None:
@@ -138,12 +138,12 @@ def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
 
 def test_what_waits_is_what_is_to_be_handled_now_or_again(sqs: "SQSClient", url: str) -> None:
     queue = SyncQueue(aws_at_moto(), url)
-    assert queue.waiting(deadline=AN_HOUR) == 0
+    assert queue.depth(deadline=AN_HOUR) == QueueDepth(0, 0)
     queue.send_many([ADA, BOB, ADA], Source.RECONCILE, deadline=AN_HOUR)
     queue.send_many([BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=30)
 
-    assert queue.waiting(deadline=AN_HOUR) == 3
+    assert queue.depth(deadline=AN_HOUR) == QueueDepth(visible=2, hidden=1)
 
 
 def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
@@ -180,10 +180,10 @@ def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", 
         lambda queue: queue.send(ADA, Source.SIGN_UP, deadline=AN_HOUR),
         lambda queue: queue.send_many([ADA], Source.SIGN_UP, deadline=AN_HOUR),
         lambda queue: queue.send_raw("body", deadline=AN_HOUR),
-        lambda queue: queue.waiting(deadline=AN_HOUR),
+        lambda queue: queue.depth(deadline=AN_HOUR),
         lambda queue: queue.postpone("receipt", 1, deadline=AN_HOUR),
     ],
-    ids=["send", "send_many", "send_raw", "waiting", "postpone"],
+    ids=["send", "send_many", "send_raw", "depth", "postpone"],
 )
 def test_a_queue_that_is_not_there_is_told_by_its_code_alone(
     sqs: "SQSClient", url: str, use: Callable[[SyncQueue], None]

@@ -394,6 +394,25 @@ def test_only_a_client_whose_users_may_chat_brings_a_new_user(
     assert case.enrolment.enrolled == ([ADA] if is_enrolled else [])
 
 
+def test_a_change_enrols_nobody_who_has_no_record() -> None:
+    # CloudTrail does not say through which app client the user signed up.
+    case = Case(Server(), linked=False)
+    case.sync(source=Source.CHANGE)
+
+    assert case.enrolment.enrolled == []
+    assert case.telemetry.counts == [("UserLeft", {"pool_status": "active", "not_linked_by": "change"})]
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED])
+def test_a_change_resumes_an_enrolment_that_was_allowed(status: Status) -> None:
+    # Such as after a sign-up with an address that is only verified now.
+    case = Case(Server(), linked=False)
+    case.write(Record(status=status))
+    case.sync(source=Source.CHANGE)
+
+    assert case.enrolment.enrolled == [ADA]
+
+
 @pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED, Status.DISABLED])
 def test_another_client_neither_finishes_nor_restores_an_enrolment(status: Status) -> None:
     case = Case(Server(), linked=False)
@@ -523,6 +542,7 @@ class Delivery:
             self.queue,
             self.dead_letters,
             self.telemetry,
+            clock=Clock(NOW),
             jitter=lambda: jitter,
             sleep=self.slept.append,
         )
@@ -537,9 +557,12 @@ class Delivery:
         return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
-def record_of(user: UserRef, *, deliveries: int | None = 1) -> dict[str, Any]:
+def record_of(user: UserRef, *, deliveries: int | None = 1, age: int | None = 0) -> dict[str, Any]:
+    """A message. ``age`` is how many seconds ago the queue first delivered it."""
     (record, *_) = event("sync_user_batch")["Records"]
     attributes = {} if deliveries is None else {"ApproximateReceiveCount": str(deliveries)}
+    if age is not None:
+        attributes["ApproximateFirstReceiveTimestamp"] = str((NOW - age) * 1000)
     return {**record, "body": encode(user, Source.SIGN_UP), "attributes": attributes}
 
 
@@ -662,27 +685,71 @@ def test_a_message_that_does_not_say_how_often_it_was_delivered_counts_as_new(at
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "jitter", "seconds"),
+    ("deliveries", "age", "jitter", "seconds"),
     [
-        (1, 0.0, 2),
-        (2, 0.0, 4),
-        (9, 0.0, 512),
-        (10, 0.0, 900),
-        (1000, 0.0, 900),
-        (None, 0.0, 2),
-        (9, 0.5, 384),
-        (9, 1.0, 256),
-        (1000, 1.0, 450),
-        (1, 1.0, 1),
+        (1, 0, 0.0, 2),
+        (2, 2, 0.0, 4),
+        (5, 62, 0.0, 32),
+        (6, 126, 0.0, 60),
+        (1000, 960, 0.0, 60),
+        (1000, 1600, 0.0, 100),
+        (1000, 14400, 0.0, 900),
+        (1000, 86400, 0.0, 900),
+        (None, None, 0.0, 2),
+        # Two clocks that differ.
+        (1, -5, 0.0, 2),
+        (6, 126, 0.5, 45),
+        (1000, 14400, 1.0, 450),
+        (1, 0, 1.0, 1),
     ],
 )
-def test_without_one_the_wait_doubles_up_to_a_quarter_of_an_hour_less_up_to_a_half(
-    deliveries: int | None, jitter: float, seconds: int
+def test_a_failure_is_backed_off_from_by_deliveries_and_then_by_age_less_up_to_a_half(
+    deliveries: int | None, age: int | None, jitter: float, seconds: int
 ) -> None:
     delivery = Delivery({"ada": WhopUnavailable("create_account")}, jitter=jitter)
-    delivery.handle_records([record_of(ADA, deliveries=deliveries)], lambda: 60.0)
+    delivery.handle_records([record_of(ADA, deliveries=deliveries, age=age)], lambda: 60.0)
 
     assert delivery.queue.postponed == {"receipt-handle-1": seconds}
+
+
+SHARED_WAITS = (WhopRateLimited("create_account", 20), OutOfPermits("update_user", 20), CircuitOpen("update_user", 20))
+
+
+@pytest.mark.parametrize("error", SHARED_WAITS, ids=repr)
+@pytest.mark.parametrize(("age", "seconds"), [(0, 20), (320, 20), (640, 40), (86400, 900)])
+def test_a_wait_that_applies_to_all_messages_is_no_failure_of_the_one_that_meets_it(
+    error: Exception, age: int, seconds: int
+) -> None:
+    """Else those that have met many waits are away while Whop may be called."""
+    delivery = Delivery({"ada": error})
+    delivery.handle_records([record_of(ADA, deliveries=12, age=age)], lambda: 60.0)
+
+    assert delivery.queue.postponed == {"receipt-handle-1": seconds}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WhopRateLimited("create_account", 1),
+        OutOfPermits("create_account", 1),
+        CircuitOpen("create_account", 1),
+        WhopUnavailable("create_account"),
+        WhopUnauthorized("create_account"),
+        StaleRecord(),
+        ValueError(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_a_day_of_failures_takes_fewer_deliveries_than_the_queue_allows(error: Exception, jitter: float) -> None:
+    delivery = Delivery({"ada": error}, jitter=jitter)
+    age, deliveries = 0, 0
+    while age < 24 * 3600:
+        deliveries += 1
+        delivery.handle_records([record_of(ADA, deliveries=deliveries, age=age)], lambda: 60.0)
+        age += delivery.queue.postponed["receipt-handle-1"]
+
+    assert deliveries < 400
 
 
 def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
@@ -708,7 +775,7 @@ def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment
         delivery.handle("sync_user_batch")
         waits += delivery.queue.postponed.values()
 
-    assert waits == [30, 38, 45]
+    assert waits == [30, 35, 40]
 
 
 def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:

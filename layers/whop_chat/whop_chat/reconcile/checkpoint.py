@@ -62,6 +62,8 @@ class Checkpoint:
     next_slot: float = 0
     """When the queue may deliver the next message."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    unused_accounts: list[str] = field(default_factory=list)
+    """The external ids of the first accounts that may be at Whop although no user has them."""
     finished_at: float | None = None
     outcome: str | None = None
     """How the run ended: ``completed``, ``stopped``, ``replaced`` or ``gave_up``."""

@@ -7,7 +7,7 @@ from whop_chat.cognito.pool import Page
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import Checkpoint
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.queue import Source
+from whop_chat.sync.queue import QueueDepth, Source
 from whop_chat.users.record import Record
 from whop_chat.users.repository import RecordPage
 
@@ -38,8 +38,8 @@ class Queue(Protocol):
     def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
         """See `whop_chat.sync.queue.SyncQueue.send_many`."""
 
-    def waiting(self, *, deadline: Deadline) -> int:
-        """See `whop_chat.sync.queue.SyncQueue.waiting`."""
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
+        """See `whop_chat.sync.queue.SyncQueue.depth`."""
 
 
 class Checkpoints(Protocol):

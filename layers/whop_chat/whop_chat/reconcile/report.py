@@ -8,6 +8,7 @@ from whop_chat.reconcile.drift import Drift
 
 # Why a user is enqueued.
 CREATED, UPDATED, ORPHANED = "enqueued_create", "enqueued_update", "enqueued_orphan"
+UNUSED = "unused_accounts"
 
 
 def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -15,9 +16,11 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
     ``counts`` has every user of the pool once, under the name of their `Drift`. ``seen`` is the sum of these.
     ``enqueued_…`` are the users that were enqueued, by reason; `sync_user` counts the results when it handles them.
-    ``checked`` are the records whose user was not in the listing, and ``orphaned`` those whose user is gone.
+    ``unused_accounts`` are the accounts that Whop may have and no user has: how many in ``counts``, and the external
+    ids of the first in the list. ``checked`` are the records whose user was not in the listing, and ``orphaned`` those
+    whose user is gone.
     """
-    plain = dict.fromkeys((*Drift, "checked", "orphaned", CREATED, UPDATED, ORPHANED), 0)
+    plain = dict.fromkeys((*Drift, UNUSED, "checked", "orphaned", CREATED, UPDATED, ORPHANED), 0)
     counts = plain | {name: count for name, count in checkpoint.counts.items() if "." not in name}
     reasons = {name.partition(".")[2]: count for name, count in checkpoint.counts.items() if "." in name}
     return {
@@ -32,6 +35,7 @@ def report_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "relisted": checkpoint.relisted,
         "counts": {"seen": sum(counts[name] for name in Drift), **counts},
         "blocked_by_reason": reasons,
+        UNUSED: list(checkpoint.unused_accounts),
     }
 
 

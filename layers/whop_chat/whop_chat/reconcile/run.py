@@ -23,20 +23,21 @@ from typing import Any
 
 from whop_chat.cognito.pool import ListedUser
 from whop_chat.cognito.user import UserRef
-from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.enrolment.email_policy import EmailPolicy, external_id
 from whop_chat.reconcile._bloom_filter import fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
 from whop_chat.reconcile.command import Command
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.reconcile.orphans import OrphanSearch
 from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
-from whop_chat.reconcile.report import CREATED, ORPHANED, UPDATED, metrics_of, progress_of, report_of
+from whop_chat.reconcile.report import CREATED, ORPHANED, UNUSED, UPDATED, metrics_of, progress_of, report_of
 from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import MAX_BATCH, Source
-from whop_chat.users.record import Record
+from whop_chat.users.lifecycle import unused_generations
+from whop_chat.users.record import Record, Status
 
 _STEP_SECONDS = 12.0
 _RELEASE_SECONDS = 3.0
@@ -54,6 +55,9 @@ Whop allows 600 calls of one kind a minute, and `sync_user` may make 312 of them
 their first token. `sync_user` would only postpone more messages.
 """
 _SECONDS_PER_USER = 60 / USERS_PER_MINUTE
+_MOST_HIDDEN = 5 * USERS_PER_MINUTE
+# What the report names. The count has all of them.
+_MOST_UNUSED_ACCOUNTS = 50
 
 
 class Reconcile:
@@ -61,8 +65,9 @@ class Reconcile:
 
     The delays of messages spread them: each batch of ten has its own time. So any minute gets at most
     `USERS_PER_MINUTE` messages, one batch more, and a sixtieth more from rounding delays to whole seconds. A run
-    enqueues nothing while the queue holds more than a minute's worth of messages, from any sender. So a sign-up never
-    waits long, and no backlog builds up during a Whop outage.
+    enqueues nothing while more than a minute's worth of messages, from any sender, waits to be received. So a sign-up
+    never waits long. Messages that back off are in nobody's way. But when five minutes' worth of them do, that is an
+    outage, of Whop or of the API key. Then a run enqueues nothing either, so that no backlog builds up.
     """
 
     def __init__(
@@ -92,7 +97,8 @@ class Reconcile:
     def handle(self, command: Command, remaining_seconds: Callable[[], float]) -> dict[str, Any]:
         """Carry out ``command``, work on the run while there is time, and return the run's progress.
 
-        ``refused`` in the answer says why nothing was done. The next tick retries after an error of AWS.
+        ``refused`` in the answer says why nothing was done. The next tick retries after an error of AWS. If a scheduled
+        start fails before there is a run, no tick can do that: raises `AwsError` or `DeadlineExceeded`.
         """
         try:
             last = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
@@ -107,6 +113,8 @@ class Reconcile:
             return {"refused": "another invocation has the run"}
         except (AwsError, DeadlineExceeded) as error:
             self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            if command.scheduled:
+                raise
             return {"refused": "AWS did not answer as it should; the log says more"}
 
     # Start, resume, end
@@ -144,7 +152,7 @@ class Reconcile:
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Do steps until the time is up or enough messages are enqueued, then release the run."""
         try:
-            if not checkpoint.dry_run and self._queue.waiting(deadline=Deadline(_STEP_SECONDS)) > USERS_PER_MINUTE:
+            if not checkpoint.dry_run and self._queue_is_full():
                 return progress_of(self._released(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _RELEASE_SECONDS:
@@ -155,6 +163,10 @@ class Reconcile:
         if checkpoint.phase is not Phase.FINISHED:
             checkpoint = self._released(checkpoint, checkpoint)
         return progress_of(checkpoint)
+
+    def _queue_is_full(self) -> bool:
+        depth = self._queue.depth(deadline=Deadline(_STEP_SECONDS))
+        return depth.visible > USERS_PER_MINUTE or depth.hidden > _MOST_HIDDEN
 
     def _released(self, checkpoint: Checkpoint, expected: Checkpoint) -> Checkpoint:
         released = dataclasses.replace(checkpoint, lease_until=0)
@@ -210,6 +222,7 @@ class Reconcile:
         findings = [(listed.user, self._finding(listed, found)) for listed in page.users]
         fingerprints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
         self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)
+        unused = [account for user, record in found.items() for account in _unused_accounts(user, record)]
         wanted = _wanted(findings, checkpoint)
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
         further = dataclasses.replace(
@@ -218,7 +231,8 @@ class Reconcile:
             page=checkpoint.page + 1,
             token=page.next_token,
             next_slot=next_slot,
-            counts=_sum(checkpoint.counts, counts, _counts(finding for _, finding in findings)),
+            counts=_sum(checkpoint.counts, counts, {UNUSED: len(unused)}, _counts(each for _, each in findings)),
+            unused_accounts=[*checkpoint.unused_accounts, *unused][:_MOST_UNUSED_ACCOUNTS],
         )
         return self._saved(further, checkpoint)
 
@@ -227,7 +241,9 @@ class Reconcile:
         if checkpoint.relisted + 1 >= _LISTINGS:
             return self._ended(checkpoint, "gave_up")
         relisted = checkpoint.relisted + 1
-        restarted = dataclasses.replace(checkpoint, page=0, token=None, relisted=relisted, counts={})
+        restarted = dataclasses.replace(
+            checkpoint, page=0, token=None, relisted=relisted, counts={}, unused_accounts=[]
+        )
         return self._saved(restarted, checkpoint)
 
     def _finding(self, listed: ListedUser, found: Mapping[UserRef, Record | None]) -> Finding:
@@ -280,6 +296,13 @@ def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoin
         CREATED: [user for user, finding in findings if finding.drift in created],
         UPDATED: [user for user, finding in findings if finding.drift is Drift.STALE],
     }
+
+
+def _unused_accounts(user: UserRef, record: Record | None) -> list[str]:
+    """The external ids of accounts that Whop may have and that the user has left. A deleted user's are cleaned up."""
+    if record is None or record.status is Status.DELETED:
+        return []
+    return [external_id(user, generation) for generation in unused_generations(record)]
 
 
 def _counts(findings: Iterator[Finding]) -> Counter[str]:

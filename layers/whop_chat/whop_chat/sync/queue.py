@@ -26,7 +26,7 @@ class Source(StrEnum):
     SIGN_IN = "sign_in"
     FIRST_TOKEN = "first_token"  # noqa: S105 - not a password
     CHANGE = "change"
-    """An event of CloudTrail: attributes, disabled, enabled, deleted."""
+    """An event of CloudTrail: attributes, disabled, enabled, deleted. It never starts a first enrolment."""
     RECONCILE = "reconcile"
     PASSWORDLESS = "passwordless"
     """As `RECONCILE`, of a backfill that also enrols users whose password is due."""
@@ -41,6 +41,13 @@ class SyncMessage(NamedTuple):
     client_id: str | None = None
 
 
+class QueueDepth(NamedTuple):
+    """Messages that wait to be received, and messages that are being handled or back off."""
+
+    visible: int
+    hidden: int
+
+
 def encode(user: UserRef, source: Source, client_id: str | None = None) -> str:
     """The text of a message. It has the user's names and no attributes: the handler reads those from the pool."""
     names = {"pool": user.pool_id, "username": user.username, "sub": user.sub}
@@ -53,8 +60,8 @@ def decode(body: str) -> SyncMessage:
     try:
         message = json.loads(body)
         version, pool, username, sub = (message[key] for key in ("version", "pool", "username", "sub"))
-        # A sender that does not say why proves nothing about the user.
-        source = Source(message.get("source", Source.CHANGE))
+        # A sender that does not say why proves as little about the user as a run of reconcile.
+        source = Source(message.get("source", Source.RECONCILE))
         client_id = message.get("client")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableMessage("not a sync message") from None
@@ -105,13 +112,14 @@ class SyncQueue:
         with validating("SendMessage"):
             _ = answer["MessageId"]  # Without it nothing proves that the message is on the queue.
 
-    def waiting(self, *, deadline: Deadline) -> int:
-        """About how many messages are to be handled, or handled again. Delayed messages count after their delay."""
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
+        """About how many messages are on the queue. Delayed messages count after their delay."""
         names: list[Any] = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         with aws_call(deadline):
             answer = self._aws.sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
         with validating("GetQueueAttributes"):
-            return sum(int(count) for count in answer.get("Attributes", {}).values())
+            attributes: Any = answer["Attributes"]
+            return QueueDepth(*(int(attributes[name]) for name in names))
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         """Hide a received message for ``seconds`` (SQS: 0 to 43,200) before it is delivered again."""

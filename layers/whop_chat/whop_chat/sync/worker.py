@@ -92,6 +92,7 @@ class SyncUser:
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
+        self._require_create_allowed(user, deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
         pool_user, pool_status = self._pool_user(user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
@@ -100,8 +101,8 @@ class SyncUser:
             self._refusals.forget(user, deadline=deadline)
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
-                status = pool_status.value
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, app_client="another")
+                status, source = pool_status.value, message.source.value
+                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, not_linked_by=source)
             case Action.ENROL, _, PoolUser():
                 self._enrol_and_name(user, record, pool_user, deadline)
             case Action.RESTORE, Record(), PoolUser():
@@ -120,10 +121,27 @@ class SyncUser:
             case _:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
 
+    def _require_create_allowed(self, user: UserRef, deadline: Deadline) -> None:
+        """Raise what a create would raise, if the user waits for one and Whop is not to be called.
+
+        So messages that are delivered during a wait use up none of the team's quota of calls to the pool.
+        """
+        try:
+            self._whop.require_allowed("create_account", deadline=deadline)
+        except WhopError:
+            record = self._users.get(user, deadline=deadline)
+            if record is None or record.status is Status.PENDING:
+                raise
+
     def _may_link(self, message: SyncMessage, record: Record | None) -> bool:
-        """Whether the user has a Whop user already, or ``message`` may give them one."""
+        """Whether the user has a Whop user already, or ``message`` may give them one.
+
+        A change says nothing about the app client. So it needs a record, which an allowed sign-up or sign-in has begun.
+        """
         if record is not None and record.whop_user_id is not None:
             return True
+        if message.source is Source.CHANGE and record is None:
+            return False
         return message.client_id in (None, _NO_CLIENT, *self._client_ids)
 
     def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
@@ -164,6 +182,8 @@ class SyncUser:
         digest, now = profile_digest(user.sub, pool_user.name), int(self._clock())
         if record.has_name(digest, now):
             return
+        # During a wait, the call would only be rejected after the next write.
+        self._whop.require_allowed("update_user", deadline=deadline)
         ahead = self._write(user, before_naming(record, now), record, deadline)
         try:
             settled = self._rename(record.linked_to, pool_user.name, deadline)

@@ -20,7 +20,7 @@ from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, UserToken
-from whop_chat.whop.circuit_breaker import CircuitBreaker
+from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import Reason
 from whop_chat.whop.errors import (
     CircuitOpen,
@@ -99,6 +99,10 @@ class Whop:
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
         """Read the state of the circuits concurrently with the block, if it is not fresh."""
         return self._circuit.prefetch()
+
+    def require_allowed(self, operation: Operation, *, deadline: Deadline) -> None:
+        """Raise what a call of ``operation`` would raise if Whop is not to be called now. It makes no call."""
+        _raise_if_rejected(operation, self._circuit.peek(operation, deadline=deadline))
 
     def mint_token(
         self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
@@ -199,7 +203,7 @@ class Whop:
             authorized = {"Authorization": f"Bearer {key}", **common}
             return self._send(operation, Request(method, url, headers=authorized, content=content), parse, deadline)
 
-        self._require_closed_circuit(operation, deadline)
+        _raise_if_rejected(operation, self._circuit.check(operation, deadline=deadline))
         key = self._api_key.current(deadline=deadline)
         try:
             return attempt(key)
@@ -217,15 +221,6 @@ class Whop:
             error.repeated |= repeated
             raise
         return _Answer(answer.value, repeated=answer.repeated or repeated)
-
-    def _require_closed_circuit(self, operation: Operation, deadline: Deadline) -> None:
-        rejection = self._circuit.check(operation, deadline=deadline)
-        if rejection is None:
-            return
-        seconds = _whole_seconds(rejection.seconds)
-        if rejection.reason is Reason.LIMITED:
-            raise WhopRateLimited(operation, seconds)
-        raise CircuitOpen(operation, seconds)
 
     def _require_permit(self, operation: Operation, deadline: Deadline) -> None:
         if operation == "mint_token":
@@ -287,6 +282,15 @@ class Whop:
             self._circuit.record_rate_limit(operation, _responses.wait(response), deadline=deadline)
         elif response.status_code < 500:
             self._circuit.record_success(operation, deadline=deadline)
+
+
+def _raise_if_rejected(operation: Operation, rejection: Rejection | None) -> None:
+    if rejection is None:
+        return
+    seconds = _whole_seconds(rejection.seconds)
+    if rejection.reason is Reason.LIMITED:
+        raise WhopRateLimited(operation, seconds)
+    raise CircuitOpen(operation, seconds)
 
 
 def _timestamp(moment: datetime) -> str:
