@@ -231,7 +231,7 @@ def test_a_message_stays_hidden_while_the_function_may_still_be_at_it(resources:
 
 def test_an_outage_of_a_day_makes_no_dead_letters(resources: Resources) -> None:
     """`tests/unit/sync/test_worker.py` counts fewer deliveries within a day."""
-    assert _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"] == 400
+    assert _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"] == 500
 
 
 def test_a_message_reaches_the_dead_letter_queue_before_it_would_be_forgotten(resources: Resources) -> None:

@@ -21,9 +21,9 @@ _SECONDS_PER_USER = 8.0
 _SECONDS_TO_SETTLE = 2.0
 _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
-# Until a message is 16 minutes old, it backs off for a minute at most. Then for a sixteenth of its age at most.
+# Until a message is 32 minutes old, it backs off for a minute at most. Then for a thirty-second of its age at most.
 _YOUNG_BACKOFF_SECONDS = 60
-_BACKOFF_BY_AGE = 1 / 16
+_BACKOFF_BY_AGE = 1 / 32
 # The messages that a wait has held back return over this time, so the first of a batch can report the next wait.
 _RETURN_SECONDS = 10
 
@@ -137,9 +137,9 @@ class SyncBatch:
         return max(1, round(self._spread(min(longest, 1 << min(_number(record, "ApproximateReceiveCount", 1), 10)))))
 
     def _backoff_by_age(self, record: Mapping[str, Any]) -> float:
-        """A sixteenth of the time since the first delivery, and 15 minutes at most.
+        """A thirty-second of the time since the first delivery, and 15 minutes at most.
 
-        So after an outage each message returns within a sixteenth of its length. A day takes fewer than 400 deliveries.
+        So after an outage of an hour each message returns within two minutes. A day takes fewer than 500 deliveries.
         """
         now = self._clock()
         age = now - _number(record, "ApproximateFirstReceiveTimestamp", int(now * 1000)) / 1000
