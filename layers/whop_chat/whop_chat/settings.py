@@ -22,6 +22,8 @@ _ALIAS_TEMPLATE = (
     r"((?=.{1,223}$)(?=[^@]{5,33}@)(?!\.)(?!.*\.[.@])[A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})?"
 )
+# The name of a bucket (Amazon S3, "General purpose bucket naming rules"), and characters that are safe in a key.
+_AVATAR_SOURCE = r"picture|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[A-Za-z0-9!_.()-]+/)*\{sub\}"
 _ALIAS_EXAMPLE = "like chat+{sub}@team.com, with at most 28 other characters before the @"
 
 
@@ -72,6 +74,11 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
 def _loopback(value: str) -> str | None:
     """A loopback address or None. No other host is accepted, because it would get signed calls and secrets."""
     return matching(LOOPBACK_URL, "a loopback address")(value) if value else None
+
+
+def avatar_source(value: str) -> str:
+    """``picture``, or the address of one object a user. Raises `ValueError`."""
+    return matching(_AVATAR_SOURCE, "picture or like s3://bucket/prefix/{sub}")(value)
 
 
 class Environment:
@@ -240,3 +247,13 @@ class SyncSettings(EnrolmentSettings):
     delete_policy: Literal["keep-account", "delete-account"] = setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSettings(Environment):
+    """The settings of ``fetch_picture``.
+
+    ``avatar_source`` is ``picture`` for any public https address, or ``s3://bucket/prefix/{sub}``.
+    """
+
+    avatar_source: str = setting("AVATAR_SOURCE", avatar_source)
