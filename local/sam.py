@@ -116,6 +116,8 @@ class Sam:
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.2",
             "__SAM_CLI_APP_DIR": str(self._state),
+            # SAM leaves a folder there for everything that it builds by a makefile.
+            "TMPDIR": str(self._state),
         }
 
     def _digest(self) -> str:

@@ -10,6 +10,7 @@ import boto3
 
 from manage import stack
 from manage.commands import (
+    adopt_table,
     allow,
     attach,
     close_circuit,
@@ -44,6 +45,7 @@ class Command(Protocol):
 COMMANDS: tuple[Command, ...] = (
     attach,
     detach,
+    adopt_table,
     doctor,
     status,
     list_users,
@@ -71,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     region = parsed.region or os.environ.get("AWS_REGION")
     try:
         session = boto3.Session(region_name=region)
-        if parsed.function_arn:
-            return command.run(parsed, stack.deleted(session, parsed.stack, parsed.function_arn), console)
+        if parsed.outputs:
+            return command.run(parsed, stack.deleted(session, parsed.stack, parsed.outputs), console)
         return command.run(parsed, stack.find(session, parsed.stack), console)
     except NotDone as error:
         console.answer(str(error), **error.data)
@@ -94,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", required=True, metavar="NAME", help="the stack's name (whop-chat-dev) or its ARN")
     parser.add_argument("--region", metavar="R", help="its region, if it is not the one of your AWS profile")
     parser.add_argument("--json", action="store_true", help="answer with one JSON object")
-    # Only detach has it: it works on a pool whose stack is gone.
-    parser.set_defaults(function_arn=None)
+    # Commands that also work without the stack have an option for the output that they need of it.
+    parser.set_defaults(outputs=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         description = f"{command.HELP[0].upper()}{command.HELP[1:]}."

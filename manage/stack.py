@@ -80,22 +80,20 @@ class Stack:
         return client
 
 
-def deleted(session: boto3.Session, name: str, function: str) -> Stack:
-    """Stands for the stack ``name`` that is gone, of whose parts only the ARN of ``function`` is known.
+def deleted(session: boto3.Session, name: str, outputs: Mapping[str, str]) -> Stack:
+    """Stands for the stack ``name`` that is gone, or not there yet, of which only these ``outputs`` are known.
 
-    Raises `Refused` if the ARN is not of a function in the account and region of ``session``.
+    Raises `Refused` if one of them is in another account or region than ``session``.
     """
     operator, here = _caller(session)
-    parts = function.split(":")
-    if len(parts) not in (7, 8) or parts[2] != "lambda" or parts[5] != "function":
-        raise Refused(f"{function} is not the ARN of a Lambda function.")
-    _require("The function", function, here)
+    _require_all(outputs, here)
+    partition = operator.split(":")[1]
     return Stack(
         name=name,
-        arn=f"arn:{parts[1]}:cloudformation:{here[0]}:{here[1]}:stack/{name}/{DELETED}",
+        arn=f"arn:{partition}:cloudformation:{here[0]}:{here[1]}:stack/{name}/{DELETED}",
         status=DELETED,
         parameters={},
-        outputs={"OnSignupFunctionArn": function},
+        outputs=outputs,
         session=session,
         operator=operator,
     )
@@ -114,9 +112,7 @@ def find(session: boto3.Session, name: str) -> Stack:
         _require(name, name, here)
     found = _describe(session, name, here[1])
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    for part, arn in {f"Stack {found['StackName']}": found["StackId"], **outputs}.items():
-        if arn.startswith("arn:"):
-            _require(part, arn, here)
+    _require_all({f"Stack {found['StackName']}": found["StackId"], **outputs}, here)
     return Stack(
         name=found["StackName"],
         arn=found["StackId"],
@@ -136,6 +132,12 @@ def _caller(session: boto3.Session) -> tuple[str, tuple[str, str]]:
     sts: Any = session.client("sts", config=_PATIENT)
     caller = sts.get_caller_identity()
     return caller["Arn"], (session.region_name, caller["Account"])
+
+
+def _require_all(parts: Mapping[str, str], here: tuple[str, str]) -> None:
+    for part, value in parts.items():
+        if value.startswith("arn:"):
+            _require(part, value, here)
 
 
 def _require(part: str, arn: str, here: tuple[str, str]) -> None:

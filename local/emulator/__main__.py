@@ -33,9 +33,9 @@ def main() -> None:
 
     from ministack import app
 
-    from local.emulator import cloudformation, cloudtrail, cognito, functions, http_api, iam
+    from local.emulator import cloudformation, cloudtrail, cognito, dynamodb, functions, http_api, iam
 
-    for service in (functions, http_api, cognito, cloudtrail, cloudformation, iam):
+    for service in (functions, http_api, cognito, cloudtrail, cloudformation, dynamodb, iam):
         service.install()
     app.main()
 

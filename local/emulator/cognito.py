@@ -1,5 +1,6 @@
 """Cognito user pools: triggers, confirmation, and updates that reset the settings they leave out."""
 
+import contextvars
 import json
 from typing import Any
 
@@ -9,10 +10,12 @@ from ministack.services.cloudformation import provisioners
 
 from local.emulator import pool_updates
 from local.emulator.functions import may_invoke
-from local.emulator.patching import Function, wrap
+from local.emulator.patching import Function, wrap, wrap_resource
 
 type Pool = dict[str, Any]
 type Answer = tuple[int, dict[str, Any], bytes]
+
+_by_cloudformation = contextvars.ContextVar("by_cloudformation", default=False)
 
 
 def install() -> None:
@@ -24,6 +27,7 @@ def install() -> None:
     wrap(cognito, "_create_user_pool", _with_every_setting)
     wrap(cognito, "_update_user_pool", _reset_what_is_omitted)
     wrap(cognito, "_pool_out", _without_mfa_settings)
+    wrap_resource(provisioners._RESOURCE_HANDLERS, "AWS::Cognito::UserPool", update=_keeping_its_tags)
     wrap(cognito, "_signed_jwt", _issued_as_the_pool_says)
     wrap(apigateway, "_resolve_jwks_url", _keys_of_either_issuer)
     # Stock ignores these properties of AWS::Cognito::UserPool; CloudFormation sets them.
@@ -192,7 +196,7 @@ def _reset_what_is_omitted(stock: Function) -> Function:
     """
 
     def update(data: dict[str, Any]) -> Any:
-        refusal = pool_updates.refusal(data)
+        refusal = pool_updates.refusal(_without_system_tags(data) if _by_cloudformation.get() else data)
         if refusal:
             return _refusal("InvalidParameterException", refusal)
         settings = pool_updates.settings(data)
@@ -203,6 +207,27 @@ def _reset_what_is_omitted(stock: Function) -> Function:
         return answer
 
     return update
+
+
+def _keeping_its_tags(stock: Function) -> Function:
+    """CloudFormation may write the ``aws:`` tags that it gives a pool. No other caller of UpdateUserPool may.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
+    """
+
+    def update(*args: Any, **kwargs: Any) -> Any:
+        token = _by_cloudformation.set(True)
+        try:
+            return stock(*args, **kwargs)
+        finally:
+            _by_cloudformation.reset(token)
+
+    return update
+
+
+def _without_system_tags(data: dict[str, Any]) -> dict[str, Any]:
+    tags = {key: value for key, value in data.get("UserPoolTags", {}).items() if not key.startswith("aws:")}
+    return {**data, "UserPoolTags": tags}
 
 
 def _without_mfa_settings(stock: Function) -> Function:

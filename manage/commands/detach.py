@@ -20,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--function-arn",
         metavar="ARN",
+        dest="outputs",
+        type=lambda arn: {"OnSignupFunctionArn": arn},
         help="the function that the pool names, if the stack is deleted already; needs USER_POOL_ID",
     )
     _trigger.add_arguments(parser)
@@ -28,8 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     """Detach the triggers and return the exit status. Raises `Refused` and `NotDone`."""
     function = stack.output("OnSignupFunctionArn")
-    if stack.status == DELETED and not arguments.user_pool_id:
-        raise Refused("Name the user pool: without the stack nothing says which one it was.")
+    if stack.status == DELETED:
+        _require_function(function)
+        if not arguments.user_pool_id:
+            raise Refused("Name the user pool: without the stack nothing says which one it was.")
     pool_id: str = arguments.user_pool_id or stack.output("UserPoolId")
     pool, shown = _trigger.read(stack, pool_id)
     wanted = pool_triggers.without(shown, function)
@@ -40,6 +44,12 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     status = _trigger.change(arguments, stack, console, pool, shown, wanted, done="detached")
     _unprotect(stack, pool_id)
     return status
+
+
+def _require_function(arn: str) -> None:
+    parts = arn.split(":")
+    if len(parts) not in (7, 8) or parts[2] != "lambda" or parts[5] != "function":
+        raise Refused(f"{arn} is not the ARN of a Lambda function.")
 
 
 def _not_attached(stack: Stack, console: Console, pool_id: str, other: str | None) -> int:

@@ -367,7 +367,7 @@ class SyncLane:
 
     def waiting(self) -> int:
         """How many messages wait, are being handled, or are postponed."""
-        return self._count("") + self._count("NotVisible")
+        return self._count("", "NotVisible")
 
     def settle(self) -> None:
         """Wait until every message is done with."""
@@ -390,9 +390,11 @@ class SyncLane:
                 return True
         return False
 
-    def _count(self, kind: str) -> int:
-        name: Any = f"ApproximateNumberOfMessages{kind}"
-        return int(self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=[name])["Attributes"][name])
+    def _count(self, *kinds: str) -> int:
+        # In one call: between two, a message could go from one kind to the other.
+        names: Any = [f"ApproximateNumberOfMessages{kind}" for kind in kinds]
+        answer: Any = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return sum(int(answer[name]) for name in names)
 
 
 def message(pool_id: str, username: str, sub: str, **members: str) -> str:

@@ -194,3 +194,42 @@ def test_an_update_of_a_pool_resets_what_it_does_not_name(cloud: LocalStack) -> 
     cloud.cognito.update_user_pool(UserPoolId=pool_id, UserPoolTags={"team": "chat"})
     pool = cloud.cognito.describe_user_pool(UserPoolId=pool_id)["UserPool"]
     assert (pool.get("AutoVerifiedAttributes"), pool["UserPoolTags"]) == ([], {"team": "chat"})
+
+
+def test_a_table_has_the_settings_of_its_template(cloud: LocalStack, small: Deployment) -> None:
+    name = small["TableName"]
+
+    ttl = cloud.dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    backups = cloud.dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    assert ttl == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
+    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
+
+
+def test_a_stack_of_the_same_name_gets_another_table(cloud: LocalStack) -> None:
+    names = []
+    for _ in range(2):
+        names.append(_create(cloud, "short-lived", {"Origins": ORIGINS[0]})["TableName"])
+        cloud.cloudformation.delete_stack(StackName="short-lived")
+        cloud.cloudformation.get_waiter("stack_delete_complete").wait(
+            StackName="short-lived", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
+
+    assert len(set(names)) == 2
+
+
+def test_a_pool_with_tags_of_cloudformation_can_be_updated(cloud: LocalStack, small: Deployment) -> None:
+    template = _TEMPLATE.read_text().replace("AutoVerifiedAttributes: [email]", "AutoVerifiedAttributes: []")
+    tags = cloud.cognito.describe_user_pool(UserPoolId=small["UserPoolId"])["UserPool"]["UserPoolTags"]
+    cloud.cloudformation.update_stack(
+        StackName=small.name,
+        TemplateBody=template,
+        Parameters=[{"ParameterKey": "Origins", "UsePreviousValue": True}],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    cloud.cloudformation.get_waiter("stack_update_complete").wait(
+        StackName=small.name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+
+    pool = cloud.cognito.describe_user_pool(UserPoolId=small["UserPoolId"])["UserPool"]
+    assert (pool.get("AutoVerifiedAttributes", []), pool["UserPoolTags"]) == ([], tags)
+    assert "aws:cloudformation:stack-name" in tags

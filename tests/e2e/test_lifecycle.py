@@ -7,7 +7,7 @@ from local.demo.chat_app import User
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 from local.whop_simulator.control import SimulatorControl
-from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, message, record_with_status
+from tests.e2e.harness import SyncLane, TeamApp, accounts_of, assert_problem, change_record, message, record_with_status
 
 NEUTRAL = "Deleted user"
 
@@ -42,6 +42,41 @@ def changed(app: TeamApp, lane: SyncLane, user: User) -> None:
 
 def pool_user(app: TeamApp, user: User) -> dict[str, str]:
     return {"UserPoolId": app.pool_id, "Username": app.username(user)}
+
+
+def linked_to_a_stranger(cloud: LocalStack, app: TeamApp, user: User) -> str:
+    """Link ``user`` to a Whop user that Whop does not know, as if Whop had removed it; its id."""
+    gone = f"user_{user.sub.replace('-', '')[:13]}"
+    change_record(cloud, app.deployment, user, whop_user_id=gone)
+    reservation = {"pk": {"S": f"WHOP#{gone}"}, "pool": {"S": app.pool_id}, "sub": {"S": user.sub}}
+    cloud.dynamodb.put_item(TableName=app.deployment["UsersTableName"], Item=reservation)
+    return gone
+
+
+def is_reserved(cloud: LocalStack, app: TeamApp, whop_user: str) -> bool:
+    key = {"pk": {"S": f"WHOP#{whop_user}"}}
+    return "Item" in cloud.dynamodb.get_item(TableName=app.deployment["UsersTableName"], Key=key)
+
+
+@pytest.mark.parametrize("through", ["a token", "the queue"])
+def test_who_whop_no_longer_knows_is_linked_anew_and_the_old_reservation_released(
+    cloud: LocalStack, app: TeamApp, lane: SyncLane, whop: SimulatorControl, user: User, through: str
+) -> None:
+    token = app.sign_in(user).access
+    before = cloud.user_record(app.deployment, user.sub)["whop_user_id"]
+    gone = linked_to_a_stranger(cloud, app, user)
+
+    if through == "a token":
+        answer = app.mint(token)
+        assert answer.status_code == 200, answer.text
+    else:
+        app.give_name(user, "Ada King")
+        changed(app, lane, user)
+        assert name_at_whop(cloud, app, whop, user) == "Ada King"
+
+    assert cloud.user_record(app.deployment, user.sub)["whop_user_id"] == before
+    assert not is_reserved(cloud, app, gone)
+    assert is_reserved(cloud, app, before)
 
 
 def test_a_new_name_arrives_with_the_next_message_and_costs_nothing_until_it_changes(

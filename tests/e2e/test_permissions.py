@@ -26,7 +26,9 @@ def decisions(cloud: LocalStack, request: pytest.FixtureRequest) -> set[tuple[st
     modules = set(Path(__file__).parent.glob("test_*.py"))
     if not modules <= {item.path for item in request.session.items}:
         pytest.skip("only a run of all end-to-end tests makes all calls")
-    return {(_logical_id(each.role), each.action, each.sid) for each in cloud.decisions()}
+    ours = of_type(deployed(), "AWS::IAM::Role")
+    decided = {(_logical_id(each.role), each.action, each.sid) for each in cloud.decisions()}
+    return {each for each in decided if each[0] in ours}
 
 
 def test_no_call_of_a_function_was_denied(decisions: set[tuple[str, str, str]]) -> None:
@@ -44,7 +46,9 @@ def test_every_permission_of_a_function_was_used(decisions: set[tuple[str, str, 
         if not any(fnmatch(action, pattern) for pattern in _WITHOUT_A_CALL_HERE)
     }
 
-    assert allowed - decisions == set()
+    # Lambda demands it of a function with a queue, and never uses it in a call of the function's own.
+    demanded = {("SyncUserRole", "sqs:GetQueueAttributes", "WorkThroughTheQueue")}
+    assert allowed - decisions == demanded
 
 
 def _logical_id(role: str) -> str:

@@ -69,6 +69,8 @@ def test_the_api_key_goes_nowhere_else(url: str) -> None:
         ("UserPoolId", "us-gov-west-1_AbCdEfGhI"),
         ("UserPoolId", "eusc-de-east-1_AbCdEfGhI"),
         ("UserPoolClientIds", "1example23456789"),
+        ("UsersTableName", ""),
+        ("UsersTableName", "whop-chat-prod-UsersTable-1ABCDEFGHIJKL"),
         ("AllowedOrigins", "*"),
         ("AllowedOrigins", "https://app.example.test"),
         ("AllowedOrigins", "http://localhost:5173"),
@@ -109,6 +111,10 @@ def test_a_value_as_it_should_be_is_accepted(parameter: str, value: str) -> None
         ("UserPoolId", "AbCdEfGhI"),
         ("UserPoolId", "us-east-1_AbC/../x"),
         ("UserPoolClientIds", "a b"),
+        ("UsersTableName", "no"),
+        ("UsersTableName", "*"),
+        ("UsersTableName", "users/index/all"),
+        ("UsersTableName", "arn:aws:dynamodb:us-east-1:123456789012:table/users"),
         ("AllowedOrigins", ""),
         ("AllowedOrigins", "app.example.test"),
         ("AllowedOrigins", "https://app.example.test/"),
@@ -171,6 +177,7 @@ def _broken_rules(**given: str) -> set[str]:
         {"Stage": "local", "WhopBaseUrl": "http://[::1]:8080"},
         {"EnrolmentEmail": "alias", "AliasEmailTemplate": "chat+{sub}@example.test"},
         {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web,ios"},
+        {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web", "UsersTableName": "kept"},
     ],
 )
 def test_parameters_that_go_together_break_no_rule(given: dict[str, str]) -> None:
@@ -197,6 +204,8 @@ CUT = [{name: value} for name in LISTS for value in ("one,", ",one", "one,,two")
         ({"TokenUse": "id", "RequiredScope": "chat/use"}, "IdTokensHaveNoScopes"),
         ({"UserPoolId": "us-east-1_AbCdEfGhI"}, "NamedPoolNeedsClients"),
         ({"UserPoolClientIds": "web"}, "ClientsNeedNamedPool"),
+        ({"UsersTableName": "kept"}, "KeptTableNeedsItsPool"),
+        ({"UsersTableName": "kept", "UserPoolId": POOL}, "NamedPoolNeedsClients"),
     ],
 )
 def test_parameters_that_contradict_each_other_break_a_rule(given: dict[str, str], rule: str) -> None:

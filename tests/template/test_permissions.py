@@ -47,8 +47,13 @@ def _items(resources: Resources, role: str, actions: set[str] | None = None) -> 
         key.partition("#")[0]
         for each in _statements(resources[role])
         if each["Resource"] == TABLE and (actions is None or actions & set(_as_list(each["Action"])))
-        for key in each["Condition"].get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+        for key in _leading_keys(each)
     }
+
+
+def _leading_keys(statement: dict[str, Any]) -> list[str]:
+    tests = [statement["Condition"].get(f"For{which}:StringLike", {}) for which in ("AllValues", "AnyValue")]
+    return [key for each in tests for key in each.get("dynamodb:LeadingKeys", [])]
 
 
 def _pool(reference: Any) -> dict[str, Any]:
@@ -243,8 +248,8 @@ def test_every_permission_on_the_table_says_which_items() -> None:
     for role in of_type(deployed(TokenReuse="always"), "AWS::IAM::Role").values():
         for each in _statements(role):
             if each["Resource"] == TABLE and each["Action"] != "dynamodb:Scan":
-                keys = each["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-                assert all(key.endswith("#*") for key in keys)
+                assert _leading_keys(each)
+                assert all(key.endswith("#*") for key in _leading_keys(each))
 
 
 @pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile"])
@@ -260,6 +265,20 @@ def test_permissions_follow_a_named_pool() -> None:
     pool = _pool("us-east-1_AbCdEfGhI")
     assert _allowed(resources, "MintTokenRole", pool) == {"cognito-idp:AdminGetUser"}
     assert _allowed(resources, "SyncUserRole", pool) == READ_POOL
+
+
+def test_permissions_follow_a_kept_table() -> None:
+    """The same statements, for this table of this account alone."""
+    own_pool = {"UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web", "TokenReuse": "always"}
+    created, kept = deployed(**own_pool), deployed(UsersTableName="kept", **own_pool)
+    arn = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${UsersTableName}"}
+
+    for role in of_type(kept, "AWS::IAM::Role"):
+        expected = [
+            each | {"Resource": arn if each["Resource"] == TABLE else each["Resource"]}
+            for each in _statements(created[role])
+        ]
+        assert list(_statements(kept[role])) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from manage import users_table
 from tests.template.translation import Resources, accepts, deployed, of_type, template, translated
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.command import Command
@@ -322,6 +323,62 @@ def test_the_users_table_is_one_key_and_a_time_to_live(resources: Resources) -> 
     assert table["AttributeDefinitions"] == [{"AttributeName": "pk", "AttributeType": "S"}]
     assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+KEPT = {"UsersTableName": "kept", "UserPoolId": "us-east-1_AbCdEfGhI", "UserPoolClientIds": "web"}
+
+
+def test_the_tags_of_the_table_say_whose_it_is(resources: Resources) -> None:
+    """By them the next deployment finds a table that outlived its stack."""
+    named = _properties(deployed(UserPoolId=KEPT["UserPoolId"], UserPoolClientIds="web"), "UsersTable")["Tags"]
+    created = _properties(resources, "UsersTable")["Tags"]
+
+    (stack_key, _), (pool_key, _) = users_table.tags("stack", "pool").items()
+
+    for tags, pool in ((named, KEPT["UserPoolId"]), (created, {"Ref": "UserPool"})):
+        assert tags == [
+            {"Key": stack_key, "Value": {"Ref": "AWS::StackName"}},
+            {"Key": pool_key, "Value": pool},
+        ]
+
+
+@pytest.mark.parametrize(("given", "table"), [({}, {"Ref": "UsersTable"}), (KEPT, "kept")])
+def test_a_kept_table_is_used_and_none_created(given: dict[str, str], table: object) -> None:
+    resources = deployed(**given)
+    functions = of_type(resources, "AWS::Lambda::Function").values()
+    variables = [each["Properties"]["Environment"]["Variables"] for each in functions]
+
+    assert ("UsersTable" in resources) == (not given)
+    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 3
+
+
+def test_the_output_names_the_table_in_use() -> None:
+    table = template()["Outputs"]["UsersTableName"]["Value"]
+
+    assert table == {"Fn::If": ["CreateUsersTable", {"Ref": "UsersTable"}, {"Ref": "UsersTableName"}]}
+
+
+@pytest.mark.parametrize("given", [{}, KEPT])
+def test_everything_that_is_named_is_created(given: dict[str, str]) -> None:
+    """CloudFormation refuses a reference to a resource whose condition is false."""
+    resources = deployed(**given)
+    pseudo = {"AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::StackName", "AWS::URLSuffix"}
+
+    assert _named_in(resources) - pseudo <= resources.keys() | template()["Parameters"].keys()
+
+
+def _named_in(node: Any) -> set[str]:
+    """The logical ids and parameters that ``Ref`` and ``Fn::GetAtt`` name."""
+    if isinstance(node, list):
+        return {name for each in node for name in _named_in(each)}
+    if not isinstance(node, dict):
+        return set()
+    match node:
+        case {"Ref": str(name)}:
+            return {name}
+        case {"Fn::GetAtt": [str(name), *_]}:
+            return {name}
+    return _named_in(list(node.values()))
 
 
 def test_the_pool_of_the_stack_outlives_it(resources: Resources) -> None:

@@ -16,7 +16,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from moto.sqs.models import sqs_backends
 
-from manage import dead_letter_queue
+from manage import dead_letter_queue, users_table
 from tests.fakes import moto_aws
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
@@ -72,6 +72,9 @@ class DeployedStack:
         self.cloud = cloud
         self.users = DynamoDBUserRepository(aws_at_moto(), "users")
         self._environment = dict(cloud.environment)
+        made = users_table.describe(self.table, "users")
+        assert made
+        users_table.secure(self.table, made, users_table.tags("chat", cloud.pool_id))
         self._session = self._watched_session()
 
     @contextmanager
@@ -205,6 +208,7 @@ class DeployedStack:
 
     def _note(self, service: str, operation: str, body: str = "") -> None:
         """A transaction needs the permissions of its operations (DynamoDB, "Using IAM with transactions")."""
+        service = {"tagging": "tag"}.get(service, service)
         operations = re.findall(r'"(Put|Delete|Update)": \{', body) if operation == "TransactWriteItems" else []
         names = [f"{each}Item" for each in operations] or [operation.removesuffix("Batch")]
         self.asked |= {f"{service}:{'InvokeFunction' if name == 'Invoke' else name}" for name in names}
@@ -230,6 +234,17 @@ class DeployedStack:
         if self.silent:
             raise ReadTimeoutError(endpoint_url="https://lambda.example.test")
         return {"StatusCode": 200, "Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+@contextmanager
+def restored_table(run: DeployedStack, *keys: str) -> Iterator[str]:
+    """A table with items of these keys, as DynamoDB restores one: without safeguards and tags. Gone after the block."""
+    with moto_aws.table("restored") as made:
+        for key in keys:
+            made.put_item(TableName="restored", Item={"pk": {"S": key}})
+        run.asked.clear()
+        yield "restored"
+        made.update_table(TableName="restored", DeletionProtectionEnabled=False)
 
 
 def leave(cloud: Cloud, user: UserRef) -> None:

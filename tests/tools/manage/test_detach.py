@@ -101,7 +101,7 @@ def test_the_function_of_a_deleted_stack_can_be_detached(aws: Aws, operate: Oper
     ("arn", "why"),
     [
         ("chat-on-signup", "is not the ARN of a Lambda function"),
-        ("arn:aws:sqs:us-east-1:123456789012:chat-queue:live", "is not the ARN of a Lambda function"),
+        (f"arn:aws:sqs:us-east-1:{whole_pool.ACCOUNT}:chat-queue:live", "is not the ARN of a Lambda function"),
         ("arn:aws:lambda:eu-west-1:123456789012:function:chat:live", "is in eu-west-1"),
         ("arn:aws:lambda:us-east-1:999999999999:function:chat:live", "of account 999999999999"),
     ],

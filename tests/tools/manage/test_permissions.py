@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.source_tree import ROOT
-from tests.tools.manage.deployment import DeployedStack
+from tests.tools.manage.deployment import DeployedStack, restored_table
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
 from whop_chat.users.record import Record, Status
@@ -25,6 +25,7 @@ EVERYWHERE = {"sts:GetCallerIdentity", "cloudformation:DescribeStacks"}
 # For a user who is no longer listed, and for one who had another Whop user before.
 RARE = {"cognito-idp:AdminGetUser", "dynamodb:DeleteItem"}
 ARGUMENTS = {
+    "adopt-table": ("adopt-table", "restored"),
     "status": ("status", "ann@example.test"),
     "list": ("list", "--blocked"),
     "sync": ("sync", "ann@example.test"),
@@ -62,8 +63,8 @@ def test_a_command_needs_the_permissions_of_the_table(run: DeployedStack, comman
     if command == "close-circuit":
         waits = DynamoDBCircuitStore(aws_at_moto(), "users", run.cloud.environment["WHOP_COMPANY_ID"])
         waits.extend("create_account", CircuitState(time.time() + 3600, Reason.LIMITED), deadline=AN_HOUR)
-    run.asked.clear()
-    done = run(*ARGUMENTS[command])
+    with restored_table(run, f"USER#{run.cloud.pool_id}#ann"):
+        done = run(*ARGUMENTS[command])
 
     assert done.status == 0, done.err
     assert run.asked - EVERYWHERE == ROWS[command] - RARE
