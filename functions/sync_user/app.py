@@ -34,6 +34,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         refusals=parts.refusals,
+        avatars=SyncQueue(aws, settings.avatar_queue_url) if settings.avatar_queue_url else None,
     )
     return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
 

@@ -15,7 +15,7 @@ FLOORS = (
     ("users",),
     ("enrolment",),
     ("sync",),
-    ("minting", "reconcile"),
+    ("minting", "reconcile", "avatars"),
     ("settings", "api"),
     ("bootstrap",),
 )

@@ -29,6 +29,8 @@ def download(client: HttpClient, url: str, deadline: Deadline) -> bytes:
         answer = _get(client, asked, deadline)
         if answer.status_code == 200:
             return answer.content
+        if answer.status_code >= 500:
+            raise PictureRefused("server_error")
         if answer.status_code not in _REDIRECTS or "location" not in answer.headers:
             raise PictureRefused("http_status")
         asked = _checked(answer.headers["location"], relative_to=asked)

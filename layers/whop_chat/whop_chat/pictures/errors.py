@@ -10,12 +10,17 @@ Reason = Literal[
     "address_not_public",  # the name stands for an address that is not of the public internet
     "too_many_redirects",
     "unreachable",  # no answer, no whole answer, or none in time
-    "http_status",  # neither a picture nor a redirect
+    "server_error",  # a 5xx
+    "http_status",  # any other answer that is neither a picture nor a redirect
     "too_large",  # more bytes than are read
     "too_many_pixels",
     "not_a_picture",  # not a PNG, JPEG, GIF or WebP that can be decoded
+    "fetch_failed",  # the function that fetches pictures did not survive this one
 ]
 """What `whop_chat.pictures` says of a picture that cannot be used. Users' data is in none of them."""
+
+TRANSIENT: frozenset[Reason] = frozenset({"unreachable", "server_error", "fetch_failed"})
+"""The reasons that may be gone after a while."""
 
 
 class PictureRefused(Refused):

@@ -16,6 +16,7 @@ from botocore.session import BOTOCORE_DEFAUT_SESSION_VARIABLES
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -63,6 +64,12 @@ class AwsClients:
     def secretsmanager(self) -> "SecretsManagerClient":
         """The client of Secrets Manager."""
         client: SecretsManagerClient = self._client("secretsmanager")
+        return client
+
+    @property
+    def functions(self) -> "LambdaClient":
+        """The client of Lambda."""
+        client: LambdaClient = self._client("lambda")
         return client
 
     @property

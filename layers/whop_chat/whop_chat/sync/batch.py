@@ -4,14 +4,13 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.queue import SyncMessage, SyncQueue, UnreadableMessage, decode
 from whop_chat.whop.errors import OutOfPermits
 
 _SECONDS_PER_USER = 8.0
@@ -21,20 +20,32 @@ _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
 
 
+class Handler(Protocol):
+    """What handles a message: `whop_chat.sync.worker.SyncUser`, or ``SyncAvatar`` for pictures."""
+
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        """Do what ``message`` asks for. Raises `UnreadableMessage`, and `Retryable` to get it again."""
+
+
 class SyncBatch:
-    """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
+    """Handles one delivery from the queue (AWS, "Reporting batch item failures").
+
+    ``seconds`` is the time of each message.
+    """
 
     def __init__(
         self,
-        sync_user: SyncUser,
+        handler: Handler,
         queue: SyncQueue,
         dead_letters: SyncQueue,
         telemetry: Telemetry,
         *,
+        seconds: float = _SECONDS_PER_USER,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._sync_user = sync_user
+        self._handler = handler
+        self._seconds = seconds
         self._queue = queue
         self._dead_letters = dead_letters
         self._telemetry = telemetry
@@ -49,10 +60,10 @@ class SyncBatch:
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
         # A sync that starts has time to finish. The next delivery handles the rest.
-        if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
+        if remaining_seconds() < self._seconds + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._sync_user.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
+            self._handler.sync(decode(_text(record, "body")), deadline=Deadline(self._seconds))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
@@ -88,7 +99,7 @@ class SyncBatch:
         """Sleep until there are permits again. The next message would read pool and table without success before."""
         if not isinstance(error, OutOfPermits):
             return
-        if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
+        if remaining >= self._seconds + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
 
     def _known_wait(self, error: Retryable) -> int:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection
 
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import NotActive, PoolStatus, PoolUser, UserGone
+from whop_chat.cognito.pool import PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.enrol import Enrolment, PoolReader
@@ -17,7 +17,8 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
+from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage
+from whop_chat.sync.reading import read_user
 from whop_chat.users.lifecycle import (
     Action,
     after_naming,
@@ -34,9 +35,6 @@ from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
-# These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
-# It also proves that they can sign in, whatever their password.
-_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
 # Cognito names it where no app client is involved, such as in AdminConfirmSignUp.
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
@@ -46,7 +44,8 @@ class SyncUser:
 
     ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
     nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
-    ask the pool again about a user in ``refusals``. None: no refusal is remembered.
+    ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``avatars`` is the queue of
+    pictures, or None without pictures.
     """
 
     def __init__(
@@ -61,6 +60,7 @@ class SyncUser:
         pool_id: str,
         client_ids: Collection[str],
         refusals: Refusals | None = None,
+        avatars: SyncQueue | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
@@ -72,6 +72,7 @@ class SyncUser:
         self._pool_id = pool_id
         self._client_ids = client_ids
         self._refusals = refusals
+        self._avatars = avatars
         self._clock = clock
 
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
@@ -93,7 +94,7 @@ class SyncUser:
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
-        pool_user, pool_status = self._pool_user(user, message.source, deadline)
+        pool_user, pool_status = read_user(self._pool, user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
         if self._refusals is not None and (record is None or record.linked_to is None):
             # A mint of a linked user does not ask the pool.
@@ -103,19 +104,21 @@ class SyncUser:
                 status = pool_status.value
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=status, app_client="another")
             case Action.ENROL, _, PoolUser():
-                self._enrol_and_name(user, record, pool_user, deadline)
+                self._enrol_and_name(message, record, pool_user, deadline)
             case Action.RESTORE, Record(), PoolUser():
                 reinstated = self._write(user, reinstate(record), record, deadline)
                 self._telemetry.event("UserEnabled", "user enabled")
-                self._enrol_and_name(user, reinstated, pool_user, deadline)
+                self._enrol_and_name(message, reinstated, pool_user, deadline)
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
                 self._telemetry.event("UserDisabled", "user disabled")
             case Action.DELETE, Record(), _:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
                 self._telemetry.event("UserDeleted", "user deleted")
+                self._remove_picture(message, deleted, deadline)
                 self._clean_up.clean(user, deleted, deadline=deadline)
             case Action.CLEAN_UP, Record(), _:
+                self._remove_picture(message, record, deadline)
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
@@ -126,31 +129,46 @@ class SyncUser:
             return True
         return message.client_id in (None, _NO_CLIENT, *self._client_ids)
 
-    def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
-        """The user, and their status. A password that is due counts as active if ``source`` makes up for it."""
-        try:
-            if source in _ACTIVE_SOURCES:
-                # The message may have a wrong user name. So if this read finds no user, the look-up by sub decides.
-                with contextlib.suppress(UserGone):
-                    return self._pool.admin_get(user, deadline=deadline), PoolStatus.ACTIVE
-            listed = self._pool.lookup(user, deadline=deadline)
-        except NotActive as error:
-            return None, error.status
-        if listed.may_sign_in and source in (*_ACTIVE_SOURCES, Source.PASSWORDLESS):
-            return listed.pool_user, PoolStatus.ACTIVE
-        return listed.pool_user, listed.status
-
     def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, expected=expected, deadline=deadline)
 
-    def _enrol_and_name(self, user: UserRef, record: Record | None, pool_user: PoolUser, deadline: Deadline) -> None:
+    def _enrol_and_name(
+        self, message: SyncMessage, record: Record | None, pool_user: PoolUser, deadline: Deadline
+    ) -> None:
+        user = message.user
         try:
             self._enrolment.enrol(user, record, pool_user, deadline=deadline)
         except UserGone:
             # The user was deleted in the meantime. The next delivery cleans up the account.
             raise StaleRecord from None
         self._set_profile(user, pool_user, deadline)
+        self._ask_for_picture(message, pool_user, deadline)
         self._telemetry.event("UserSynced", "user synced")
+
+    def _ask_for_picture(self, message: SyncMessage, pool_user: PoolUser, deadline: Deadline) -> None:
+        """Enqueue the user's picture if it is not the one that was handled last. Raises nothing that is about it.
+
+        An object in a bucket can change under the same address. So it is looked at in each sync, as any picture is when
+        an operator asks for one.
+        """
+        if self._avatars is None:
+            return
+        user, address = message.user, pool_user.picture
+        digest = address and profile_digest(user.sub, address)
+        try:
+            record = self._users.get(user, deadline=deadline)
+            if record is None or record.linked_to is None:
+                return
+            if message.source is Source.COMMAND or pool_user.picture_is_object or not record.has_picture(digest):
+                self._avatars.send(user, message.source, deadline=deadline)
+        except (AwsError, DeadlineExceeded) as error:
+            # The next reconcile finds the difference.
+            self._telemetry.warning("picture not enqueued", error, metric="PictureNotEnqueued")
+
+    def _remove_picture(self, message: SyncMessage, tombstone: Record, deadline: Deadline) -> None:
+        """Enqueue the removal of a deleted user's picture. An error delivers the message again, so it is not lost."""
+        if self._avatars is not None and tombstone.picture_at is not None:
+            self._avatars.send(message.user, message.source, deadline=deadline)
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`.

@@ -78,6 +78,7 @@ def tombstone(record: Record, now: int) -> Record:
         generation=max(record.generation, record.tried),
         whop_user_id=record.whop_user_id,
         whop_account_id=record.whop_account_id,
+        picture_at=record.picture_at,
         retry_at=unsettled_until if unsettled_until > now else None,
     )
 
@@ -105,6 +106,20 @@ def after_naming(record: Record, profile_digest: str, now: int, *, settled: bool
     )
 
 
+def without_profile(record: Record) -> Record:
+    """``record`` whose Whop user has no name and no picture of ours yet."""
+    return dataclasses.replace(
+        record,
+        profile_digest=None,
+        picture_digest=None,
+        picture_content=None,
+        picture_file_id=None,
+        picture_reason=None,
+        picture_failures=0,
+        picture_at=None,
+    )
+
+
 def next_generation(record: Record) -> Record:
     """``record`` with its next external id at Whop."""
     return dataclasses.replace(record, generation=record.generation + 1)
@@ -126,7 +141,7 @@ def without_identity(record: Record, *, email_mode: str, blocked_digest: str) ->
     ``blocked_digest`` is the digest of the address that the Whop user belongs to.
     """
     unlinked = dataclasses.replace(
-        record, whop_user_id=None, whop_account_id=None, profile_digest=None, name_unsettled_until=0
+        without_profile(record), whop_user_id=None, whop_account_id=None, name_unsettled_until=0
     )
     if record.status is Status.DELETED:
         return unlinked

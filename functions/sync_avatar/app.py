@@ -1,0 +1,50 @@
+"""Handles the messages of the avatar queue."""
+
+import os
+from typing import Any
+
+from whop_chat.avatars.fetcher import PictureFetcher
+from whop_chat.avatars.worker import FETCH_SECONDS, SECONDS, SyncAvatar
+from whop_chat.bootstrap import enrolment_parts, function_clients
+from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.telemetry import lambda_telemetry
+from whop_chat.settings import AvatarSettings, AwsSettings
+from whop_chat.sync.batch import SyncBatch
+from whop_chat.sync.queue import SyncQueue
+from whop_chat.whop.api_key import ApiKey
+from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
+from whop_chat.whop.rate_limit import Priority
+
+
+def _compose(settings: AvatarSettings, aws_settings: AwsSettings) -> SyncBatch:
+    aws = function_clients(aws_settings)
+    api_key = ApiKey(aws, settings.whop_secret_arn)
+    circuit_states = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
+    parts = enrolment_parts(settings, aws, api_key, HttpClient(), _telemetry, circuit_states, Priority.BACKGROUND)
+    # The call of another function takes as long as that one works.
+    patient = function_clients(aws_settings, attempt_seconds=FETCH_SECONDS)
+    syncing = SyncAvatar(
+        parts.users,
+        parts.pool,
+        PictureFetcher(patient, settings.fetch_picture_function),
+        parts.whop,
+        _telemetry,
+        pool_id=settings.user_pool_id,
+    )
+    queue, dead_letters = (
+        SyncQueue(aws, url) for url in (settings.avatar_queue_url, settings.avatar_dead_letter_queue_url)
+    )
+    return SyncBatch(syncing, queue, dead_letters, _telemetry, seconds=SECONDS)
+
+
+_telemetry = lambda_telemetry()
+_batch = _compose(AvatarSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Bring the pictures of one batch up to date, and return the messages that failed."""
+    _telemetry.bind_request(context)
+    try:
+        return _batch.handle(event["Records"], lambda: context.get_remaining_time_in_millis() / 1000)
+    finally:
+        _telemetry.flush()
