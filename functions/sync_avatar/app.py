@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from whop_chat.avatars.fetcher import PictureFetcher
-from whop_chat.avatars.worker import FETCH_SECONDS, SECONDS, SyncAvatar
+from whop_chat.avatars.worker import FETCH_SECONDS, SECONDS_PER_PICTURE, SyncAvatar
 from whop_chat.bootstrap import enrolment_parts, function_clients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
@@ -34,7 +34,7 @@ def _compose(settings: AvatarSettings, aws_settings: AwsSettings) -> SyncBatch:
     queue, dead_letters = (
         SyncQueue(aws, url) for url in (settings.avatar_queue_url, settings.avatar_dead_letter_queue_url)
     )
-    return SyncBatch(syncing, queue, dead_letters, _telemetry, seconds=SECONDS)
+    return SyncBatch(syncing, queue, dead_letters, _telemetry, seconds=SECONDS_PER_PICTURE)
 
 
 _telemetry = lambda_telemetry()

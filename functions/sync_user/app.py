@@ -10,7 +10,7 @@ from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, SyncSettings
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
@@ -36,7 +36,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         refusals=parts.refusals,
         avatars=SyncQueue(aws, settings.avatar_queue_url) if settings.avatar_queue_url else None,
     )
-    return SyncBatch(syncing, parts.queue, dead_letters, _telemetry)
+    return SyncBatch(syncing, parts.queue, dead_letters, _telemetry, seconds=SECONDS_PER_USER)
 
 
 _telemetry = lambda_telemetry()

@@ -36,7 +36,7 @@ from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import Priority
@@ -141,7 +141,7 @@ class Backfill:
         enrolment = Enrolment(table, pool, whop, addresses)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
         syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=())
-        self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry)
+        self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry, seconds=SECONDS_PER_USER)
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
         self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)
         first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses)

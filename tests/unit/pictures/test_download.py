@@ -130,9 +130,13 @@ def test_a_redirect_to_the_metadata_of_the_machine_is_not_followed() -> None:
     assert refusal(lambda _: httpx.Response(302, headers={"Location": METADATA})) == "url_refused"
 
 
-@pytest.mark.parametrize("status", [204, 206, 304, 401, 404, 500])
+@pytest.mark.parametrize("status", [204, 206, 304, 401, 404, 429])
 def test_any_other_status_is_no_picture(status: int) -> None:
     assert refusal(lambda _: httpx.Response(status, content=PICTURE)) == "http_status"
+
+
+def test_a_failure_of_the_server_is_told_apart() -> None:
+    assert refusal(lambda _: httpx.Response(503, content=PICTURE)) == "server_error"
 
 
 def test_a_redirect_to_nowhere_is_no_picture() -> None:

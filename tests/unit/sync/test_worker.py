@@ -27,7 +27,7 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
@@ -523,6 +523,7 @@ class Delivery:
             self.queue,
             self.dead_letters,
             self.telemetry,
+            seconds=SECONDS_PER_USER,
             jitter=lambda: jitter,
             sleep=self.slept.append,
         )
@@ -616,7 +617,7 @@ def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
     body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
     queue, dead_letters, telemetry = Queue(), Queue(), RecordingTelemetry()
     with Case(Server()).syncing() as syncing:
-        answer = SyncBatch(syncing, queue, dead_letters, telemetry).handle(
+        answer = SyncBatch(syncing, queue, dead_letters, telemetry, seconds=SECONDS_PER_USER).handle(
             [{**record_of(ADA), "body": body}], lambda: 60.0
         )
 
@@ -748,7 +749,7 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        SyncBatch(syncing, queue, Queue(), case.telemetry, jitter=lambda: 0.0).handle(
+        SyncBatch(syncing, queue, Queue(), case.telemetry, seconds=SECONDS_PER_USER, jitter=lambda: 0.0).handle(
             event("sync_user_batch")["Records"], lambda: 60.0
         )
 

@@ -27,7 +27,7 @@ from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopForbidden, WhopRefused, WhopUnauthorized
 
-SECONDS = 45.0
+SECONDS_PER_PICTURE = 45.0
 """The time of one message. ``fetch_picture`` has 20 s of it."""
 FETCH_SECONDS = 21.0
 _POLLS = 2

@@ -13,8 +13,7 @@ from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import SyncMessage, SyncQueue, UnreadableMessage, decode
 from whop_chat.whop.errors import OutOfPermits
 
-_SECONDS_PER_USER = 8.0
-# After a user's time is up: to release the lease and to postpone the message.
+# After a message's time is up: to release the lease and to postpone the message.
 _SECONDS_TO_SETTLE = 2.0
 _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
@@ -40,7 +39,7 @@ class SyncBatch:
         dead_letters: SyncQueue,
         telemetry: Telemetry,
         *,
-        seconds: float = _SECONDS_PER_USER,
+        seconds: float,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:

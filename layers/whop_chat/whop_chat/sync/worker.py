@@ -35,6 +35,8 @@ from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
+SECONDS_PER_USER = 8.0
+"""The time of one message."""
 # Cognito names it where no app client is involved, such as in AdminConfirmSignUp.
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
