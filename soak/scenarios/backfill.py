@@ -53,7 +53,7 @@ _LONGEST_SECONDS = 48 * 3600.0
 _SETTLE_SECONDS = 600.0
 _SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "whop": 0.15}
 _LISTED = (
-    *("in_step", "missing", "passwordless", "unfinished", "stale"),
+    *("in_step", "missing", "passwordless", "unfinished", "stale", "picture"),
     *("in_progress", "blocked", "disabled", "inactive", "deleted"),
 )
 

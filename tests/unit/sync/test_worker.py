@@ -54,6 +54,7 @@ class Pool:
         self.name = name
         self.misnamed = misnamed
         self.status = PoolStatus.ACTIVE
+        self.picture: str | None = None
         self.asked: list[str] = []
 
     def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
@@ -69,7 +70,9 @@ class Pool:
     def _answer(self, user: UserRef) -> PoolUser:
         if isinstance(self.name, Exception):
             raise self.name
-        return PoolUser(sub=user.sub, email=None, email_verified=False, name=self.name, providers=())
+        return PoolUser(
+            sub=user.sub, email=None, email_verified=False, name=self.name, providers=(), picture=self.picture
+        )
 
 
 class Cleaning(CleanUp):
@@ -94,6 +97,7 @@ class Case:
         self.enrolment = enrolment or Enrolling(LINK)
         self.clean_up = Cleaning()
         self.telemetry = RecordingTelemetry()
+        self.avatars: Queue | None = None
         if linked:
             self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
 
@@ -117,6 +121,7 @@ class Case:
                 self.telemetry,
                 pool_id=ADA.pool_id,
                 client_ids=client_ids,
+                avatars=self.avatars,
                 clock=Clock(NOW + 0.9),
             )
 

@@ -9,6 +9,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable
+from typing import NamedTuple
 
 from whop_chat.avatars.fetcher import PictureFetcher
 from whop_chat.avatars.neutral import NEUTRAL_PICTURE
@@ -38,6 +39,21 @@ _UPLOAD_SECONDS = 10.0
 # A picture that could not be fetched is tried again after 1, 2, 4 and 8 minutes.
 _ATTEMPTS = 5
 _FIRST_WAIT_SECONDS = 60
+_SHOWN = (PoolStatus.ACTIVE, PoolStatus.PASSWORD_DUE)
+
+
+class _Wanted(NamedTuple):
+    """The picture that a user is to have: its address, empty for none, and the digest of that.
+
+    ``again`` fetches it also if it was handled before.
+    """
+
+    address: str
+    digest: str | None
+    again: bool
+
+
+_NO_PICTURE = _Wanted("", None, again=False)
 
 
 class PictureNotReady(Retryable):
@@ -91,38 +107,47 @@ class SyncAvatar:
         record = self._users.get(user, deadline=deadline)
         if record is None or record.whop_user_id is None:
             return
-        if record.status is Status.DELETED:
-            self._bring(user, record, None, again=False, deadline=deadline)
-        elif record.status is Status.LINKED:
-            pool_user, status = read_user(self._pool, user, message.source, deadline)
-            if pool_user is not None and status in (PoolStatus.ACTIVE, PoolStatus.PASSWORD_DUE):
-                again = message.source is Source.COMMAND or pool_user.picture_is_object
-                self._bring(user, record, pool_user.picture, again=again, deadline=deadline)
-
-    def _bring(self, user: UserRef, record: Record, address: str | None, *, again: bool, deadline: Deadline) -> None:
-        """Show the picture at ``address`` (None: no picture). ``again`` fetches it also if it was handled before."""
-        digest = address and profile_digest(user.sub, address)
+        wanted = self._wanted(message, record, deadline)
+        if wanted is None:
+            return
         try:
-            if record.picture_file_id is not None and record.picture_digest == digest:
-                self._show(user, record, record.picture_file_id, deadline)
-            elif address is None:
-                self._remove(user, record, deadline)
-            elif again or not record.has_picture(digest):
-                self._replace(user, record, address, digest, deadline)
+            self._bring(user, record, wanted, deadline)
         except (WhopUnauthorized, WhopForbidden):
             raise  # The key is wrong, which an operator fixes.
         except (PictureRefused, WhopRefused) as refusal:
-            self._record_failure(user, digest, refusal, deadline)
+            self._record_failure(user, wanted, refusal, deadline)
 
-    def _replace(self, user: UserRef, record: Record, address: str, digest: str | None, deadline: Deadline) -> None:
-        """Fetch the picture at ``address`` and, unless Whop has that file already, upload and show it."""
-        png = self._fetcher.fetch(address, deadline=deadline.at_most(FETCH_SECONDS))
+    def _wanted(self, message: SyncMessage, record: Record, deadline: Deadline) -> _Wanted | None:
+        """The picture that the user is to have, or None to leave the one that they have."""
+        if record.status is Status.DELETED:
+            return _NO_PICTURE
+        if record.status is not Status.LINKED:
+            return None
+        pool_user, status = read_user(self._pool, message.user, message.source, deadline)
+        if pool_user is None or pool_user.picture is None or status not in _SHOWN:
+            return None
+        again = message.source is Source.COMMAND or pool_user.picture_is_object
+        return _Wanted(pool_user.picture, pool_user.picture_digest, again)
+
+    def _bring(self, user: UserRef, record: Record, wanted: _Wanted, deadline: Deadline) -> None:
+        if record.picture_file_id is not None and record.picture_digest == wanted.digest:
+            self._show(user, record, record.picture_file_id, deadline)
+        elif not wanted.address:
+            self._remove(user, record, deadline)
+        elif wanted.again or not record.has_picture(wanted.digest):
+            self._replace(user, record, wanted, deadline)
+
+    def _replace(self, user: UserRef, record: Record, wanted: _Wanted, deadline: Deadline) -> None:
+        """Fetch the picture and, unless Whop has that file already, upload and show it."""
+        png = self._fetcher.fetch(wanted.address, deadline=deadline.at_most(FETCH_SECONDS))
         content = _content_digest(user, png)
-        fetched = dataclasses.replace(record, picture_digest=digest, picture_reason=None, picture_failures=0)
+        fetched = dataclasses.replace(record, picture_digest=wanted.digest, picture_reason=None)
         if record.picture_content != content or record.picture_file_id is not None:
             fetched = dataclasses.replace(fetched, picture_content=content, picture_at=int(self._clock()))
             self._upload(user, record, fetched, png, deadline)
-        elif fetched != record:
+            return
+        fetched = dataclasses.replace(fetched, picture_failures=0)
+        if fetched != record:
             self._users.put(user, fetched, expected=record, deadline=deadline)
 
     def _remove(self, user: UserRef, record: Record, deadline: Deadline) -> None:
@@ -172,13 +197,13 @@ class SyncAvatar:
             if status == "ready":
                 return
             if status == "failed":
-                raise WhopRefused("find_file", code="failed")
+                raise WhopRefused("find_file", status=200, code="failed")
             if polls_left:
                 self._sleep(_SECONDS_BETWEEN_POLLS)
         raise PictureNotReady
 
     def _record_failure(
-        self, user: UserRef, digest: str | None, refusal: PictureRefused | WhopRefused, deadline: Deadline
+        self, user: UserRef, wanted: _Wanted, refusal: PictureRefused | WhopRefused, deadline: Deadline
     ) -> None:
         """Store why there is no new picture. Raises `PicturePostponed` if that may be over after a while.
 
@@ -194,7 +219,7 @@ class SyncAvatar:
             record,
             picture_reason=str(refusal),
             picture_failures=failures if again else 0,
-            picture_digest=None if again else digest,
+            picture_digest=None if again else wanted.digest,
             # Whop shows the former file still, unless the new one was uploaded.
             picture_content=record.picture_content if record.picture_file_id is None else None,
             picture_file_id=None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from whop_chat.cognito.display_name import NameRule, display_name
+from whop_chat.cognito.display_name import NameRule, display_name, profile_digest
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsError, aws_call, validating
 from whop_chat.runtime.aws_session import AwsClients
@@ -67,7 +67,7 @@ class PoolUser:
 
     ``providers`` names the identity providers that write the user's attributes. A federated user has some, and so has a
     native user with a linked external identity. It is empty for other native users. ``picture`` is the address of the
-    user's picture.
+    user's picture, empty if they have none, and None if this stack sets no pictures.
     """
 
     sub: str
@@ -76,6 +76,11 @@ class PoolUser:
     name: str | None = field(repr=False)
     providers: tuple[str, ...]
     picture: str | None = field(repr=False, default=None)
+
+    @property
+    def picture_digest(self) -> str | None:
+        """The digest of the picture's address for the user's record, or None without a picture."""
+        return profile_digest(self.sub, self.picture) if self.picture else None
 
     @property
     def picture_is_object(self) -> bool:
@@ -221,9 +226,9 @@ def _picture(attributes: Mapping[str, str], source: str | None) -> str | None:
         case None:
             return None
         case "picture":
-            return _encodable(attributes.get("picture", "")) or None
+            return _encodable(attributes.get("picture", ""))
         case _:
-            return source.replace("{sub}", sub) if is_sub(sub) else None
+            return source.replace("{sub}", sub) if is_sub(sub) else ""
 
 
 def _encodable(text: str) -> str:

@@ -278,7 +278,7 @@ def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoin
         created.add(Drift.PASSWORDLESS)
     return {
         CREATED: [user for user, finding in findings if finding.drift in created],
-        UPDATED: [user for user, finding in findings if finding.drift is Drift.STALE],
+        UPDATED: [user for user, finding in findings if finding.drift in (Drift.STALE, Drift.PICTURE)],
     }
 
 

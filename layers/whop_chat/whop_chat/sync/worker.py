@@ -155,8 +155,7 @@ class SyncUser:
         """
         if self._avatars is None:
             return
-        user, address = message.user, pool_user.picture
-        digest = address and profile_digest(user.sub, address)
+        user, digest = message.user, pool_user.picture_digest
         try:
             record = self._users.get(user, deadline=deadline)
             if record is None or record.linked_to is None:
