@@ -38,10 +38,15 @@ def _bucket(settings: AwsSettings) -> Source:
 
     from whop_chat.pictures import bucket
 
-    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
-    return partial(
-        bucket.read, boto3.client("s3", region_name=settings.region, endpoint_url=settings.endpoint, config=config)
+    config = Config(
+        connect_timeout=1,
+        read_timeout=2,
+        retries={"total_max_attempts": 2},
+        # Like every other region. For the old name of this one, botocore needs data that the build leaves out.
+        s3={"us_east_1_regional_endpoint": "regional"},
     )
+    client = boto3.client("s3", region_name=settings.region, endpoint_url=settings.endpoint, config=config)
+    return partial(bucket.read, client)
 
 
 _telemetry = lambda_telemetry()

@@ -24,6 +24,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AW
 ENDPOINTS = """
 import boto3, io, json, sys
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 
 class Raw(io.BytesIO):
     def stream(self):
@@ -46,7 +47,8 @@ found = []
 session = boto3.Session()
 for region in sys.argv[1:]:
     for service, call in calls.items():
-        client = session.client(service, region_name=region)
+        config = Config(s3={"us_east_1_regional_endpoint": "regional"})
+        client = session.client(service, region_name=region, config=config)
         client.meta.events.register("before-send", instead_of_sending)
         call(client)
 print(json.dumps(found))
