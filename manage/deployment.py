@@ -19,6 +19,7 @@ from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
@@ -61,6 +62,11 @@ class Deployment:
     def checkpoints(self) -> CheckpointStore:
         """What the reconcile runs stored: checkpoints and reports."""
         return CheckpointStore(self._aws, self._table, self.pool_id)
+
+    @property
+    def runs(self) -> DynamoDBRuns:
+        """What became of the users of the runs."""
+        return DynamoDBRuns(self._aws, self._table, self.pool_id)
 
     @property
     def audit(self) -> Audit:

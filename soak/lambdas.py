@@ -138,7 +138,10 @@ def _record(message: Message) -> dict[str, Any]:
         "messageId": message.id,
         "receiptHandle": f"{message.id}/{message.receives}",
         "body": message.body,
-        "attributes": {"ApproximateReceiveCount": str(message.receives)},
+        "attributes": {
+            "ApproximateReceiveCount": str(message.receives),
+            "ApproximateFirstReceiveTimestamp": str(int(message.first_received * 1000)),
+        },
         "eventSource": "aws:sqs",
     }
 

@@ -117,8 +117,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "reconcile/run.py",
-                "self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)\n",
-                "self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)\n"
+                "checkpoint.page, fingerprints, addresses, deadline=deadline)\n",
+                "checkpoint.page, fingerprints, addresses, deadline=deadline)\n"
                 "        early = dataclasses.replace(checkpoint, page=checkpoint.page + 1, token=page.next_token)\n"
                 "        phase = Phase.LISTING if page.next_token else Phase.ORPHANS\n"
                 "        early = self._saved(dataclasses.replace(early, phase=phase), checkpoint)\n",
@@ -163,7 +163,7 @@ BUGS: Sequence[Bug] = (
         "what a failed repair asked for is forgotten",
         "repair protocol",
         [
-            Edit("users/lifecycle.py", "tried=max(link.tried, attempt.generation),", "tried=link.tried,"),
+            Edit("users/lifecycle.py", "tried=max(link.tried, attempt.key_generation),", "tried=link.tried,"),
             Edit("users/lifecycle.py", "idempotency_key=attempt.idempotency_key,", "idempotency_key=None,"),
         ],
     ),

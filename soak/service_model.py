@@ -16,7 +16,7 @@ from soak.sqs import Queue
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import Source, SyncQueue, encode
+from whop_chat.sync.queue import QueueDepth, Source, SyncQueue, encode
 from whop_chat.whop.client import Account, Whop
 from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import LocalWindows, Priority, RateLimiter, permits_per_window
@@ -91,6 +91,9 @@ class ModelWhop(Whop):
         )
         return other
 
+    def require_allowed(self, operation: Any, *, deadline: Deadline) -> None:
+        """It never says to wait."""
+
     def _admit(self, operation: Any, deadline: Deadline) -> None:
         self._calls.make("dynamodb", "count")
         self._require_permit(operation, deadline)
@@ -124,7 +127,7 @@ class ModelWhop(Whop):
 
 
 class ModelQueue(SyncQueue):
-    """The sync queue as its senders see it. ``longest`` is the highest answer of `waiting`."""
+    """The sync queue as its senders see it. ``longest`` is the highest sum of a `depth`."""
 
     def __init__(self, calls: Calls, queue: Queue) -> None:
         self._calls = calls
@@ -136,20 +139,20 @@ class ModelQueue(SyncQueue):
         self._messages.send(encode(user, source, client_id))
 
     def send_many(
-        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
         self._calls.make("sqs", "send_many")
         for user in users:
-            self._messages.send(encode(user, source), delay_seconds)
+            self._messages.send(encode(user, source, run=run), delay_seconds)
 
     def send_raw(self, body: str, *, deadline: Deadline) -> None:
         raise AssertionError("a message was unreadable")
 
-    def waiting(self, *, deadline: Deadline) -> int:
-        self._calls.make("sqs", "waiting")
-        waiting = sum(self._messages.counts().values())
-        self.longest = max(self.longest, waiting)
-        return waiting
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
+        self._calls.make("sqs", "depth")
+        counts = self._messages.counts()
+        self.longest = max(self.longest, sum(counts.values()))
+        return QueueDepth(counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"])
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         self._calls.make("sqs", "postpone")

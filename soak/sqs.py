@@ -10,7 +10,7 @@ from soak.errors import Refused
 from soak.scheduler import Scheduler
 
 VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
-MAX_RECEIVES = 250
+MAX_RECEIVES = 400
 _OUT_OF_ORDER_SECONDS = 0.5
 
 
@@ -22,6 +22,7 @@ class Message:
     body: str
     due: float
     receives: int = 0
+    first_received: float = 0.0
     hidden: bool = False
 
 
@@ -77,6 +78,7 @@ class Queue:
             message = self.waiting.get(message_id)
             if message is None or message.due != at:
                 continue
+            message.first_received = message.first_received or self._scheduler.now
             message.receives += 1
             self.most_receives = max(self.most_receives, message.receives)
             if message.receives > MAX_RECEIVES:

@@ -63,7 +63,7 @@ def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
 
     cache = TokenCache(_aws, settings.users_table, _data_key, settings.whop_company_id)
     ttl = timedelta(minutes=settings.token_ttl_minutes)
-    return TokenFallback(cache, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105 - the mode
+    return TokenFallback(cache, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105  # nosec B105  # the mode
 
 
 def _compose(settings: MintSettings) -> HttpApi:

@@ -8,10 +8,13 @@ from whop_chat.cognito.pool import UserPool
 from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.reconcile.command import Command, InvalidCommand
 from whop_chat.reconcile.run import Reconcile
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import DeadlineExceeded
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 # Nobody waits for this function. A page of a pool or a table is larger than a single item, and takes longer: a user may
 # have 50 custom attributes of 2 KB (Cognito, "Quotas"), and ListUsers returns all of them.
@@ -26,6 +29,7 @@ def _compose(settings: PoolSettings, aws_settings: AwsSettings) -> Reconcile:
         DynamoDBUserRepository(aws, settings.users_table),
         SyncQueue(aws, settings.sync_queue_url),
         CheckpointStore(aws, settings.users_table, settings.user_pool_id),
+        DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
         email_policy(settings),
         _telemetry,
         pool_id=settings.user_pool_id,
@@ -37,13 +41,18 @@ _reconcile = _compose(PoolSettings.from_env(os.environ), AwsSettings.from_env(os
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Carry out one command, and return the progress of the run."""
+    """Carry out one command, and return the progress of the run.
+
+    Raises `AwsError` or `DeadlineExceeded` if a scheduled command fails. Lambda then invokes the function again.
+    """
     _telemetry.bind_request(context)
     try:
         return _reconcile.handle(Command.of(event), lambda: context.get_remaining_time_in_millis() / 1000)
     except InvalidCommand as error:
         _telemetry.warning("invalid command", error)
         return {"refused": str(error)}
+    except (AwsError, DeadlineExceeded):
+        raise
     except Exception:
         _telemetry.exception("unexpected error")
         return {"refused": "unexpected error; the log says more"}

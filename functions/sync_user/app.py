@@ -11,6 +11,7 @@ from whop_chat.settings import AwsSettings, SyncSettings
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
+from whop_chat.users.runs import DynamoDBRuns
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
@@ -34,6 +35,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         refusals=parts.refusals,
+        runs=DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
         avatars=SyncQueue(aws, settings.avatar_queue_url) if settings.avatar_queue_url else None,
     )
     return SyncBatch(syncing, parts.queue, dead_letters, _telemetry, seconds=SECONDS_PER_USER)

@@ -22,6 +22,7 @@ from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
 from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import PoolStatus
@@ -88,6 +89,7 @@ class Surroundings:
         self.pool = MemoryPool(POOL)
         self.users = MemoryUserRepository()
         self.checkpoints = MemoryCheckpoints()
+        self.runs = MemoryRuns()
         self.whop = ModelWhop(calls, self.telemetry)
         self.messages = Queue(calls.scheduler)
         self.queue = ModelQueue(calls, self.messages)
@@ -140,10 +142,11 @@ class Backfill:
         whop, telemetry = around.whop.seen_by(Priority.BACKGROUND), around.telemetry
         enrolment = Enrolment(table, pool, whop, addresses)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
-        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=())
+        runs: Any = around.calls.timed("dynamodb", around.runs)
+        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=(), runs=runs)
         self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry, seconds=SECONDS_PER_USER)
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
-        self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)
+        self._reconcile = Reconcile(pool, table, around.queue, checkpoints, runs, addresses, telemetry, pool_id=POOL)
         first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses)
         limit = UserQuota(table, MINTS_PER_MINUTE)
         self.first_tokens = FirstTokens(
@@ -307,6 +310,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "table: writes": made("dynamodb", "put", "count_mint", "save", "note_listed"),
         "table: counts of calls": made("dynamodb", "count"),
         "table: transactions": made("dynamodb", "link"),
+        "table: users of the run": made("dynamodb", "advance", "is_stopped"),
     }
     hours = Figure.known("hours until the last", seconds / 3600)
     return [hours, *(Figure.known(what, count) for what, count in figures.items())]

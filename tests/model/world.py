@@ -172,7 +172,7 @@ class World:
     def sync(self, user: UserRef) -> None:
         """What a message does; it is delivered again unless this returns."""
         self._undelivered.append(user)
-        self._syncing.sync(SyncMessage(user, Source.CHANGE), deadline=Deadline(8))
+        self._syncing.sync(SyncMessage(user, Source.RECONCILE), deadline=Deadline(8))
         self._undelivered.remove(user)
 
     def delete(self, user: UserRef) -> None:

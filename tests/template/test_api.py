@@ -70,6 +70,41 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
     assert "allowCredentials" not in cors
 
 
+DOMAIN = {
+    "DomainName": "chat.example.test",
+    "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/7c9f2f0e",
+}
+
+
+def _closed(**given: str) -> list[bool]:
+    servers = _body(**given)["servers"]
+    return [each["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"] for each in servers]
+
+
+def test_a_domain_of_one_s_own_is_the_only_address() -> None:
+    resources = deployed(**DOMAIN)
+
+    assert _closed(**DOMAIN) == [True]
+    assert resources["ApiDomain"]["Properties"]["DomainName"] == "chat.example.test"
+    assert resources["ApiDomain"]["Properties"]["DomainNameConfigurations"] == [
+        {
+            "CertificateArn": DOMAIN["CertificateArn"],
+            "EndpointType": "REGIONAL",
+            "SecurityPolicy": "TLS_1_2",
+        }
+    ]
+    assert resources["ApiDomainMapping"]["Properties"] == {
+        "ApiId": {"Ref": "HttpApi"},
+        "DomainName": {"Ref": "ApiDomain"},
+        "Stage": {"Ref": "HttpApiApiGatewayDefaultStage"},
+    }
+
+
+def test_without_a_domain_the_api_has_the_address_of_aws() -> None:
+    assert _closed() == [False]
+    assert not {"ApiDomain", "ApiDomainMapping"} & deployed().keys()
+
+
 def test_every_route_is_throttled() -> None:
     assert _throttling() == {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000}
 

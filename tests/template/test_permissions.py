@@ -120,9 +120,12 @@ def test_minting_counts_mints_on_users_and_calls_of_whop(resources: Resources) -
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
-    assert items(resources, "SyncUserRole", {"dynamodb:PutItem"}) == {"USER", "WHOP"}
+    assert items(resources, "SyncUserRole", {"dynamodb:PutItem"}) == {"USER", "WHOP", "RUN"}
+    assert items(resources, "SyncUserRole", {"dynamodb:BatchGetItem"}) == {"RUN"}
     assert items(resources, "SyncUserRole", {"dynamodb:DeleteItem"}) == {"WHOP", "REFUSED"}
-    assert allowed(resources, "SyncUserRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
+    assert allowed(resources, "SyncUserRole", TABLE) == {
+        f"dynamodb:{action}" for action in USERS | {"UpdateItem", "BatchGetItem"}
+    }
     assert allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
     assert allowed(resources, "SyncUserRole", pool_arn({"Ref": "UserPool"})) == READ_POOL
     assert allowed(resources, "SyncUserRole", QUEUE) == {
@@ -146,9 +149,10 @@ def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Reso
     assert allowed(resources, "ReconcileRole", pool_arn({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
     assert allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
     assert allowed(resources, "ReconcileRole", SECRET) == set()
-    assert items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT"}
-    assert items(resources, "ReconcileRole", {"dynamodb:BatchGetItem"}) == {"USER", "LISTED"}
-    assert items(resources, "ReconcileRole", {"dynamodb:GetItem"}) == {"RECONCILE"}
+    assert items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT", "RUN"}
+    assert items(resources, "ReconcileRole", {"dynamodb:BatchGetItem"}) == {"USER", "LISTED", "RUN"}
+    assert items(resources, "ReconcileRole", {"dynamodb:GetItem"}) == {"RECONCILE", "RUN"}
+    assert items(resources, "ReconcileRole", {"dynamodb:UpdateItem"}) == {"RUN"}
 
 
 def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: Resources) -> None:
@@ -234,7 +238,7 @@ def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resourc
 
 
 def test_syncing_changes_no_user_in_part(resources: Resources) -> None:
-    assert items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT"}
+    assert items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT", "RUN"}
 
 
 def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
@@ -262,9 +266,9 @@ def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) 
 def test_permissions_follow_a_named_pool() -> None:
     resources = deployed(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web")
 
-    named = pool_arn("us-east-1_AbCdEfGhI")
-    assert allowed(resources, "MintTokenRole", named) == {"cognito-idp:AdminGetUser"}
-    assert allowed(resources, "SyncUserRole", named) == READ_POOL
+    pool = pool_arn("us-east-1_AbCdEfGhI")
+    assert allowed(resources, "MintTokenRole", pool) == {"cognito-idp:AdminGetUser"}
+    assert allowed(resources, "SyncUserRole", pool) == READ_POOL
 
 
 def test_permissions_follow_a_kept_table() -> None:

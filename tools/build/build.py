@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404  # pip and compileall, without a shell
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -97,7 +97,8 @@ def install(target: Path, lock: Path, architecture: str) -> None:
     command += ["--python-version", ".".join(map(str, PYTHON)), "--implementation", "cp"]
     command += [f"--platform={tag}" for tag in tags]
     command += ["--target", str(target), "--requirement", str(lock)]
-    subprocess.run(command, check=True, env={**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"})
+    environment = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+    subprocess.run(command, check=True, env=environment)  # nosec B603  # our own arguments
     shutil.rmtree(target / "bin", ignore_errors=True)
     for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
         for record in target.glob(f"*.dist-info/{name}"):
@@ -111,7 +112,8 @@ def compile_all(folder: Path, runtime_folder: str) -> None:
     other work first would write other bytes.
     """
     command = [sys.executable, "-I", "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([*command, "-s", str(folder), "-p", runtime_folder, str(folder)], check=True)
+    command += ["-s", str(folder), "-p", runtime_folder, str(folder)]
+    subprocess.run(command, check=True)  # nosec B603  # our own arguments
 
 
 def layer_hash(architecture: str) -> str:

@@ -34,6 +34,7 @@ from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import SyncMessage, SyncQueue, decode
 from whop_chat.users.record import Record, Status
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"
@@ -170,6 +171,7 @@ class DeployedStack:
             self.users,
             SyncQueue(aws, self.cloud.queue_url),
             CheckpointStore(aws, "users", pool_id),
+            DynamoDBRuns(aws, "users", pool_id),
             VerifiedEmail(frozenset()),
             _Observer(),
             pool_id=pool_id,

@@ -17,6 +17,7 @@ from whop_chat.enrolment.errors import Blocked
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.version import VERSION
 from whop_chat.whop.errors import WhopRateLimited
 
 TOKEN = ChatToken(
@@ -82,7 +83,7 @@ def test_health_is_answered_without_a_token() -> None:
 
     status, headers, body = api.answer(event("health"))
 
-    assert (status, body, headers["Cache-Control"]) == (200, {"status": "ok"}, "no-store")
+    assert (status, body, headers["Cache-Control"]) == (200, {"status": "ok", "version": VERSION}, "no-store")
     assert api.mint.asked == []
 
 

@@ -194,6 +194,23 @@ def test_the_list_shows_who_is_in_the_pool_whatever_their_standing(pool: Pool) -
     assert not pool.users.exists(gone.sub, deadline=AN_HOUR)
 
 
+def test_pages_of_a_group_hold_its_users_and_nobody_else() -> None:
+    with mock_aws():
+        pool = Pool(sdk_client("cognito-idp"))
+        pool.client.create_group(UserPoolId=pool.id, GroupName="beta")
+        users = [pool.sign_up(f"user-{number}") for number in range(70)]
+        for user in users[:65]:
+            pool.client.admin_add_user_to_group(UserPoolId=pool.id, Username=user.username, GroupName="beta")
+
+        first = pool.users.list_group("beta", None, deadline=AN_HOUR)
+        last = pool.users.list_group("beta", first.next_token, deadline=AN_HOUR)
+        with pytest.raises(AwsError, match="ResourceNotFoundException"):
+            pool.users.list_group("gamma", None, deadline=AN_HOUR)
+
+    assert (len(first.users), len(last.users), last.next_token) == (60, 5, None)
+    assert {each.user for each in (*first.users, *last.users)} == set(users[:65])
+
+
 def test_pages_hold_each_user_once_as_they_stand() -> None:
     with mock_aws():
         pool = Pool(sdk_client("cognito-idp"))

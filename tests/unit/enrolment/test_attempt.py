@@ -12,7 +12,7 @@ from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.users.lease import LEASE_SECONDS
-from whop_chat.users.lifecycle import tombstone
+from whop_chat.users.lifecycle import tombstone, unused_generations
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import WhopConflict, WhopForbidden, WhopRateLimited, WhopRefused, WhopUnavailable
@@ -28,6 +28,9 @@ def test_a_changed_address_starts_a_new_generation(world: World) -> None:
     assert world.record().generation == 2
     [account] = [a for a in world.accounts() if a["owner_id"] == link.whop_user_id]
     assert (account["email"], account["external_id"]) == ("new@home.test", "cognito:eu-west-1_Pool:sub-ann:2")
+    [unused] = [a for a in world.accounts() if a["owner_id"] != link.whop_user_id]
+    assert unused["external_id"] == "cognito:eu-west-1_Pool:sub-ann:1"
+    assert unused_generations(world.record()) == [1]
 
 
 def test_a_lease_that_is_held_is_respected(world: World) -> None:

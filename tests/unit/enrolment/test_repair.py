@@ -193,6 +193,59 @@ def test_failing_repairs_use_up_one_generation(world: World, obstacle: str) -> N
     assert tombstone(world.record(BEN), 0).generation <= 3
 
 
+def _blocked_repairs_under_changing_addresses(world: World, link: Link) -> None:
+    """Three days with two repairs each. Every day the address is another user's."""
+    for name in ("ben", "cid", "dee"):
+        holder = dataclasses.replace(BEN, sub=f"sub-{name}", username=name)
+        world.people[holder.sub] = person(holder.sub)
+        world.enrol(holder)
+        world.people[ANN.sub] = person(ANN.sub, email=f"sub-{name}@home.test")
+        world.now += DAY
+        for _ in range(2):
+            repair(world, link.whop_user_id)
+
+
+def test_a_link_is_repaired_at_the_first_sync_after_the_address_has_settled(world: World) -> None:
+    link = world.enrol()
+    _blocked_repairs_under_changing_addresses(world, link)
+    settled = world.people[ANN.sub] = person(ANN.sub, email="new@home.test")
+    repaired = world.enrolment.repair(ANN, link.whop_user_id, settled, deadline=Deadline(3))
+
+    assert repaired is not None
+    assert repaired.created
+    assert world.record().linked_to == repaired.whop_user_id != link.whop_user_id
+
+
+def test_a_link_that_a_repair_did_not_replace_has_its_name_due(world: World) -> None:
+    """So the next sync asks Whop about the user, whatever their name is."""
+    link = world.enrol()
+    world.write(dataclasses.replace(world.record(), profile_digest="the digest of a name"))
+    _blocked_repairs_under_changing_addresses(world, link)
+
+    assert world.record().profile_digest is None
+
+
+def test_an_address_that_blocked_a_repair_is_not_tried_again_within_a_day(world: World) -> None:
+    link = world.enrol()
+    _blocked_repairs_under_changing_addresses(world, link)
+    creates = len(world.creates())
+
+    assert world.enrolment.repair(ANN, link.whop_user_id, world.people[ANN.sub], deadline=Deadline(3)) is None
+    assert len(world.creates()) == creates
+
+
+def test_a_link_is_repaired_at_the_first_sync_after_the_address_is_verified(world: World) -> None:
+    link = world.enrol()
+    world.people[ANN.sub] = person(ANN.sub, email="new@home.test", email_verified=False)
+    for _ in range(3):
+        repair(world, link.whop_user_id)
+    settled = world.people[ANN.sub] = person(ANN.sub, email="new@home.test")
+    repaired = world.enrolment.repair(ANN, link.whop_user_id, settled, deadline=Deadline(3))
+
+    assert repaired is not None
+    assert repaired.created
+
+
 def test_repairs_without_an_outcome_use_up_one_generation(world: World) -> None:
     world.enrol(ANN)
     link = world.enrol(BEN)

@@ -17,6 +17,7 @@ from tests.fakes.settings import COMPANY_ID
 from whop_chat.cognito.pool import PoolUser, UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.version import VERSION
 from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, SyncMessage, decode
 from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Reason
@@ -117,7 +118,7 @@ def test_a_function_whose_head_start_fails_starts_all_the_same(
     monkeypatch.setenv("WHOP_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:none")
     fresh = load_function("mint_token")
 
-    assert ask(fresh, "health") == (200, {"status": "ok"})
+    assert ask(fresh, "health") == (200, {"status": "ok", "version": VERSION})
     assert ask(fresh, "mint_token", token_of(cloud.sign_up("keyless")))[1]["code"] == "not_configured"
 
 
@@ -156,7 +157,7 @@ def test_the_circuit_states_are_read_concurrently(cloud: Cloud, monkeypatch: pyt
 def test_health_needs_nothing(cloud: Cloud, function: ModuleType) -> None:
     cloud.internet.requests.clear()
 
-    assert ask(function, "health") == (200, {"status": "ok"})
+    assert ask(function, "health") == (200, {"status": "ok", "version": VERSION})
     assert cloud.internet.requests == []
 
 

@@ -19,10 +19,13 @@ from whop_chat import bootstrap
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import CheckpointStore
+from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.deadline import DeadlineExceeded
 from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, decode
 from whop_chat.users.record import Record, Status
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 PEOPLE = 65  # two pages
 
@@ -67,7 +70,7 @@ class Town:
         backend: Any = moto_aws_queue(self.cloud.queue_url)
         bodies = [message.body for message in backend._messages]
         backend._messages.clear()
-        assert {decode(body).source for body in bodies} <= {Source.RECONCILE}
+        assert {decode(body).source for body in bodies} <= {Source.ENROL, Source.RECONCILE}
         return Counter(decode(body).user.sub for body in bodies)
 
     def forget(self) -> None:
@@ -139,6 +142,8 @@ def test_a_function_that_is_killed_at_any_call_goes_on_where_it_was(town: Town, 
 
         assert set(town.enqueued()) == town.expected, at
         assert town.report()["counts"] == whole, at
+        runs = DynamoDBRuns(aws_at_moto(), "users", town.cloud.pool_id)
+        assert runs.progress(town.report()["run"], deadline=AN_HOUR).handed_on == len(town.expected), at
 
 
 def test_a_page_of_users_with_all_that_a_user_may_have_is_read(
@@ -192,6 +197,21 @@ def test_the_log_has_the_report_and_the_metrics_and_nobody_by_name(
     (metrics,) = [line for line in lines if "_aws" in line]
     assert (metrics["ReconcileFinished"], metrics["ReconcileSeen"], metrics["ReconcileOrphaned"]) == ([1], [65], [1])
     assert "user-1" not in written
+
+
+@pytest.mark.parametrize("error", [AwsError("InternalServerError"), DeadlineExceeded()], ids=repr)
+def test_a_scheduled_start_that_fails_is_an_error_which_lambda_retries(
+    load: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Nobody reads its answer, and without a run no tick resumes it: the day would have no run."""
+
+    def fails(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("whop_chat.reconcile.checkpoint.CheckpointStore.load", fails)
+    with pytest.raises(type(error)):
+        load().handler({"command": "start", "scheduled": True}, Context())
+    assert load().handler(event("reconcile_start"), Context()).keys() == {"refused"}
 
 
 def test_what_nobody_foresaw_is_logged_and_not_raised(

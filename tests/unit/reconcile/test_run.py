@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.display_name import profile_digest
@@ -21,8 +22,9 @@ from whop_chat.reconcile.drift import Drift
 from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.queue import MAX_BATCH, Source
+from whop_chat.sync.queue import MAX_BATCH, QueueDepth, Source
 from whop_chat.users.record import Record, Status
+from whop_chat.users.runs import State
 from whop_chat.whop.rate_limit import WINDOW_SECONDS, Priority, permits_per_window
 
 POOL = "eu-west-1_Pool"
@@ -41,15 +43,17 @@ class Queue:
         self._clock = clock
         self.sent: list[tuple[float, UserRef]] = []
         self.sources: set[Source] = set()
-        self.backlog = 0
+        self.backlog = QueueDepth(0, 0)
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int, deadline: Deadline
+    ) -> None:
         assert 1 <= len(users) <= MAX_BATCH
         assert 0 <= delay_seconds <= 900
         self.sources.add(source)
         self.sent += [(self._clock() + delay_seconds, user) for user in users]
 
-    def waiting(self, *, deadline: Deadline) -> int:
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
         return self.backlog
 
     @property
@@ -106,11 +110,13 @@ class Interruption:
 class Town:
     """A pool, its records, and a run over them whenever somebody asks for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, trusted: Collection[str] = ()) -> None:
+        self.email_policy = VerifiedEmail(frozenset(trusted))
         self.clock = Clock(1_800_000_000.0)
         self.pool = MemoryPool(POOL)
         self.users = MemoryUserRepository()
         self.checkpoints = MemoryCheckpoints()
+        self.runs = MemoryRuns()
         self.queue = Queue(self.clock)
         self.told = Figures()
 
@@ -121,7 +127,8 @@ class Town:
             disturbed(self.users, interruption),
             disturbed(self.queue, interruption),
             disturbed(self.checkpoints, interruption),
-            VerifiedEmail(frozenset()),
+            disturbed(self.runs, interruption),
+            self.email_policy,
             self.told,
             pool_id=POOL,
             clock=self.clock,
@@ -219,6 +226,9 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "inactive": met["unconfirmed"],
         "deleted": 0,
         "unreadable": 0,
+        "linked": met["linked"] + met["renamed"] + met["disabled"],
+        "may_conflict": 0,
+        "unused_accounts": 0,
         "checked": 25,
         "orphaned": 25,
         "enqueued_create": met["missing"] + met["abandoned"],
@@ -241,7 +251,7 @@ def test_a_backfill_hands_on_everybody_who_is_out_of_step_once_and_nobody_else()
     report = town.run(BACKFILL)
 
     assert sorted(town.queue.subs) == sorted(wanted(town))
-    assert town.queue.sources == {Source.RECONCILE}
+    assert town.queue.sources == {Source.ENROL, Source.RECONCILE}
     assert report["counts"] == counts
     assert report["blocked_by_reason"] == {"no_verified_email": counts["blocked"]}
     assert (report["outcome"], report["backfill"], report["dry_run"]) == ("completed", True, False)
@@ -254,7 +264,7 @@ def test_a_backfill_that_includes_them_hands_on_who_has_their_password_due() -> 
 
     without_password = {sub for sub in town.pool.people if sub.startswith("passwordless")}
     assert sorted(town.queue.subs) == sorted(wanted(town) | without_password)
-    assert town.queue.sources == {Source.PASSWORDLESS}
+    assert town.queue.sources == {Source.PASSWORDLESS, Source.RECONCILE}
     assert report["counts"] == {**counts, "enqueued_create": counts["enqueued_create"] + len(without_password)}
     assert report["include_passwordless"] is True
 
@@ -275,6 +285,28 @@ def test_a_dry_run_counts_the_same_and_hands_on_nobody() -> None:
     assert town.queue.sent == []
     assert town.users.records == before
     assert report["counts"] == {**counts, "enqueued_create": 0, "enqueued_update": 0, "enqueued_orphan": 0}
+
+
+def test_a_dry_run_foresees_who_shares_an_address_and_says_why_others_have_none() -> None:
+    town = Town(trusted={"Google", "Okta"})
+    for number in range(PAGE):
+        town.pool.join(f"user-{number}")
+    # Most of the other accounts are on the next page.
+    town.pool.join("native", email="Ada@team.test")
+    town.pool.join("google", email="ada@team.test", providers=("Google",))
+    town.pool.join("okta", email="user-0@home.test", providers=("Okta",))
+    town.link(town.pool.join("linked", email="eve@team.test"))
+    town.pool.join("late", email="eve@team.test", providers=("Google",))
+    town.pool.join("disabled", email="user-1@home.test", pool_status=PoolStatus.DISABLED)
+    town.pool.join("unverified", email="user-2@home.test", verified=False)
+    town.pool.join("facebook", email="user-3@home.test", providers=("Facebook",))
+    report = town.run(Command("start", backfill=True, dry_run=True))
+
+    assert report["may_conflict_by_provider"] == {"COGNITO": 2, "Google": 2, "Okta": 1}
+    assert report["counts"]["may_conflict"] == 5
+    assert report["counts"]["linked"] == 1
+    assert report["blocked_by_reason"] == {"no_verified_email": 1, "provider_not_trusted": 1}
+    assert town.run(BACKFILL)["may_conflict_by_provider"] == {}
 
 
 def test_users_are_handed_on_by_the_name_the_pool_has_for_them_and_orphans_by_their_sub() -> None:
@@ -300,6 +332,30 @@ def test_who_joins_while_a_run_is_under_way_is_no_orphan() -> None:
 
     assert (report["counts"]["checked"], report["counts"]["orphaned"]) == (1, 0)
     assert town.queue.sent == []
+
+
+def test_accounts_that_users_have_left_are_reported_by_their_external_ids() -> None:
+    town = Town()
+    moved, plain, blocked = (town.pool.join(name, name="Ada") for name in ("moved", "plain", "blocked"))
+    town.record(moved, Record(status=Status.LINKED, whop_user_id="user_Moved", generation=2, tried=3))
+    town.link(plain, "Ada")
+    town.record(blocked, Record(status=Status.BLOCKED, reason="identity_conflict", generation=2))
+    report = town.run()
+
+    assert report["unused_accounts"] == [
+        f"cognito:{POOL}:{sub}:{generation}" for sub, generation in [(moved.sub, 1), (moved.sub, 3), (blocked.sub, 1)]
+    ]
+    assert report["counts"]["unused_accounts"] == 3
+
+
+def test_a_report_names_no_more_accounts_than_somebody_can_look_at() -> None:
+    town = Town()
+    for number in range(60):
+        user = town.pool.join(f"moved-{number}", name="Ada")
+        town.record(user, Record(status=Status.LINKED, whop_user_id=f"user_{number}", generation=2))
+    report = town.run()
+
+    assert (len(report["unused_accounts"]), report["counts"]["unused_accounts"]) == (50, 60)
 
 
 def test_an_empty_pool_is_a_run_too() -> None:
@@ -401,6 +457,7 @@ def test_a_call_that_fails_ends_the_invocation_and_the_next_tick_goes_on(before:
 
         assert set(town.queue.subs) == wanted(town), at
         assert report["counts"] == counts, at
+        assert town.runs.states[report["run"]].keys() == wanted(town), at
         assert town.told.defects == 0
 
 
@@ -487,9 +544,59 @@ def test_a_run_can_be_stopped_and_another_one_begun() -> None:
     stopped = town.order(STOP)
 
     assert (stopped["phase"], stopped["outcome"]) == ("finished", "stopped")
+    assert town.runs.stopped == {stopped["run"]}
     assert town.order(CONTINUE) == {"refused": "no run is under way"}
-    assert town.order(STOP) == {"refused": "no run is under way"}
     assert town.run(BACKFILL)["counts"] == counts
+
+
+def test_a_run_that_has_ended_can_be_stopped_while_any_of_its_users_wait() -> None:
+    town, _ = mixed()
+    assert town.order(STOP) == {"refused": "no run is under way"}
+    ended = town.run(BACKFILL)["run"]
+    settled, last = wanted(town) - {"missing-2"}, "missing-2"
+    town.runs.advance(ended, settled, State.ENROLLED, deadline=Deadline(1))
+
+    stopped = town.order(STOP)
+    assert (stopped["run"], stopped["outcome"], town.runs.stopped) == (ended, "completed", {ended})
+    town.runs.advance(ended, [last], State.STOPPED, deadline=Deadline(1))
+    refused = town.order(STOP)
+    assert (refused["run"], refused["refused"]) == (ended, "the last run has ended, and none of its users wait")
+
+
+def test_a_run_is_stopped_although_another_invocation_works_on_it() -> None:
+    town, _ = mixed()
+    town.order(BACKFILL, seconds=15.1)
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def worked_on(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.clock.advance(60)
+            town.order(CONTINUE, seconds=15.1)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = worked_on  # type: ignore[method-assign]
+
+    assert town.order(STOP)["outcome"] == "stopped"
+    assert town.order(CONTINUE) == {"refused": "no run is under way"}
+
+
+def test_a_run_that_was_replaced_meanwhile_is_not_stopped_in_its_place() -> None:
+    town, _ = mixed()
+    first = town.order(BACKFILL, seconds=15.1)["run"]
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def replaced(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.clock.advance(3601)
+            town.order(START, seconds=15.1)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = replaced  # type: ignore[method-assign]
+
+    assert town.order(STOP) == {"refused": "another invocation has the run"}
+    assert town.runs.stopped == {first}
+    assert town.checkpoints.checkpoint is not None
+    assert town.checkpoints.checkpoint.phase == "listing"
 
 
 # Time and pace
@@ -526,9 +633,19 @@ def test_no_message_is_sent_long_before_its_time() -> None:
     assert len(town.queue.sent) == 1_000
 
 
-def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck() -> None:
+@pytest.mark.parametrize(
+    ("full", "ready"),
+    [
+        (QueueDepth(USERS_PER_MINUTE + 1, 0), QueueDepth(USERS_PER_MINUTE, 0)),
+        # Messages that back off, each for a reason of its own, are no depth. An outage makes more of them.
+        (QueueDepth(0, 5 * USERS_PER_MINUTE + 1), QueueDepth(USERS_PER_MINUTE, 5 * USERS_PER_MINUTE)),
+    ],
+)
+def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stuck(
+    full: QueueDepth, ready: QueueDepth
+) -> None:
     town, counts = mixed()
-    town.queue.backlog = USERS_PER_MINUTE + 1
+    town.queue.backlog = full
     town.order(BACKFILL)
     for _ in range(120):
         town.clock.advance(60)
@@ -536,13 +653,13 @@ def test_a_run_adds_nothing_while_the_queue_has_enough_and_does_not_count_as_stu
     assert town.queue.sent == []
     assert town.order(START)["refused"] == "a run is under way"
 
-    town.queue.backlog = USERS_PER_MINUTE
+    town.queue.backlog = ready
     assert town.finish()["counts"] == counts
 
 
 def test_a_dry_run_does_not_wait_for_the_queue() -> None:
     town, _ = mixed()
-    town.queue.backlog = 1_000_000
+    town.queue.backlog = QueueDepth(1_000_000, 1_000_000)
 
     assert town.order(Command("start", dry_run=True))["phase"] == "finished"
 

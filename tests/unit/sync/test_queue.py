@@ -14,7 +14,7 @@ from tests.fakes.functions import event
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, client
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
-from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage, decode, encode
+from whop_chat.sync.queue import QueueDepth, Source, SyncMessage, SyncQueue, UnreadableMessage, decode, encode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada@example.test")
 BOB = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-bob", username="bob")
 TEXT = st.text(min_size=1)
+RUN = "20270115T080000Z-0a1b2c"
 SUB = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 
@@ -42,6 +43,26 @@ def test_a_message_can_name_the_app_client() -> None:
     assert decode(body) == SyncMessage(ADA, Source.SIGN_UP, "web")
 
 
+def test_a_message_can_name_the_run_that_sent_it() -> None:
+    body = encode(ADA, Source.ENROL, run=RUN)
+
+    assert json.loads(body)["run"] == RUN
+    assert decode(body) == SyncMessage(ADA, Source.ENROL, run=RUN)
+
+
+@pytest.mark.parametrize("run", ["", "run-1", 7, f"{RUN}#sub", [RUN]], ids=repr)
+def test_a_run_that_is_not_one_of_ours_makes_a_message_unreadable(run: object) -> None:
+    body = json.dumps({**json.loads(encode(ADA, Source.ENROL)), "run": run})
+
+    with pytest.raises(UnreadableMessage):
+        decode(body)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_only_a_message_that_says_so_is_to_enrol(source: Source) -> None:
+    assert SyncMessage(ADA, source, run=RUN).enrols == (source in (Source.ENROL, Source.PASSWORDLESS))
+
+
 def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -> None:
     assert json.loads(encode(ADA, Source.SIGN_IN)) == {
         "version": 1,
@@ -55,7 +76,7 @@ def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -
 def test_a_message_that_does_not_say_why_proves_nothing() -> None:
     body = json.dumps({"version": 1, "pool": ADA.pool_id, "username": ADA.username, "sub": ADA.sub})
 
-    assert decode(body) == SyncMessage(ADA, Source.CHANGE)
+    assert decode(body) == SyncMessage(ADA, Source.RECONCILE)
 
 
 def test_the_messages_among_the_events_are_ours() -> None:
@@ -119,17 +140,17 @@ def test_what_is_sent_arrives(sqs: "SQSClient", url: str) -> None:
 
 
 def test_many_that_are_sent_at_once_all_arrive(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
 
     arrived = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert {decode(message["Body"]) for message in arrived} == {
-        SyncMessage(ADA, Source.RECONCILE),
-        SyncMessage(BOB, Source.RECONCILE),
+        SyncMessage(ADA, Source.RECONCILE, run=RUN),
+        SyncMessage(BOB, Source.RECONCILE, run=RUN),
     }
 
 
 def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, run=RUN, delay_seconds=900, deadline=AN_HOUR)
 
     assert bodies(sqs, url) == []
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
@@ -138,12 +159,12 @@ def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
 
 def test_what_waits_is_what_is_to_be_handled_now_or_again(sqs: "SQSClient", url: str) -> None:
     queue = SyncQueue(aws_at_moto(), url)
-    assert queue.waiting(deadline=AN_HOUR) == 0
-    queue.send_many([ADA, BOB, ADA], Source.RECONCILE, deadline=AN_HOUR)
-    queue.send_many([BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+    assert queue.depth(deadline=AN_HOUR) == QueueDepth(0, 0)
+    queue.send_many([ADA, BOB, ADA], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
+    queue.send_many([BOB], Source.RECONCILE, run=RUN, delay_seconds=900, deadline=AN_HOUR)
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=30)
 
-    assert queue.waiting(deadline=AN_HOUR) == 3
+    assert queue.depth(deadline=AN_HOUR) == QueueDepth(visible=2, hidden=1, delayed=1)
 
 
 def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
@@ -154,7 +175,7 @@ def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) 
     with Stubber(aws_at_moto().sqs) as stubber:
         stubber.add_response("send_message_batch", answer)
         with pytest.raises(AwsError, match="SendMessageBatch: InternalError"):
-            SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)
+            SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
 
 
 def test_a_raw_body_arrives_as_it_is(sqs: "SQSClient", url: str) -> None:
@@ -178,12 +199,12 @@ def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", 
     "use",
     [
         lambda queue: queue.send(ADA, Source.SIGN_UP, deadline=AN_HOUR),
-        lambda queue: queue.send_many([ADA], Source.SIGN_UP, deadline=AN_HOUR),
+        lambda queue: queue.send_many([ADA], Source.SIGN_UP, run=RUN, deadline=AN_HOUR),
         lambda queue: queue.send_raw("body", deadline=AN_HOUR),
-        lambda queue: queue.waiting(deadline=AN_HOUR),
+        lambda queue: queue.depth(deadline=AN_HOUR),
         lambda queue: queue.postpone("receipt", 1, deadline=AN_HOUR),
     ],
-    ids=["send", "send_many", "send_raw", "waiting", "postpone"],
+    ids=["send", "send_many", "send_raw", "depth", "postpone"],
 )
 def test_a_queue_that_is_not_there_is_told_by_its_code_alone(
     sqs: "SQSClient", url: str, use: Callable[[SyncQueue], None]

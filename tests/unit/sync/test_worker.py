@@ -14,6 +14,7 @@ from tests.fakes.clock import Clock
 from tests.fakes.enrolment import Enrolling
 from tests.fakes.functions import event
 from tests.fakes.http_server import Server
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.queue import Queue
 from tests.fakes.settings import COMPANY_ID
@@ -29,6 +30,7 @@ from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
 from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.users.record import Record, StaleRecord, Status
+from whop_chat.users.runs import State
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
     CircuitOpen,
@@ -44,6 +46,7 @@ from whop_chat.whop.errors import (
 NOW = 1_800_000_000
 ADA, BOB = (decode(record["body"]).user for record in event("sync_user_batch")["Records"])
 LINK = Link("user_Ada")
+RUN = "20270115T080000Z-0a1b2c"
 RENAMED = httpx.Response(200, json={"id": "user_Ada"})
 
 
@@ -93,6 +96,7 @@ class Case:
     ) -> None:
         self.server = server
         self.users = MemoryUserRepository()
+        self.runs = MemoryRuns()
         self.pool = pool or Pool()
         self.enrolment = enrolment or Enrolling(LINK)
         self.clean_up = Cleaning()
@@ -104,10 +108,12 @@ class Case:
     def write(self, record: Record) -> Record:
         return self.users.put(ADA, record, expected=self.users.get(ADA))
 
-    def sync(self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP) -> None:
+    def sync(
+        self, times: int = 1, *, user: UserRef = ADA, source: Source = Source.SIGN_UP, run: str | None = None
+    ) -> None:
         with self.syncing() as syncing:
             for _ in range(times):
-                syncing.sync(SyncMessage(user, source), deadline=Deadline(5))
+                syncing.sync(SyncMessage(user, source, run=run), deadline=Deadline(5))
 
     @contextlib.contextmanager
     def syncing(self, client_ids: Sequence[str] = ()) -> Iterator[SyncUser]:
@@ -122,6 +128,7 @@ class Case:
                 pool_id=ADA.pool_id,
                 client_ids=client_ids,
                 avatars=self.avatars,
+                runs=self.runs,
                 clock=Clock(NOW + 0.9),
             )
 
@@ -130,6 +137,12 @@ class Case:
         record = self.users.get(ADA)
         assert record is not None
         return record
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of the users of the run, without the zeros."""
+        counts = self.runs.progress(RUN, deadline=Deadline(5)).counts
+        return {state: count for state, count in counts.items() if count}
 
     @property
     def names(self) -> list[str]:
@@ -399,6 +412,25 @@ def test_only_a_client_whose_users_may_chat_brings_a_new_user(
     assert case.enrolment.enrolled == ([ADA] if is_enrolled else [])
 
 
+def test_a_change_enrols_nobody_who_has_no_record() -> None:
+    # CloudTrail does not say through which app client the user signed up.
+    case = Case(Server(), linked=False)
+    case.sync(source=Source.CHANGE)
+
+    assert case.enrolment.enrolled == []
+    assert case.telemetry.counts == [("UserLeft", {"pool_status": "active", "not_linked_by": "change"})]
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED])
+def test_a_change_resumes_an_enrolment_that_was_allowed(status: Status) -> None:
+    # Such as after a sign-up with an address that is only verified now.
+    case = Case(Server(), linked=False)
+    case.write(Record(status=status))
+    case.sync(source=Source.CHANGE)
+
+    assert case.enrolment.enrolled == [ADA]
+
+
 @pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED, Status.DISABLED])
 def test_another_client_neither_finishes_nor_restores_an_enrolment(status: Status) -> None:
     case = Case(Server(), linked=False)
@@ -488,6 +520,136 @@ def test_a_user_of_another_pool_is_nobody_here() -> None:
     assert case.enrolment.enrolled == []
 
 
+# A message of a run
+
+TO_ENROL = [Source.ENROL, Source.PASSWORDLESS]
+
+
+@pytest.mark.parametrize("source", TO_ENROL)
+def test_a_user_whom_a_run_enrolled_is_counted_once_however_often_the_message_comes(source: Source) -> None:
+    case = Case(Server(RENAMED))
+    case.sync(3, source=source, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_a_worker_that_was_killed_before_it_counted_leaves_that_to_the_next_delivery() -> None:
+    case = Case(Server(RENAMED), linked=False)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    case.runs.advance, advance = killed, case.runs.advance  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        case.sync(source=Source.ENROL, run=RUN)
+    assert (case.enrolment.enrolled, case.counts) == ([ADA], {})
+    case.runs.advance = advance  # type: ignore[method-assign]
+    case.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_a_user_is_enrolled_as_soon_as_they_have_a_whop_user_whatever_becomes_of_the_name() -> None:
+    case = Case(Server(httpx.Response(429, json={})))
+    with pytest.raises(WhopRateLimited):
+        case.sync(source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_an_update_is_counted_once_the_name_is_set() -> None:
+    case = Case(Server(httpx.Response(429, json={}), RENAMED))
+    with pytest.raises(WhopRateLimited):
+        case.sync(source=Source.RECONCILE, run=RUN)
+    assert case.counts == {}
+    case.sync(source=Source.RECONCILE, run=RUN)
+
+    assert case.counts == {"to_update": 1, "updated": 1}
+
+
+@pytest.mark.parametrize("error", [Blocked("no_verified_email"), Denied(), UserDisabled()], ids=repr)
+def test_who_cannot_be_enrolled_is_counted_as_left(error: Exception) -> None:
+    case = Case(Server(), enrolment=Enrolling(error), linked=False)
+    case.sync(2, source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "left": 1}
+
+
+@pytest.mark.parametrize("source", [Source.ENROL, Source.RECONCILE])
+def test_who_is_gone_meanwhile_is_counted_too(source: Source) -> None:
+    case = Case(Server(), pool=Pool(UserGone()))
+    case.sync(source=source, run=RUN)
+
+    assert case.record.status is Status.DELETED
+    assert case.counts == ({"to_enrol": 1, "left": 1} if source is Source.ENROL else {"to_update": 1, "updated": 1})
+
+
+@pytest.mark.parametrize("source", [*TO_ENROL, Source.RECONCILE])
+@pytest.mark.parametrize(
+    ("record", "end"),
+    [
+        (None, State.STOPPED),
+        (Record(status=Status.BLOCKED, reason="identity_conflict"), State.STOPPED),
+        (Record(status=Status.DISABLED), State.STOPPED),
+        (Record(status=Status.PENDING, idempotency_key="key"), State.UNKNOWN),
+    ],
+    ids=["new", "blocked", "disabled", "create without an answer"],
+)
+def test_a_stopped_run_enrols_nobody(source: Source, record: Record | None, end: State) -> None:
+    case = Case(Server(), linked=False)
+    before = case.write(record) if record else None
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(2, source=source, run=RUN)
+
+    assert (case.enrolment.enrolled, case.server.requests) == ([], [])
+    assert case.users.get(ADA) == before
+    assert case.counts == ({"to_update": 1, "updated": 1} if source is Source.RECONCILE else {"to_enrol": 1, end: 1})
+
+
+def test_a_copy_that_found_the_run_stopped_does_not_hide_the_enrolment_of_the_other() -> None:
+    case = Case(Server(RENAMED), linked=False)
+
+    def stopped_meanwhile(*_: object, **__: object) -> Link:
+        case.runs.stop(RUN, deadline=Deadline(5))
+        case.sync(source=Source.ENROL, run=RUN)
+        assert case.counts == {"to_enrol": 1, "stopped": 1}
+        return LINK
+
+    case.enrolment.enrol = stopped_meanwhile  # type: ignore[method-assign]
+    case.sync(source=Source.ENROL, run=RUN)
+
+    assert case.counts == {"to_enrol": 1, "enrolled": 1}
+
+
+def test_a_stopped_run_still_keeps_linked_users_up_to_date() -> None:
+    case = Case(Server(RENAMED))
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(source=Source.RECONCILE, run=RUN)
+
+    assert (case.names, case.counts) == (["Ada Lovelace"], {"to_update": 1, "updated": 1})
+
+
+def test_a_message_without_the_run_is_none_of_its_business() -> None:
+    case = Case(Server(RENAMED))
+    case.runs.stop(RUN, deadline=Deadline(5))
+    case.sync(source=Source.FIRST_TOKEN)
+
+    assert (case.enrolment.enrolled, case.counts) == ([ADA], {})
+
+
+def test_a_count_that_cannot_be_written_brings_the_message_back() -> None:
+    case = Case(Server(RENAMED))
+
+    def failing(*_: object, **__: object) -> None:
+        raise AwsError("ProvisionedThroughputExceededException")
+
+    case.runs.advance = failing  # type: ignore[method-assign]
+    with pytest.raises(AwsError):
+        case.sync(source=Source.ENROL, run=RUN)
+
+
 # One delivery
 
 
@@ -529,6 +691,7 @@ class Delivery:
             self.dead_letters,
             self.telemetry,
             seconds=SECONDS_PER_USER,
+            clock=Clock(NOW),
             jitter=lambda: jitter,
             sleep=self.slept.append,
         )
@@ -543,9 +706,12 @@ class Delivery:
         return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
-def record_of(user: UserRef, *, deliveries: int | None = 1) -> dict[str, Any]:
+def record_of(user: UserRef, *, deliveries: int | None = 1, age: int | None = 0) -> dict[str, Any]:
+    """A message. ``age`` is how many seconds ago the queue first delivered it."""
     (record, *_) = event("sync_user_batch")["Records"]
     attributes = {} if deliveries is None else {"ApproximateReceiveCount": str(deliveries)}
+    if age is not None:
+        attributes["ApproximateFirstReceiveTimestamp"] = str((NOW - age) * 1000)
     return {**record, "body": encode(user, Source.SIGN_UP), "attributes": attributes}
 
 
@@ -668,27 +834,71 @@ def test_a_message_that_does_not_say_how_often_it_was_delivered_counts_as_new(at
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "jitter", "seconds"),
+    ("deliveries", "age", "jitter", "seconds"),
     [
-        (1, 0.0, 2),
-        (2, 0.0, 4),
-        (9, 0.0, 512),
-        (10, 0.0, 900),
-        (1000, 0.0, 900),
-        (None, 0.0, 2),
-        (9, 0.5, 384),
-        (9, 1.0, 256),
-        (1000, 1.0, 450),
-        (1, 1.0, 1),
+        (1, 0, 0.0, 2),
+        (2, 2, 0.0, 4),
+        (5, 62, 0.0, 32),
+        (6, 126, 0.0, 60),
+        (1000, 960, 0.0, 60),
+        (1000, 1600, 0.0, 100),
+        (1000, 14400, 0.0, 900),
+        (1000, 86400, 0.0, 900),
+        (None, None, 0.0, 2),
+        # Two clocks that differ.
+        (1, -5, 0.0, 2),
+        (6, 126, 0.5, 45),
+        (1000, 14400, 1.0, 450),
+        (1, 0, 1.0, 1),
     ],
 )
-def test_without_one_the_wait_doubles_up_to_a_quarter_of_an_hour_less_up_to_a_half(
-    deliveries: int | None, jitter: float, seconds: int
+def test_a_failure_is_backed_off_from_by_deliveries_and_then_by_age_less_up_to_a_half(
+    deliveries: int | None, age: int | None, jitter: float, seconds: int
 ) -> None:
     delivery = Delivery({"ada": WhopUnavailable("create_account")}, jitter=jitter)
-    delivery.handle_records([record_of(ADA, deliveries=deliveries)], lambda: 60.0)
+    delivery.handle_records([record_of(ADA, deliveries=deliveries, age=age)], lambda: 60.0)
 
     assert delivery.queue.postponed == {"receipt-handle-1": seconds}
+
+
+SHARED_WAITS = (WhopRateLimited("create_account", 20), OutOfPermits("update_user", 20), CircuitOpen("update_user", 20))
+
+
+@pytest.mark.parametrize("error", SHARED_WAITS, ids=repr)
+@pytest.mark.parametrize(("age", "seconds"), [(0, 20), (320, 20), (640, 40), (86400, 900)])
+def test_a_wait_that_applies_to_all_messages_is_no_failure_of_the_one_that_meets_it(
+    error: Exception, age: int, seconds: int
+) -> None:
+    """Else those that have met many waits are away while Whop may be called."""
+    delivery = Delivery({"ada": error})
+    delivery.handle_records([record_of(ADA, deliveries=12, age=age)], lambda: 60.0)
+
+    assert delivery.queue.postponed == {"receipt-handle-1": seconds}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WhopRateLimited("create_account", 1),
+        OutOfPermits("create_account", 1),
+        CircuitOpen("create_account", 1),
+        WhopUnavailable("create_account"),
+        WhopUnauthorized("create_account"),
+        StaleRecord(),
+        ValueError(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_a_day_of_failures_takes_fewer_deliveries_than_the_queue_allows(error: Exception, jitter: float) -> None:
+    delivery = Delivery({"ada": error}, jitter=jitter)
+    age, deliveries = 0, 0
+    while age < 24 * 3600:
+        deliveries += 1
+        delivery.handle_records([record_of(ADA, deliveries=deliveries, age=age)], lambda: 60.0)
+        age += delivery.queue.postponed["receipt-handle-1"]
+
+    assert deliveries < 400
 
 
 def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
@@ -714,7 +924,7 @@ def test_not_all_messages_that_were_told_the_same_wait_return_at_the_same_moment
         delivery.handle("sync_user_batch")
         waits += delivery.queue.postponed.values()
 
-    assert waits == [30, 38, 45]
+    assert waits == [30, 35, 40]
 
 
 def test_a_worker_that_found_no_place_takes_no_other_message_until_there_are_some() -> None:

@@ -15,6 +15,7 @@ from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.settings import API_KEY, API_VERSION, COMPANY_ID
 from tests.fakes.whop import Keys, whop_over
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.version import VERSION
 from whop_chat.whop.client import Account, NewFile, UserToken, Whop
 from whop_chat.whop.errors import (
     CircuitOpen,
@@ -176,6 +177,7 @@ def test_each_operation_is_one_request(call: Call, answer: Any, method: str, tar
     assert request.headers["Authorization"] == f"Bearer {API_KEY}"
     assert request.headers["Accept"] == "application/json"
     assert request.headers["Api-Version-Date"] == API_VERSION
+    assert request.headers["User-Agent"] == f"whop-chat-auth/{VERSION}"
     assert request.headers.get("Idempotency-Key") == ("key-1" if call in (create, new_file) else None)
 
 

@@ -122,7 +122,7 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def _with_jitter(seconds: int | None) -> int | None:
-    return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311 - jitter, not a secret
+    return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311  # nosec B311  # jitter, not a secret
 
 
 def _plain(code: str) -> Callable[[Any], Problem]:

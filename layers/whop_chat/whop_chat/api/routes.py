@@ -11,6 +11,7 @@ from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
+from whop_chat.runtime.version import VERSION
 
 # The longest that a client waits, and the time that Lambda needs to end an invocation in order.
 BUDGET_SECONDS = 3.0
@@ -41,7 +42,7 @@ class HttpApi:
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         match event:
             case {"routeKey": "GET /health"}:
-                return _answer({"status": "ok"})
+                return _answer({"status": "ok", "version": VERSION})
             case {"routeKey": "POST /chat/token"}:
                 request = ChatRequest.of(event)
                 token = self._minting.mint(request.token, request.features, deadline=deadline)

@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 from whop_chat.cognito.pool import ListedUser, PoolUser, UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import Attempt, MayTransfer
-from whop_chat.enrolment.email_policy import EmailPolicy, external_id, has_email, is_another_address
+from whop_chat.enrolment.email_policy import EmailPolicy, address_digest, external_id, has_email, is_another_address
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -132,7 +132,8 @@ class Enrolment:
 
         The first repair looks the user's account up again. The second creates an account for the next generation. Each
         happens at most once a day and user, because a wrong company or key makes every user's token a 404. A failed
-        repair keeps the link and returns None. A repair that Whop or AWS did not answer does not count.
+        repair keeps the link and returns None. A repair that Whop or AWS did not answer does not count. If the address
+        of ``pool_user`` is another one than that of the failed repair, there is one more.
 
         Raises what `enrol` raises.
         """
@@ -141,9 +142,12 @@ class Enrolment:
             return self.enrol(user, record, pool_user, deadline=deadline)
         now = self._now()
         repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
+        if pool_user and is_another_address(record.blocked_digest, user.sub, self._email_policy.email(pool_user)):
+            repairs = min(repairs, _REPAIRS - 1)
         if repairs >= _REPAIRS:
             return None
-        suspect = dataclasses.replace(record, repairs=repairs + 1, repaired_at=now)
+        # The name is due again, so the next sync asks Whop about the user and finds out whether the link is repaired.
+        suspect = dataclasses.replace(record, repairs=repairs + 1, repaired_at=now, profile_digest=None)
         try:
             if not repairs:
                 return self._look_up_again(user, record, suspect, pool_user, deadline)
@@ -269,7 +273,8 @@ class Enrolment:
         retry_at = self._now() + _NO_ADDRESS_RETRY_SECONDS
         record = blocked(start, reason, email_mode=self._email_policy.mode, retry_at=retry_at)
         if fallback is not None:
-            record = keep_link(fallback, record)
+            # Any address is another one than none.
+            record = keep_link(fallback, dataclasses.replace(record, blocked_digest=address_digest(user.sub, "")))
         self._users.put(user, record, expected=expected, deadline=deadline)
         return Blocked(reason)
 

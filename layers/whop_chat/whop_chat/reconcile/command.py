@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 _OPTIONS: Mapping[str, frozenset[str]] = {
-    "start": frozenset({"backfill", "dry_run", "include_passwordless"}),
+    "start": frozenset({"backfill", "dry_run", "include_passwordless", "scheduled"}),
     "continue": frozenset({"force"}),
     "stop": frozenset(),
 }
@@ -22,7 +22,8 @@ class Command:
     ``backfill`` also enrols users that were never enrolled. Whop sends an e-mail to each of them, so an operator has to
     ask for it. ``include_passwordless`` has a backfill enrol users whose password is due, too: nothing has proved that
     these can sign in. With ``dry_run`` nothing is enqueued. ``force`` continues a run whose invocation was killed,
-    before its lease ends. An invocation that still runs loses the run then.
+    before its lease ends. An invocation that still runs loses the run then. Nobody reads the answer to a ``scheduled``
+    command, so its failure is an error of the function, which Lambda retries.
     """
 
     command: Literal["start", "continue", "stop"]
@@ -30,6 +31,7 @@ class Command:
     dry_run: bool = False
     include_passwordless: bool = False
     force: bool = False
+    scheduled: bool = False
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Command":

@@ -7,7 +7,7 @@ from whop_chat.cognito.pool import Page
 from whop_chat.cognito.user import UserRef
 from whop_chat.reconcile.checkpoint import Checkpoint
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.queue import Source
+from whop_chat.sync.queue import QueueDepth, Source
 from whop_chat.users.record import Record
 from whop_chat.users.repository import RecordPage
 
@@ -35,11 +35,13 @@ class Records(Protocol):
 class Queue(Protocol):
     """The sync queue: `whop_chat.sync.queue.SyncQueue`, or one in memory."""
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int, deadline: Deadline
+    ) -> None:
         """See `whop_chat.sync.queue.SyncQueue.send_many`."""
 
-    def waiting(self, *, deadline: Deadline) -> int:
-        """See `whop_chat.sync.queue.SyncQueue.waiting`."""
+    def depth(self, *, deadline: Deadline) -> QueueDepth:
+        """See `whop_chat.sync.queue.SyncQueue.depth`."""
 
 
 class Checkpoints(Protocol):
@@ -51,11 +53,16 @@ class Checkpoints(Protocol):
     def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save`."""
 
-    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
+    def save_listed(
+        self, run: str, page: int, fingerprints: bytes, addresses: Mapping[str, bytes], *, deadline: Deadline
+    ) -> None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_listed`."""
 
     def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_listed`."""
+
+    def load_addresses(self, run: str, pages: int, *, seconds: float) -> Iterator[Mapping[str, bytes]]:
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_addresses`."""
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_report`."""

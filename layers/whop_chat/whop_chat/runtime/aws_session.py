@@ -13,6 +13,8 @@ from botocore.configprovider import ConfigValueStore
 from botocore.credentials import CredentialResolver, EnvProvider
 from botocore.session import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
+from whop_chat.runtime.version import USER_AGENT
+
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -95,7 +97,7 @@ def config(**options: Any) -> Config:
         "ignore_configured_endpoint_urls": True,
         "disable_request_compression": True,
         # Otherwise botocore would build its own value twice a call.
-        "user_agent": "whop-chat-auth",
+        "user_agent": USER_AGENT,
     }
     return Config(**ours, **options)
 

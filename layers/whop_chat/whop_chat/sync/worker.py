@@ -31,6 +31,7 @@ from whop_chat.users.lifecycle import (
 from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.users.refusals import Refusals
 from whop_chat.users.repository import UserRepository
+from whop_chat.users.runs import Runs, State
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
@@ -46,8 +47,9 @@ class SyncUser:
 
     ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
     nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
-    ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``avatars`` is the queue of
-    pictures, or None without pictures.
+    ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``runs`` says which runs are
+    stopped, and counts what becomes of their users. None: nobody asks for that. ``avatars`` is the queue of pictures,
+    or None without pictures.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SyncUser:
         pool_id: str,
         client_ids: Collection[str],
         refusals: Refusals | None = None,
+        runs: Runs | None = None,
         avatars: SyncQueue | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -74,6 +77,7 @@ class SyncUser:
         self._pool_id = pool_id
         self._client_ids = client_ids
         self._refusals = refusals
+        self._runs = runs
         self._avatars = avatars
         self._clock = clock
 
@@ -92,9 +96,11 @@ class SyncUser:
             self._sync(message, deadline)
         except Refused as error:
             self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
+            self._settle(message, State.LEFT, deadline)
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
+        self._require_create_allowed(user, deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
         pool_user, pool_status = read_user(self._pool, user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
@@ -103,14 +109,21 @@ class SyncUser:
             self._refusals.forget(user, deadline=deadline)
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
-                status = pool_status.value
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, app_client="another")
+                status, source = pool_status.value, message.source.value
+                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, not_linked_by=source)
+            case Action.ENROL | Action.RESTORE, _, _ if self._is_stopped(message, record, deadline):
+                self._telemetry.event("RunStopped", "user not enrolled, because the run is stopped")
+                is_unknown = record is not None and record.idempotency_key is not None
+                self._settle(message, State.UNKNOWN if is_unknown else State.STOPPED, deadline)
+                return
             case Action.ENROL, _, PoolUser():
                 self._enrol_and_name(message, record, pool_user, deadline)
+                return
             case Action.RESTORE, Record(), PoolUser():
                 reinstated = self._write(user, reinstate(record), record, deadline)
                 self._telemetry.event("UserEnabled", "user enabled")
                 self._enrol_and_name(message, reinstated, pool_user, deadline)
+                return
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
                 self._telemetry.event("UserDisabled", "user disabled")
@@ -124,12 +137,43 @@ class SyncUser:
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
                 self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
+        self._settle(message, State.LEFT, deadline)
+
+    def _require_create_allowed(self, user: UserRef, deadline: Deadline) -> None:
+        """Raise what a create would raise, if the user waits for one and Whop is not to be called.
+
+        So messages that are delivered during a wait use up none of the team's quota of calls to the pool.
+        """
+        try:
+            self._whop.require_allowed("create_account", deadline=deadline)
+        except WhopError:
+            record = self._users.get(user, deadline=deadline)
+            if record is None or record.status is Status.PENDING:
+                raise
 
     def _may_link(self, message: SyncMessage, record: Record | None) -> bool:
-        """Whether the user has a Whop user already, or ``message`` may give them one."""
+        """Whether the user has a Whop user already, or ``message`` may give them one.
+
+        A change says nothing about the app client. So it needs a record, which an allowed sign-up or sign-in has begun.
+        """
         if record is not None and record.whop_user_id is not None:
             return True
+        if message.source is Source.CHANGE and record is None:
+            return False
         return message.client_id in (None, _NO_CLIENT, *self._client_ids)
+
+    def _is_stopped(self, message: SyncMessage, record: Record | None, deadline: Deadline) -> bool:
+        """Whether ``message`` would give the user a Whop user, but its run is stopped."""
+        if message.run is None or self._runs is None or (record is not None and record.whop_user_id is not None):
+            return False
+        return self._runs.is_stopped(message.run, deadline=deadline)
+
+    def _settle(self, message: SyncMessage, state: State, deadline: Deadline) -> None:
+        """Count what became of a user of a run. A message that was not sent to enrol them is an update in any case."""
+        if message.run is None or self._runs is None:
+            return
+        state = state if message.enrols else State.UPDATED
+        self._runs.advance(message.run, [message.user.sub], state, deadline=deadline)
 
     def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, expected=expected, deadline=deadline)
@@ -143,7 +187,12 @@ class SyncUser:
         except UserGone:
             # The user was deleted in the meantime. The next delivery cleans up the account.
             raise StaleRecord from None
+        if message.enrols:
+            # Whop has sent its e-mail by now, whatever becomes of the name.
+            self._settle(message, State.ENROLLED, deadline)
         self._set_profile(user, pool_user, deadline)
+        if not message.enrols:
+            self._settle(message, State.UPDATED, deadline)
         self._ask_for_picture(message, pool_user, deadline)
         self._telemetry.event("UserSynced", "user synced")
 
@@ -183,6 +232,8 @@ class SyncUser:
         digest, now = profile_digest(user.sub, pool_user.name), int(self._clock())
         if record.has_name(digest, now):
             return
+        # During a wait, the call would only be rejected after the next write.
+        self._whop.require_allowed("update_user", deadline=deadline)
         ahead = self._write(user, before_naming(record, now), record, deadline)
         try:
             settled = self._rename(record.linked_to, pool_user.name, deadline)

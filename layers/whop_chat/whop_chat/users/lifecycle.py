@@ -125,6 +125,15 @@ def next_generation(record: Record) -> Record:
     return dataclasses.replace(record, generation=record.generation + 1)
 
 
+def unused_generations(record: Record) -> list[int]:
+    """The generations that Whop was asked for and that the user has left. Whop may have an account for each.
+
+    Such as one of a former address: the address changed before the answer to the create was known.
+    """
+    asked = range(1, max(record.generation, record.tried) + 1)
+    return [generation for generation in asked if generation != record.generation]
+
+
 def blocked(record: Record, reason: str, *, email_mode: str, retry_at: int | None) -> Record:
     """``record`` of a user that cannot be enrolled for ``reason``, under this address policy.
 
@@ -159,10 +168,14 @@ def without_identity(record: Record, *, email_mode: str, blocked_digest: str) ->
 
 
 def keep_link(link: Record, attempt: Record) -> Record:
-    """``link``, which ``attempt`` failed to replace, with the create request whose outcome is still unknown."""
+    """``link``, which ``attempt`` failed to replace, with the create request whose outcome is still unknown.
+
+    It also stores the address that the attempt was blocked under. Another address is a reason for another repair.
+    """
     return dataclasses.replace(
         link,
-        tried=max(link.tried, attempt.generation),
+        tried=max(link.tried, attempt.key_generation),
+        blocked_digest=attempt.blocked_digest or link.blocked_digest,
         idempotency_key=attempt.idempotency_key,
         key_since=attempt.key_since,
         key_generation=attempt.key_generation,
@@ -173,9 +186,10 @@ def keep_link(link: Record, attempt: Record) -> Record:
 def replacement_of(link: Record) -> Record:
     """The record that an attempt to replace ``link`` starts from.
 
-    It resumes the last create if its outcome is unknown. Otherwise it uses the generation after the link's, whatever
-    was tried before: one more generation each day would make one account a day.
+    It resumes the last create if its outcome is unknown. Otherwise it asks again for the generation that was tried
+    last: one more generation each day would make one account a day. Under another address that is a 409, and then the
+    next generation follows.
     """
     if link.idempotency_key is None:
-        return next_generation(link)
+        return dataclasses.replace(link, generation=max(link.generation + 1, link.tried))
     return dataclasses.replace(link, generation=link.key_generation)

@@ -62,7 +62,8 @@ class Record:
     email_mode: str | None = None
     """The address policy under which the user was blocked."""
     blocked_digest: str | None = field(default=None, repr=False)
-    """HMAC of the address that the user was blocked under. Another address is tried at the next sync."""
+    """HMAC of the address that the user, or the repair of their link, was blocked under. Another address is tried at
+    the next sync."""
     retry_at: int | None = None
     """When a block is tried again. None: an operator has to lift it. A tombstone's clean-up is not done before it."""
     whop_user_id: str | None = None

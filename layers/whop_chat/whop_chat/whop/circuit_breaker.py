@@ -63,11 +63,14 @@ class CircuitBreaker:
             if self._states.replace(operation, probing, expected=state, deadline=deadline):
                 return None
             state = self._states.cached(operation)
-        left = 0.0 if state is None else state.until - self._clock()
-        if state is None or left <= 0:
-            return None
-        self._failures.pop(operation, None)
-        return Rejection(state.reason, left)
+        rejection = self._rejection(state)
+        if rejection is not None:
+            self._failures.pop(operation, None)
+        return rejection
+
+    def peek(self, operation: str, *, deadline: Deadline) -> Rejection | None:
+        """As `check`, for a caller that makes no call now. It is never the probe."""
+        return self._rejection(self._states.get(operation, deadline=deadline))
 
     def record_success(self, operation: str, *, deadline: Deadline) -> None:
         """Whop answered. This closes a circuit that was open because it had not."""
@@ -93,6 +96,10 @@ class CircuitBreaker:
         opened = self._tripped(1)
         if self._states.replace(operation, opened, expected=state, deadline=deadline):
             self._telemetry.event("CircuitOpened", "circuit opened", operation=operation)
+
+    def _rejection(self, state: CircuitState | None) -> Rejection | None:
+        left = 0.0 if state is None else state.until - self._clock()
+        return None if state is None or left <= 0 else Rejection(state.reason, left)
 
     def _is_effective(self, state: CircuitState) -> bool:
         """Whether the circuit is open already, or Whop's rate limit is not over."""

@@ -18,9 +18,10 @@ from urllib.parse import quote, urlencode, urlsplit
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.version import USER_AGENT
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, NewFile, UserToken
-from whop_chat.whop.circuit_breaker import CircuitBreaker
+from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import Reason
 from whop_chat.whop.errors import (
     CircuitOpen,
@@ -36,7 +37,6 @@ from whop_chat.whop.errors import (
 )
 from whop_chat.whop.rate_limit import RateLimiter
 
-_USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 # With less time left, a second attempt could not get its answer.
 _MIN_SECONDS_FOR_RETRY = 0.3
@@ -100,6 +100,10 @@ class Whop:
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
         """Read the state of the circuits concurrently with the block, if it is not fresh."""
         return self._circuit.prefetch()
+
+    def require_allowed(self, operation: Operation, *, deadline: Deadline) -> None:
+        """Raise what a call of ``operation`` would raise if Whop is not to be called now. It makes no call."""
+        _raise_if_rejected(operation, self._circuit.peek(operation, deadline=deadline))
 
     def mint_token(
         self, user_id: str, scopes: Collection[str], expires_at: datetime, *, deadline: Deadline
@@ -236,7 +240,7 @@ class Whop:
         common = {
             "Accept": "application/json",
             "Api-Version-Date": self._api_version,
-            "User-Agent": _USER_AGENT,
+            "User-Agent": USER_AGENT,
             **({} if body is None else {"Content-Type": "application/json"}),
             **(headers or {}),
         }
@@ -245,7 +249,7 @@ class Whop:
             authorized = {"Authorization": f"Bearer {key}", **common}
             return self._send(operation, Request(method, url, headers=authorized, content=content), parse, deadline)
 
-        self._require_closed_circuit(operation, deadline)
+        _raise_if_rejected(operation, self._circuit.check(operation, deadline=deadline))
         key = self._api_key.current(deadline=deadline)
         try:
             return attempt(key)
@@ -263,15 +267,6 @@ class Whop:
             error.repeated |= repeated
             raise
         return _Answer(answer.value, repeated=answer.repeated or repeated)
-
-    def _require_closed_circuit(self, operation: Operation, deadline: Deadline) -> None:
-        rejection = self._circuit.check(operation, deadline=deadline)
-        if rejection is None:
-            return
-        seconds = _whole_seconds(rejection.seconds)
-        if rejection.reason is Reason.LIMITED:
-            raise WhopRateLimited(operation, seconds)
-        raise CircuitOpen(operation, seconds)
 
     def _require_permit(self, operation: Operation, deadline: Deadline) -> None:
         if operation == "mint_token":
@@ -301,7 +296,7 @@ class Whop:
         except WhopUnavailable as error:
             if error.replayed or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
-        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311  # nosec B311  # jitter, not a secret
         try:
             return _Answer(self._exchange(operation, request, parse, deadline), repeated=True)
         except WhopError as error:
@@ -333,6 +328,15 @@ class Whop:
             self._circuit.record_rate_limit(operation, _responses.wait(response), deadline=deadline)
         elif response.status_code < 500:
             self._circuit.record_success(operation, deadline=deadline)
+
+
+def _raise_if_rejected(operation: Operation, rejection: Rejection | None) -> None:
+    if rejection is None:
+        return
+    seconds = _whole_seconds(rejection.seconds)
+    if rejection.reason is Reason.LIMITED:
+        raise WhopRateLimited(operation, seconds)
+    raise CircuitOpen(operation, seconds)
 
 
 def _timestamp(moment: datetime) -> str:
