@@ -152,7 +152,7 @@ def test_only_syncing_asks_for_pictures(resources: Resources) -> None:
     assert senders == {"SyncUserRole"}
 
 
-def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
+def test_no_statement_about_pictures_is_wider_than_aws_makes_it(resources: Resources) -> None:
     for role in of_type(resources, "AWS::IAM::Role").values():
         for statement in statements(role):
             assert not any("*" in action for action in as_list(statement["Action"]))
@@ -161,7 +161,7 @@ def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize("name", ["SyncAvatar", "FetchPicture"])
-def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) -> None:
+def test_a_function_for_pictures_writes_to_its_own_log_only(resources: Resources, name: str) -> None:
     assert allowed(resources, f"{name}Role", {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}) == LOGS
 
 
