@@ -1,5 +1,5 @@
 # GNU make and a Python 3.13 are all this needs. Everything that it installs stays in .venv/, everything that it builds
-# in .aws-sam/ and .local/; `make clean` removes the three (and what `make bench` installs for Node).
+# in .aws-sam/ and .local/; `make clean` removes the three, and what is installed for Node beside its locks.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -43,6 +43,7 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 # Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
+	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
 	@$(OFFLINE) $(DEV) -m coverage run -m pytest tests/unit
 	@$(DEV) -m coverage report
 	@$(OFFLINE) $(DEV) -m pytest --ignore=tests/unit
@@ -68,6 +69,11 @@ github: .venv/dev/.ready ## the workflows and forms in .github, against their sc
 	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	@$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
+
+.PHONY: clients
+clients: .venv/dev/.ready ## every case of clients/cases.json, in each language whose tools are here
+	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
+	@$(OFFLINE) $(DEV) -m pytest tests/clients -rs
 
 .PHONY: prose
 prose: .venv/dev/.ready ## how long the sentences of the documents are
@@ -116,9 +122,9 @@ memory: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what each function t
 NODE = $(and $(shell command -v node),$(shell command -v npm))
 
 # The lock has the hash of each package. Nothing of a package runs at its installation.
-bench/node/node_modules/.ready: bench/node/package-lock.json
-	@echo "installing bench/node/node_modules"
-	@cd bench/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+%/node_modules/.ready: %/package-lock.json
+	@echo "installing $*/node_modules"
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: scale
@@ -171,7 +177,8 @@ delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made an
 
 .PHONY: clean
 clean: ## remove everything that was installed or built
-	rm -rf .venv .aws-sam .local dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules
+	rm -rf .venv .aws-sam .local dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules \
+		clients/typescript/node_modules clients/typescript/types
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------- environments

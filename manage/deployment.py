@@ -15,6 +15,7 @@ from whop_chat.runtime import http
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.metrics import Metric
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
 from whop_chat.sync.queue import SyncQueue
@@ -146,8 +147,11 @@ class _Silent(Telemetry):
     def __init__(self) -> None:
         pass
 
-    def event(self, metric: str, message: str, **fields: Any) -> None:
+    def event(self, message: str, **fields: Any) -> None:
         """See `Telemetry.event`."""
 
-    def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+    def warning(self, message: str, error: BaseException, **fields: Any) -> None:
         """See `Telemetry.warning`."""
+
+    def count(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
+        """See `Telemetry.count`."""

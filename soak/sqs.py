@@ -10,7 +10,7 @@ from soak.errors import Refused
 from soak.scheduler import Scheduler
 
 VISIBILITY_SECONDS = 360.0  # template.yaml, SyncQueue
-MAX_RECEIVES = 400
+MAX_RECEIVES = 500
 _OUT_OF_ORDER_SECONDS = 0.5
 
 

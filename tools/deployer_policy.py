@@ -24,6 +24,7 @@ _LOG_GROUPS = (
     "arn:aws:logs:*:*:log-group:/aws/vendedlogs/whop-chat*",
 )
 _POOLS = "arn:aws:cognito-idp:*:*:userpool/*"
+_TOPICS = "arn:aws:sns:*:*:whop-chat*"
 _SAM_BUCKET = "arn:aws:s3:::aws-sam-cli-managed-default*"
 
 type Grants = Mapping[str | tuple[str, ...], tuple[str, ...]]
@@ -51,6 +52,19 @@ RESOURCE_TYPES: Mapping[str, Grants] = {
             *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery", "logs:ListLogDeliveries"),
             *("logs:UpdateLogDelivery", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies"),
         ),
+    },
+    "AWS::CloudWatch::Alarm": {
+        "arn:aws:cloudwatch:*:*:alarm:whop-chat*": (
+            *("cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"),
+            *("cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "cloudwatch:UntagResource"),
+        )
+    },
+    # Named by CloudFormation after the resource, not after the stack.
+    "AWS::CloudWatch::Dashboard": {
+        "arn:aws:cloudwatch::*:dashboard/Dashboard-*": (
+            *("cloudwatch:DeleteDashboards", "cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource"),
+            *("cloudwatch:PutDashboard", "cloudwatch:TagResource", "cloudwatch:UntagResource"),
+        )
     },
     "AWS::Cognito::UserPool": {
         "*": ("cognito-idp:CreateUserPool",),
@@ -135,6 +149,24 @@ RESOURCE_TYPES: Mapping[str, Grants] = {
             *("logs:ListTagsForResource", "logs:PutRetentionPolicy", "logs:TagResource", "logs:UntagResource"),
         ),
     },
+    # Logs knows these permissions without a resource only.
+    "AWS::Logs::QueryDefinition": {
+        "*": ("logs:DeleteQueryDefinition", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition"),
+    },
+    # SNS knows the permissions of one subscription without a resource only.
+    "AWS::SNS::Subscription": {
+        "*": ("sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"),
+        _TOPICS: ("sns:Subscribe",),
+    },
+    "AWS::SNS::Topic": {
+        "*": ("sns:Unsubscribe",),
+        _TOPICS: (
+            *("sns:CreateTopic", "sns:DeleteTopic", "sns:GetDataProtectionPolicy", "sns:GetTopicAttributes"),
+            *("sns:ListSubscriptionsByTopic", "sns:ListTagsForResource", "sns:SetTopicAttributes", "sns:Subscribe"),
+            *("sns:TagResource", "sns:UntagResource"),
+        ),
+    },
+    "AWS::SNS::TopicPolicy": {_TOPICS: ("sns:SetTopicAttributes",)},
     "AWS::SQS::Queue": {
         "arn:aws:sqs:*:*:whop-chat*": (
             *("sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ListQueueTags"),

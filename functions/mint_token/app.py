@@ -1,4 +1,4 @@
-"""POST /chat/token and GET /health."""
+"""POST /chat/token, GET /health and GET /health/ready."""
 
 import gc
 
@@ -38,10 +38,11 @@ _secrets = Prefetch(
     lambda deadline: _circuit_states.refresh(deadline=deadline),
 )
 
+import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from whop_chat.api.routes import HttpApi
+from whop_chat.api.routes import HttpApi, request_id
 from whop_chat.cognito.verifier import TokenVerifier
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
@@ -51,6 +52,7 @@ from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.rate_limit import Priority
 
 if TYPE_CHECKING:
+    from whop_chat.api.ready import ReadyRoute
     from whop_chat.minting.fallback import TokenFallback
 
 
@@ -91,7 +93,16 @@ def _compose(settings: MintSettings) -> HttpApi:
         _token_fallback(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
     )
-    return HttpApi(minting, _telemetry)
+    return HttpApi(minting, _telemetry, lambda deadline: _ready_route().answer(deadline=deadline))
+
+
+@functools.cache
+def _ready_route() -> "ReadyRoute":
+    """The route that no mint needs, so it is imported at its first request."""
+    from whop_chat.api.ready import ReadyRoute
+    from whop_chat.readiness.store import ReadinessStore
+
+    return ReadyRoute(ReadinessStore(_aws, _settings.users_table, _settings.user_pool_id), _telemetry)
 
 
 _telemetry = lambda_telemetry()
@@ -105,7 +116,7 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
-    _telemetry.bind_request(context)
+    _telemetry.bind_request(context, request_id(event))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:

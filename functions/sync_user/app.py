@@ -8,6 +8,7 @@ from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, SyncSettings
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
@@ -38,7 +39,8 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         runs=DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
         avatars=SyncQueue(aws, settings.avatar_queue_url) if settings.avatar_queue_url else None,
     )
-    return SyncBatch(syncing, parts.queue, dead_letters, _telemetry, seconds=SECONDS_PER_USER)
+    backlog = Backlog(aws, settings.users_table, settings.user_pool_id)
+    return SyncBatch(syncing, parts.queue, dead_letters, backlog, _telemetry, seconds=SECONDS_PER_USER)
 
 
 _telemetry = lambda_telemetry()

@@ -16,7 +16,7 @@ from soak.lambdas import QueueSource
 from soak.load import most_within
 from soak.report import Figure, Found
 from soak.scheduler import Scheduler
-from soak.service_model import LIMIT, WINDOW, Calls, ModelQueue, ModelWhop
+from soak.service_model import LIMIT, WINDOW, Calls, ModelBacklog, ModelQueue, ModelWhop
 from soak.sqs import Queue
 from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
@@ -140,14 +140,16 @@ class Backfill:
         table, pool = around.calls.timed("dynamodb", around.users), around.calls.timed("cognito", around.pool)
         addresses = VerifiedEmail(frozenset())
         whop, telemetry = around.whop.seen_by(Priority.BACKGROUND), around.telemetry
-        enrolment = Enrolment(table, pool, whop, addresses)
+        enrolment = Enrolment(table, pool, whop, addresses, telemetry)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
         runs: Any = around.calls.timed("dynamodb", around.runs)
         syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=(), runs=runs)
-        self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry, seconds=SECONDS_PER_USER)
+        self._batch = SyncBatch(
+            syncing, around.queue, around.queue, ModelBacklog(), telemetry, seconds=SECONDS_PER_USER
+        )
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
         self._reconcile = Reconcile(pool, table, around.queue, checkpoints, runs, addresses, telemetry, pool_id=POOL)
-        first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses)
+        first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses, telemetry)
         limit = UserQuota(table, MINTS_PER_MINUTE)
         self.first_tokens = FirstTokens(
             around, limit, first_enrolment, a_minute=tokens_per_minute, ahead=USERS_PER_MINUTE
@@ -289,7 +291,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
     """What the run took."""
     calls, first_tokens = around.calls.counts, backfill.first_tokens
     listed = around.checkpoints.checkpoint.counts if around.checkpoints.checkpoint else {}
-    rate_limited = around.telemetry.metrics["OutOfPermits"] - first_tokens.rate_limited
+    rate_limited = around.telemetry.lines["out of permits"] - first_tokens.rate_limited
 
     def made(service: str, *operations: str) -> int:
         return sum(calls[f"{service} {operation}"] for operation in operations)

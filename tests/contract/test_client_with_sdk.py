@@ -18,6 +18,7 @@ from whop_sdk.environment import WhopEnvironment
 from local.whop_simulator import Fault, Readings, Simulator, as_httpx_transport
 from local.whop_simulator.readings import choices
 from local.whop_simulator.versions import SDK_PIN
+from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import circuit, rate_limiter
 from tests.template.translation import template
 from whop_chat.runtime.deadline import Deadline
@@ -79,6 +80,7 @@ def make_ours(transport: httpx.BaseTransport, key: str, **changes: Any) -> Whop:
         company_id=COMPANY,
         circuit=circuit(),
         rate_limiter=rate_limiter(),
+        telemetry=RecordingTelemetry(),
         sleep=lambda seconds: None,
         **settings,
     )

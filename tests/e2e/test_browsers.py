@@ -45,7 +45,8 @@ def test_users_of_both_clients_chat_from_both_origins(own_pool: OwnPool) -> None
             answer = app.mint(token, headers={"Origin": origin})
             assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
             exposed = answer.headers["access-control-expose-headers"].lower().split(",")
-            assert {"retry-after", "www-authenticate"} <= set(exposed)
+            assert {"retry-after", "www-authenticate", "date"} <= set(exposed)
+            assert "date" in answer.headers
         assert "access-control-allow-origin" not in app.mint(token, headers={"Origin": _EVIL}).headers
 
 

@@ -26,6 +26,7 @@ ANSWERS = {
     "AllowedOrigins": "http://localhost:3000, http://localhost:5173",
     "WhopCompanyId": DEFAULT_COMPANY,
     "DeniedGroups": "banned, people we block",
+    "AlarmEmail": "on-call@example.test",
     "Architecture": architecture(),
 }
 
@@ -124,8 +125,9 @@ def _deployer(cloud: LocalStack) -> dict[str, str]:
 
 
 def test_a_deployment_answers_and_is_protected(cloud: LocalStack, operator: Operator) -> None:
-    assert cloud.http.get(f"{cloud.describe(STACK).api_url}/health").json() == {"status": "ok"}
+    assert cloud.http.get(f"{cloud.describe(STACK).api_url}/health").json()["status"] == "ok"
     assert operator.stack["EnableTerminationProtection"] is True
+    assert cloud.describe(STACK)["AlarmTopicArn"].startswith("arn:aws:sns:")
 
 
 def test_lists_with_spaces_arrive_whole(cloud: LocalStack, operator: Operator) -> None:

@@ -38,6 +38,8 @@ class Internet:
         match request.url.host, request.method, request.url.path:
             case "cognito-idp.eu-west-1.amazonaws.com", "GET", _:
                 return httpx.Response(200, content=tokens.key_set_document(tokens.signing_key()))
+            case "api.whop.com", "GET", "/api/v1/accounts":
+                return httpx.Response(200, json={"data": []})
             case "api.whop.com", "POST", "/api/v1/accounts":
                 body = json.loads(request.content)
                 owner = {"id": f"user_{body['email'].partition('@')[0]}"}

@@ -418,8 +418,8 @@ def told_too_much(output: str, secrets: Collection[str] = ()) -> list[str]:
     wrong = [f"output holds {secret!r}" for secret in (*_SPELLINGS, *secrets) if secret in output]
     if "Traceback" in output or '"exception"' in output:
         wrong.append(f"a stack in the log: {_last_error(output)}")
-    if '"Defect"' in output:
-        wrong.append("the metric Defect")
+    if '"Defects"' in output:
+        wrong.append("the metric Defects")
     return wrong
 
 

@@ -23,14 +23,18 @@ def _authorizer(**given: str) -> dict[str, Any]:
     return authorizer
 
 
-def test_there_are_two_routes_and_only_the_health_check_is_open() -> None:
+def test_there_are_three_routes_and_only_the_health_checks_are_open() -> None:
     routes = {
         (method, path): [list(each) for each in operation["security"]]
         for path, methods in _body()["paths"].items()
         for method, operation in methods.items()
     }
 
-    assert routes == {("post", "/chat/token"): [["CognitoJwt"]], ("get", "/health"): [["NONE"]]}
+    assert routes == {
+        ("post", "/chat/token"): [["CognitoJwt"]],
+        ("get", "/health"): [["NONE"]],
+        ("get", "/health/ready"): [["NONE"]],
+    }
 
 
 def test_the_authorizer_knows_the_pool_and_the_client_of_the_stack() -> None:
@@ -66,7 +70,7 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
     assert cors["allowOrigins"] == ["https://a.example.test", "https://b.example.test"]
     assert set(cors["allowMethods"]) == {"GET", "POST"}
     assert set(cors["allowHeaders"]) == {"authorization", "content-type"} | TRACING
-    assert set(cors["exposeHeaders"]) == {"retry-after", "www-authenticate"}
+    assert set(cors["exposeHeaders"]) == {"retry-after", "www-authenticate", "date"}
     assert "allowCredentials" not in cors
 
 

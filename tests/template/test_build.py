@@ -30,6 +30,7 @@ FUNCTIONS = {
     "OnSignupFunction": "on_signup",
     "SyncUserFunction": "sync_user",
     "ReconcileFunction": "reconcile",
+    "CheckReadinessFunction": "check_readiness",
     "SyncAvatarFunction": "sync_avatar",
     "FetchPictureFunction": "fetch_picture",
 }

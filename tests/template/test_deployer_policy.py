@@ -39,6 +39,7 @@ NOT_NEEDED = {
     "firehose:*": "no delivery stream",
     "iam:AttachRolePolicy": "the roles have inline policies only",
     "iam:CreateServiceLinkedRole": "for replicas, and for e-mail through SES",
+    "iam:GetRole": "of a topic that logs deliveries by a role, which ours does not",
     "iam:DetachRolePolicy": "the roles have inline policies only",
     "iam:PassRole": "a statement of its own, for Lambda",
     "kinesis:*": "no stream",
@@ -68,6 +69,7 @@ NOT_NEEDED = {
     "secretsmanager:GetSecretValue": "the deployer need not see the key of Whop",
     "secretsmanager:RemoveRegionsFromReplication": "no replicas",
     "secretsmanager:ReplicateSecretToRegions": "no replicas",
+    "sns:PutDataProtectionPolicy": "no data protection policy",
 }
 # Granted for other types. This one needs them for a feature that the template does not use.
 NOT_FOR = {
@@ -78,6 +80,9 @@ NOT_FOR = {
     | {"logs:DescribeLogStreams", "logs:PutLogEvents", "logs:PutRetentionPolicy"},
     # delivery of logs that other services write: the stage of the API has it
     "AWS::Logs::LogGroup": {"logs:CreateLogDelivery", "logs:PutResourcePolicy"},
+    # subscriptions by Firehose, and the log of deliveries
+    "AWS::SNS::Subscription": {"iam:GetRole"},
+    "AWS::SNS::Topic": {"iam:GetRole"},
 }
 # What a type needs although its schema does not name it.
 BEYOND_THE_SCHEMA = {
@@ -144,13 +149,19 @@ def test_only_what_has_no_name_before_is_allowed_everywhere() -> None:
         "lambda:CreateEventSourceMapping",
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
+        "logs:DeleteQueryDefinition",
         "logs:DescribeLogGroups",
+        "logs:DescribeQueryDefinitions",
         "logs:DescribeResourcePolicies",
         "logs:GetLogDelivery",
         "logs:ListLogDeliveries",
+        "logs:PutQueryDefinition",
         "logs:PutResourcePolicy",
         "logs:UpdateLogDelivery",
         "secretsmanager:GetRandomPassword",
+        "sns:GetSubscriptionAttributes",
+        "sns:SetSubscriptionAttributes",
+        "sns:Unsubscribe",
         "tag:GetResources",
     }
 

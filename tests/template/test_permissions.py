@@ -137,6 +137,15 @@ def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
     assert allowed(resources, "SyncUserRole", DEAD_LETTER_QUEUE) == {"sqs:SendMessage"}
 
 
+def test_the_readiness_check_sees_no_user_and_writes_its_result(resources: Resources) -> None:
+    assert items(resources, "CheckReadinessRole", {"dynamodb:PutItem"}) == {"READY"}
+    assert items(resources, "CheckReadinessRole", {"dynamodb:GetItem"}) == {"BACKLOG", "CIRCUIT"}
+    assert items(resources, "CheckReadinessRole") == {"READY", "BACKLOG", "CIRCUIT", "RATE"}
+    assert allowed(resources, "CheckReadinessRole", SECRET) == {"secretsmanager:GetSecretValue"}
+    assert allowed(resources, "CheckReadinessRole", QUEUE) == set()
+    assert allowed(resources, "CheckReadinessRole", pool_arn({"Ref": "UserPool"})) == set()
+
+
 def test_the_sign_up_trigger_may_put_messages_on_the_queue_and_nothing_else(resources: Resources) -> None:
     actions = {action for each in statements(resources["OnSignupRole"]) for action in as_list(each["Action"])}
 
@@ -238,12 +247,12 @@ def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resourc
 
 
 def test_syncing_changes_no_user_in_part(resources: Resources) -> None:
-    assert items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT", "RUN"}
+    assert items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT", "RUN", "BACKLOG"}
 
 
 def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
     assert "DataKeySecret" not in resources
-    assert items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT", "REFUSED"}
+    assert items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT", "REFUSED", "READY"}
     variables = resources["MintTokenFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["DATA_KEY_SECRET_ARN"] == ""
 
@@ -256,7 +265,7 @@ def test_every_permission_on_the_table_says_which_items() -> None:
                 assert all(key.endswith("#*") for key in _leading_keys(each))
 
 
-@pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile"])
+@pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile", "CheckReadiness"])
 def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) -> None:
     assert allowed(resources, f"{name}Role", {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}) == LOGS
     logged = [each for each in statements(resources[f"{name}Role"]) if LOGS & set(as_list(each["Action"]))]
@@ -344,7 +353,7 @@ def test_nobody_but_the_rules_may_put_messages_on_the_queues_from_outside(watchi
             _from_rules(
                 "KeepWhatCouldNotBeDelivered",
                 "EventDeadLetterQueue",
-                ["ReconcileFunctionScheduled", "ReconcileFunctionTick", *changes],
+                ["ReconcileFunctionScheduled", "ReconcileFunctionTick", "CheckReadinessFunctionScheduled", *changes],
             )
         ],
     }

@@ -167,7 +167,7 @@ def test_a_function_for_pictures_writes_to_its_own_log_only(resources: Resources
 
 def test_the_queue_is_as_that_of_the_sync(resources: Resources) -> None:
     ours, syncs = (resources[name]["Properties"] for name in ("AvatarQueue", "SyncQueue"))
-    redrive = {"deadLetterTargetArn": AVATAR_DEAD_LETTERS, "maxReceiveCount": 250}
+    redrive = {"deadLetterTargetArn": AVATAR_DEAD_LETTERS, "maxReceiveCount": syncs["RedrivePolicy"]["maxReceiveCount"]}
 
     assert ours == {**syncs, "RedrivePolicy": redrive}
     assert resources["AvatarDeadLetterQueue"]["Properties"] == resources["SyncDeadLetterQueue"]["Properties"]

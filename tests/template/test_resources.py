@@ -45,8 +45,9 @@ MINTING = (
 )
 PICTURES = {"AVATAR_SOURCE", "AVATAR_QUEUE_URL"}
 SYNCING = ENROLMENT | {"USER_POOL_CLIENT_IDS", "SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"} | PICTURES
+CHECKING = {name for name in ENROLMENT if name.startswith(("WHOP_", "USER", "POWERTOOLS_"))} | {"USER_POOL_ISSUER"}
 RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"AVATAR_SOURCE"}
-SHOWING = ENROLMENT | PICTURES | {"AVATAR_DEAD_LETTER_QUEUE_URL", "FETCH_PICTURE_FUNCTION"}
+SHOWING = (CHECKING - {"USER_POOL_ISSUER"}) | PICTURES | {"AVATAR_DEAD_LETTER_QUEUE_URL", "FETCH_PICTURE_FUNCTION"}
 FETCHING = (ON_BOTH - {"SYNC_QUEUE_URL"}) | {"AVATAR_SOURCE"}
 
 
@@ -70,6 +71,7 @@ def _properties(resources: Resources, name: str) -> dict[str, Any]:
         ("OnSignupFunction", ON_BOTH),
         ("SyncUserFunction", SYNCING),
         ("ReconcileFunction", RECONCILING),
+        ("CheckReadinessFunction", CHECKING),
         ("SyncAvatarFunction", SHOWING),
         ("FetchPictureFunction", FETCHING),
     ],
@@ -144,6 +146,7 @@ def test_the_arn_that_pools_name_stays(resources: Resources) -> None:
         ("AWS::Logs::LogGroup", "LogGroupName", 512),
         ("AWS::Lambda::LayerVersion", "LayerName", 140),
         ("AWS::Cognito::UserPool", "UserPoolName", 128),
+        ("AWS::Logs::QueryDefinition", "Name", 255),
     ],
 )
 def test_a_stack_name_of_any_length_fits_into_every_name(resources: Resources, kind: str, name: str, most: int) -> None:
@@ -167,6 +170,7 @@ def test_no_other_resource_has_a_name_of_ours(resources: Resources) -> None:
         "AWS::Lambda::Alias",
         "AWS::Lambda::LayerVersion",
         "AWS::Logs::LogGroup",
+        "AWS::Logs::QueryDefinition",
     }
 
 
@@ -232,7 +236,7 @@ def test_a_message_stays_hidden_while_the_function_may_still_be_at_it(resources:
 
 def test_an_outage_of_a_day_makes_no_dead_letters(resources: Resources) -> None:
     """`tests/unit/sync/test_worker.py` counts fewer deliveries within a day."""
-    assert _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"] == 400
+    assert _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"] == 500
 
 
 def test_a_message_reaches_the_dead_letter_queue_before_it_would_be_forgotten(resources: Resources) -> None:
@@ -264,7 +268,12 @@ def test_what_eventbridge_cannot_deliver_is_kept() -> None:
     rules = of_type(resources, "AWS::Events::Rule")
     targets = [target for rule in rules.values() for target in rule["Properties"]["Targets"]]
 
-    assert rules.keys() == {"ReconcileFunctionScheduled", "ReconcileFunctionTick", "UserChangeRule"}
+    assert rules.keys() == {
+        "CheckReadinessFunctionScheduled",
+        "ReconcileFunctionScheduled",
+        "ReconcileFunctionTick",
+        "UserChangeRule",
+    }
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["EventDeadLetterQueue", "Arn"]}}
         # The bounds of EventBridge.
@@ -352,7 +361,7 @@ def test_a_kept_table_is_used_and_none_created(given: dict[str, str], table: obj
     variables = [each["Properties"]["Environment"]["Variables"] for each in functions]
 
     assert ("UsersTable" in resources) == (not given)
-    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 3
+    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 4
 
 
 def test_the_output_names_the_table_in_use() -> None:
@@ -468,6 +477,9 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "OnSignupFunctionArn",
         "SyncUserFunctionName",
         "ReconcileFunctionName",
+        "CheckReadinessFunctionName",
+        "AlarmTopicArn",
+        "DashboardName",
         "AvatarQueueUrl",
         "AvatarDeadLetterQueueUrl",
         "SyncAvatarFunctionName",

@@ -15,7 +15,7 @@ FLOORS = (
     ("users",),
     ("enrolment",),
     ("sync",),
-    ("minting", "reconcile", "avatars"),
+    ("minting", "reconcile", "readiness", "avatars"),
     ("settings", "api"),
     ("bootstrap",),
 )

@@ -23,6 +23,9 @@ build-SyncUserFunction:
 build-ReconcileFunction:
 	@$(BUILD) function $(TO) --source functions/reconcile
 
+build-CheckReadinessFunction:
+	@$(BUILD) function $(TO) --source functions/check_readiness
+
 build-SyncAvatarFunction:
 	@$(BUILD) function $(TO) --source functions/sync_avatar
 

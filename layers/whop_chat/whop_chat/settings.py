@@ -90,8 +90,6 @@ def avatar_source(value: str) -> str:
 class Environment:
     """The base of every settings class, whose fields are made by `setting`."""
 
-    __slots__ = ()
-
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """The settings in ``env``. Raises `SettingsError` with every name that is missing or wrong."""
@@ -163,7 +161,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AwsSettings(Environment):
     """The variables that AWS defines (AWS, "Defined runtime environment variables").
 
@@ -174,19 +172,51 @@ class AwsSettings(Environment):
     endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignUpSettings(Environment):
     """The settings of `on_signup`. It gets no pool id: the pool refers to the function, so the event names the pool."""
 
     sync_queue_url: str = setting("SYNC_QUEUE_URL", text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings(SignUpSettings):
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Environment):
+    """The users table."""
+
+    users_table: str = setting("USERS_TABLE", text)
+
+
+_api_version = matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhopSettings(TableSettings):
+    """The settings of a client of Whop, whose limits are counted in the users table."""
+
+    whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
+    whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
+    whop_base_url: str = setting(
+        "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
+    )
+    whop_api_version: str = setting("WHOP_API_VERSION", _api_version)
+    whop_company_field: Literal["account_id", "company_id"] = setting(
+        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadinessSettings(WhopSettings):
+    """The settings of `check_readiness`."""
+
+    user_pool_id: str = setting("USER_POOL_ID", text)
+    user_pool_issuer: Literal["original", "updated"] = setting("USER_POOL_ISSUER", _one_of("original", "updated"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings(SignUpSettings, TableSettings):
     """The settings that decide whether and how a user of the pool is enrolled. `reconcile` needs no others."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
-    users_table: str = setting("USERS_TABLE", text)
     enrolment_email: Literal["verified", "alias"] = setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
     alias_email_template: str = setting(
         "ALIAS_EMAIL_TEMPLATE",
@@ -202,22 +232,10 @@ class PoolSettings(SignUpSettings):
             raise SettingsError("ALIAS_EMAIL_TEMPLATE is needed when ENROLMENT_EMAIL is alias")
 
 
-_api_version = matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings(PoolSettings):
+@dataclass(frozen=True, kw_only=True)
+class EnrolmentSettings(PoolSettings, WhopSettings):
     """The settings that it takes to enrol a Cognito user at Whop."""
 
-    whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
-    whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
-    whop_base_url: str = setting(
-        "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
-    )
-    whop_api_version: str = setting("WHOP_API_VERSION", _api_version)
-    whop_company_field: Literal["account_id", "company_id"] = setting(
-        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
-    )
     email_reuse: Literal["refuse", "inherit"] = setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
 
 
@@ -239,7 +257,7 @@ def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
     return arn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
     """The settings of `mint_token`."""
 
@@ -257,7 +275,7 @@ class MintSettings(EnrolmentSettings):
     """None if tokens are not cached."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SyncSettings(EnrolmentSettings):
     """The settings of `sync_user`."""
 
@@ -270,17 +288,19 @@ class SyncSettings(EnrolmentSettings):
     """The queue of ``sync_avatar``. None without pictures."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AvatarSettings(EnrolmentSettings):
-    """The settings of ``sync_avatar``. It enrols nobody, but it reads the same pool, records and company."""
+@dataclass(frozen=True, kw_only=True)
+class AvatarSettings(WhopSettings):
+    """The settings of ``sync_avatar``."""
 
+    user_pool_id: str = setting("USER_POOL_ID", text)
+    avatar_source: str = setting("AVATAR_SOURCE", avatar_source)
     avatar_queue_url: str = setting("AVATAR_QUEUE_URL", text)
     avatar_dead_letter_queue_url: str = setting("AVATAR_DEAD_LETTER_QUEUE_URL", text)
     fetch_picture_function: str = setting("FETCH_PICTURE_FUNCTION", text)
     whop_api_version: str = setting("WHOP_API_VERSION", _with_files)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PictureSettings(Environment):
     """The settings of ``fetch_picture``.
 

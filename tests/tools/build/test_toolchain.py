@@ -14,6 +14,7 @@ from tests.template.translation import ROOT, accepts, template
 
 LAYER_LOCK = ROOT / "layers" / "whop_chat" / "requirements.txt"
 PILLOW_LOCK = ROOT / "layers" / "pillow" / "requirements.txt"
+NODE_LOCKS = [ROOT / "bench" / "node", ROOT / "clients" / "typescript"]
 LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), LAYER_LOCK, PILLOW_LOCK]
 
 
@@ -33,8 +34,8 @@ def test_a_lock_names_versions_and_hashes_and_no_place_to_get_them(lock: Path) -
     assert not re.search(r"://|index-url|find-links| @ |/(home|root|Users|opt|tmp)/", lock.read_text())
 
 
-def test_the_node_lock_names_versions_and_hashes_and_no_place_to_get_them() -> None:
-    folder = ROOT / "bench" / "node"
+@pytest.mark.parametrize("folder", NODE_LOCKS, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_a_node_lock_names_versions_and_hashes_and_no_place_to_get_them(folder: Path) -> None:
     lock = json.loads((folder / "package-lock.json").read_text())
     packages = {name: each for name, each in lock["packages"].items() if name}
 
@@ -43,7 +44,7 @@ def test_the_node_lock_names_versions_and_hashes_and_no_place_to_get_them() -> N
     assert not [name for name, each in packages.items() if "resolved" in each]
     assert "://" not in json.dumps([each["version"] for each in packages.values()])
     wanted = json.loads((folder / "package.json").read_text())
-    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
+    for name, version in (wanted.get("dependencies", {}) | wanted["devDependencies"]).items():
         assert packages[f"node_modules/{name}"]["version"] == version
 
 

@@ -100,7 +100,7 @@ def test_there_is_no_row_and_no_code_that_nothing_leads_to() -> None:
     codes = {code for _, _, code, _ in EXPECTED}
 
     assert {kind for kind, _ in problems._PROBLEMS} <= raised
-    assert KINDS.keys() - codes == {"not_found", "method_not_allowed", "internal_error"}
+    assert KINDS.keys() - codes == {"not_found", "method_not_allowed", "internal_error", "not_ready"}
 
 
 @pytest.mark.parametrize("code", KINDS)

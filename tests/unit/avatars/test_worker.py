@@ -26,6 +26,7 @@ from whop_chat.pictures.errors import PictureRefused, Reason
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Retryable
+from whop_chat.runtime.metrics import PICTURES_REFUSED
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
 from whop_chat.users.lifecycle import suspend, tombstone, without_profile
 from whop_chat.users.record import Record, StaleRecord, Status
@@ -182,7 +183,7 @@ def test_a_picture_is_fetched_uploaded_and_shown_in_the_company_only(case: Case)
     record = case.record
     assert (record.picture_at, record.picture_file_id, record.picture_reason) == (NOW, None, None)
     assert record.has_picture(digest(ADDRESS))
-    assert ("PictureSet", {"neutral": False}) in case.telemetry.counts
+    assert ("picture set", {"neutral": False}) in case.telemetry.events
 
 
 def _profiles(case: Case) -> list[Mapping[str, Any]]:
@@ -261,7 +262,8 @@ def test_a_picture_that_cannot_be_used_leaves_the_last_one_and_is_not_fetched_ag
     assert shown.again(3) == [0, 0, 0]
     assert (shown.shown, shown.fetcher.asked, shown.calls) == (FACE, [OTHER_ADDRESS], WHOLE_WAY)
     assert shown.record.picture_reason == reason
-    assert [metric for _, metric in shown.telemetry.failures] == ["PictureRefused"]
+    assert shown.telemetry.counted(PICTURES_REFUSED) == [{}]
+    assert [message for _, message in shown.telemetry.failures] == ["picture refused"]
 
 
 def test_the_last_picture_comes_back_without_an_upload_after_one_that_could_not_be_used(shown: Case) -> None:

@@ -3,12 +3,12 @@
 import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Metrics
 
 from tests.fakes import moto_aws, tokens
 from tests.fakes.cloud import Cloud, cloud_at_moto
@@ -27,7 +27,6 @@ from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Rea
 def cloud() -> Iterator[Cloud]:
     with cloud_at_moto("mint_token") as cloud:
         yield cloud
-    Metrics().clear_metrics()
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +119,17 @@ def test_a_function_whose_head_start_fails_starts_all_the_same(
 
     assert ask(fresh, "health") == (200, {"status": "ok", "version": VERSION})
     assert ask(fresh, "mint_token", token_of(cloud.sign_up("keyless")))[1]["code"] == "not_configured"
+
+
+def test_the_lines_of_a_request_bear_its_id(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Powertools keeps one logger for each service, with the output of its first use.
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"service-{uuid.uuid4()}")
+    load_function("mint_token").handler(event("mint_token"), Context())
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["correlation_id"] for line in lines if "message" in line] == ["JKJaXmPLvHcESHA="]
 
 
 def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(cloud: Cloud) -> None:
@@ -243,7 +253,7 @@ def test_a_token_is_kept_and_answered_again_where_the_team_says_so(
     assert answers == [answers[0]] * 3
     assert answers[0][0] == 200
     assert len(cloud.internet.bodies("/access_tokens")) == 1
-    assert '"TokenReused.fresh"' in capsys.readouterr().out
+    assert '"because": "fresh"' in capsys.readouterr().out
 
 
 def test_a_required_scope_is_asked_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,7 +195,8 @@ def test_the_log_has_the_report_and_the_metrics_and_nobody_by_name(
     (told,) = [line for line in lines if line.get("message") == "reconciled"]
     assert (told["level"], told["outcome"], told["counts"]["missing"]) == ("INFO", "completed", 64)
     (metrics,) = [line for line in lines if "_aws" in line]
-    assert (metrics["ReconcileFinished"], metrics["ReconcileSeen"], metrics["ReconcileOrphaned"]) == ([1], [65], [1])
+    assert metrics["ReconcilesFinished"] == [1]
+    assert (told["counts"]["seen"], told["counts"]["orphaned"]) == (65, 1)
     assert "user-1" not in written
 
 
@@ -225,5 +226,5 @@ def test_what_nobody_foresaw_is_logged_and_not_raised(
 
     assert answer == {"refused": "unexpected error; the log says more"}
     written = capsys.readouterr().out
-    assert '"Defect"' in written
+    assert '"Defects"' in written
     assert "example.test" not in written

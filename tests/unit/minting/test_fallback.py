@@ -130,7 +130,7 @@ def test_what_cannot_be_read_is_not_there_and_is_left_alone(error: Exception) ->
     case.tokens.reading = error
 
     assert (case.young(), case.instead(), case.replace()) == (None, None, False)
-    assert case.telemetry.failures == [(error, "TokenCacheNotRead")] * 3
+    assert case.telemetry.failures == [(error, "cached token not read")] * 3
 
 
 def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
@@ -149,7 +149,7 @@ def test_what_cannot_be_kept_costs_a_line_in_the_log(error: Exception) -> None:
     case.tokens.writing = error
 
     assert not case.replace()
-    assert case.telemetry.failures == [(error, "TokenNotCached")]
+    assert case.telemetry.failures == [(error, "token not cached")]
 
 
 def test_reading_and_keeping_have_a_small_time_of_their_own() -> None:

@@ -118,7 +118,7 @@ class Town:
         self.checkpoints = MemoryCheckpoints()
         self.runs = MemoryRuns()
         self.queue = Queue(self.clock)
-        self.told = Figures()
+        self.told = RecordingTelemetry()
 
     def reconcile(self, interruption: Interruption | None = None) -> Reconcile:
         """As a fresh execution environment has it."""
@@ -162,17 +162,6 @@ class Town:
     def link(self, user: UserRef, name: str | None = None) -> None:
         digest = profile_digest(user.sub, name) if name else None
         self.record(user, Record(status=Status.LINKED, whop_user_id=f"user_{user.sub}", profile_digest=digest))
-
-
-class Figures(RecordingTelemetry):
-    """Also keeps what is measured."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.measures: list[dict[str, int]] = []
-
-    def report(self, message: str, metrics: Any, **fields: Any) -> None:
-        self.measures.append(dict(metrics))
 
 
 def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
@@ -368,18 +357,20 @@ def test_a_run_reports_to_log_and_metrics_once() -> None:
     town, counts = mixed()
     town.run(BACKFILL)
 
-    assert town.told.measures == [
-        {
-            "ReconcileFinished": 1,
-            "ReconcileSeen": 130,
-            "ReconcileInStep": counts["in_step"],
-            "ReconcileMissing": counts["missing"],
-            "ReconcileBlocked": counts["blocked"],
-            "ReconcileOrphaned": 25,
-            "ReconcileUnreadable": 0,
-            "ReconcileEnqueued": len(wanted(town)),
-        }
-    ]
+    ((message, report),) = town.told.events
+    assert (message, report["outcome"]) == ("reconciled", "completed")
+    assert report["counts"]["missing"] == counts["missing"]
+    assert [name for name, *_ in town.told.counts] == ["ReconcilesFinished"]
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(3599, []), (3601, ["ReconcilesUnfinished"])])
+def test_a_tick_counts_a_run_without_progress_for_an_hour(seconds: float, counted: list[str]) -> None:
+    town, _ = mixed()
+    for command in (BACKFILL, CONTINUE):
+        town.order(command, interruption=Interruption(AwsError("x"), 1, before=True, only="list_page"))
+        town.clock.advance(seconds)
+
+    assert [name for name, *_ in town.told.counts] == counted
 
 
 # Kills
@@ -722,7 +713,7 @@ def test_an_error_at_the_first_page_is_no_expired_place() -> None:
     answer = town.order(START)
 
     assert (answer["phase"], answer["relisted"]) == ("listing", 0)
-    assert [metric for _, metric in town.told.failures] == ["ReconcileInterrupted"]
+    assert [message for _, message in town.told.failures] == ["reconcile interrupted"]
 
 
 def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

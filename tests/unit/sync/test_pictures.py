@@ -89,7 +89,8 @@ def test_a_stack_without_pictures_asks_for_none() -> None:
     case = Case(Server(RENAMED))
     case.sync()
 
-    assert case.telemetry.counts == [("UserSynced", {})]
+    assert case.telemetry.events == [("user synced", {})]
+    assert case.telemetry.failures == []
 
 
 def test_a_queue_that_does_not_take_the_message_fails_no_sync() -> None:
@@ -98,8 +99,8 @@ def test_a_queue_that_does_not_take_the_message_fails_no_sync() -> None:
     case.sync()
 
     assert case.names == ["Ada Lovelace"]
-    assert [metric for _, metric in case.telemetry.failures] == ["PictureNotEnqueued"]
-    assert ("UserSynced", {}) in case.telemetry.counts
+    assert [message for _, message in case.telemetry.failures] == ["picture not enqueued"]
+    assert case.telemetry.events == [("user synced", {})]
 
 
 def test_a_name_that_cannot_be_set_asks_for_no_picture() -> None:

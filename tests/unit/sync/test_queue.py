@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.stub import Stubber
@@ -155,6 +155,17 @@ def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
     assert bodies(sqs, url) == []
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
     assert attributes["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "2"
+
+
+def test_the_id_of_the_request_or_the_run_is_an_attribute_of_each_message(sqs: "SQSClient", url: str) -> None:
+    queue = SyncQueue(aws_at_moto(), url)
+    queue.send(ADA, Source.CHANGE, correlation_id="one", deadline=AN_HOUR)
+    queue.send_many([ADA], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
+    queue.send(ADA, Source.CHANGE, deadline=AN_HOUR)
+
+    answer: Any = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+    found = [each.get("MessageAttributes", {}).get("correlation_id") for each in answer["Messages"]]
+    assert sorted(each["StringValue"] if each else "" for each in found) == ["", RUN, "one"]
 
 
 def test_what_waits_is_what_is_to_be_handled_now_or_again(sqs: "SQSClient", url: str) -> None:

@@ -17,6 +17,7 @@ from tests.fakes.http_server import Server
 from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.queue import Queue
+from tests.fakes.readiness import FixedBacklog
 from tests.fakes.settings import COMPANY_ID
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import whop_over
@@ -162,7 +163,7 @@ def test_a_user_is_enrolled_and_gets_their_name_in_the_company() -> None:
     assert case.names == ["Ada Lovelace"]
     assert case.enrolment.enrolled == [ADA]
     assert case.telemetry.users == [ADA.sub]
-    assert case.telemetry.counts == [("UserSynced", {})]
+    assert case.telemetry.events == [("user synced", {})]
     assert case.record.profile_digest == hmac.new(ADA.sub.encode(), b"Ada Lovelace", "sha256").hexdigest()
     assert case.record.synced_at == NOW
 
@@ -189,7 +190,7 @@ def test_a_user_without_a_name_keeps_the_one_they_have() -> None:
 
     case.sync()
 
-    assert case.telemetry.counts == [("UserSynced", {})]
+    assert case.telemetry.events == [("user synced", {})]
 
 
 def test_a_user_whose_link_is_gone_meanwhile_is_not_named() -> None:
@@ -207,7 +208,7 @@ def test_a_name_that_whop_refuses_is_told_and_not_offered_again(status: int) -> 
     case.sync(2)
 
     assert case.names == ["Ada Lovelace"]
-    assert [metric for _, metric in case.telemetry.failures] == ["ProfileRefused"]
+    assert [message for _, message in case.telemetry.failures] == ["profile refused"]
     assert case.record.status is Status.LINKED
 
 
@@ -247,7 +248,7 @@ def test_a_failure_that_is_not_about_the_name_is_told_to_the_queue_and_not_recor
         case.sync()
 
     assert case.record.profile_digest is None
-    assert case.telemetry.counts == []
+    assert case.telemetry.events == []
 
 
 @pytest.mark.parametrize("error", [Blocked("no_verified_email"), Denied(), UserDisabled()], ids=repr)
@@ -256,8 +257,8 @@ def test_a_user_who_cannot_be_enrolled_is_done_with(error: Exception) -> None:
 
     case.sync()
 
-    assert case.telemetry.failures == [(error, "UserNotEnrolled")]
-    assert case.telemetry.counts == []
+    assert case.telemetry.failures == [(error, "user not enrolled")]
+    assert case.telemetry.events == []
 
 
 @pytest.mark.parametrize("source", Source)
@@ -294,7 +295,7 @@ def test_a_disabled_user_keeps_all_but_the_way_in_and_gets_it_back_when_enabled(
 
     assert case.record == dataclasses.replace(linked, status=Status.DISABLED, version=case.record.version)
     assert case.enrolment.enrolled == []
-    assert [metric for metric, _ in case.telemetry.counts] == ["UserDisabled", "UserLeft"]
+    assert [message for message, _ in case.telemetry.events] == ["user disabled", "user left as they are"]
 
     case.pool.name = "Ada Lovelace"
     case.sync(source=Source.CHANGE)
@@ -394,7 +395,7 @@ def test_a_user_who_cannot_sign_in_for_now_stays_as_they_are() -> None:
     case.sync(source=Source.RECONCILE)
 
     assert case.record == before
-    assert case.telemetry.counts == [("UserLeft", {"pool_status": "inactive"})]
+    assert case.telemetry.events == [("user left as they are", {"pool_status": "inactive"})]
 
 
 @pytest.mark.parametrize("source", [Source.SIGN_UP, Source.SIGN_IN])
@@ -418,7 +419,7 @@ def test_a_change_enrols_nobody_who_has_no_record() -> None:
     case.sync(source=Source.CHANGE)
 
     assert case.enrolment.enrolled == []
-    assert case.telemetry.counts == [("UserLeft", {"pool_status": "active", "not_linked_by": "change"})]
+    assert case.telemetry.events == [("user left as they are", {"pool_status": "active", "not_linked_by": "change"})]
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED])
@@ -678,8 +679,10 @@ class Delivery:
         *,
         queue: Queue | None = None,
         dead_letters: Queue | None = None,
+        backlog: FixedBacklog | None = None,
         jitter: float = 0.0,
     ) -> None:
+        self.backlog = backlog or FixedBacklog()
         self.syncing = Outcomes(outcomes)
         self.queue = queue or Queue()
         self.dead_letters = dead_letters or Queue()
@@ -689,6 +692,7 @@ class Delivery:
             self.syncing,
             self.queue,
             self.dead_letters,
+            self.backlog,
             self.telemetry,
             seconds=SECONDS_PER_USER,
             clock=Clock(NOW),
@@ -724,6 +728,52 @@ def test_when_every_user_is_synced_nothing_is_delivered_again() -> None:
     assert delivery.handle("sync_user_batch") == []
     assert delivery.syncing.synced == ["ada", "bob"]
     assert (delivery.queue.postponed, delivery.dead_letters.sent) == ({}, [])
+
+
+def test_the_age_of_each_message_is_counted() -> None:
+    delivery = Delivery()
+    records = [record_of(ADA), *event("sync_user_batch")["Records"]]
+
+    delivery.handle_records(records, lambda: 60.0)
+
+    assert [(name, value) for name, value, _ in delivery.telemetry.counts] == [("SyncAge", age) for age in (0, 10, 10)]
+
+
+def test_a_message_that_waits_is_reported_with_the_time_it_was_sent() -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")})
+
+    delivery.handle("sync_user_batch")
+
+    assert delivery.backlog.reported == [NOW - 10]
+
+
+def test_a_backlog_that_cannot_be_reported_changes_nothing() -> None:
+    delivery = Delivery({"ada": WhopUnavailable("create_account")}, backlog=FixedBacklog(AwsError("x")))
+
+    assert delivery.handle("sync_user_batch") == [FIRST]
+    assert delivery.telemetry.failures[-1][1] == "backlog not reported"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "correlation_id"),
+    [
+        ({"correlation_id": {"dataType": "String", "stringValue": "request-1"}}, "request-1"),
+        ({"correlation_id": {"stringValue": "x" * 129}}, FIRST),
+        ({"correlation_id": {"stringValue": ""}}, FIRST),
+        ({"correlation_id": {"binaryValue": "eA=="}}, FIRST),
+        ({}, FIRST),
+        (None, FIRST),
+    ],
+    ids=["request", "too long", "empty", "binary", "none", "no attributes"],
+)
+def test_the_lines_of_a_message_bear_the_id_of_the_request_that_sent_it(attributes: Any, correlation_id: str) -> None:
+    delivery = Delivery(dead_letters=Queue())
+    record = {**record_of(ADA), "messageId": FIRST, "messageAttributes": attributes, "body": "not ours"}
+
+    delivery.handle_records([record, record_of(BOB)], lambda: 60.0)
+
+    assert delivery.telemetry.correlation_ids == [correlation_id, FIRST]
+    assert delivery.dead_letters.correlation_ids == [correlation_id]
 
 
 def test_of_five_messages_exactly_the_two_that_failed_are_delivered_again() -> None:
@@ -762,7 +812,7 @@ def test_what_may_pass_is_delivered_again_and_its_neighbour_is_done(error: Excep
     assert delivery.handle("sync_user_batch") == [FIRST]
     assert delivery.syncing.synced == ["bob"]
     assert delivery.queue.postponed.keys() == {"receipt-handle-1"}
-    assert delivery.telemetry.failures == [(error, "SyncPostponed")]
+    assert delivery.telemetry.failures == [(error, "sync postponed")]
     assert delivery.telemetry.defects == 0
 
 
@@ -781,14 +831,14 @@ def test_a_message_that_is_not_ours_is_set_aside_at_once_and_harms_no_neighbour(
     assert delivery.handle("sync_user_poison") == []
     assert delivery.syncing.synced == ["ada", "bob"]
     assert delivery.dead_letters.sent == ["not a message of ours"]
-    assert [metric for _, metric in delivery.telemetry.failures] == ["MessageUnreadable"]
+    assert [message for _, message in delivery.telemetry.failures] == ["unreadable message set aside"]
 
 
 def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
     body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
     queue, dead_letters, telemetry = Queue(), Queue(), RecordingTelemetry()
     with Case(Server()).syncing() as syncing:
-        answer = SyncBatch(syncing, queue, dead_letters, telemetry, seconds=SECONDS_PER_USER).handle(
+        answer = SyncBatch(syncing, queue, dead_letters, FixedBacklog(), telemetry, seconds=SECONDS_PER_USER).handle(
             [{**record_of(ADA), "body": body}], lambda: 60.0
         )
 
@@ -840,15 +890,15 @@ def test_a_message_that_does_not_say_how_often_it_was_delivered_counts_as_new(at
         (2, 2, 0.0, 4),
         (5, 62, 0.0, 32),
         (6, 126, 0.0, 60),
-        (1000, 960, 0.0, 60),
-        (1000, 1600, 0.0, 100),
-        (1000, 14400, 0.0, 900),
+        (1000, 1920, 0.0, 60),
+        (1000, 3200, 0.0, 100),
+        (1000, 28800, 0.0, 900),
         (1000, 86400, 0.0, 900),
         (None, None, 0.0, 2),
         # Two clocks that differ.
         (1, -5, 0.0, 2),
         (6, 126, 0.5, 45),
-        (1000, 14400, 1.0, 450),
+        (1000, 28800, 1.0, 450),
         (1, 0, 1.0, 1),
     ],
 )
@@ -865,7 +915,7 @@ SHARED_WAITS = (WhopRateLimited("create_account", 20), OutOfPermits("update_user
 
 
 @pytest.mark.parametrize("error", SHARED_WAITS, ids=repr)
-@pytest.mark.parametrize(("age", "seconds"), [(0, 20), (320, 20), (640, 40), (86400, 900)])
+@pytest.mark.parametrize(("age", "seconds"), [(0, 20), (640, 20), (1280, 40), (86400, 900)])
 def test_a_wait_that_applies_to_all_messages_is_no_failure_of_the_one_that_meets_it(
     error: Exception, age: int, seconds: int
 ) -> None:
@@ -898,7 +948,7 @@ def test_a_day_of_failures_takes_fewer_deliveries_than_the_queue_allows(error: E
         delivery.handle_records([record_of(ADA, deliveries=deliveries, age=age)], lambda: 60.0)
         age += delivery.queue.postponed["receipt-handle-1"]
 
-    assert deliveries < 400
+    assert deliveries < 500
 
 
 def test_whoever_cannot_be_finished_in_time_is_not_begun() -> None:
@@ -964,9 +1014,9 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        SyncBatch(syncing, queue, Queue(), case.telemetry, seconds=SECONDS_PER_USER, jitter=lambda: 0.0).handle(
-            event("sync_user_batch")["Records"], lambda: 60.0
-        )
+        SyncBatch(
+            syncing, queue, Queue(), FixedBacklog(), case.telemetry, seconds=SECONDS_PER_USER, jitter=lambda: 0.0
+        ).handle(event("sync_user_batch")["Records"], lambda: 60.0)
 
     assert len(server.requests) == 1
     assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}

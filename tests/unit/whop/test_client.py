@@ -1,5 +1,6 @@
 """The Whop client: what it sends, what it makes of each answer, and when it does not call at all."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from tests.fakes.clock import Clock
 from tests.fakes.http_server import Server
 from tests.fakes.memory_circuit_state import MemoryCircuitStore
 from tests.fakes.settings import API_KEY, API_VERSION, COMPANY_ID
+from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import Keys, whop_over
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.metrics import KEY_REFUSED, WHOP_LATENCY
 from whop_chat.runtime.version import VERSION
 from whop_chat.whop.client import Account, NewFile, UserToken, Whop
 from whop_chat.whop.errors import (
@@ -752,6 +755,46 @@ def test_a_key_that_stays_refused_is_told_and_not_tried_for_ever(keys: list[str]
 
     assert len(server.requests) == requests
     assert "key" not in str(caught.value)
+
+
+# What is counted
+
+
+@pytest.mark.parametrize(
+    ("keys", "counted"), [(["old-key"], 1), (["old-key", "new-key", "newest-key"], 1), (["old-key", "good-key"], 0)]
+)
+def test_a_refused_key_is_counted_once_if_there_is_no_better_one(keys: list[str], counted: int) -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        return ok(TOKEN) if request.headers["Authorization"] == "Bearer good-key" else error(401)
+
+    told = RecordingTelemetry()
+    with contextlib.suppress(WhopUnauthorized), whop_over(server, keys=Keys(*keys), telemetry=told) as whop:
+        mint(whop)
+
+    assert told.counted(KEY_REFUSED) == [{}] * counted
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses"),
+    [
+        (ok(TOKEN), ["2xx"]),
+        (error(404), ["4xx"]),
+        (error(429), ["4xx"]),
+        (error(500), ["5xx", "5xx"]),
+        (httpx.Response(301), ["5xx"]),
+        (httpx.ReadTimeout(""), ["5xx", "5xx"]),
+    ],
+    ids=["200", "404", "429", "500", "301", "no answer"],
+)
+def test_each_request_is_timed_under_its_operation_and_status_class(
+    answer: httpx.Response | Exception, statuses: list[str]
+) -> None:
+    told = RecordingTelemetry()
+    with contextlib.suppress(WhopError), whop_over(Server(answer, answer), telemetry=told) as whop:
+        mint(whop)
+
+    assert told.counted(WHOP_LATENCY) == [{"operation": "mint_token", "status": status} for status in statuses]
+    assert all(milliseconds >= 0 for _, milliseconds, _ in told.counts)
 
 
 # No answer

@@ -187,7 +187,7 @@ def test_whoever_finds_no_place_is_told_when_the_next_slot_begins() -> None:
     assert budget.acquire(CREATE, deadline=AN_HOUR) is None
     wait = budget.acquire(CREATE, deadline=AN_HOUR)
     assert wait == 3.5
-    assert telemetry.counts == [("OutOfPermits", {"operation": CREATE})]
+    assert telemetry.events == [("out of permits", {"operation": CREATE})]
     clock.advance(wait)
     assert budget.acquire(CREATE, deadline=AN_HOUR) is None
 
@@ -218,5 +218,5 @@ def test_a_table_that_does_not_answer_in_half_a_second_stops_no_call_and_the_ins
     budget = RateLimiter(slots, 3, telemetry, clock=Clock(NOW))
 
     assert [budget.acquire(CREATE, deadline=AN_HOUR) is None for _ in range(4)] == [True, True, True, False]
-    assert telemetry.failures == [(error, "CallNotCounted")] * 4
+    assert telemetry.failures == [(error, "call not counted")] * 4
     assert max(slots.seconds) <= 0.5

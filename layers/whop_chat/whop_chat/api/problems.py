@@ -72,6 +72,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "whop_unavailable": Kind(503, "The chat service cannot be reached.", retry_after=2),
         "keys_unavailable": Kind(503, "The token's keys cannot be fetched.", retry_after=2),
         "temporarily_unavailable": Kind(503, "A part of this service does not answer.", retry_after=2),
+        "not_ready": Kind(503, "A check of this service failed.", retry_after=60),
         "not_configured": Kind(503, "This service has no key for the chat service yet.", retry_after=60),
     }
 )
@@ -79,7 +80,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer. ``headers`` come on top of the usual ones.
+    """An error answer. ``headers`` and ``members`` come on top of the usual ones (RFC 9457, section 3.2).
 
     The answer's ``Retry-After`` is ``retry_after`` in seconds plus up to half of it as jitter, so that clients do not
     all return at once.
@@ -89,6 +90,7 @@ class Problem:
     detail: str | None = None
     retry_after: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -105,6 +107,7 @@ class Problem:
             "status": kind.status,
             "code": self.code,
             "detail": self.detail or kind.detail,
+            **self.members,
         }
         headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **self.headers}
         if wait is not None:

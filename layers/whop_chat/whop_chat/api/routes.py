@@ -1,7 +1,7 @@
 """The routes of the HTTP API: an event in (payload format 2.0), an answer out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from whop_chat.api.request import ChatRequest
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.metrics import MINTS
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.runtime.version import VERSION
 
@@ -18,11 +19,23 @@ BUDGET_SECONDS = 3.0
 _RESERVE_SECONDS = 0.5
 
 
-class HttpApi:
-    """Answers every event. No failure becomes an exception of the function."""
+def request_id(event: Any) -> str | None:
+    """API Gateway's id of the request, which is also in its access log and in the answer's ``apigw-requestid``."""
+    match event:
+        case {"requestContext": {"requestId": str(value)}}:
+            return value
+    return None
 
-    def __init__(self, minting: MintToken, telemetry: Telemetry) -> None:
+
+class HttpApi:
+    """Answers every event. No failure becomes an exception of the function.
+
+    ``ready`` answers ``GET /health/ready``. It is called then only, so that a mint does not load its code.
+    """
+
+    def __init__(self, minting: MintToken, telemetry: Telemetry, ready: Callable[[Deadline], dict[str, Any]]) -> None:
         self._minting = minting
+        self._ready = ready
         self._telemetry = telemetry
 
     def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
@@ -36,25 +49,43 @@ class HttpApi:
                 self._telemetry.exception("unexpected error")
                 problem = Problem("internal_error")
             else:
-                self._telemetry.warning("no token", error, metric=f"Problem.{problem.code}")
+                self._telemetry.warning("no token", error, code=problem.code)
             return problem.response()
 
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         match event:
             case {"routeKey": "GET /health"}:
-                return _answer({"status": "ok", "version": VERSION})
+                return answer({"status": "ok", "version": VERSION})
+            case {"routeKey": "GET /health/ready"}:
+                return self._ready(deadline)
             case {"routeKey": "POST /chat/token"}:
-                request = ChatRequest.of(event)
-                token = self._minting.mint(request.token, request.features, deadline=deadline)
-                if token.reused is None:
-                    self._telemetry.event("TokenMinted", "token minted", scopes=token.scopes)
-                else:
-                    self._telemetry.event(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
-                return _answer(_token_body(token))
+                return self._mint(event, deadline)
             case {"routeKey": str(route)} if route.endswith(" /chat/token"):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()
             case _:
                 return Problem("not_found").response()
+
+    def _mint(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+        try:
+            request = ChatRequest.of(event)
+            token = self._minting.mint(request.token, request.features, deadline=deadline)
+        except Exception as error:
+            problem = problem_of(error)
+            self._telemetry.count(MINTS, outcome=_outcome(problem.status if problem else 500))
+            raise
+        if token.reused is None:
+            self._telemetry.event("token minted", scopes=token.scopes)
+        else:
+            self._telemetry.event("token reused", scopes=token.scopes, because=token.reused)
+        self._telemetry.count(MINTS, outcome="minted" if token.reused is None else "reused")
+        return answer(_token_body(token))
+
+
+def _outcome(status: int) -> str:
+    """The outcome of `MINTS` for the status of a problem."""
+    if status < 500:
+        return "denied" if status == 403 else "refused"
+    return "wait" if status == 503 else "failed"
 
 
 def _token_body(token: ChatToken) -> dict[str, Any]:
@@ -70,6 +101,7 @@ def _timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _answer(body: Mapping[str, Any]) -> dict[str, Any]:
+def answer(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer 200 with ``body``, in the format of HTTP APIs."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}

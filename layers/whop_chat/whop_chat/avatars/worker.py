@@ -20,6 +20,7 @@ from whop_chat.enrolment.enrol import PoolReader
 from whop_chat.pictures.errors import TRANSIENT, PictureRefused
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import Retryable
+from whop_chat.runtime.metrics import PICTURES_REFUSED
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
 from whop_chat.sync.reading import read_user
@@ -188,7 +189,7 @@ class SyncAvatar:
         except StaleRecord:
             self._record_lost_race(user, deadline)
             raise
-        self._telemetry.event("PictureSet", "picture set", neutral=neutral)
+        self._telemetry.event("picture set", neutral=neutral)
 
     def _require_ready(self, file_id: str, deadline: Deadline) -> None:
         """Raises `PictureNotReady`, and `WhopRefused` if Whop could not process the file."""
@@ -227,7 +228,8 @@ class SyncAvatar:
         self._users.put(user, failed, expected=record, deadline=deadline)
         if again:
             raise PicturePostponed(str(refusal), _FIRST_WAIT_SECONDS << (failures - 1))
-        self._telemetry.warning("picture refused", refusal, metric="PictureRefused")
+        self._telemetry.warning("picture refused", refusal)
+        self._telemetry.count(PICTURES_REFUSED)
 
     def _record_lost_race(self, user: UserRef, deadline: Deadline) -> None:
         """Another worker changed the record while the picture was set. So nobody knows which picture Whop shows."""

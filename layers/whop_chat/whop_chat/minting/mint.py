@@ -170,6 +170,11 @@ class MintToken:
     def _enqueue_sync(self, user: UserRef) -> None:
         """Enqueue the sync that sets a new user's name or cleans up after a deleted user. A failure is only logged."""
         try:
-            self._queue.send(user, Source.FIRST_TOKEN, deadline=Deadline(_ENQUEUE_SECONDS))
+            self._queue.send(
+                user,
+                Source.FIRST_TOKEN,
+                correlation_id=self._telemetry.correlation_id,
+                deadline=Deadline(_ENQUEUE_SECONDS),
+            )
         except (AwsError, DeadlineExceeded) as error:
             self._telemetry.warning("sync not enqueued", error)

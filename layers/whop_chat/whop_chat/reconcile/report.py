@@ -51,21 +51,5 @@ def progress_of(checkpoint: Checkpoint) -> dict[str, Any]:
     return {**report_of(checkpoint), "phase": checkpoint.phase}
 
 
-def metrics_of(checkpoint: Checkpoint) -> dict[str, int]:
-    """The metrics of a run that has ended, by name."""
-    counts = report_of(checkpoint)["counts"]
-    enqueued = sum(counts[name] for name in (CREATED, UPDATED, ORPHANED))
-    return {
-        "ReconcileFinished": 1,
-        "ReconcileSeen": counts["seen"],
-        "ReconcileInStep": counts[Drift.IN_STEP],
-        "ReconcileMissing": counts[Drift.MISSING],
-        "ReconcileBlocked": counts[Drift.BLOCKED],
-        "ReconcileOrphaned": counts["orphaned"],
-        "ReconcileUnreadable": counts[Drift.UNREADABLE],
-        "ReconcileEnqueued": enqueued,
-    }
-
-
 def _timestamp(seconds: float | None) -> str | None:
     return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

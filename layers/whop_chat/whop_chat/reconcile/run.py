@@ -38,13 +38,13 @@ from whop_chat.reconcile.report import (
     ORPHANED,
     UNUSED,
     UPDATED,
-    metrics_of,
     progress_of,
     report_of,
 )
 from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.metrics import RECONCILES_FINISHED, RECONCILES_UNFINISHED
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import MAX_BATCH, QueueDepth, Source
 from whop_chat.users.lifecycle import unused_generations
@@ -57,6 +57,7 @@ _RELEASE_SECONDS = 3.0
 _LEASE_SECONDS = 300
 # A run without progress for this long is stuck. A new run may replace it.
 _STALLED_SECONDS = 3600
+_GOOD_ENDS = ("completed", "stopped")
 # Messages are delayed by at most this, plus those of one page. It exceeds a late tick, and stays below SQS's 900 s.
 _SECONDS_AHEAD = 120
 _LISTINGS = 4
@@ -138,7 +139,7 @@ class Reconcile:
             self._telemetry.warning("another invocation has the run", error)
             return {"refused": "another invocation has the run"}
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error)
             if command.scheduled:
                 raise
             return {"refused": "AWS did not answer as it should; the log says more"}
@@ -164,6 +165,8 @@ class Reconcile:
     def _resume(self, last: Checkpoint | None, remaining: Callable[[], float], *, force: bool) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
+        if self._clock() - last.moved_at >= _STALLED_SECONDS:
+            self._telemetry.count(RECONCILES_UNFINISHED)
         if (last.lease_until > self._clock() and not force) or self._is_ahead(last):
             return {**progress_of(last), "refused": "nothing to do yet"}
         leased = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
@@ -208,7 +211,7 @@ class Reconcile:
                     break
                 checkpoint = self._step(checkpoint)
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error)
         if checkpoint.phase is not Phase.FINISHED:
             checkpoint = self._released(checkpoint, checkpoint)
         return progress_of(checkpoint)
@@ -245,7 +248,8 @@ class Reconcile:
         deadline = Deadline(_STEP_SECONDS)
         self._checkpoints.save_report(ended.run, report, deadline=deadline)
         ended = self._checkpoints.save(ended, expected=expected or checkpoint, deadline=deadline)
-        self._telemetry.report("reconciled", metrics_of(ended), **report)
+        self._telemetry.event("reconciled", **report)
+        self._telemetry.count(RECONCILES_FINISHED if outcome in _GOOD_ENDS else RECONCILES_UNFINISHED)
         return ended
 
     def _is_ahead(self, checkpoint: Checkpoint) -> bool:

@@ -1,7 +1,7 @@
 """The sync queue and its messages: "bring this user up to date at Whop"."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ from whop_chat.users.runs import is_run
 MAX_BATCH = 10  # AWS, SendMessageBatch
 
 _VERSION = 1
+# Ids of AWS are shorter. Anybody who may send to the queue can write more, and every line would bear it.
+_MAX_CORRELATION_ID = 128
 
 
 class UnreadableMessage(Exception):
@@ -93,6 +95,23 @@ def decode(body: str) -> SyncMessage:
     return SyncMessage(UserRef(pool_id=pool, sub=sub, username=username), source, client_id, run)
 
 
+def correlation_id_of(record: Mapping[str, Any]) -> str | None:
+    """The correlation id of a record in Lambda's event. Without one it is the id of the message."""
+    match record.get("messageAttributes"):
+        case {"correlation_id": {"stringValue": str(value)}} if 0 < len(value) <= _MAX_CORRELATION_ID:
+            return value
+    match record.get("messageId"):
+        case str(message_id):
+            return message_id
+    return None
+
+
+def _attributes(correlation_id: str | None) -> dict[str, Any]:
+    if not correlation_id:
+        return {}
+    return {"MessageAttributes": {"correlation_id": {"DataType": "String", "StringValue": correlation_id}}}
+
+
 class SyncQueue:
     """One SQS queue. Every method raises `AwsError` and `DeadlineExceeded`."""
 
@@ -100,19 +119,33 @@ class SyncQueue:
         self._aws = aws
         self._url = url
 
-    def send(self, user: UserRef, source: Source, client_id: str | None = None, *, deadline: Deadline) -> None:
-        """Enqueue a message about ``user``."""
-        self.send_raw(encode(user, source, client_id), deadline=deadline)
+    def send(
+        self,
+        user: UserRef,
+        source: Source,
+        client_id: str | None = None,
+        *,
+        correlation_id: str | None = None,
+        deadline: Deadline,
+    ) -> None:
+        """Enqueue a message about ``user``. ``correlation_id`` names the request that causes it, for the log."""
+        self.send_raw(encode(user, source, client_id), correlation_id=correlation_id, deadline=deadline)
 
     def send_many(
         self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
         """Enqueue one message of ``run`` for each of 1 to `MAX_BATCH` users, with a delay in seconds (SQS: 0 to 900).
 
+        The run is their correlation id too.
         After an error some of the messages may be on the queue.
         """
         entries: Any = [
-            {"Id": str(number), "MessageBody": encode(user, source, run=run), "DelaySeconds": delay_seconds}
+            {
+                "Id": str(number),
+                "MessageBody": encode(user, source, run=run),
+                "DelaySeconds": delay_seconds,
+                **_attributes(run),
+            }
             for number, user in enumerate(users)
         ]
         with aws_call(deadline):
@@ -122,10 +155,10 @@ class SyncQueue:
             for failure in answer.get("Failed", []):
                 raise AwsError(str(failure.get("Code")), operation="SendMessageBatch")
 
-    def send_raw(self, body: str, *, deadline: Deadline) -> None:
+    def send_raw(self, body: str, *, correlation_id: str | None = None, deadline: Deadline) -> None:
         """Put ``body`` on the queue as it is."""
         with aws_call(deadline):
-            answer = self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body)
+            answer = self._aws.sqs.send_message(QueueUrl=self._url, MessageBody=body, **_attributes(correlation_id))
         with validating("SendMessage"):
             _ = answer["MessageId"]  # Without it nothing proves that the message is on the queue.
 

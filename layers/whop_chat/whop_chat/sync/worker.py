@@ -95,7 +95,7 @@ class SyncUser:
         try:
             self._sync(message, deadline)
         except Refused as error:
-            self._telemetry.warning("user not enrolled", error, metric="UserNotEnrolled")
+            self._telemetry.warning("user not enrolled", error)
             self._settle(message, State.LEFT, deadline)
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
@@ -110,9 +110,9 @@ class SyncUser:
         match next_action(record.status if record else None, pool_status), record, pool_user:
             case Action.ENROL | Action.RESTORE, _, _ if not self._may_link(message, record):
                 status, source = pool_status.value, message.source.value
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=status, not_linked_by=source)
+                self._telemetry.event("user left as they are", pool_status=status, not_linked_by=source)
             case Action.ENROL | Action.RESTORE, _, _ if self._is_stopped(message, record, deadline):
-                self._telemetry.event("RunStopped", "user not enrolled, because the run is stopped")
+                self._telemetry.event("user not enrolled, because the run is stopped")
                 is_unknown = record is not None and record.idempotency_key is not None
                 self._settle(message, State.UNKNOWN if is_unknown else State.STOPPED, deadline)
                 return
@@ -121,22 +121,22 @@ class SyncUser:
                 return
             case Action.RESTORE, Record(), PoolUser():
                 reinstated = self._write(user, reinstate(record), record, deadline)
-                self._telemetry.event("UserEnabled", "user enabled")
+                self._telemetry.event("user enabled")
                 self._enrol_and_name(message, reinstated, pool_user, deadline)
                 return
             case Action.DISABLE, Record(), _:
                 self._write(user, suspend(record, Status.DISABLED), record, deadline)
-                self._telemetry.event("UserDisabled", "user disabled")
+                self._telemetry.event("user disabled")
             case Action.DELETE, Record(), _:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
-                self._telemetry.event("UserDeleted", "user deleted")
+                self._telemetry.event("user deleted")
                 self._remove_picture(message, deleted, deadline)
                 self._clean_up.clean(user, deleted, deadline=deadline)
             case Action.CLEAN_UP, Record(), _:
                 self._remove_picture(message, record, deadline)
                 self._clean_up.clean(user, record, deadline=deadline)
             case _:
-                self._telemetry.event("UserLeft", "user left as they are", pool_status=pool_status.value)
+                self._telemetry.event("user left as they are", pool_status=pool_status.value)
         self._settle(message, State.LEFT, deadline)
 
     def _require_create_allowed(self, user: UserRef, deadline: Deadline) -> None:
@@ -194,7 +194,7 @@ class SyncUser:
         if not message.enrols:
             self._settle(message, State.UPDATED, deadline)
         self._ask_for_picture(message, pool_user, deadline)
-        self._telemetry.event("UserSynced", "user synced")
+        self._telemetry.event("user synced")
 
     def _ask_for_picture(self, message: SyncMessage, pool_user: PoolUser, deadline: Deadline) -> None:
         """Enqueue the user's picture if it is not the one that was handled last. Raises nothing that is about it.
@@ -213,7 +213,7 @@ class SyncUser:
                 self._avatars.send(user, message.source, deadline=deadline)
         except (AwsError, DeadlineExceeded) as error:
             # The next reconcile finds the difference.
-            self._telemetry.warning("picture not enqueued", error, metric="PictureNotEnqueued")
+            self._telemetry.warning("picture not enqueued", error)
 
     def _remove_picture(self, message: SyncMessage, tombstone: Record, deadline: Deadline) -> None:
         """Enqueue the removal of a deleted user's picture. An error delivers the message again, so it is not lost."""
@@ -258,7 +258,7 @@ class SyncUser:
             raise  # The key is wrong, which an operator fixes, or the link is.
         except WhopRefused as error:
             # Whop would refuse this name again. It is stored as set, so only another name is tried.
-            self._telemetry.warning("profile refused", error, metric="ProfileRefused")
+            self._telemetry.warning("profile refused", error)
             return not error.may_take_effect
 
     def _repair(
@@ -266,4 +266,4 @@ class SyncUser:
     ) -> None:
         if self._enrolment.repair(user, unknown, pool_user, deadline=deadline) is not None:
             raise error  # The next delivery finds the repaired link.
-        self._telemetry.warning("profile refused", error, metric="ProfileRefused")
+        self._telemetry.warning("profile refused", error)

@@ -18,6 +18,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.metrics import KEY_REFUSED, WHOP_LATENCY
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.runtime.version import USER_AGENT
 from whop_chat.whop import _responses
 from whop_chat.whop._responses import Account, NewFile, UserToken
@@ -85,6 +87,7 @@ class Whop:
         company_field: Literal["account_id", "company_id"],
         circuit: CircuitBreaker,
         rate_limiter: RateLimiter,
+        telemetry: Telemetry,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
@@ -95,6 +98,7 @@ class Whop:
         self._company_field = company_field
         self._circuit = circuit
         self._rate_limiter = rate_limiter
+        self._telemetry = telemetry
         self._sleep = sleep
 
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
@@ -259,12 +263,15 @@ class Whop:
             except DeadlineExceeded:
                 raise NoTimeForAnotherKey from None
             if newer is None:
+                self._telemetry.count(KEY_REFUSED)
                 raise
             repeated = refusal.repeated
         try:
             answer = attempt(newer)
         except WhopError as error:
             error.repeated |= repeated
+            if isinstance(error, WhopUnauthorized):
+                self._telemetry.count(KEY_REFUSED)
             raise
         return _Answer(answer.value, repeated=answer.repeated or repeated)
 
@@ -305,10 +312,7 @@ class Whop:
 
     def _exchange[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         self._require_permit(operation, deadline)
-        try:
-            response = self._http.send(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
-        except TransportError as error:
-            raise WhopUnavailable(operation, code=error.reason) from None
+        response = self._timed(operation, request, deadline)
         self._record_answer(operation, response, deadline)
         if response.status_code not in (200, 201, 204):
             raise _responses.error_of(operation, response)
@@ -320,6 +324,20 @@ class Whop:
                 operation, status=response.status_code, replayed=_responses.replayed(response)
             ) from None
 
+    def _timed(self, operation: Operation, request: Request, deadline: Deadline) -> Response:
+        """Whop's answer. Its time is counted under the status class, and no answer as a failure of Whop."""
+        started, status = time.monotonic(), 500
+        try:
+            response = self._http.send(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
+            status = response.status_code
+        except TransportError as error:
+            raise WhopUnavailable(operation, code=error.reason) from None
+        finally:
+            milliseconds = (time.monotonic() - started) * 1000
+            if operation in WHOP_LATENCY.values["operation"]:
+                self._telemetry.count(WHOP_LATENCY, milliseconds, operation=operation, status=_status_class(status))
+        return response
+
     def _record_answer(self, operation: Operation, response: Response, deadline: Deadline) -> None:
         """Tell the circuit breaker what this answer means for the next call. An old answer means nothing."""
         if _responses.replayed(response):
@@ -328,6 +346,13 @@ class Whop:
             self._circuit.record_rate_limit(operation, _responses.wait(response), deadline=deadline)
         elif response.status_code < 500:
             self._circuit.record_success(operation, deadline=deadline)
+
+
+def _status_class(status: int) -> str:
+    """The class of a status. Anything but a success or a refusal is no answer that we can use."""
+    if 200 <= status < 300:
+        return "2xx"
+    return "4xx" if 400 <= status < 500 else "5xx"
 
 
 def _raise_if_rejected(operation: Operation, rejection: Rejection | None) -> None:
