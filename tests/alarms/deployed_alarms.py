@@ -13,7 +13,7 @@ EMAIL = "ops@example.test"
 
 def alarms(stack: str = STACK, physical: Callable[[str], str] = str) -> dict[str, Alarm]:
     """The alarms by logical id. ``physical`` gives what CloudFormation calls a resource of the stack."""
-    found = of_type(deployed(AlarmEmail=EMAIL), "AWS::CloudWatch::Alarm")
+    found = of_type(deployed(AlarmEmail=EMAIL, AvatarSource="picture"), "AWS::CloudWatch::Alarm")
     return {name: Alarm(resolved(each["Properties"], stack, physical)) for name, each in found.items()}
 
 

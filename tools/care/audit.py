@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the packages in the layer, by pip-audit.
+"""Known vulnerabilities of the packages in the layers, by pip-audit.
 
 pip-audit says "No known vulnerabilities found", with status 0, even if its service knew no package at all. So this
 module reads its answer, and says which packages nobody has looked at.
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tools.build.build import LOCK
 from tools.care import PYTHON, ROOT
+from tools.third_party_licenses import LOCKS
 
 # For one package.
 _SECONDS = 5
@@ -63,8 +63,9 @@ def _any_of(versions: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Audit the lock of the layer."""
-    command = [str(PYTHON), "-m", "pip_audit", "--requirement", str(LOCK), "--disable-pip", "--require-hashes"]
+    """Audit the locks of the layers."""
+    command = [str(PYTHON), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
+    command += [f"--requirement={lock}" for lock in LOCKS]
     command += ["--format", "json", "--progress-spinner", "off", "--timeout", str(_SECONDS)]
     # Its status is 1 for a vulnerability and for a failure alike. What it prints tells them apart.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # nosec B603  # our own arguments

@@ -207,6 +207,7 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "passwordless": met["passwordless"],
         "unfinished": met["abandoned"],
         "stale": stale,
+        "picture": 0,
         "in_progress": 0,
         "blocked": met["unverified"],
         "denied": met["denied"],

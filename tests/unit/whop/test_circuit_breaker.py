@@ -13,7 +13,7 @@ from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.batch import _SECONDS_PER_USER
+from whop_chat.sync.worker import SECONDS_PER_USER
 from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
@@ -97,7 +97,7 @@ def test_whoever_tries_has_more_time_than_a_call_takes() -> None:
     fleet.go_dead()
     fleet.clock.advance(5)
     assert len(fleet.callers()) == 1
-    fleet.clock.advance(_SECONDS_PER_USER)
+    fleet.clock.advance(SECONDS_PER_USER)
 
     assert fleet.callers() == []
 

@@ -27,7 +27,7 @@ from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.metrics import ENROLMENTS
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.users.lease import Lease
-from whop_chat.users.lifecycle import blocked, keep_link, replacement_of
+from whop_chat.users.lifecycle import blocked, keep_link, replacement_of, without_profile
 from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
 from whop_chat.users.refusals import SignedInReader
 from whop_chat.users.repository import UserRepository
@@ -173,7 +173,7 @@ class Enrolment:
             raise
         try:
             if owner is not None and owner != record.whop_user_id:
-                moved = dataclasses.replace(suspect, whop_user_id=owner, profile_digest=None)
+                moved = dataclasses.replace(without_profile(suspect), whop_user_id=owner)
                 with contextlib.suppress(AlreadyReserved):
                     self._users.link(user, moved, expected=record, deadline=deadline)
                     return Link(owner)

@@ -365,7 +365,7 @@ def _wanted(findings: Collection[tuple[ListedUser, Finding]], checkpoint: Checkp
         created.add(Drift.PASSWORDLESS)
     return {
         CREATED: [listed.user for listed, finding in findings if finding.drift in created],
-        UPDATED: [listed.user for listed, finding in findings if finding.drift is Drift.STALE],
+        UPDATED: [listed.user for listed, finding in findings if finding.drift in (Drift.STALE, Drift.PICTURE)],
     }
 
 
