@@ -80,7 +80,7 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]
 
 def _is_made(resource: Mapping[str, Any]) -> bool:
     """Whether a stack with the default parameters has the resource. `EnrolUsers` is true by default."""
-    return resource.get("Condition", "EnrolUsers") == "EnrolUsers"
+    return resource.get("Condition") in (None, "EnrolUsers")
 
 
 def _metrics_of(alarm: Mapping[str, Any]) -> int:
