@@ -71,9 +71,7 @@ class Alarm:
         return str(returned)
 
 
-def alarms_of(
-    resources: Mapping[str, Any], stack: str, physical: Callable[[str], str] = str
-) -> dict[str, Alarm]:
+def alarms_of(resources: Mapping[str, Any], stack: str, physical: Callable[[str], str] = str) -> dict[str, Alarm]:
     """The alarms among ``resources`` by logical id. ``physical`` gives what CloudFormation calls a resource."""
     found = {name: each for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
     return {name: Alarm(resolved(each["Properties"], stack, physical)) for name, each in found.items()}

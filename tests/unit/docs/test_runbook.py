@@ -31,7 +31,7 @@ def codes(node: Any) -> set[str]:
 
 def commands(text: str) -> list[str]:
     """What stands in backticks and begins with the name of a command of `manage`."""
-    return [each for each in re.findall(r"`([^`]+)`", text) if each.split()[0] in NAMES]
+    return [each for each in re.findall(r"`([^`\n]+)`", text) if each.split()[0] in NAMES]
 
 
 def test_each_problem_code_has_a_line() -> None:
