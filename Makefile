@@ -1,5 +1,5 @@
 # GNU make and a Python 3.13 are all this needs. Everything that it installs stays in .venv/, everything that it builds
-# in .aws-sam/ and .local/; `make clean` removes the three, and what is installed for Node beside its locks.
+# in .aws-sam/ and .local/; `make clean` removes the three, and what is installed for Node.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -44,12 +44,20 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 local: environments ## an empty AWS and Whop on this machine until Ctrl-C, to deploy to: docs/local.md
 	@$(OFFLINE) $(DEV) -m local
 
-# Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
+# The two halves take about as long as each other, and stand side by side: each has its own servers on free ports.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
 	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
+	@$(MAKE) --no-print-directory --jobs=2 test-package test-whole
+
+# Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
+.PHONY: test-package
+test-package: .venv/dev/.ready
 	@$(OFFLINE) $(DEV) -m coverage run -m pytest tests/unit
 	@$(DEV) -m coverage report
+
+.PHONY: test-whole
+test-whole: environments
 	@$(OFFLINE) $(DEV) -m pytest --ignore=tests/unit
 
 .PHONY: unit

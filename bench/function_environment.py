@@ -24,6 +24,7 @@ _CONDITIONS = {
     "EnrolUsers": True,
     "KeepTokens": False,
     "LinkAccounts": False,
+    "SealTokens": False,
     "SetPictures": False,
 }
 
@@ -33,7 +34,8 @@ def function_environment(template: Path, function: str) -> dict[str, str]:
     content = yaml_parse(template.read_text())
     properties = content["Resources"][function]["Properties"]
     variables = content["Globals"]["Function"]["Environment"]["Variables"] | properties["Environment"]["Variables"]
-    own = {name: _text(node, content["Parameters"]) for name, node in variables.items()}
+    values = {name: _text(node, content["Parameters"]) for name, node in variables.items()}
+    own = {name: value for name, value in values.items() if value is not None}
     # AWS, "Using environment variables": defined runtime variables
     return own | {
         "AWS_REGION": job.REGION,
@@ -54,8 +56,10 @@ def function_environment(template: Path, function: str) -> dict[str, str]:
     }
 
 
-def _text(node: Any, parameters: Mapping[str, Any]) -> str:
+def _text(node: Any, parameters: Mapping[str, Any]) -> str | None:
     match node:
+        case {"Ref": "AWS::NoValue"}:
+            return None
         case {"Ref": name}:
             return _GIVEN.get(name) or str(parameters[name]["Default"])
         case {"Fn::Join": [_, {"Ref": name}]}:  # a list parameter, whose value is its members with commas between

@@ -1,6 +1,6 @@
 """What a role needs to deploy, roll back and delete the stacks of this template: `docs/deployer-policy.json`.
 
-CloudFormation creates the resources with the permissions of whoever deploys. AWS's schema of a resource type names the
+CloudFormation creates the resources with the permissions of the deployer. AWS's schema of a resource type names the
 actions for that (CloudFormation, "Resource type schema", handlers); `tests/template/test_deployer_policy.py` compares.
 Nobody has deployed with this policy on AWS yet.
 """

@@ -8,30 +8,33 @@ from whop_chat.cognito.issuer import jwks_url
 from whop_chat.cognito.jwks import http_fetch
 from whop_chat.readiness.check import ReadinessCheck
 from whop_chat.readiness.store import ReadinessStore
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
-from whop_chat.settings import AwsSettings, ReadinessSettings
+from whop_chat.settings import AwsSettings, PoolKeysSettings, ReadinessSettings
 from whop_chat.sync.backlog import Backlog
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
+from whop_chat.whop.client import Whop
 from whop_chat.whop.rate_limit import Priority
 
 
-def _compose(settings: ReadinessSettings, aws_settings: AwsSettings) -> ReadinessCheck:
+def _whop(aws: AwsClients, http: HttpClient) -> Whop | None:
+    """Whop's API. None where users link their own Whop accounts only, because there is no API key to check."""
+    if not os.environ["WHOP_SECRET_ARN"]:
+        return None
+    settings = ReadinessSettings.from_env(os.environ)
+    api_key = ApiKey(aws, settings.whop_secret_arn)
+    circuit_states = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
+    return whop_client(settings, aws, api_key, http, _telemetry, circuit_states, Priority.BACKGROUND)
+
+
+def _compose(settings: PoolKeysSettings, aws_settings: AwsSettings) -> ReadinessCheck:
     http = HttpClient()
     aws = function_clients(aws_settings)
-    circuit_states = CircuitStates(DynamoDBCircuitStore(aws, settings.users_table, settings.whop_company_id))
     keys_url = jwks_url(settings.user_pool_id, aws_settings.endpoint, settings.user_pool_issuer)
     return ReadinessCheck(
-        whop_client(
-            settings,
-            aws,
-            ApiKey(aws, settings.whop_secret_arn),
-            http,
-            _telemetry,
-            circuit_states,
-            Priority.BACKGROUND,
-        ),
+        _whop(aws, http),
         http_fetch(http, keys_url),
         Backlog(aws, settings.users_table, settings.user_pool_id),
         ReadinessStore(aws, settings.users_table, settings.user_pool_id),
@@ -40,7 +43,7 @@ def _compose(settings: ReadinessSettings, aws_settings: AwsSettings) -> Readines
 
 
 _telemetry = lambda_telemetry()
-_check = _compose(ReadinessSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
+_check = _compose(PoolKeysSettings.from_env(os.environ), AwsSettings.from_env(os.environ))
 
 
 def handler(_event: dict[str, Any], context: Any) -> dict[str, Any]:

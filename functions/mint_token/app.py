@@ -43,9 +43,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from whop_chat.api.routes import HttpApi, request_id
-from whop_chat.cognito.verifier import TokenVerifier
-from whop_chat.minting.authorizer import Authorizer
-from whop_chat.minting.features import FeaturePolicy
+from whop_chat.caller_bootstrap import caller_authorizer
 from whop_chat.minting.mint import MintToken
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.telemetry import lambda_telemetry
@@ -80,21 +78,8 @@ def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
 
 def _compose(settings: MintSettings) -> HttpApi:
     parts = enrolment_parts(settings, _aws, _api_key, _http, _telemetry, _circuit_states, Priority.FOREGROUND)
-    verifier = TokenVerifier(
-        pool_id=settings.user_pool_id,
-        pool_issuer=settings.user_pool_issuer,
-        client_ids=settings.user_pool_client_ids,
-        token_use=settings.token_use,
-        required_scope=settings.required_scope,
-        jwks=_jwks,
-    )
-    policy = FeaturePolicy(
-        settings.chat_features,
-        denied_groups=settings.denied_groups,
-        group_features=settings.group_features,
-    )
     minting = MintToken(
-        Authorizer(verifier, policy, pool_id=settings.user_pool_id),
+        caller_authorizer(settings, _jwks),
         UserQuota(parts.users, settings.mints_per_minute),
         parts.enrolment,
         parts.whop,

@@ -8,7 +8,7 @@ from whop_chat.api.routes import HttpApi, request_id
 from whop_chat.bootstrap import function_clients
 from whop_chat.minting.own_account import MintOwnToken
 from whop_chat.minting.user_quota import UserQuota
-from whop_chat.oauth_bootstrap import caller_authorizer, oauth_parts
+from whop_chat.oauth_bootstrap import oauth_caller_authorizer, oauth_parts
 from whop_chat.readiness.store import ReadinessStore
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
@@ -20,7 +20,7 @@ def _compose(settings: OAuthCallerSettings, aws_settings: AwsSettings) -> HttpAp
     aws = function_clients(aws_settings)
     parts = oauth_parts(settings, aws, http, _telemetry)
     quota = UserQuota(parts.users, settings.mints_per_minute)
-    authorizer = caller_authorizer(settings, aws_settings, http)
+    authorizer = oauth_caller_authorizer(settings, aws_settings, http)
     minting = MintOwnToken(authorizer, quota, _telemetry, lambda: parts.tokens)
     ready = ReadyRoute(ReadinessStore(aws, settings.users_table, settings.user_pool_id), _telemetry)
     return HttpApi(minting, _telemetry, lambda deadline: ready.answer(deadline=deadline))

@@ -9,7 +9,7 @@ from whop_chat.bootstrap import function_clients
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.oauth.id_token import IdTokenVerifier
 from whop_chat.oauth.linking import Linking
-from whop_chat.oauth_bootstrap import caller_authorizer, oauth_parts
+from whop_chat.oauth_bootstrap import oauth_caller_authorizer, oauth_parts
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, LinkSettings
@@ -29,7 +29,7 @@ def _compose(settings: LinkSettings, aws_settings: AwsSettings) -> OAuthApi:
         issuer=settings.oauth_issuer,
     )
     return OAuthApi(
-        caller_authorizer(settings, aws_settings, http),
+        oauth_caller_authorizer(settings, aws_settings, http),
         UserQuota(parts.users, settings.mints_per_minute),
         linking,
         parts.unlinking,

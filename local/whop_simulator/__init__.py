@@ -19,7 +19,7 @@ users/{id}; POST, GET messages. Operations are named as in the SDK: ``access_tok
 ``accounts.list``, ``accounts.retrieve``, ``accounts.update``, ``accounts.delete``, ``users.retrieve``,
 ``users.update``, ``messages.create``, ``messages.list``.
 
-The OAuth server is beside it: ``/oauth/authorize`` (a consent page),
+The OAuth server has paths of its own: ``/oauth/authorize`` (a consent page),
 ``/oauth/token``, ``/oauth/userinfo``, ``/oauth/revoke``, discovery and key set, named ``oauth.token`` and so on.
 
 Control

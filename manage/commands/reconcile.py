@@ -188,7 +188,7 @@ def _may_be_left(run: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise NotDone(
-            f"Run {run} goes on with the users that are handed on. `{NAME} --watch {run}` shows it, and "
+            f"Run {run} continues with the users that are handed on. `{NAME} --watch {run}` shows it, and "
             f"`{NAME} --stop {run}` stops it.",
             status=130,
             outcome="interrupted",
@@ -234,4 +234,4 @@ def _hints(run: str, users: RunProgress, is_followed: bool) -> list[str]:
     if is_followed:
         lost = "users are neither done nor on the queue: look at `dead-letters list`."
         return [f"{users.waiting} {lost}"] if users.waiting else []
-    return [f"The run goes on by itself. `{NAME} --watch {run}` shows it, and `{NAME} --stop {run}` stops it."]
+    return [f"The run continues. `{NAME} --watch {run}` shows it, and `{NAME} --stop {run}` stops it."]

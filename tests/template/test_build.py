@@ -100,8 +100,7 @@ def test_every_function_of_the_template_is_built(built: Path) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_its_handler_its_bytecode_and_the_hash_of_the_layer(built: Path, function: str) -> None:
-    alone = function in ("MintTokenFunction", "CheckReadinessFunction")
-    modules = {"app", "own_accounts"} if alone else {"app"}
+    modules = {"app", "own_accounts"} if function == "MintTokenFunction" else {"app"}
     names = {name for each in modules for name in (f"{each}.py", f"__pycache__/{each}.cpython-313.pyc")}
 
     assert _files(built / function).keys() == {*names, "layer.sha256"}

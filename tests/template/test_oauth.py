@@ -48,8 +48,8 @@ def test_with_oauth_alone_there_is_no_trigger_queue_reconcile_or_api_key() -> No
     assert set(of_type(resources, "AWS::Events::Rule")) == {"CheckReadinessFunctionScheduled"}
     assert set(of_type(resources, "AWS::SecretsManager::Secret")) == {"DataKeySecret", "OAuthClientSecret"}
     assert resources["UserPool"]["Properties"]["LambdaConfig"] == {}
-    for name in ("MintTokenFunction", "CheckReadinessFunction"):
-        assert resources[name]["Properties"]["Handler"] == "own_accounts.handler"
+    assert resources["MintTokenFunction"]["Properties"]["Handler"] == "own_accounts.handler"
+    assert resources["CheckReadinessFunction"]["Properties"]["Environment"]["Variables"]["WHOP_SECRET_ARN"] == ""
 
 
 def test_with_oauth_alone_the_alarms_are_those_of_what_there_is() -> None:

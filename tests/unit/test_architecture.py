@@ -17,7 +17,8 @@ FLOORS = (
     ("sync", "oauth"),
     ("minting", "reconcile", "readiness", "avatars"),
     ("settings", "api"),
-    ("bootstrap", "oauth_bootstrap"),
+    ("bootstrap", "caller_bootstrap"),
+    ("oauth_bootstrap",),
 )
 """From the bottom up. Packages of one floor do not know each other."""
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}

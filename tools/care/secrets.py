@@ -2,7 +2,7 @@
 
 detect-secrets' own hook also fails when a known text has moved to another line. Here a text is known by its file, its
 kind and its hash. Every text in the baseline was looked at by a person: it is made up for tests and examples, or it is
-public. `--update` writes the baseline anew.
+public. `--update` writes the baseline again.
 """
 
 import argparse

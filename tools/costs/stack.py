@@ -36,7 +36,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The counts that a month is billed for, whoever uses the stack, and what an invocation takes."""
+    """The counts that a month is billed for, with or without users, and what an invocation takes."""
 
     memory: Mapping[str, int]
     """MB by function."""

@@ -137,7 +137,7 @@ def usage(scenario: Scenario, stack: Stack, architecture: str) -> list[Line]:
 def _lambda(scenario: Scenario, stack: Stack, architecture: str) -> Iterator[Line]:
     starts = _starts(scenario)
     mint, started = (_work(work["mint_token"], MINT, scenario) for work in (stack.warm, stack.cold))
-    # A tick makes one call and logs nothing, so it is taken for a warm on_signup.
+    # A tick makes one call and logs nothing, so it counts as a warm on_signup.
     tick = stack.warm["on_signup"].seconds(stack.memory["reconcile"])
     sync = _work(stack.cold["sync_user"], SYNC, scenario)
     invocations = [

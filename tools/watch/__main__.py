@@ -20,7 +20,7 @@ from tools.watch.samples import Samples
 
 
 def main(stack: str) -> int:
-    """Print the states, those in alarm first. The exit status is 1 if they cannot be told."""
+    """Print the states, those in alarm first. The exit status is 1 if they cannot be read."""
     if not os.environ.get("AWS_ENDPOINT_URL"):
         print("AWS_ENDPOINT_URL is not set. On AWS, CloudWatch evaluates the alarms itself.", file=sys.stderr)
         return 1

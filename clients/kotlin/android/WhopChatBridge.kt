@@ -14,7 +14,7 @@ import whopchat.ChatException
 import whopchat.ChatToken
 import whopchat.ChatTokens
 
-// Not compiled and not run: it needs the Android SDK, androidx.webkit and kotlinx-coroutines. Read README.md beside it.
+// Not compiled and not run: it needs the Android SDK, androidx.webkit and kotlinx-coroutines. See ../README.md.
 
 /** A token for a coroutine. Cancelling the coroutine gives the call up. */
 suspend fun ChatTokens.await(): ChatToken = suspendCancellableCoroutine { waiting ->
@@ -24,7 +24,7 @@ suspend fun ChatTokens.await(): ChatToken = suspendCancellableCoroutine { waitin
 
 /**
  * Hands tokens to the page in [view] that shows Whop's web chat. Only pages of [origin] can ask, such as
- * `https://app.example.com`. The page's side is `bridge.js` beside this file. The page never sees the Cognito token.
+ * `https://app.example.com`. The page's side is `bridge.js` in this folder. The page never sees the Cognito token.
  *
  * Attach it before the page is loaded. On sign-out call [detach] and `tokens.close()`, and drop the page.
  */

@@ -1,4 +1,4 @@
-// The page's side of WhopChatBridge: the `token` of Whop's ChatSession. Not run in a WebView; read README.md beside it.
+// The page's side of WhopChatBridge: the `token` of Whop's ChatSession. Not run in a WebView; see ../README.md.
 
 let calls = 0;
 const waiting = new Map();

@@ -4,7 +4,7 @@ import WhopElements
 /// The token provider of Whop's iOS SDK: `await WhopSDK.configure(tokenProvider: ChatTokenProvider(tokens))`.
 ///
 /// Whop's examples do not throw, and answer an empty token on failure. The declaration of `WhopTokenProvider` is not
-/// public, so this is their shape. The client refreshes the Cognito token after a 401 by itself.
+/// public, so this is their shape. After a 401 the client refreshes the Cognito token.
 final class ChatTokenProvider: WhopTokenProvider {
     private let tokens: ChatTokens
     private let onError: @Sendable (ChatError) -> Void

@@ -5,7 +5,7 @@
  */
 
 /**
- * Why there is no token, and will be none without a change. `wait` is not among them: `token` waits by itself.
+ * Why there is no token, and will be none without a change. `wait` is not among them: `token` waits.
  * @typedef {"signed-out" | "denied" | "broken"} Kind
  */
 

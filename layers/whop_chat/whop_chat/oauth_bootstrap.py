@@ -4,12 +4,11 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from whop_chat.caller_bootstrap import caller_authorizer
 from whop_chat.cognito.issuer import jwks_url
 from whop_chat.cognito.jwks import JwkSet, http_fetch
 from whop_chat.cognito.user import UserRef
-from whop_chat.cognito.verifier import TokenVerifier
 from whop_chat.minting.authorizer import Authorizer
-from whop_chat.minting.features import FeaturePolicy
 from whop_chat.oauth.attempts import Attempts
 from whop_chat.oauth.authorization import OAuthClient
 from whop_chat.oauth.links import OwnLinks
@@ -64,21 +63,10 @@ def oauth_parts(settings: OAuthSettings, aws: AwsClients, http: HttpClient, tele
     )
 
 
-def caller_authorizer(settings: OAuthCallerSettings, aws_settings: AwsSettings, http: HttpClient) -> Authorizer:
+def oauth_caller_authorizer(settings: OAuthCallerSettings, aws_settings: AwsSettings, http: HttpClient) -> Authorizer:
     """The authorizer of the callers. It fetches the pool's keys at the first request."""
     keys_url = jwks_url(settings.user_pool_id, aws_settings.endpoint, settings.user_pool_issuer)
-    verifier = TokenVerifier(
-        pool_id=settings.user_pool_id,
-        pool_issuer=settings.user_pool_issuer,
-        client_ids=settings.user_pool_client_ids,
-        token_use=settings.token_use,
-        required_scope=settings.required_scope,
-        jwks=JwkSet(http_fetch(http, keys_url)),
-    )
-    policy = FeaturePolicy(
-        settings.chat_features, denied_groups=settings.denied_groups, group_features=settings.group_features
-    )
-    return Authorizer(verifier, policy, pool_id=settings.user_pool_id)
+    return caller_authorizer(settings, JwkSet(http_fetch(http, keys_url)))
 
 
 def _enqueue(settings: OAuthSettings, aws: AwsClients) -> Callable[[UserRef], None] | None:

@@ -1,4 +1,4 @@
-"""Each exception from a check says its reason, beside what it is about."""
+"""Each exception from a check gives its reason where it stands."""
 
 import re
 from collections.abc import Iterator

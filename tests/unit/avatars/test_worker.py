@@ -1,4 +1,4 @@
-"""SyncAvatar beside the simulated Whop: which picture a user has there, and what was asked for it."""
+"""SyncAvatar with the simulated Whop: which picture a user has there, and what was asked for it."""
 
 import dataclasses
 import hashlib

@@ -30,3 +30,14 @@ def test_what_the_check_finds_is_what_the_api_answers(cloud: Cloud, function: Mo
     assert before["statusCode"] == 503
     assert found == {"ready": True, "checks": dict.fromkeys(("api_key", "whop", "key_set", "table", "queue"), "ok")}
     assert (after["statusCode"], json.loads(after["body"])["checks"]) == (200, found["checks"])
+
+
+@pytest.mark.usefixtures("cloud")
+def test_without_an_api_key_whop_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHOP_SECRET_ARN", "")
+    for name in ("WHOP_BASE_URL", "WHOP_COMPANY_ID", "WHOP_API_VERSION", "WHOP_COMPANY_FIELD"):
+        monkeypatch.delenv(name)
+
+    found = load_function("check_readiness").handler({}, Context())
+
+    assert found == {"ready": True, "checks": dict.fromkeys(("key_set", "table", "queue"), "ok")}

@@ -152,10 +152,7 @@ def test_what_is_no_picture_is_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("format_", ["BMP", "TIFF", "ICO", "PPM", "TGA", "PCX", "EPS", "PDF", "JPEG2000", "AVIF"])
 def test_a_picture_of_another_format_is_refused(format_: str) -> None:
-    if format_ not in Image.SAVE:
-        Image.init()
-    if format_ not in Image.SAVE:
-        pytest.skip(f"this Pillow writes no {format_}")
+    Image.init()
     assert refusal(encoded(format_)) == "not_a_picture"
 
 

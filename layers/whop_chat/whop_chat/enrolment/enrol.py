@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
-from whop_chat.cognito.pool import ListedUser, PoolUser, UserDisabled, UserGone
+from whop_chat.cognito.pool import ListedUser, PoolUser
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment._attempt import Attempt, MayTransfer
+from whop_chat.enrolment.access import require_allowed
 from whop_chat.enrolment.email_policy import EmailPolicy, address_digest, external_id, has_email, is_another_address
-from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
+from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Refused
@@ -262,15 +263,10 @@ class Enrolment:
 
     def _require_open(self, record: Record | None) -> None:
         """Raise unless an attempt may start from ``record``."""
+        require_allowed(record)
         if record is None:
             return
         match record.status:
-            case Status.DENIED:
-                raise Denied
-            case Status.DISABLED:
-                raise UserDisabled
-            case Status.DELETED:
-                raise UserGone
             case Status.PENDING if record.lease_until > self._now():
                 raise EnrolmentInProgress
             case Status.BLOCKED if record.email_mode == self._email_policy.mode:

@@ -2,7 +2,7 @@
 
 1. `Linking.begin`: the app gets the URL at Whop.
 2. `Linking.callback`: Whop sends the browser here. The app gets a one-time result, which has nothing to do with
-   ``state``: whoever began the link knows the state.
+   ``state``: an attacker who began the link knows the state.
 3. `Linking.complete`: the app brings the result with the token of the user who began. Only then is the code exchanged.
 
 So nobody can be led to link their Whop account to a stranger's user, or a stranger's account to theirs.
@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from whop_chat.cognito.user import UserRef
+from whop_chat.enrolment.access import require_allowed
 from whop_chat.enrolment.errors import Blocked
-from whop_chat.oauth.account import require_allowed
 from whop_chat.oauth.attempts import Attempts
 from whop_chat.oauth.authorization import authorization_url
 from whop_chat.oauth.errors import (

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from whop_chat.cognito.user import UserRef
-from whop_chat.oauth.account import require_allowed
+from whop_chat.enrolment.access import require_allowed
 from whop_chat.oauth.errors import (
     InvalidGrant,
     LinkExpired,

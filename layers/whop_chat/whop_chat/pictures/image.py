@@ -1,4 +1,4 @@
-"""A picture, decoded and encoded anew, so that nothing of the file that came reaches anybody."""
+"""Decodes a picture and encodes it again, so that nothing else of the file reaches anybody."""
 
 import io
 

@@ -175,8 +175,8 @@ class Reconcile:
     def _stop(self, last: Checkpoint | None) -> dict[str, Any]:
         """End the run, and let none of its messages enrol anybody.
 
-        Most of these still wait when a run has ended. The runs are told first: an invocation that is about to lose the
-        run may enqueue some more.
+        Most of these still wait when a run has ended. The runs are stopped first, because an invocation that is about
+        to lose the run may enqueue some more.
         """
         if last is None:
             return {"refused": "no run is under way"}

@@ -1,6 +1,6 @@
 """AWS's clients without httpx and boto3, for `on_signup`. To send one message, both take too long to import."""
 
-import socket  # For the name of one option. This module opens no socket.
+import socket  # Only for the name of an option that botocore's HTTP takes. This module opens no socket.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -36,7 +36,7 @@ class Handler(Protocol):
 class SyncBatch:
     """Handles one delivery from the queue (AWS, "Reporting batch item failures").
 
-    ``seconds`` is the time of each message. ``backlog`` is told how long messages wait; None: nobody asks.
+    ``seconds`` is the time of each message. ``backlog`` records how long messages wait; None: nobody asks.
     """
 
     def __init__(

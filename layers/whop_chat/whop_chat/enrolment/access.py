@@ -1,4 +1,4 @@
-"""Whether a user's record lets them use or link their own Whop account. An operator's word counts here too."""
+"""Whether the record of a user lets them chat, whatever the account. An operator's word counts here too."""
 
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.enrolment.errors import Denied
