@@ -214,6 +214,7 @@ $(foreach env,$(ENVIRONMENTS) $(BENCH) lock,$(shell \
 LOCK = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LAYER := layers/whop_chat/requirements
+PILLOW := layers/pillow/requirements
 
 # The tests run what the cloud runs: dev takes the layer's versions and boto3's from the two locks before it.
 .PHONY: lock
@@ -224,6 +225,7 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/care.in -o requirements/care.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
 	$(LOCK) $(LAYER).in -c requirements/lambda.txt -o $(LAYER).txt
+	$(LOCK) $(PILLOW).in -o $(PILLOW).txt
 	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt
 	$(LOCK) requirements/peer.in -c $(LAYER).txt -o requirements/peer.txt
-	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt
+	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -c $(PILLOW).txt -o requirements/dev.txt

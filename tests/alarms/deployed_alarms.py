@@ -12,4 +12,4 @@ EMAIL = "ops@example.test"
 
 def alarms(stack: str = STACK, physical: Callable[[str], str] = str) -> dict[str, Alarm]:
     """The alarms by logical id. ``physical`` gives what CloudFormation calls a resource of the stack."""
-    return alarms_of(deployed(AlarmEmail=EMAIL), stack, physical)
+    return alarms_of(deployed(AlarmEmail=EMAIL, AvatarSource="picture"), stack, physical)

@@ -81,6 +81,7 @@ RINGING: list[tuple[str, tuple[Quarter, ...]]] = [
     ("QueueAgeAlarm", ([(ours("SyncAge"), 3601), (ours("SyncAge"), 1)],)),
     ("QueueAgeAlarm", ([(sqs("ApproximateAgeOfOldestMessage", "SyncQueue"), 3601)],)),
     ("DeadLettersAlarm", ([(sqs("ApproximateNumberOfMessagesVisible", "SyncDeadLetterQueue"), 1)],)),
+    ("DeadLettersAlarm", ([(sqs("ApproximateNumberOfMessagesVisible", "AvatarDeadLetterQueue"), 1)],)),
     ("UndeliveredEventsAlarm", ([(sqs("ApproximateNumberOfMessagesVisible", "EventDeadLetterQueue"), 1)],)),
     *(
         (f"Function{metric}Alarm", ([(in_lambda(metric, f"{function}Function"), 1)],))

@@ -92,6 +92,8 @@ def written() -> tuple[set[str], set[str]]:
                 case ast.Call(func=ast.Attribute(attr="event" | "warning" | "exception"), args=[*args], keywords=words):
                     messages |= {str(each.value) for each in args[:1] if isinstance(each, ast.Constant)}
                     fields |= {each.arg for each in words if each.arg}
+                case ast.Call(func=ast.Name(id="logged_problem"), args=[_, ast.Constant(value=str(message)), *_]):
+                    messages.add(message)
     return messages, fields
 
 
