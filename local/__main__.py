@@ -5,23 +5,27 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from local.processes import ServerError, interruptible
 from local.sam import FAKE_KEYS, REGION, ROOT, EnvironmentMissingError, architecture
 from local.stack import LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 
-ENVIRONMENT = ROOT / ".local" / "environment"
-API_KEY = ROOT / ".local" / "whop-api-key.txt"
 
+def main(folder: Path = ROOT / ".local") -> int:
+    """Serve until an interrupt; the exit status, which is 1 if a server does not start.
 
-def main() -> int:
-    """Serve until an interrupt; the exit status, which is 1 if a server does not start."""
+    While it serves, ``folder`` has what another terminal needs: ``environment``, a file for its shell, and
+    ``whop-api-key.txt``, a key that the simulator accepts.
+    """
     cloud = LocalStack()
+    files = environment_file, key_file = folder / "environment", folder / "whop-api-key.txt"
     try:
         with interruptible(), cloud:
             cloud.start()
-            _write(cloud)
+            key_file.write_text(_new_key(cloud))
+            environment_file.write_text(_as_shell(environment(cloud)))
             print(_WELCOME, flush=True)
             signal.pause()
     except KeyboardInterrupt:
@@ -30,18 +34,20 @@ def main() -> int:
         print(f"\n{error}")
         return 1
     finally:
-        ENVIRONMENT.unlink(missing_ok=True)
-        API_KEY.unlink(missing_ok=True)
+        for each in files:
+            each.unlink(missing_ok=True)
     return 0
 
 
-def _write(cloud: LocalStack) -> None:
-    """Write what another terminal needs: the variables, and a key that the simulator accepts."""
+def _new_key(cloud: LocalStack) -> str:
     key = f"apik_{secrets.token_urlsafe(24)}"
     cloud.whop.add_key(key)
-    API_KEY.write_text(key)
-    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment(cloud).items()]
-    ENVIRONMENT.write_text("".join(["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN\n", *lines]))
+    return key
+
+
+def _as_shell(variables: Mapping[str, str]) -> str:
+    exports = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    return "".join(["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN\n", *exports])
 
 
 def environment(cloud: LocalStack) -> Mapping[str, str]:
@@ -53,10 +59,10 @@ def environment(cloud: LocalStack) -> Mapping[str, str]:
     return aws | nobody_s | {"NO_PROXY": "127.0.0.1"} | parameters
 
 
-_WELCOME = f"""\
+_WELCOME = """\
 AWS and Whop are running on this machine, and both are empty. In another terminal, in this folder:
 
-  . {ENVIRONMENT.relative_to(ROOT)}
+  . .local/environment
   make deploy STAGE=local
 
 docs/local.md continues from there. Ctrl-C stops both, and nothing is kept."""

@@ -16,6 +16,9 @@ from unittest import mock
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from tools.watch import conditions
+from tools.watch.conditions import decided_resources
+
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN = {"WhopCompanyId": "biz_0123456789", "AllowedOrigins": "https://app.example.test"}
 
@@ -57,57 +60,12 @@ def translated(contents: Mapping[str, str], /, **given: str) -> dict[str, Any]:
 @functools.cache
 def deployed(**given: str) -> Resources:
     """The resources that a deployment with these parameters creates, with conditions and parameters resolved."""
-    result, values = translated({}, **given), parameter_values(**given)
-    conditions = {name: holds(each, values) for name, each in result["Conditions"].items()}
-    wanted = {name: each for name, each in result["Resources"].items() if conditions.get(each.get("Condition"), True)}
-    return {name: _decided(each, conditions, values) for name, each in wanted.items()}
+    return decided_resources(translated({}, **given), parameter_values(**given))
 
 
 def holds(expression: Any, values: Mapping[str, Any]) -> Any:
-    """What a condition or an assertion of the Rules section comes to.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html
-    """
-    if not isinstance(expression, dict):
-        return expression
-    ((function, argument),) = expression.items()
-    if function == "Ref":
-        return values[argument]
-    if function == "Condition":
-        return holds(template()["Conditions"][argument], values)
-    arguments = [holds(each, values) for each in argument]
-    match function:
-        case "Fn::Equals":
-            return arguments[0] == arguments[1]
-        case "Fn::Or":
-            return any(arguments)
-        case "Fn::And":
-            return all(arguments)
-        case "Fn::Not":
-            return not arguments[0]
-        case "Fn::Contains":
-            return arguments[1] in arguments[0]
-        case "Fn::EachMemberEquals":
-            return all(each == arguments[1] for each in arguments[0])
-    raise ValueError(f"{function} is not known here")
-
-
-NO_VALUE = {"Ref": "AWS::NoValue"}
-
-
-def _decided(node: Any, conditions: Mapping[str, bool], values: Mapping[str, Any]) -> Any:
-    if isinstance(node, list):
-        members = [_decided(each, conditions, values) for each in node]
-        return [each for each in members if each != NO_VALUE]
-    if not isinstance(node, dict):
-        return node
-    if "Fn::If" in node:
-        condition, yes, no = node["Fn::If"]
-        return _decided(yes if conditions[condition] else no, conditions, values)
-    if node.keys() == {"Ref"} and node["Ref"] in values:
-        return values[node["Ref"]]
-    inner = {key: _decided(each, conditions, values) for key, each in node.items()}
-    return {key: each for key, each in inner.items() if each != NO_VALUE}
+    """What a condition or an assertion of the template comes to: see `tools.watch.conditions.holds`."""
+    return conditions.holds(expression, values, template()["Conditions"])
 
 
 def of_type(resources: Resources, kind: str) -> Resources:

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from tools.watch.alarms import Alarm, alarms_of
+from tools.watch.conditions import decided_resources
 from tools.watch.samples import Samples
 
 
@@ -48,16 +49,13 @@ def states_of(session: boto3.Session, stack: str, *, now: float) -> dict[str, tu
     cloudformation: Any = session.client("cloudformation")
     resources = _resources(cloudformation, stack)
     physical = {name: each["PhysicalResourceId"] for name, each in resources.items()}
-    alarms = alarms_of(_template(cloudformation, stack)["Resources"], stack, lambda name: physical.get(name, name))
+    deployed = decided_resources(_template(cloudformation, stack), _parameters(cloudformation, stack))
+    alarms = alarms_of(deployed, stack, physical.__getitem__)
     samples = Samples()
     for name, each in resources.items():
         if each["ResourceType"] == "AWS::Logs::LogGroup":
             samples.add_lines(_lines(session, physical[name]))
-    return {
-        name: (_state(alarm, samples, now), alarm.properties["AlarmDescription"])
-        for name, alarm in alarms.items()
-        if name in resources
-    }
+    return {name: (_state(alarm, samples, now), alarm.properties["AlarmDescription"]) for name, alarm in alarms.items()}
 
 
 def _state(alarm: Alarm, samples: Samples, now: float) -> str:
@@ -69,6 +67,11 @@ def _state(alarm: Alarm, samples: Samples, now: float) -> str:
 def _resources(cloudformation: Any, stack: str) -> dict[str, Mapping[str, Any]]:
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     return {each["LogicalResourceId"]: each for page in pages for each in page["StackResourceSummaries"]}
+
+
+def _parameters(cloudformation: Any, stack: str) -> dict[str, str]:
+    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]}
 
 
 def _template(cloudformation: Any, stack: str) -> Any:
