@@ -1,4 +1,4 @@
-"""POST /chat/token and GET /health."""
+"""POST /chat/token, POST /chat/sync and GET /health."""
 
 import gc
 
@@ -46,6 +46,7 @@ from whop_chat.cognito.verifier import TokenVerifier
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.rate_limit import Priority
@@ -81,9 +82,11 @@ def _compose(settings: MintSettings) -> HttpApi:
         denied_groups=settings.denied_groups,
         group_features=settings.group_features,
     )
+    authorizer = Authorizer(verifier, policy, pool_id=settings.user_pool_id)
+    quota = UserQuota(parts.users, settings.mints_per_minute)
     minting = MintToken(
-        Authorizer(verifier, policy, pool_id=settings.user_pool_id),
-        UserQuota(parts.users, settings.mints_per_minute),
+        authorizer,
+        quota,
         parts.enrolment,
         parts.whop,
         parts.queue,
@@ -91,7 +94,7 @@ def _compose(settings: MintSettings) -> HttpApi:
         _token_fallback(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
     )
-    return HttpApi(minting, _telemetry)
+    return HttpApi(minting, RequestSync(authorizer, quota, parts.queue, _telemetry), _telemetry)
 
 
 _telemetry = lambda_telemetry()

@@ -26,6 +26,7 @@ from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, FeaturePolicy, GroupDenied
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -71,6 +72,7 @@ def _responses(path: str, method: str) -> dict[int, Node]:
 
 
 MINT = _responses("/chat/token", "post")
+SYNC = _responses("/chat/sync", "post")
 HEALTH = _responses("/health", "get")
 # (status, what the document says about the code) by code
 PROBLEMS: Mapping[str, tuple[int, Node]] = {
@@ -201,6 +203,16 @@ class Mint(MintToken):
         return self._outcome
 
 
+class Sync(RequestSync):
+    """Accepts every request."""
+
+    def __init__(self) -> None:
+        pass
+
+    def request(self, cognito_token: str, *, deadline: Deadline) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Request:
     """A request, and how minting ends if it comes so far."""
@@ -211,7 +223,7 @@ class Request:
 
     def answer(self) -> tuple[int, dict[str, str], Node]:
         changed = {**event("mint_token"), **self.changes}
-        response = HttpApi(Mint(self.outcome), RecordingTelemetry()).handle(changed, remaining_seconds=10.0)
+        response = HttpApi(Mint(self.outcome), Sync(), RecordingTelemetry()).handle(changed, remaining_seconds=10.0)
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
 
@@ -329,8 +341,15 @@ def test_a_token_is_answered_as_the_document_says() -> None:
     _conforms(MINT[200], headers, body)
 
 
+def test_a_sync_is_answered_as_the_document_says() -> None:
+    status, headers, body = Request("", changes={"routeKey": "POST /chat/sync"}).answer()
+
+    assert status == 202
+    _conforms(SYNC[202], headers, body)
+
+
 def test_health_is_answered_as_the_document_says() -> None:
-    response = HttpApi(Mint(TOKEN), RecordingTelemetry()).handle(event("health"), remaining_seconds=10.0)
+    response = HttpApi(Mint(TOKEN), Sync(), RecordingTelemetry()).handle(event("health"), remaining_seconds=10.0)
 
     assert response["statusCode"] == 200
     _conforms(HEALTH[200], response["headers"], json.loads(response["body"]))
@@ -369,7 +388,7 @@ def _examples() -> Iterator[tuple[str, Node, Any]]:
     """(name, schema, value) of every example of a body."""
     operations = [operation for each in DOCUMENT["paths"].values() for operation in each.values()]
     bodies = [operation["requestBody"] for operation in operations if "requestBody" in operation]
-    for place in (*bodies, *MINT.values(), *HEALTH.values()):
+    for place in (*bodies, *MINT.values(), SYNC[202], *HEALTH.values()):
         for media_type in place["content"].values():
             for name, example in media_type["examples"].items():
                 yield name, media_type["schema"], example["value"]

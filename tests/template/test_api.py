@@ -23,14 +23,18 @@ def _authorizer(**given: str) -> dict[str, Any]:
     return authorizer
 
 
-def test_there_are_two_routes_and_only_the_health_check_is_open() -> None:
+def test_there_are_three_routes_and_only_the_health_check_is_open() -> None:
     routes = {
         (method, path): [list(each) for each in operation["security"]]
         for path, methods in _body()["paths"].items()
         for method, operation in methods.items()
     }
 
-    assert routes == {("post", "/chat/token"): [["CognitoJwt"]], ("get", "/health"): [["NONE"]]}
+    assert routes == {
+        ("post", "/chat/token"): [["CognitoJwt"]],
+        ("post", "/chat/sync"): [["CognitoJwt"]],
+        ("get", "/health"): [["NONE"]],
+    }
 
 
 def test_the_authorizer_knows_the_pool_and_the_client_of_the_stack() -> None:

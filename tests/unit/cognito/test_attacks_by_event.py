@@ -42,6 +42,7 @@ from whop_chat.enrolment.errors import Link
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import lambda_telemetry
@@ -121,9 +122,11 @@ class Function:
         with redirect_stdout(self._log):
             self._telemetry = lambda_telemetry()
         users = MemoryUserRepository()
+        authorizer = Authorizer(verifier, policy, pool_id=POOL_ID)
+        quota = UserQuota(users, 30, clock=lambda: float(NOW))
         minting = MintToken(
-            Authorizer(verifier, policy, pool_id=POOL_ID),
-            UserQuota(users, 30, clock=lambda: float(NOW)),
+            authorizer,
+            quota,
             self.enrolment,
             self.whop,
             self.queue,
@@ -131,7 +134,7 @@ class Function:
             ttl=timedelta(minutes=60),
             clock=lambda: float(NOW),
         )
-        self._api = HttpApi(minting, self._telemetry)
+        self._api = HttpApi(minting, RequestSync(authorizer, quota, self.queue, self._telemetry), self._telemetry)
 
     def answer(self, request: Mapping[str, Any]) -> Answer:
         """As Lambda would: the event comes as JSON, and the answer goes as JSON."""

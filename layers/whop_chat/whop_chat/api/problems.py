@@ -58,7 +58,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "enrolment_rejected": Kind(403, "The chat service does not accept this user's e-mail address."),
         "enrolment_blocked": Kind(403, "The user cannot be given a chat account."),
         "not_found": Kind(404, "There is nothing here."),
-        "method_not_allowed": Kind(405, "A token is asked for with POST."),
+        "method_not_allowed": Kind(405, "Use POST."),
         "request_too_large": Kind(413, "The body is too large."),
         "unsupported_media_type": Kind(415, "A body is JSON, with Content-Type application/json."),
         "too_many_requests": Kind(429, "This user asks for tokens too often.", retry_after=60),

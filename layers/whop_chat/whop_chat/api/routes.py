@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from whop_chat.api.problems import Problem, problem_of
-from whop_chat.api.request import ChatRequest
+from whop_chat.api.request import ChatRequest, bearer_token, require_no_features
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
 
@@ -20,8 +22,9 @@ _RESERVE_SECONDS = 0.5
 class HttpApi:
     """Answers every event. No failure becomes an exception of the function."""
 
-    def __init__(self, minting: MintToken, telemetry: Telemetry) -> None:
+    def __init__(self, minting: MintToken, sync: RequestSync, telemetry: Telemetry) -> None:
         self._minting = minting
+        self._sync = sync
         self._telemetry = telemetry
 
     def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
@@ -50,7 +53,12 @@ class HttpApi:
                 else:
                     self._telemetry.event(f"TokenReused.{token.reused}", "token reused", scopes=token.scopes)
                 return _answer(_token_body(token))
-            case {"routeKey": str(route)} if route.endswith(" /chat/token"):
+            case {"routeKey": "POST /chat/sync"}:
+                require_no_features(event)
+                self._sync.request(bearer_token(event), deadline=deadline)
+                self._telemetry.event("SyncRequested", "sync requested")
+                return _answer({"status": "accepted"}, HTTPStatus.ACCEPTED)
+            case {"routeKey": str(route)} if route.endswith((" /chat/token", " /chat/sync")):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()
             case _:
                 return Problem("not_found").response()
@@ -69,6 +77,6 @@ def _timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _answer(body: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> dict[str, Any]:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}
+    return {"statusCode": status.value, "headers": headers, "body": json.dumps(body)}

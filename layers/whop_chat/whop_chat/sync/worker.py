@@ -36,7 +36,7 @@ from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRe
 
 # These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
 # It also proves that they can sign in, whatever their password.
-_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.REQUEST)
 # Cognito names it where no app client is involved, such as in AdminConfirmSignUp.
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
