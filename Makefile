@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 # The programs do not share one set of packages (SAM and the emulator each pin their own botocore, the functions get
 # what Lambda has), so each has an environment of its own, made from its own lock.
-ENVIRONMENTS := dev sam emulator lambda
+ENVIRONMENTS := dev sam emulator lambda care
 READY := $(ENVIRONMENTS:%=.venv/%/.ready)
 # What only `make bench` needs: the Lambda runtime, and the packages of the candidate with everything included.
 BENCH := bench peer
@@ -40,20 +40,35 @@ help: ## this list
 demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
 	@$(OFFLINE) $(DEV) -m local.demo
 
+# Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
 .PHONY: test
-test: environments lint template ## lint, template checks and all tests
+test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
 	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
-	@$(OFFLINE) $(DEV) -m pytest
+	@$(OFFLINE) $(DEV) -m coverage run -m pytest tests/unit
+	@$(DEV) -m coverage report
+	@$(OFFLINE) $(DEV) -m pytest --ignore=tests/unit
 
 .PHONY: unit
 unit: .venv/dev/.ready ## the quick tests
 	@$(OFFLINE) $(DEV) -m pytest tests/unit -m "not thorough"
 
 .PHONY: lint
-lint: .venv/dev/.ready ## ruff and mypy --strict
+lint: github ## ruff, mypy --strict, and what `make github` checks
 	@$(DEV) -m ruff check .
 	@$(DEV) -m ruff format --check .
 	@$(DEV) -m mypy
+
+# Without a network: the schemas are those that check-jsonschema brings.
+SCHEMA = $(DEV) -m check_jsonschema --quiet --builtin-schema
+
+.PHONY: github
+github: .venv/dev/.ready ## the workflows and forms in .github, against their schemas and by zizmor
+	@.venv/dev/bin/zizmor --offline --pedantic --strict-collection --quiet .
+	@$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	@$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	@$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(SCHEMA) vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
 
 .PHONY: clients
 clients: .venv/dev/.ready ## every case of clients/cases.json, in each language whose tools are here
@@ -69,9 +84,30 @@ template: .venv/sam/.ready ## sam validate and cfn-lint
 	@$(OFFLINE) $(SAM) validate --lint
 	@$(OFFLINE) .venv/sam/bin/python .venv/sam/bin/cfn-lint template.yaml
 
+# Checkov would look for a newer checkov.
+.PHONY: care
+care: .venv/dev/.ready .venv/care/.ready ## weaknesses in code, template and packages, and secrets in the sources
+	@.venv/care/bin/python -m bandit --quiet --recursive layers functions manage tools
+	@$(OFFLINE) CKV_SKIP_PACKAGE_UPDATE_CHECK=true .venv/care/bin/python -m checkov.main --file template.yaml \
+		--framework cloudformation --skip-download --compact --quiet
+	@$(DEV) -m tools.care.secrets
+	@$(DEV) -m tools.care.audit
+
 .PHONY: build
 build: .venv/sam/.ready ## what would be deployed, in .aws-sam/build (ARCH=x86_64 or arm64)
 	@$(OFFLINE) $(SAM) build --parameter-overrides Architecture=$(ARCH)
+
+# One machine builds for both architectures: nothing is compiled for either but bytecode, which is the same.
+.PHONY: dist
+dist: .venv/dev/.ready .venv/sam/.ready ## what a release attaches, in dist/: the built stack for both architectures
+	@for architecture in x86_64 arm64; do \
+		$(OFFLINE) $(SAM) build --build-dir .aws-sam/$$architecture --parameter-overrides Architecture=$$architecture || exit; \
+	done
+	@PYTHONPATH=layers/whop_chat $(DEV) -m tools.release $(ARGS)
+
+.PHONY: licenses
+licenses: .venv/dev/.ready ## write THIRD_PARTY_LICENSES, after the layer's lock has changed
+	@$(DEV) -m tools.third_party_licenses
 
 .PHONY: bench
 bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as ratios to peers in the same run (ARGS="--help")
@@ -99,6 +135,10 @@ scale: .venv/dev/.ready ## a backfill of 100,000 users on a virtual clock, in a 
 reuse: .venv/dev/.ready ## what TokenReuse saves in a day of page loads, computed (ARGS="--help")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m soak.scenarios.reuse $(ARGS)
 
+.PHONY: costs
+costs: .venv/dev/.ready ## a month's bill of AWS by service (ARGS="--users 40000 --page-loads 5")
+	@$(DEV) -m tools.costs $(ARGS)
+
 .PHONY: model
 model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
@@ -119,13 +159,25 @@ whop-check: .venv/dev/.ready ## ask Whop's sandbox what its documents leave open
 manage: .venv/dev/.ready ## work on a deployed stack, with your AWS credentials (ARGS="--stack NAME COMMAND ...")
 	@env -u AWS_EC2_METADATA_DISABLED PYTHONPATH=layers/whop_chat $(DEV) -m manage $(ARGS)
 
+# The operator's credentials, and the Python that sam build needs. SAM starts a make of its own.
+DEPLOY = env -u AWS_EC2_METADATA_DISABLED -u MAKEFLAGS -u MAKELEVEL __SAM_CLI_APP_DIR=$(CURDIR)/.venv/sam/state \
+	PATH="$(dir $(PYTHON_FOUND)):$$PATH" .venv/sam/bin/python -m tools.deploy
+
+.PHONY: deploy
+deploy: .venv/sam/.ready ## build and deploy a stage; asks once, shows what would change (STAGE=dev, ARGS="--help")
+	@$(DEPLOY) deploy --stage "$(STAGE)" --sam "$(SAM)" $(ARGS)
+
+.PHONY: rollback
+rollback: .venv/sam/.ready ## list the deployed versions of a stage, or deploy one again (STAGE=dev VERSION=…)
+	@$(DEPLOY) rollback --stage "$(STAGE)" $(if $(VERSION),--version "$(VERSION)") $(ARGS)
+
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made and the users table stay (STACK=NAME)
 	@env -u AWS_EC2_METADATA_DISABLED .venv/sam/bin/python tools/delete_stack.py "$(STACK)"
 
 .PHONY: clean
 clean: ## remove everything that was installed or built
-	rm -rf .venv .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules \
+	rm -rf .venv .aws-sam .local dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules \
 		clients/typescript/node_modules clients/typescript/types
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -154,6 +206,7 @@ $(foreach env,$(ENVIRONMENTS) $(BENCH) lock,$(shell \
 LOCK = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LAYER := layers/whop_chat/requirements
+PILLOW := layers/pillow/requirements
 
 # The tests run what the cloud runs: dev takes the layer's versions and boto3's from the two locks before it.
 .PHONY: lock
@@ -161,8 +214,10 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/lock.in -o requirements/lock.txt
 	$(LOCK) requirements/sam.in -o requirements/sam.txt
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
+	$(LOCK) requirements/care.in -o requirements/care.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
 	$(LOCK) $(LAYER).in -c requirements/lambda.txt -o $(LAYER).txt
+	$(LOCK) $(PILLOW).in -o $(PILLOW).txt
 	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt
 	$(LOCK) requirements/peer.in -c $(LAYER).txt -o requirements/peer.txt
-	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt
+	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -c $(PILLOW).txt -o requirements/dev.txt

@@ -55,6 +55,8 @@ def _text(node: Any, parameters: Mapping[str, Any]) -> str:
             return _text({"Ref": name}, parameters)
         case {"Fn::If": [condition, yes, no]}:
             return _text(yes if _CONDITIONS[condition] else no, parameters)
+        case {"Fn::Sub": str(text)}:
+            return text.replace("${AWS::StackName}", "benchmark")
         case str() | int():
             return str(node)
     raise ValueError(f"{node} is not known here")

@@ -15,10 +15,12 @@ from whop_chat.runtime import http
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.metrics import Metric
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
@@ -61,6 +63,11 @@ class Deployment:
     def checkpoints(self) -> CheckpointStore:
         """What the reconcile runs stored: checkpoints and reports."""
         return CheckpointStore(self._aws, self._table, self.pool_id)
+
+    @property
+    def runs(self) -> DynamoDBRuns:
+        """What became of the users of the runs."""
+        return DynamoDBRuns(self._aws, self._table, self.pool_id)
 
     @property
     def audit(self) -> Audit:
@@ -140,8 +147,11 @@ class _Silent(Telemetry):
     def __init__(self) -> None:
         pass
 
-    def event(self, metric: str, message: str, **fields: Any) -> None:
+    def event(self, message: str, **fields: Any) -> None:
         """See `Telemetry.event`."""
 
-    def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
+    def warning(self, message: str, error: BaseException, **fields: Any) -> None:
         """See `Telemetry.warning`."""
+
+    def count(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
+        """See `Telemetry.count`."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from manage.console import Console
 from manage.deployment import Deployment
 from manage.errors import AWS_ERRORS, reason
-from manage.throttle import Throttle
+from manage.throttle import LISTINGS_PER_MINUTE, Throttle
 from manage.users import no_api_key
 from whop_chat.cognito.pool import ListedUser, NotActive
 from whop_chat.cognito.user import UserRef
@@ -29,8 +29,6 @@ from whop_chat.users.record import Record, Status
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopRateLimited, WhopUnauthorized
 
-# As often as reconcile. The account may list users 30 times a second (Cognito, "Quotas").
-_LISTINGS_PER_MINUTE = 300
 _SECONDS_PER_USER = 8.0
 _FAILURES_IN_A_ROW = 10
 _SKIPPED = (Blocked, Denied, NotActive)
@@ -134,7 +132,7 @@ def relink(deployment: Deployment, user: UserRef, *, protected: Container[str] =
 
 def _all_users(deployment: Deployment) -> Iterator[tuple[ListedUser, Record | None]]:
     """Each user of the pool with their record. A user whose record cannot be read is left out."""
-    token, throttle = None, Throttle(_LISTINGS_PER_MINUTE)
+    token, throttle = None, Throttle(LISTINGS_PER_MINUTE)
     while True:
         throttle.wait()
         page = deployment.pool.list_page(token, deadline=deployment.deadline())

@@ -39,9 +39,9 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, done: int) -> None:
-        """Show that ``done`` pieces are done."""
-        self._bar.update(self._task, completed=done)
+    def show(self, done: int, *, total: int | None = None, title: str | None = None) -> None:
+        """Show that ``done`` pieces are done. ``total`` and ``title`` replace the former ones."""
+        self._bar.update(self._task, completed=done, total=total, description=title)
         if not self._console.is_terminal and self._clock() - self._last_line >= _LINE_SECONDS:
             self._last_line = self._clock()
             self._console.print(self._bar)

@@ -7,6 +7,8 @@ from whop_chat.reconcile.run import USERS_PER_MINUTE
 
 # A faster command would only fill the queue.
 LEAST, MOST = 10, USERS_PER_MINUTE
+# As often as reconcile lists users. The account may do so 30 times a second (Cognito, "Quotas").
+LISTINGS_PER_MINUTE = 300
 
 
 class Throttle:

@@ -9,6 +9,7 @@ from soak.cognito import POOL_ID
 from soak.report import Figure
 from soak.stack import COMPANY, Stack
 from whop_chat.cognito.display_name import NEUTRAL_NAME, profile_digest
+from whop_chat.users.runs import HANDED_ON, SETTLED
 
 # Why a user is blocked whose address belongs to another user's Whop user.
 _TAKEN = ("identity_conflict", "identity_mismatch")
@@ -24,6 +25,7 @@ def at_rest(stack: Stack) -> list[Figure]:
         Figure.none("shared identities", [*_shared(stack)]),
         Figure.none("reservations of a Whop user that nobody has", [*_left_over(stack)]),
         Figure.none("messages unaccounted for", [*_unaccounted(stack)]),
+        Figure.none("counts of a run that are not those of its users", [*_miscounted(stack)]),
         Figure.none("dead letters", [*stack.queue.dead, *(each.body for each in stack.dead_letters.waiting.values())]),
         Figure.none("calls above Whop's limit", [*_above(stack)]),
         Figure.none("unexpected errors of the functions", stack.telemetry.defects),
@@ -126,6 +128,23 @@ def _lost(stack: Stack, whop: _Whop) -> Iterator[str]:
             yield f"{sub} is deleted, but their name is still at Whop"
         if stack.deletes_accounts and sub in whop.accounts:
             yield f"{sub} is deleted, but their account is still at Whop"
+
+
+def _miscounted(stack: Stack) -> Iterator[str]:
+    """Runs whose counts differ from the states of their users, and users of a run who were never settled."""
+    runs = {key: item for key, item in stack.table.items.items() if key.startswith("RUN#")}
+    users = Counter[tuple[str, str]]()
+    for key, item in runs.items():
+        if "state" in item:
+            run, state = key.rpartition("#")[0], item["state"]["S"]
+            users[run, state] += 1
+            if state in HANDED_ON:
+                yield f"{key} is still {state}"
+    for key, item in runs.items():
+        for state in SETTLED if "state" not in item else ():
+            counted = int(item.get(state, {"N": "0"})["N"])
+            if counted != users[key, state]:
+                yield f"{key} counts {counted} as {state}, and has {users[key, state]}"
 
 
 def _wrongly_linked(sub: str, name: str, record: dict[str, str], whop: _Whop) -> Iterator[str]:

@@ -62,8 +62,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "users/repository.py",
-                'items.append({"Delete": {**released, **_reserved_for(user, or_nobody=True)}})',
-                "del released",
+                'items.append({"Delete": self._release(expected.whop_user_id, user)})',
+                "pass",
             )
         ],
     ),
@@ -73,8 +73,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "minting/token_cache.py",
-                "[user.pool_id, user.sub, company_id, whop_user_id, ",
-                "[user.pool_id, user.sub, company_id, ",
+                "user.sub, company_id, whop_user_id, *times",
+                "user.sub, company_id, *times",
             )
         ],
     ),
@@ -117,8 +117,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "reconcile/run.py",
-                "self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)\n",
-                "self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)\n"
+                "checkpoint.page, fingerprints, addresses, deadline=deadline)\n",
+                "checkpoint.page, fingerprints, addresses, deadline=deadline)\n"
                 "        early = dataclasses.replace(checkpoint, page=checkpoint.page + 1, token=page.next_token)\n"
                 "        phase = Phase.LISTING if page.next_token else Phase.ORPHANS\n"
                 "        early = self._saved(dataclasses.replace(early, phase=phase), checkpoint)\n",

@@ -16,6 +16,7 @@ from soak.sqs import Queue
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import Telemetry
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.queue import QueueDepth, Source, SyncQueue, encode
 from whop_chat.whop.client import Account, Whop
 from whop_chat.whop.errors import WhopRateLimited
@@ -134,18 +135,26 @@ class ModelQueue(SyncQueue):
         self._messages = queue
         self.longest = 0
 
-    def send(self, user: UserRef, source: Source, client_id: str | None = None, *, deadline: Deadline) -> None:
+    def send(
+        self,
+        user: UserRef,
+        source: Source,
+        client_id: str | None = None,
+        *,
+        correlation_id: str | None = None,
+        deadline: Deadline,
+    ) -> None:
         self._calls.make("sqs", "send")
         self._messages.send(encode(user, source, client_id))
 
     def send_many(
-        self, users: Collection[UserRef], source: Source, *, delay_seconds: int = 0, deadline: Deadline
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int = 0, deadline: Deadline
     ) -> None:
         self._calls.make("sqs", "send_many")
         for user in users:
-            self._messages.send(encode(user, source), delay_seconds)
+            self._messages.send(encode(user, source, run=run), delay_seconds)
 
-    def send_raw(self, body: str, *, deadline: Deadline) -> None:
+    def send_raw(self, body: str, *, correlation_id: str | None = None, deadline: Deadline) -> None:
         raise AssertionError("a message was unreadable")
 
     def depth(self, *, deadline: Deadline) -> QueueDepth:
@@ -157,3 +166,13 @@ class ModelQueue(SyncQueue):
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         self._calls.make("sqs", "postpone")
         self._messages.postpone(receipt_handle, seconds)
+
+
+class ModelBacklog(Backlog):
+    """Keeps nothing: no readiness check runs here."""
+
+    def __init__(self) -> None:
+        pass
+
+    def report(self, sent_at: float, *, deadline: Deadline) -> None:
+        """See `Backlog.report`."""

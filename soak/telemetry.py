@@ -3,21 +3,29 @@
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
+from whop_chat.runtime.metrics import Metric
 from whop_chat.runtime.telemetry import Telemetry
 
 
 class CountingTelemetry(Telemetry):
-    """``metrics`` has how often each was counted, ``defects`` the stack of each unexpected error."""
+    """``lines`` has how often each message was logged, ``defects`` the stack of each unexpected error."""
 
     def __init__(self) -> None:
-        self.metrics: Counter[str] = Counter()
+        self.lines: Counter[str] = Counter()
         self.defects: list[str] = []
 
-    def bind_request(self, context: Any) -> None:
+    def bind_request(self, context: Any, correlation_id: str | None = None) -> None:
         """Nothing to begin."""
+
+    def bind_correlation(self, correlation_id: str | None) -> None:
+        """Nobody reads it."""
+
+    @property
+    def correlation_id(self) -> str | None:
+        """None: nobody reads it."""
+        return None
 
     def flush(self) -> None:
         """Nothing to write."""
@@ -25,14 +33,14 @@ class CountingTelemetry(Telemetry):
     def bind_user(self, sub: str | None) -> None:
         """Nobody reads it."""
 
-    def event(self, metric: str, message: str, **fields: Any) -> None:
-        self.metrics[metric] += 1
+    def event(self, message: str, **fields: Any) -> None:
+        self.lines[message] += 1
 
-    def report(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        self.metrics.update(metrics)
+    def warning(self, message: str, error: BaseException, **fields: Any) -> None:
+        self.lines[message] += 1
 
-    def warning(self, message: str, error: BaseException, *, metric: str | None = None) -> None:
-        self.metrics[metric or message] += 1
+    def count(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
+        """The lines say as much."""
 
     def exception(self, message: str) -> None:
         # The end of a killed worker is no defect.

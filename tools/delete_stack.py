@@ -5,7 +5,7 @@ first, and nothing is deleted while the pool still names the function.
 """
 
 import os
-import subprocess
+import subprocess  # nosec B404  # the SAM CLI, without a shell
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -94,7 +94,7 @@ def main() -> None:
     region = ["--region", session.region_name] if session.region_name else []
     name_what_stays(stack)
     command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, *region, "--no-prompts"]
-    raise SystemExit(subprocess.run(command, check=False).returncode)
+    raise SystemExit(subprocess.run(command, check=False).returncode)  # nosec B603  # no shell reads the name
 
 
 if __name__ == "__main__":

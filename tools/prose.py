@@ -25,9 +25,11 @@ _END = re.compile(r"(?<=[.!?])[\"')”’]*\s+(?![a-z])")
 
 
 def documents(root: Path) -> list[Path]:
-    """README.md and the documents in docs/, without the generated figures."""
+    """README.md and its neighbours, and the documents in docs/ without the generated figures."""
     figures = root / "docs" / "figures"
-    return [root / "README.md", *sorted(each for each in (root / "docs").rglob("*.md") if figures not in each.parents)]
+    return sorted(
+        [*root.glob("*.md"), *(each for each in (root / "docs").rglob("*.md") if figures not in each.parents)]
+    )
 
 
 def lengths(markdown: str) -> list[int]:

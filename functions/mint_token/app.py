@@ -1,4 +1,4 @@
-"""POST /chat/token, POST /chat/sync and GET /health."""
+"""POST /chat/token, POST /chat/sync, GET /health and GET /health/ready."""
 
 import gc
 
@@ -27,21 +27,22 @@ from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 
 _aws = function_clients(_aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
-_data_key = None
+_data_keys = None
 if _settings.data_key_secret_arn:  # Else AES is not imported: it takes some ms of a cold start.
-    from whop_chat.runtime.data_key import data_key
+    from whop_chat.runtime.sealed import data_keys
 
-    _data_key = data_key(_aws, _settings.data_key_secret_arn)
+    _data_keys = data_keys(_aws, _settings.data_key_secret_arn)
 _circuit_states = CircuitStates(DynamoDBCircuitStore(_aws, _settings.users_table, _settings.whop_company_id))
 _secrets = Prefetch(
-    *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in (_api_key, _data_key) if secret),
+    *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in (_api_key, _data_keys) if secret),
     lambda deadline: _circuit_states.refresh(deadline=deadline),
 )
 
+import functools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from whop_chat.api.routes import HttpApi
+from whop_chat.api.routes import HttpApi, request_id
 from whop_chat.cognito.verifier import TokenVerifier
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
@@ -52,19 +53,30 @@ from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.rate_limit import Priority
 
 if TYPE_CHECKING:
+    from whop_chat.api.ready import ReadyRoute
     from whop_chat.minting.fallback import TokenFallback
+    from whop_chat.oauth.token import OwnTokens
+
+
+@functools.cache
+def _own_tokens() -> "OwnTokens":
+    """The tokens of users' own Whop accounts. Called, and so imported, for a linked user only."""
+    from whop_chat.oauth_bootstrap import oauth_parts
+    from whop_chat.settings import OAuthSettings
+
+    return oauth_parts(OAuthSettings.from_env(os.environ), _aws, _http, _telemetry).tokens
 
 
 def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
     """The fallback, or None if tokens are not cached."""
-    if _data_key is None:
+    if _data_keys is None:
         return None
     from whop_chat.minting.fallback import TokenFallback
     from whop_chat.minting.token_cache import TokenCache
 
-    cache = TokenCache(_aws, settings.users_table, _data_key, settings.whop_company_id)
+    cache = TokenCache(_aws, settings.users_table, _data_keys, settings.whop_company_id)
     ttl = timedelta(minutes=settings.token_ttl_minutes)
-    return TokenFallback(cache, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105 - the mode
+    return TokenFallback(cache, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105  # nosec B105  # the mode
 
 
 def _compose(settings: MintSettings) -> HttpApi:
@@ -93,8 +105,19 @@ def _compose(settings: MintSettings) -> HttpApi:
         _telemetry,
         _token_fallback(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
+        own_tokens=_own_tokens if settings.oauth else None,
     )
-    return HttpApi(minting, RequestSync(authorizer, quota, parts.queue, _telemetry), _telemetry)
+    sync = RequestSync(authorizer, quota, parts.queue, _telemetry)
+    return HttpApi(minting, _telemetry, lambda deadline: _ready_route().answer(deadline=deadline), sync)
+
+
+@functools.cache
+def _ready_route() -> "ReadyRoute":
+    """The route that no mint needs, so it is imported at its first request."""
+    from whop_chat.api.ready import ReadyRoute
+    from whop_chat.readiness.store import ReadinessStore
+
+    return ReadyRoute(ReadinessStore(_aws, _settings.users_table, _settings.user_pool_id), _telemetry)
 
 
 _telemetry = lambda_telemetry()
@@ -108,7 +131,7 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
-    _telemetry.bind_request(context)
+    _telemetry.bind_request(context, request_id(event))
     try:
         return _api.handle(event, remaining_seconds=context.get_remaining_time_in_millis() / 1000)
     finally:

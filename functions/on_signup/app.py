@@ -45,7 +45,9 @@ def _bound_telemetry(context: Any) -> "Telemetry":
 def _enqueue(event: dict[str, Any], context: Any) -> None:
     from whop_chat.sync.trigger import enqueue
 
-    enqueue(event, _queue, lambda: _bound_telemetry(context))
+    # Cognito's event has no request id, so the invocation's own goes with the message.
+    request_id = getattr(context, "aws_request_id", None)
+    enqueue(event, _queue, lambda: _bound_telemetry(context), correlation_id=request_id)
     _telemetry().flush()
 
 

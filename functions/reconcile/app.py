@@ -14,6 +14,7 @@ from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.settings import AwsSettings, PoolSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 # Nobody waits for this function. A page of a pool or a table is larger than a single item, and takes longer: a user may
 # have 50 custom attributes of 2 KB (Cognito, "Quotas"), and ListUsers returns all of them.
@@ -24,10 +25,11 @@ _PAGE_BYTES = 16 * 1024 * 1024
 def _compose(settings: PoolSettings, aws_settings: AwsSettings) -> Reconcile:
     aws = function_clients(aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
     return Reconcile(
-        UserPool(aws, settings.user_pool_id, settings.profile_name),
+        UserPool(aws, settings.user_pool_id, settings.profile_name, settings.avatar_source),
         DynamoDBUserRepository(aws, settings.users_table),
         SyncQueue(aws, settings.sync_queue_url),
         CheckpointStore(aws, settings.users_table, settings.user_pool_id),
+        DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
         email_policy(settings),
         _telemetry,
         pool_id=settings.user_pool_id,

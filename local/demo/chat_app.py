@@ -106,6 +106,10 @@ class ChatApp:
         """GET /health."""
         return self._cloud.http.get(f"{self._url}/health")
 
+    def ready(self) -> httpx.Response:
+        """GET /health/ready."""
+        return self._cloud.http.get(f"{self._url}/health/ready")
+
 
 def made_up_email() -> str:
     """A new address that belongs to nobody."""

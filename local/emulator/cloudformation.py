@@ -125,16 +125,26 @@ def _without_metric_math(stock: Function) -> Function:
     """Stock refuses an alarm on a metric expression, which AWS accepts; here it does nothing."""
 
     def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
-        return _no_op(logical_id, props, stack_name) if props.get("Metrics") else stock(logical_id, props, stack_name)
+        if not props.get("Metrics"):
+            return stock(logical_id, props, stack_name)
+        physical_id, _ = _no_op(logical_id, props, stack_name)
+        return physical_id, _alarm_attributes(physical_id)
 
     return create
 
 
 def _update_without_metric_math(stock: Function) -> Function:
     def update(physical_id: str, old: Any, new: dict[str, Any], *args: Any) -> Any:
-        return _keep(physical_id) if new.get("Metrics") else stock(physical_id, old, new, *args)
+        if not new.get("Metrics"):
+            return stock(physical_id, old, new, *args)
+        return physical_id, _alarm_attributes(physical_id)
 
     return update
+
+
+def _alarm_attributes(name: str) -> dict[str, str]:
+    """A dashboard names an alarm by its ARN."""
+    return {"Arn": f"arn:aws:cloudwatch:{engine.get_region()}:{engine.get_account_id()}:alarm:{name}"}
 
 
 def _secret_by_arn(stock: Function) -> Function:

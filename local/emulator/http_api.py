@@ -4,6 +4,7 @@ from typing import Any
 
 from ministack.core.responses import new_uuid
 from ministack.services import apigateway as gateway
+from ministack.services import apigateway_v1 as domains
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -21,6 +22,7 @@ def install() -> None:
     wrap(gateway, "_jwt_unauthorized", _challenge)
     wrap(lambda_svc, "lambda_execute_result_to_api_proxy_response", _failure_is_500)
     wrap(gateway, "_invoke_lambda_proxy", _around_the_function)
+    wrap(gateway, "handle_execute", _by_its_domain_only)
 
 
 def _create_from_body(stock: Function) -> Function:
@@ -51,6 +53,10 @@ def _import_body(api_id: str, props: dict[str, Any]) -> None:
     body = props.get("Body")
     if isinstance(body, dict):
         cors = body.get("x-amazon-apigateway-cors") or cors
+        gateway._apis[api_id]["disableExecuteApiEndpoint"] = any(
+            (server.get("x-amazon-apigateway-endpoint-configuration") or {}).get("disableExecuteApiEndpoint")
+            for server in body.get("servers") or []
+        )
         authorizers = _import_authorizers(api_id, body)
         gateway._routes[api_id], gateway._integrations[api_id] = {}, {}
         for path, methods in (body.get("paths") or {}).items():
@@ -110,6 +116,25 @@ def _import_route(api_id: str, path: str, method: str, operation: dict[str, Any]
             elif name != "NONE":
                 raise ValueError(f"route {route['routeKey']}: unknown security scheme {name}")
     gateway._routes[api_id][route_id] = route
+
+
+def _by_its_domain_only(stock: Function) -> Function:
+    """Stock answers under the execute-api address even if it is disabled; on AWS only the domain answers.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-disable-default-endpoint.html
+    """
+
+    async def execute(
+        api_id: str, stage: str, path: str, method: str, headers: dict[str, str], *args: Any, **kwargs: Any
+    ) -> Answer:
+        host = headers.get("host", "").partition(":")[0].lower()
+        closed = gateway._apis.get(api_id, {}).get("disableExecuteApiEndpoint")
+        if closed and domains.resolve_base_path_mapping(host, path) is None:
+            return 404, {"Content-Type": "application/json"}, b'{"message":"Not Found"}'
+        answer: Answer = await stock(api_id, stage, path, method, headers, *args, **kwargs)
+        return answer
+
+    return execute
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -379,6 +379,49 @@ USER_PUBLIC = _documented(
     f"{SDK} users.retrieve",
 )
 
+USER_PICTURE = _guessed(
+    "users.picture",
+    "profile_picture takes the id of a file; the picture is then the file's url.",
+    f"{SDK} users.update; no page says what url is answered",
+)
+
+# /files
+FILE_CREATE = _documented(
+    "files.create",
+    "POST /files with a filename answers 201, the id, the upload_url and the upload_headers; the content type follows "
+    "from the filename, and visibility is private unless it says public. No scope is needed.",
+    f"{GUIDES}/direct-file-uploads, {SDK} files.create",
+)
+FILE_SHAPE = _proven("files.shape", "A file has the fields that the SDK's File requires.", f"{SDK} types.File")
+FILE_VERSION = _documented(
+    "files.version",
+    "Before 2026-08-21-1 a file has no object, and its size is a text.",
+    f"{GUIDES}/direct-file-uploads",
+)
+FILE_UPLOAD = _documented(
+    "files.upload",
+    "A PUT of the content to upload_url needs all upload_headers, and no Authorization of Whop's; else it is a 403.",
+    f"{GUIDES}/direct-file-uploads",
+)
+FILE_UPLOAD_HOUR = _documented(
+    "files.upload-hour", "An upload_url is valid for an hour; then it is a 403.", f"{GUIDES}/direct-file-uploads"
+)
+FILE_READ = _documented(
+    "files.read", "Only the key that created a file can read it; for any other it is a 404.", f"{SDK} files.retrieve"
+)
+FILE_PROCESSING = _guessed(
+    "files.processing",
+    "An uploaded file is processing when it is read first, and then ready.",
+    "the pages name pending, processing, ready and failed, and no time",
+    "file_processing",
+)
+FILE_ATTACH = _guessed(
+    "files.attach",
+    "A file can become a picture once it is ready, else it is a 400; a file of another key is a 404.",
+    "upload-files says right away, direct-file-uploads says once it is ready",
+    "file_attached_before_ready",
+)
+
 # /messages, where a minted token is used
 MESSAGE_SHAPE = _proven(
     "messages.shape",
@@ -402,6 +445,44 @@ MESSAGE_TOKEN_ONLY = _guessed(
     "An API key and an account token are refused with 403: only a user's token can write or read.",
     f"{GUIDES}/auth-scoping for account tokens; for API keys stricter than Whop, on purpose",
 )
+
+# OAuth
+OAUTH = f"{GUIDES}/oauth"
+OAUTH_AUTHORIZE = _documented(
+    "oauth.authorize",
+    "Authorization needs a registered client_id, its exact redirect_uri, S256, and with openid a nonce.",
+    OAUTH,
+)
+OAUTH_ISS = _guessed("oauth.iss", "The redirect names the issuer (RFC 9207).", "no page", "oauth_iss")
+OAUTH_BODY = _guessed(
+    "oauth.body",
+    "The token endpoint reads JSON; forms are refused.",
+    f"{OAUTH} documents JSON; about forms, third parties disagree",
+    "oauth_body",
+)
+OAUTH_CODE = _documented("oauth.code", "A code is good once, for its client, redirect_uri and verifier.", OAUTH)
+OAUTH_ROTATION = _guessed(
+    "oauth.rotation",
+    "A refresh token is replaced at each use. Reuse of a replaced one is invalid_grant and ends the consent; an access "
+    "token lives an hour; the answer names the scopes.",
+    f"{OAUTH} documents the rotation and the hour",
+    "oauth_reuse",
+    "oauth_invalid_grant_status",
+    "oauth_access_seconds",
+    "oauth_scope_returned",
+)
+OAUTH_CLIENT = _guessed(
+    "oauth.client",
+    "A public client sends no secret; an app with a secret has to send it; another one is invalid_client, 401.",
+    f"{OAUTH} shows public clients only",
+)
+OAUTH_REVOKE = _documented("oauth.revoke", "Revocation of a refresh token ends the consent.", OAUTH)
+OAUTH_USERINFO = _documented("oauth.userinfo", "Userinfo answers sub, names, picture and e-mail.", OAUTH)
+OAUTH_DISCOVERY = _guessed("oauth.discovery", "Discovery is at the API host.", "third parties")
+OAUTH_KEYS = _guessed("oauth.keys", "The key set is at /.well-known/jwks.json.", "third parties", "oauth_keys")
+OAUTH_ID_TOKEN = _guessed("oauth.id-token", "ID tokens are ES256, for an hour.", f"{OAUTH} names ES256 only")
+OAUTH_ISSUER = _guessed("oauth.issuer", "The issuer is the API host.", "no page", "oauth_issuer")
+OAUTH_ERRORS = _documented("oauth.errors", 'An error is {"error", "error_description"}.', TROUBLE)
 
 RULES: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
 

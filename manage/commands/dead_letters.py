@@ -45,6 +45,7 @@ def _list(arguments: argparse.Namespace, deployment: Deployment, console: Consol
     lines += [
         f"  {each['id']} of {each['sent_at']} ({each['age_hours']:.1f} h ago): "
         + (f"{each['source']} of user {each['sub']}" if each["ours"] else "not ours")
+        + (f", run {each['run']}" if each["run"] else "")
         for each in messages
     ]
     console.answer(
@@ -109,4 +110,5 @@ def _as_data(letter: DeadLetter) -> dict[str, Any]:
         "ours": letter.content is not None,
         "sub": letter.content.user.sub if letter.content else None,
         "source": letter.content.source if letter.content else None,
+        "run": letter.content.run if letter.content else None,
     }

@@ -16,12 +16,13 @@ from soak.lambdas import QueueSource
 from soak.load import most_within
 from soak.report import Figure, Found
 from soak.scheduler import Scheduler
-from soak.service_model import LIMIT, WINDOW, Calls, ModelQueue, ModelWhop
+from soak.service_model import LIMIT, WINDOW, Calls, ModelBacklog, ModelQueue, ModelWhop
 from soak.sqs import Queue
 from soak.telemetry import CountingTelemetry
 from soak.virtual_clock import virtual_time
 from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import PoolStatus
@@ -36,7 +37,7 @@ from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import Priority
@@ -53,7 +54,7 @@ _LONGEST_SECONDS = 48 * 3600.0
 _SETTLE_SECONDS = 600.0
 _SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "whop": 0.15}
 _LISTED = (
-    *("in_step", "missing", "passwordless", "unfinished", "stale"),
+    *("in_step", "missing", "passwordless", "unfinished", "stale", "picture"),
     *("in_progress", "blocked", "disabled", "inactive", "deleted"),
 )
 
@@ -88,6 +89,7 @@ class Surroundings:
         self.pool = MemoryPool(POOL)
         self.users = MemoryUserRepository()
         self.checkpoints = MemoryCheckpoints()
+        self.runs = MemoryRuns()
         self.whop = ModelWhop(calls, self.telemetry)
         self.messages = Queue(calls.scheduler)
         self.queue = ModelQueue(calls, self.messages)
@@ -138,13 +140,16 @@ class Backfill:
         table, pool = around.calls.timed("dynamodb", around.users), around.calls.timed("cognito", around.pool)
         addresses = VerifiedEmail(frozenset())
         whop, telemetry = around.whop.seen_by(Priority.BACKGROUND), around.telemetry
-        enrolment = Enrolment(table, pool, whop, addresses)
+        enrolment = Enrolment(table, pool, whop, addresses, telemetry)
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
-        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=())
-        self._batch = SyncBatch(syncing, around.queue, around.queue, telemetry)
+        runs: Any = around.calls.timed("dynamodb", around.runs)
+        syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=(), runs=runs)
+        self._batch = SyncBatch(
+            syncing, around.queue, around.queue, ModelBacklog(), telemetry, seconds=SECONDS_PER_USER
+        )
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
-        self._reconcile = Reconcile(pool, table, around.queue, checkpoints, addresses, telemetry, pool_id=POOL)
-        first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses)
+        self._reconcile = Reconcile(pool, table, around.queue, checkpoints, runs, addresses, telemetry, pool_id=POOL)
+        first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses, telemetry)
         limit = UserQuota(table, MINTS_PER_MINUTE)
         self.first_tokens = FirstTokens(
             around, limit, first_enrolment, a_minute=tokens_per_minute, ahead=USERS_PER_MINUTE
@@ -286,7 +291,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
     """What the run took."""
     calls, first_tokens = around.calls.counts, backfill.first_tokens
     listed = around.checkpoints.checkpoint.counts if around.checkpoints.checkpoint else {}
-    rate_limited = around.telemetry.metrics["OutOfPermits"] - first_tokens.rate_limited
+    rate_limited = around.telemetry.lines["out of permits"] - first_tokens.rate_limited
 
     def made(service: str, *operations: str) -> int:
         return sum(calls[f"{service} {operation}"] for operation in operations)
@@ -307,6 +312,7 @@ def _context(around: Surroundings, backfill: Backfill, seconds: float) -> list[F
         "table: writes": made("dynamodb", "put", "count_mint", "save", "note_listed"),
         "table: counts of calls": made("dynamodb", "count"),
         "table: transactions": made("dynamodb", "link"),
+        "table: users of the run": made("dynamodb", "advance", "is_stopped"),
     }
     hours = Figure.known("hours until the last", seconds / 3600)
     return [hours, *(Figure.known(what, count) for what, count in figures.items())]

@@ -14,10 +14,12 @@ import pytest
 import yaml
 
 from tests.fakes.functions import event
+from tests.fakes.readiness import FixedReadiness
 from tests.fakes.source_tree import ROOT
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.template.translation import template
 from whop_chat.api.problems import KINDS
+from whop_chat.api.ready import ReadyRoute
 from whop_chat.api.request import MAX_BODY_BYTES, AmbiguousToken
 from whop_chat.api.routes import HttpApi
 from whop_chat.cognito.pool import UserDisabled, UserGone
@@ -28,6 +30,8 @@ from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, Featur
 from whop_chat.minting.mint import MintToken
 from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import TooManyRequests
+from whop_chat.oauth.errors import LinkExpired, LinkFailed, LinkRequired, RefreshInProgress
+from whop_chat.readiness.store import Readiness
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.whop.api_key import NotConfigured
@@ -74,9 +78,12 @@ def _responses(path: str, method: str) -> dict[int, Node]:
 MINT = _responses("/chat/token", "post")
 SYNC = _responses("/chat/sync", "post")
 HEALTH = _responses("/health", "get")
+READY = _responses("/health/ready", "get")
 # (status, what the document says about the code) by code
 PROBLEMS: Mapping[str, tuple[int, Node]] = {
-    code: (status, entry) for status, response in MINT.items() for code, entry in response.get("x-problems", {}).items()
+    code: (status, entry)
+    for status, response in (*MINT.items(), *READY.items())
+    for code, entry in response.get("x-problems", {}).items()
 }
 
 
@@ -182,6 +189,7 @@ def test_the_scopes_are_those_of_the_features() -> None:
 
 # ---------------------------------------------------------------------------------------------------- what is answered
 
+NOW = 1_800_000_000
 TOKEN = ChatToken(
     token="opaque-token",
     expires_at=datetime(2027, 1, 15, 9, 0, 0, 999_000, tzinfo=UTC),
@@ -213,6 +221,11 @@ class Sync(RequestSync):
         pass
 
 
+def never(deadline: Deadline) -> dict[str, Any]:
+    """No request of these goes to the readiness."""
+    raise AssertionError(deadline)
+
+
 @dataclass(frozen=True)
 class Request:
     """A request, and how minting ends if it comes so far."""
@@ -223,7 +236,9 @@ class Request:
 
     def answer(self) -> tuple[int, dict[str, str], Node]:
         changed = {**event("mint_token"), **self.changes}
-        response = HttpApi(Mint(self.outcome), Sync(), RecordingTelemetry()).handle(changed, remaining_seconds=10.0)
+        response = HttpApi(Mint(self.outcome), RecordingTelemetry(), never, Sync()).handle(
+            changed, remaining_seconds=10.0
+        )
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
 
@@ -264,6 +279,10 @@ REQUESTS = (
     Request("whop_forbidden", WhopForbidden("mint_token", status=403)),
     Request("whop_rejected", WhopRefused("mint_token", status=422)),
     Request("whop_invalid_response", WhopInvalidResponse("mint_token", status=200)),
+    Request("link_required", LinkRequired()),
+    Request("link_expired", LinkExpired()),
+    Request("link_failed", LinkFailed("result")),
+    Request("refresh_in_progress", RefreshInProgress()),
     Request("enrolment_in_progress", EnrolmentInProgress()),
     Request("whop_rate_limited", WhopRateLimited("mint_token", 12)),
     Request("whop_unavailable", WhopUnavailable("mint_token", status=500)),
@@ -288,8 +307,8 @@ def _conforms(response: Node, headers: Mapping[str, str], body: Node) -> None:
             assert _errors(header["schema"], int(headers[name]) if name == "Retry-After" else value) == []
 
 
-def test_every_code_is_asked_for_here() -> None:
-    assert {each.code for each in REQUESTS} == KINDS.keys()
+def test_every_code_of_a_mint_is_asked_for_here() -> None:
+    assert {each.code for each in REQUESTS} == KINDS.keys() - {"not_ready"}
 
 
 @each_request
@@ -349,10 +368,31 @@ def test_a_sync_is_answered_as_the_document_says() -> None:
 
 
 def test_health_is_answered_as_the_document_says() -> None:
-    response = HttpApi(Mint(TOKEN), Sync(), RecordingTelemetry()).handle(event("health"), remaining_seconds=10.0)
+    response = HttpApi(Mint(TOKEN), RecordingTelemetry(), never).handle(event("health"), remaining_seconds=10.0)
 
     assert response["statusCode"] == 200
     _conforms(HEALTH[200], response["headers"], json.loads(response["body"]))
+
+
+@pytest.mark.parametrize("checked_at", [NOW - 60, NOW - 86400, None], ids=["recent", "old", "none"])
+@pytest.mark.parametrize("result", ["ok", "refused"])
+def test_readiness_is_answered_as_the_document_says(checked_at: int | None, result: str) -> None:
+    checks = {"api_key": result, "whop": "ok", "key_set": "ok", "table": "ok", "queue": "ok"}
+    store = FixedReadiness(Readiness(checked_at, checks) if checked_at else None)
+    route = ReadyRoute(store, RecordingTelemetry(), clock=lambda: NOW)
+    api = HttpApi(Mint(TOKEN), RecordingTelemetry(), lambda deadline: route.answer(deadline=deadline))
+    response = api.handle(event("health_ready"), remaining_seconds=10.0)
+
+    assert (response["statusCode"] == 200) == (checked_at == NOW - 60 and result == "ok")
+    _conforms(READY[response["statusCode"]], response["headers"], json.loads(response["body"]))
+
+
+def test_each_result_of_a_check_is_in_the_document() -> None:
+    source = (ROOT / "layers" / "whop_chat" / "whop_chat" / "readiness" / "check.py").read_text()
+    listed = DOCUMENT["components"]["schemas"]["Ready"]["properties"]["checks"]["properties"]
+
+    for result in {value for each in listed.values() for value in each["enum"]} - {"ok"}:
+        assert f'"{result}"' in source
 
 
 @pytest.mark.parametrize(
@@ -388,7 +428,7 @@ def _examples() -> Iterator[tuple[str, Node, Any]]:
     """(name, schema, value) of every example of a body."""
     operations = [operation for each in DOCUMENT["paths"].values() for operation in each.values()]
     bodies = [operation["requestBody"] for operation in operations if "requestBody" in operation]
-    for place in (*bodies, *MINT.values(), SYNC[202], *HEALTH.values()):
+    for place in (*bodies, *MINT.values(), *HEALTH.values()):
         for media_type in place["content"].values():
             for name, example in media_type["examples"].items():
                 yield name, media_type["schema"], example["value"]

@@ -11,6 +11,7 @@ from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import OwnPool, TeamApp, accounts_of, assert_problem, made_up_username, say
+from whop_chat.runtime.version import VERSION
 
 _CHANNELS = ["chat:message:create", "chat:read"]
 _DMS = ["dms:channel:manage", "dms:message:manage", "dms:read"]
@@ -157,4 +158,8 @@ def test_to_get_is_not_to_mint(cloud: LocalStack, app: TeamApp, whop: SimulatorC
 
 def test_health_is_told_without_a_token_and_is_not_kept(app: TeamApp) -> None:
     answer = app.health()
-    assert (answer.status_code, answer.json(), answer.headers["cache-control"]) == (200, {"status": "ok"}, "no-store")
+    assert (answer.status_code, answer.json(), answer.headers["cache-control"]) == (
+        200,
+        {"status": "ok", "version": VERSION},
+        "no-store",
+    )

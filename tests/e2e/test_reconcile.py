@@ -116,7 +116,7 @@ def test_a_pool_that_was_there_before_is_brought_into_step_and_kept_there(
 
     # Nothing is left to do.
     calls = len(whop.calls())
-    assert old_pool.run(backfill=True)["counts"] == {**would["counts"], "in_step": 3, "missing": 0}
+    assert old_pool.run(backfill=True)["counts"] == {**would["counts"], "in_step": 3, "linked": 3, "missing": 0}
     assert len(whop.calls()) == calls
 
     # One gets another name, one is disabled, one is deleted; nobody announces it.

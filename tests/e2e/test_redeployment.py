@@ -12,7 +12,9 @@ from tests.e2e.harness import TeamApp, configuration, deploy_with, invoke, updat
 from tests.fakes.source_tree import copy_sources
 
 _MARK = "imported from the changed layer"
-_FUNCTIONS = ("MintTokenFunctionName", "OnSignupFunctionName", "SyncUserFunctionName", "ReconcileFunctionName")
+_FUNCTIONS = tuple(
+    f"{name}FunctionName" for name in ("MintToken", "OnSignup", "SyncUser", "Reconcile", "CheckReadiness")
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,7 @@ def test_one_changed_line_in_the_layer_reaches_every_function(
     redeployed.health()
     redeployed.sign_up()  # by the alias of on_signup, and then by the queue
     invoke(cloud, redeployed.deployment["ReconcileFunctionName"], {"command": "continue"})
+    invoke(cloud, redeployed.deployment["CheckReadinessFunctionName"], {})
     assert wait_until(lambda: _marked_by(cloud) >= functions, 20)
 
 

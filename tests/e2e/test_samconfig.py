@@ -1,4 +1,4 @@
-"""The samconfig of the README: with its five lines ``sam deploy`` asks nothing."""
+"""The samconfig of docs/deploy.md: with its five lines ``sam deploy`` asks nothing."""
 
 import json
 import os
@@ -10,10 +10,13 @@ from pathlib import Path
 
 from local.sam import FAKE_KEYS, REGION, ROOT, interpreter
 from local.stack import LocalStack
+from whop_chat.runtime.version import VERSION
 
 
 def _five_lines() -> str:
-    found = re.search(r"^```toml\n(\[default\..*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        r"^```toml\n(\[default\..*?)^```$", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     assert found is not None
     assert len(found[1].splitlines()) == 5
     return found[1]
@@ -54,13 +57,13 @@ def _sam(cloud: LocalStack, folder: Path, lines: str, *arguments: str) -> subpro
 _LONG_NAME = "five-lines-" + "x" * 117
 
 
-def test_the_five_lines_of_the_readme_deploy_a_stack_without_a_question(cloud: LocalStack, tmp_path: Path) -> None:
+def test_the_five_lines_of_the_documents_deploy_a_stack_without_a_question(cloud: LocalStack, tmp_path: Path) -> None:
     lines = _five_lines().replace('"whop-chat"', f'"{_LONG_NAME}"')
 
     done = _sam(cloud, tmp_path, lines, "deploy", "--template-file", str(cloud.build()))
 
     assert done.returncode == 0, done.stderr
-    assert cloud.http.get(f"{cloud.describe(_LONG_NAME).api_url}/health").json() == {"status": "ok"}
+    assert cloud.http.get(f"{cloud.describe(_LONG_NAME).api_url}/health").json() == {"status": "ok", "version": VERSION}
 
 
 def test_a_list_that_sam_cuts_at_a_space_is_refused(cloud: LocalStack, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from local.demo.chat_app import ChatApp, Tokens, User
 from local.stack import Deployment, LocalStack
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.harness import OwnPool, record_with_status
+from whop_chat.runtime.version import VERSION
 
 
 def test_a_user_who_signs_up_is_enrolled_and_chats(
@@ -38,4 +39,4 @@ def test_users_of_every_client_of_an_own_pool_chat(cloud: LocalStack, own_pool: 
 
 
 def test_health_needs_no_token(app: ChatApp) -> None:
-    assert app.health().json() == {"status": "ok"}
+    assert app.health().json() == {"status": "ok", "version": VERSION}

@@ -16,6 +16,7 @@ class MemoryCheckpoints:
         self.checkpoint: Checkpoint | None = None
         self.reports: dict[str, Mapping[str, Any]] = {}
         self._listed: dict[tuple[str, int], bytes] = {}
+        self._addresses: dict[tuple[str, int], Mapping[str, bytes]] = {}
 
     def load(self, *, deadline: Deadline | None = None) -> Checkpoint | None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.load`."""
@@ -30,13 +31,26 @@ class MemoryCheckpoints:
         self.checkpoint = dataclasses.replace(checkpoint, version=new_version())
         return self.checkpoint
 
-    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline | None = None) -> None:
+    def save_listed(
+        self,
+        run: str,
+        page: int,
+        fingerprints: bytes,
+        addresses: Mapping[str, bytes],
+        *,
+        deadline: Deadline | None = None,
+    ) -> None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_listed`."""
         self._listed[run, page] = fingerprints
+        self._addresses[run, page] = addresses
 
     def load_listed(self, run: str, pages: int, *, seconds: float = 0) -> Iterator[bytes]:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_listed`."""
         return (self._listed[run, page] for page in range(pages))
+
+    def load_addresses(self, run: str, pages: int, *, seconds: float = 0) -> Iterator[Mapping[str, bytes]]:
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_addresses`."""
+        return (self._addresses[run, page] for page in range(pages))
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline | None = None) -> None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_report`."""

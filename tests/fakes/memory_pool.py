@@ -23,11 +23,19 @@ class MemoryPool:
         return {sub: listed for sub, listed in self._people.items() if listed}
 
     def join(
-        self, sub: str, *, name: str | None = None, verified: bool = True, pool_status: PoolStatus = PoolStatus.ACTIVE
+        self,
+        sub: str,
+        *,
+        name: str | None = None,
+        verified: bool = True,
+        pool_status: PoolStatus = PoolStatus.ACTIVE,
+        email: str | None = None,
+        providers: tuple[str, ...] = (),
     ) -> UserRef:
         """A user comes, or is no longer as they were."""
         user = UserRef(pool_id=self.pool_id, sub=sub, username=f"name-of-{sub}")
-        pool_user = PoolUser(sub=sub, email=f"{sub}@home.test", email_verified=verified, name=name, providers=())
+        address = email or f"{sub}@home.test"
+        pool_user = PoolUser(sub=sub, email=address, email_verified=verified, name=name, providers=providers)
         if sub not in self._people:
             self._order.append(sub)
         self._people[sub] = ListedUser(user, pool_status, pool_user)

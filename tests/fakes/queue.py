@@ -10,12 +10,14 @@ class Queue(SyncQueue):
 
     def __init__(self, error: AwsError | None = None) -> None:
         self.sent: list[str] = []
+        self.correlation_ids: list[str | None] = []
         self.postponed: dict[str, int] = {}
         self._error = error
 
-    def send_raw(self, body: str, *, deadline: Deadline) -> None:
+    def send_raw(self, body: str, *, correlation_id: str | None = None, deadline: Deadline) -> None:
         self._refuse()
         self.sent.append(body)
+        self.correlation_ids.append(correlation_id)
 
     def postpone(self, receipt_handle: str, seconds: int, *, deadline: Deadline) -> None:
         self._refuse()

@@ -13,6 +13,7 @@ from tests.fakes.settings import API_KEY, API_VERSION, COMPANY_ID
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop.circuit_breaker import CircuitBreaker
 from whop_chat.whop.circuit_state import CircuitStates, CircuitStore
 from whop_chat.whop.client import KeySource, Whop
@@ -66,6 +67,7 @@ def whop_over(
     company_field: Literal["account_id", "company_id"] = "account_id",
     store: CircuitStore | None = None,
     places: int | None = None,
+    telemetry: Telemetry | None = None,
 ) -> Iterator[Whop]:
     """The real client, talking to ``server``; ``places`` is how often in five seconds, ``store`` what it shares."""
     clock = clock or Clock()
@@ -78,5 +80,6 @@ def whop_over(
         company_field=company_field,
         circuit=circuit(clock, store=store),
         rate_limiter=rate_limiter(clock, places=places),
+        telemetry=telemetry or RecordingTelemetry(),
         sleep=clock.advance,
     )

@@ -237,7 +237,7 @@ def _mint_wrong(_event: Any, answer: Any) -> list[str]:
         return [f"not an answer: {error!r}"]
     wrong = [] if headers.get("Cache-Control") == "no-store" else ["without Cache-Control: no-store"]
     if status == 200:
-        return wrong if body == {"status": "ok"} or body.get("token") else [*wrong, "a 200 that is none"]
+        return wrong if body.get("status") == "ok" or body.get("token") else [*wrong, "a 200 that is none"]
     code = body.get("code")
     if not (code in KINDS and KINDS[code].status == DOCUMENTED.get(code) == status == body["status"]):
         wrong.append(f"a problem that no document knows: {status} {code}")
@@ -418,8 +418,8 @@ def told_too_much(output: str, secrets: Collection[str] = ()) -> list[str]:
     wrong = [f"output holds {secret!r}" for secret in (*_SPELLINGS, *secrets) if secret in output]
     if "Traceback" in output or '"exception"' in output:
         wrong.append(f"a stack in the log: {_last_error(output)}")
-    if '"Defect"' in output:
-        wrong.append("the metric Defect")
+    if '"Defects"' in output:
+        wrong.append("the metric Defects")
     return wrong
 
 

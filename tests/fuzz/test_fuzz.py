@@ -37,7 +37,7 @@ def test_whatever_comes_in_is_answered_as_documented_and_nothing_secret_comes_ou
         base64.b64encode(f"Bearer {API_KEY}, and more".encode()).decode(),
         '{"exception": "…"}',
         "Traceback (most recent call last):",
-        '{"Defect": [1.0]}',
+        '{"Defects": [1.0]}',
     ],
 )
 def test_what_should_not_be_written_is_found_however_it_is_written(line: str) -> None:

@@ -100,10 +100,13 @@ class World:
             company_field="account_id",
             circuit=circuit(lambda: self.now),
             rate_limiter=rate_limiter(lambda: self.now),
+            telemetry=RecordingTelemetry(),
             sleep=lambda _seconds: None,
         )
         users, pool, clock = _SteppedUsers(self), _Pool(self), lambda: self.now
-        self.enrolment = Enrolment(users, pool, self._whop, VerifiedEmail(frozenset()), reuse=reuse, clock=clock)
+        self.enrolment = Enrolment(
+            users, pool, self._whop, VerifiedEmail(frozenset()), RecordingTelemetry(), reuse=reuse, clock=clock
+        )
         clean_up = CleanUp(users, self._whop, RecordingTelemetry(), policy, clock=clock)
         self._syncing = SyncUser(
             users,

@@ -23,7 +23,7 @@ def _authorizer(**given: str) -> dict[str, Any]:
     return authorizer
 
 
-def test_there_are_three_routes_and_only_the_health_check_is_open() -> None:
+def test_there_are_four_routes_and_only_the_health_checks_are_open() -> None:
     routes = {
         (method, path): [list(each) for each in operation["security"]]
         for path, methods in _body()["paths"].items()
@@ -34,6 +34,7 @@ def test_there_are_three_routes_and_only_the_health_check_is_open() -> None:
         ("post", "/chat/token"): [["CognitoJwt"]],
         ("post", "/chat/sync"): [["CognitoJwt"]],
         ("get", "/health"): [["NONE"]],
+        ("get", "/health/ready"): [["NONE"]],
     }
 
 
@@ -68,10 +69,45 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
     cors = _body(AllowedOrigins="https://a.example.test,https://b.example.test")["x-amazon-apigateway-cors"]
 
     assert cors["allowOrigins"] == ["https://a.example.test", "https://b.example.test"]
-    assert set(cors["allowMethods"]) == {"GET", "POST"}
+    assert set(cors["allowMethods"]) == {"GET", "POST", "DELETE"}
     assert set(cors["allowHeaders"]) == {"authorization", "content-type"} | TRACING
     assert set(cors["exposeHeaders"]) == {"retry-after", "www-authenticate", "date"}
     assert "allowCredentials" not in cors
+
+
+DOMAIN = {
+    "DomainName": "chat.example.test",
+    "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/7c9f2f0e",
+}
+
+
+def _closed(**given: str) -> list[bool]:
+    servers = _body(**given)["servers"]
+    return [each["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"] for each in servers]
+
+
+def test_a_domain_of_one_s_own_is_the_only_address() -> None:
+    resources = deployed(**DOMAIN)
+
+    assert _closed(**DOMAIN) == [True]
+    assert resources["ApiDomain"]["Properties"]["DomainName"] == "chat.example.test"
+    assert resources["ApiDomain"]["Properties"]["DomainNameConfigurations"] == [
+        {
+            "CertificateArn": DOMAIN["CertificateArn"],
+            "EndpointType": "REGIONAL",
+            "SecurityPolicy": "TLS_1_2",
+        }
+    ]
+    assert resources["ApiDomainMapping"]["Properties"] == {
+        "ApiId": {"Ref": "HttpApi"},
+        "DomainName": {"Ref": "ApiDomain"},
+        "Stage": {"Ref": "HttpApiApiGatewayDefaultStage"},
+    }
+
+
+def test_without_a_domain_the_api_has_the_address_of_aws() -> None:
+    assert _closed() == [False]
+    assert not {"ApiDomain", "ApiDomainMapping"} & deployed().keys()
 
 
 def test_every_route_is_throttled() -> None:

@@ -43,8 +43,12 @@ MINTING = (
         "DATA_KEY_SECRET_ARN",
     }
 )
-SYNCING = ENROLMENT | {"USER_POOL_CLIENT_IDS", "SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
-RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
+PICTURES = {"AVATAR_SOURCE", "AVATAR_QUEUE_URL"}
+SYNCING = ENROLMENT | {"USER_POOL_CLIENT_IDS", "SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"} | PICTURES
+CHECKING = {name for name in ENROLMENT if name.startswith(("WHOP_", "USER", "POWERTOOLS_"))} | {"USER_POOL_ISSUER"}
+RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"AVATAR_SOURCE"}
+SHOWING = (CHECKING - {"USER_POOL_ISSUER"}) | PICTURES | {"AVATAR_DEAD_LETTER_QUEUE_URL", "FETCH_PICTURE_FUNCTION"}
+FETCHING = (ON_BOTH - {"SYNC_QUEUE_URL"}) | {"AVATAR_SOURCE"}
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +71,13 @@ def _properties(resources: Resources, name: str) -> dict[str, Any]:
         ("OnSignupFunction", ON_BOTH),
         ("SyncUserFunction", SYNCING),
         ("ReconcileFunction", RECONCILING),
+        ("CheckReadinessFunction", CHECKING),
+        ("SyncAvatarFunction", SHOWING),
+        ("FetchPictureFunction", FETCHING),
     ],
 )
-def test_a_function_knows_its_settings_and_no_more(resources: Resources, function: str, names: set[str]) -> None:
-    assert _properties(resources, function)["Environment"]["Variables"].keys() == names
+def test_a_function_knows_its_settings_and_no_more(function: str, names: set[str]) -> None:
+    assert _properties(deployed(AvatarSource="picture"), function)["Environment"]["Variables"].keys() == names
 
 
 def test_no_function_is_given_the_api_key(resources: Resources) -> None:
@@ -98,13 +105,13 @@ def test_a_pool_made_here_has_the_issuer_of_the_parameter(given: dict[str, str],
 
 
 def test_the_functions_run_where_their_wheels_are_for() -> None:
-    resources = deployed(Architecture="arm64")
+    resources = deployed(Architecture="arm64", AvatarSource="picture")
 
     for function in of_type(resources, "AWS::Lambda::Function").values():
         assert function["Properties"]["Architectures"] == ["arm64"]
         assert function["Properties"]["Runtime"] == "python3.13"
-    (layer,) = of_type(resources, "AWS::Lambda::LayerVersion").values()
-    assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
+    for layer in of_type(resources, "AWS::Lambda::LayerVersion").values():
+        assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
 
 
 def test_the_sign_up_trigger_ends_before_cognito_stops_waiting(resources: Resources) -> None:
@@ -139,6 +146,7 @@ def test_the_arn_that_pools_name_stays(resources: Resources) -> None:
         ("AWS::Logs::LogGroup", "LogGroupName", 512),
         ("AWS::Lambda::LayerVersion", "LayerName", 140),
         ("AWS::Cognito::UserPool", "UserPoolName", 128),
+        ("AWS::Logs::QueryDefinition", "Name", 255),
     ],
 )
 def test_a_stack_name_of_any_length_fits_into_every_name(resources: Resources, kind: str, name: str, most: int) -> None:
@@ -162,6 +170,7 @@ def test_no_other_resource_has_a_name_of_ours(resources: Resources) -> None:
         "AWS::Lambda::Alias",
         "AWS::Lambda::LayerVersion",
         "AWS::Logs::LogGroup",
+        "AWS::Logs::QueryDefinition",
     }
 
 
@@ -227,7 +236,7 @@ def test_a_message_stays_hidden_while_the_function_may_still_be_at_it(resources:
 
 def test_an_outage_of_a_day_makes_no_dead_letters(resources: Resources) -> None:
     """`tests/unit/sync/test_worker.py` counts fewer deliveries within a day."""
-    assert _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"] == 400
+    assert _properties(resources, "SyncQueue")["RedrivePolicy"]["maxReceiveCount"] == 500
 
 
 def test_a_message_reaches_the_dead_letter_queue_before_it_would_be_forgotten(resources: Resources) -> None:
@@ -259,7 +268,12 @@ def test_what_eventbridge_cannot_deliver_is_kept() -> None:
     rules = of_type(resources, "AWS::Events::Rule")
     targets = [target for rule in rules.values() for target in rule["Properties"]["Targets"]]
 
-    assert rules.keys() == {"ReconcileFunctionScheduled", "ReconcileFunctionTick", "UserChangeRule"}
+    assert rules.keys() == {
+        "CheckReadinessFunctionScheduled",
+        "ReconcileFunctionScheduled",
+        "ReconcileFunctionTick",
+        "UserChangeRule",
+    }
     for target in targets:
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["EventDeadLetterQueue", "Arn"]}}
         # The bounds of EventBridge.
@@ -347,7 +361,7 @@ def test_a_kept_table_is_used_and_none_created(given: dict[str, str], table: obj
     variables = [each["Properties"]["Environment"]["Variables"] for each in functions]
 
     assert ("UsersTable" in resources) == (not given)
-    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 3
+    assert [each["USERS_TABLE"] for each in variables if "USERS_TABLE" in each] == [table] * 4
 
 
 def test_the_output_names_the_table_in_use() -> None:
@@ -449,6 +463,8 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
 
     assert outputs.keys() == {
         "ApiUrl",
+        "ApiDomainTarget",
+        "ApiDomainHostedZoneId",
         "UserPoolId",
         "UserPoolClientId",
         "WhopSecretArn",
@@ -461,5 +477,14 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "OnSignupFunctionArn",
         "SyncUserFunctionName",
         "ReconcileFunctionName",
+        "DataKeySecretArn",
+        "OAuthClientSecretArn",
+        "WhopOauthFunctionName",
+        "CheckReadinessFunctionName",
+        "AlarmTopicArn",
+        "DashboardName",
+        "AvatarQueueUrl",
+        "AvatarDeadLetterQueueUrl",
+        "SyncAvatarFunctionName",
     }
     assert all(each["Description"] for each in outputs.values())

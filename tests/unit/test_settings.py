@@ -6,9 +6,12 @@ import pytest
 
 from tests.fakes.settings import ALIASES, BAD_ALIASES
 from whop_chat.settings import (
+    AvatarSettings,
     AwsSettings,
     EnrolmentSettings,
+    LinkSettings,
     MintSettings,
+    PictureSettings,
     PoolSettings,
     SettingsError,
     SignUpSettings,
@@ -41,6 +44,20 @@ ENV = {
     "GROUP_FEATURES": "",
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
+}
+OAUTH_ENV = {
+    "OAUTH_CLIENT_ID": "app_Team",
+    "OAUTH_REDIRECT_URI": "https://api.team.test/oauth/whop/callback",
+    "OAUTH_RETURN_URLS": "https://app.team.test/linked,com.team.app://linked",
+    "OAUTH_ISSUER": "https://api.whop.com",
+    "OAUTH_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:client-secret",
+    "DATA_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data-key",
+}
+AVATAR_ENV = {
+    "AVATAR_SOURCE": "picture",
+    "AVATAR_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/Avatars",
+    "AVATAR_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/DeadAvatars",
+    "FETCH_PICTURE_FUNCTION": "fetch-picture",
 }
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
 
@@ -78,6 +95,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         trusted_providers=(),
         email_reuse="refuse",
         profile_name=(("name",), ("given_name", "family_name")),
+        avatar_source=None,
         user_pool_client_ids=("web", "mobile"),
         user_pool_issuer="original",
         token_use="access",
@@ -89,6 +107,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         mints_per_minute=30,
         token_reuse="never",
         data_key_secret_arn=None,
+        oauth=False,
     )
 
 
@@ -99,6 +118,11 @@ def test_every_value_arrives_in_its_own_form() -> None:
         (EnrolmentSettings, ENROLMENT_NAMES),
         (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY", "USER_POOL_CLIENT_IDS"}),
+        (
+            AvatarSettings,
+            {name for name in ENROLMENT_NAMES if name.startswith(("WHOP_", "USER"))} | AVATAR_ENV.keys(),
+        ),
+        (PictureSettings, {"AVATAR_SOURCE"}),
         (
             PoolSettings,
             {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")},
@@ -116,6 +140,68 @@ def test_a_policy_for_deletions_is_one_of_two() -> None:
     assert SyncSettings.from_env(ENV).delete_policy == "keep-account"
     with pytest.raises(SettingsError, match="DELETE_POLICY is none of keep-account, delete-account"):
         SyncSettings.from_env({**ENV, "DELETE_POLICY": "delete"})
+
+
+@pytest.mark.parametrize(
+    "source", ["picture", "s3://my-bucket/avatars/{sub}", "s3://bucket/{sub}", "s3://b.c-d/a/b_c/{sub}"]
+)
+def test_pictures_come_from_an_attribute_or_from_an_object_of_the_user(source: str) -> None:
+    env = {**ENV, **AVATAR_ENV, "AVATAR_SOURCE": source}
+
+    assert PictureSettings.from_env(env).avatar_source == source
+    assert SyncSettings.from_env(env).avatar_source == source
+    assert AvatarSettings.from_env(env).avatar_source == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "email",
+        "s3://bucket/prefix/",
+        "s3://bucket/{sub}/{sub}",
+        "s3://bucket/{sub}.png",
+        "s3://bucket/../{sub}*",
+        "s3://*/{sub}",
+        "s3:///{sub}",
+        "s3://bucket/prefix*/{sub}",
+        "s3://Bucket/{sub}",
+        "https://bucket/{sub}",
+        "s3://bucket/{username}",
+    ],
+)
+def test_pictures_come_from_nowhere_else(source: str) -> None:
+    for settings in (PictureSettings, SyncSettings, AvatarSettings):
+        with pytest.raises(SettingsError, match="AVATAR_SOURCE is not picture or like s3://bucket/prefix/"):
+            settings.from_env({**ENV, **AVATAR_ENV, "AVATAR_SOURCE": source})
+
+
+@pytest.mark.parametrize("value", ["", "off"])
+def test_without_pictures_there_is_no_source_of_them(value: str) -> None:
+    assert SyncSettings.from_env({**ENV, "AVATAR_SOURCE": value}).avatar_source is None
+    with pytest.raises(SettingsError):
+        PictureSettings.from_env({"AVATAR_SOURCE": value})
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [
+        ("2026-08-21-1", True),
+        ("2026-08-25", True),
+        ("2026-10-15-1", True),
+        ("2026-08-21-10", True),
+        ("2026-08-21", False),
+        ("2026-08-20-9", False),
+        ("2025-01-01", False),
+    ],
+)
+def test_pictures_need_a_version_that_has_files(version: str, enough: bool) -> None:
+    env = {**ENV, **AVATAR_ENV, "WHOP_API_VERSION": version}
+    if enough:
+        assert AvatarSettings.from_env(env).whop_api_version == version
+    else:
+        with pytest.raises(SettingsError, match="WHOP_API_VERSION is older than 2026-08-21-1, which pictures need"):
+            AvatarSettings.from_env(env)
+    assert SyncSettings.from_env(env).whop_api_version == version
 
 
 def test_a_data_key_is_needed_where_tokens_are_kept_and_not_looked_at_elsewhere() -> None:
@@ -333,3 +419,39 @@ def test_a_function_has_to_know_its_region(env: dict[str, str], message: str) ->
 
 def test_a_url_that_cannot_even_be_read_is_not_repeated() -> None:
     assert "netloc" not in error_for(WHOP_BASE_URL="http://secret\u2100.example.test")
+
+
+def link_settings(**changes: str) -> LinkSettings:
+    return LinkSettings.from_env({**ENV, **OAUTH_ENV, **changes})
+
+
+def test_the_settings_of_linking_arrive_in_their_own_form() -> None:
+    settings = link_settings()
+    assert settings.oauth_return_urls == ("https://app.team.test/linked", "com.team.app://linked")
+    assert settings.user_pool_client_ids == ("web", "mobile")
+    assert link_settings(SYNC_QUEUE_URL="").sync_queue_url is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OAUTH_CLIENT_ID", "biz_Team"),
+        ("OAUTH_REDIRECT_URI", "http://api.team.test/oauth/whop/callback"),
+        ("OAUTH_REDIRECT_URI", "https://api.team.test/callback?next=1"),
+        ("OAUTH_RETURN_URLS", ""),
+        ("OAUTH_RETURN_URLS", "myapp://linked"),
+        ("OAUTH_RETURN_URLS", "javascript:alert(1)"),
+        ("OAUTH_RETURN_URLS", "https://app.team.test/#x"),
+        ("OAUTH_RETURN_URLS", "http://127.0.0.1:3000/linked"),
+        ("OAUTH_REDIRECT_URI", "http://127.0.0.1:3000/callback"),
+        ("DATA_KEY_SECRET_ARN", ""),
+    ],
+)
+def test_a_setting_that_would_let_codes_or_results_leave_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        link_settings(**{name: value})
+
+
+def test_the_local_cloud_may_return_to_this_machine() -> None:
+    settings = link_settings(WHOP_BASE_URL="http://127.0.0.1:8080", OAUTH_RETURN_URLS="http://127.0.0.1:3000/linked")
+    assert settings.oauth_return_urls == ("http://127.0.0.1:3000/linked",)

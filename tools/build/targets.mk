@@ -8,8 +8,14 @@ TO = --architecture $(ARCHITECTURE) --artifacts "$(ARTIFACTS_DIR)"
 build-WhopChatLayer:
 	@$(BUILD) layer $(TO)
 
+build-PillowLayer:
+	@$(BUILD) packages $(TO) --source layers/pillow
+
 build-MintTokenFunction:
 	@$(BUILD) function $(TO) --source functions/mint_token
+
+build-WhopOauthFunction:
+	@$(BUILD) function $(TO) --source functions/whop_oauth
 
 build-OnSignupFunction:
 	@$(BUILD) function $(TO) --source functions/on_signup
@@ -19,3 +25,12 @@ build-SyncUserFunction:
 
 build-ReconcileFunction:
 	@$(BUILD) function $(TO) --source functions/reconcile
+
+build-CheckReadinessFunction:
+	@$(BUILD) function $(TO) --source functions/check_readiness
+
+build-SyncAvatarFunction:
+	@$(BUILD) function $(TO) --source functions/sync_avatar
+
+build-FetchPictureFunction:
+	@$(BUILD) function $(TO) --source functions/fetch_picture

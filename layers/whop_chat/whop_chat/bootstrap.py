@@ -11,7 +11,7 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.partitions import aws_roots
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.settings import AwsSettings, EnrolmentSettings, PoolSettings
+from whop_chat.settings import AwsSettings, EnrolmentSettings, PoolSettings, WhopSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.refusals import Refusals, RememberingPool
 from whop_chat.users.repository import DynamoDBUserRepository
@@ -45,8 +45,26 @@ def enrolment_parts(
 ) -> EnrolmentParts:
     """The parts, which share the connections of ``http``. ``priority`` is the caller's part of Whop's rate limit."""
     users = DynamoDBUserRepository(aws, settings.users_table)
-    pool = UserPool(aws, settings.user_pool_id, settings.profile_name)
-    whop = Whop(
+    pool = UserPool(aws, settings.user_pool_id, settings.profile_name, settings.avatar_source)
+    whop = whop_client(settings, aws, api_key, http, telemetry, states, priority)
+    queue = SyncQueue(aws, settings.sync_queue_url)
+    refusals = Refusals(aws, settings.users_table)
+    signed_in = RememberingPool(pool, refusals)
+    enrolment = Enrolment(users, signed_in, whop, email_policy(settings), telemetry, reuse=settings.email_reuse)
+    return EnrolmentParts(users, pool, whop, queue, enrolment, refusals)
+
+
+def whop_client(
+    settings: WhopSettings,
+    aws: AwsClients,
+    api_key: ApiKey,
+    http: HttpClient,
+    telemetry: Telemetry,
+    states: CircuitStates,
+    priority: Priority,
+) -> Whop:
+    """Whop's API for the company of the settings. ``priority`` is the caller's part of Whop's rate limit."""
+    return Whop(
         http,
         api_key,
         base_url=settings.whop_base_url,
@@ -55,12 +73,8 @@ def enrolment_parts(
         company_field=settings.whop_company_field,
         circuit=CircuitBreaker(states, telemetry),
         rate_limiter=RateLimiter(SharedWindows(aws, settings.users_table), permits_per_window(priority), telemetry),
+        telemetry=telemetry,
     )
-    queue = SyncQueue(aws, settings.sync_queue_url)
-    refusals = Refusals(aws, settings.users_table)
-    signed_in = RememberingPool(pool, refusals)
-    enrolment = Enrolment(users, signed_in, whop, email_policy(settings), reuse=settings.email_reuse)
-    return EnrolmentParts(users, pool, whop, queue, enrolment, refusals)
 
 
 def function_clients(settings: AwsSettings, **limits: Any) -> AwsClients:

@@ -16,12 +16,22 @@ from whop_chat.runtime.partitions import LOOPBACK_URL
 
 # Every call sends the API key to this host. It is Whop's production or sandbox host, or this machine for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+# Exact URLs, so a wildcard, a fragment and a user name are not possible. An app's own scheme is a domain of the team in
+# reverse order (RFC 8252, section 7.1). Loopback addresses are for the local cloud, as the template makes sure.
+_URL_REST = r"(/[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?"
+_HTTPS_OR_LOOPBACK = r"(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]{1,5})?"
+_RETURN_URL = rf"{_HTTPS_OR_LOOPBACK}{_URL_REST}|(?!https?:)[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:{_URL_REST}"
+_REDIRECT_URI = rf"{_HTTPS_OR_LOOPBACK}/[A-Za-z0-9._~/-]+"
+_ISSUER = rf"{_HTTPS_OR_LOOPBACK}(/[A-Za-z0-9._~/-]*)?"
 # An address has at most 64 octets before the @ and 254 in all, no dot at an edge of its parts, and no two in a row (RFC
 # 5321, sections 4.1.2 and 4.5.3.1; erratum 1690). A sub has 36 characters, 31 more than its placeholder.
 _ALIAS_TEMPLATE = (
     r"((?=.{1,223}$)(?=[^@]{5,33}@)(?!\.)(?!.*\.[.@])[A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})?"
 )
+# The name of a bucket (Amazon S3, "General purpose bucket naming rules"), and characters that are safe in a key.
+_AVATAR_SOURCE = r"picture|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[A-Za-z0-9!_.()-]+/)*\{sub\}"
+_FILES_SINCE = "2026-08-21-1"
 _ALIAS_EXAMPLE = "like chat+{sub}@team.com, with at most 28 other characters before the @"
 
 
@@ -74,10 +84,18 @@ def _loopback(value: str) -> str | None:
     return matching(LOOPBACK_URL, "a loopback address")(value) if value else None
 
 
+def _pictures(value: str) -> str | None:
+    """As `avatar_source`, or None without pictures. Functions that set none do not have the variable."""
+    return None if value in ("", "off") else avatar_source(value)
+
+
+def avatar_source(value: str) -> str:
+    """``picture``, or the address of one object a user. Raises `ValueError`."""
+    return matching(_AVATAR_SOURCE, "picture or like s3://bucket/prefix/{sub}")(value)
+
+
 class Environment:
     """The base of every settings class, whose fields are made by `setting`."""
-
-    __slots__ = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -123,6 +141,13 @@ def _list(value: str) -> tuple[str, ...]:
     return items
 
 
+def _return_urls(value: str) -> tuple[str, ...]:
+    urls = _list(value)
+    for url in urls:
+        matching(_RETURN_URL, "https URLs or app schemes with a dot, without a fragment")(url)
+    return urls
+
+
 def _features(value: str) -> tuple[str, ...]:
     items = _list(value)
     for item in items:
@@ -150,7 +175,7 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class AwsSettings(Environment):
     """The variables that AWS defines (AWS, "Defined runtime environment variables").
 
@@ -161,19 +186,56 @@ class AwsSettings(Environment):
     endpoint: str | None = setting("AWS_ENDPOINT_URL", _loopback, optional=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SignUpSettings(Environment):
     """The settings of `on_signup`. It gets no pool id: the pool refers to the function, so the event names the pool."""
 
     sync_queue_url: str = setting("SYNC_QUEUE_URL", text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings(SignUpSettings):
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Environment):
+    """The users table."""
+
+    users_table: str = setting("USERS_TABLE", text)
+
+
+_api_version = matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhopSettings(TableSettings):
+    """The settings of a client of Whop, whose limits are counted in the users table."""
+
+    whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
+    whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
+    whop_base_url: str = setting(
+        "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
+    )
+    whop_api_version: str = setting("WHOP_API_VERSION", _api_version)
+    whop_company_field: Literal["account_id", "company_id"] = setting(
+        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolKeysSettings(TableSettings):
+    """The settings that it takes to know the pool's keys. Without an API key, `check_readiness` needs no others."""
+
+    user_pool_id: str = setting("USER_POOL_ID", text)
+    user_pool_issuer: Literal["original", "updated"] = setting("USER_POOL_ISSUER", _one_of("original", "updated"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadinessSettings(PoolKeysSettings, WhopSettings):
+    """The settings of `check_readiness`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolSettings(SignUpSettings, TableSettings):
     """The settings that decide whether and how a user of the pool is enrolled. `reconcile` needs no others."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
-    users_table: str = setting("USERS_TABLE", text)
     enrolment_email: Literal["verified", "alias"] = setting("ENROLMENT_EMAIL", _one_of("verified", "alias"))
     alias_email_template: str = setting(
         "ALIAS_EMAIL_TEMPLATE",
@@ -181,26 +243,29 @@ class PoolSettings(SignUpSettings):
     )
     trusted_providers: tuple[str, ...] = setting("TRUSTED_PROVIDERS", _optional_list)
     profile_name: tuple[tuple[str, ...], ...] = setting("PROFILE_NAME", name_rule)
+    avatar_source: str | None = setting("AVATAR_SOURCE", _pictures, optional=True)
+    """Where the users' pictures are, as for `PictureSettings`. None: they get none."""
 
     def __post_init__(self) -> None:
         if self.enrolment_email == "alias" and not self.alias_email_template:
             raise SettingsError("ALIAS_EMAIL_TEMPLATE is needed when ENROLMENT_EMAIL is alias")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings(PoolSettings):
+@dataclass(frozen=True, kw_only=True)
+class EnrolmentSettings(PoolSettings, WhopSettings):
     """The settings that it takes to enrol a Cognito user at Whop."""
 
-    whop_secret_arn: str = setting("WHOP_SECRET_ARN", text)
-    whop_company_id: str = setting("WHOP_COMPANY_ID", matching(r"biz_[A-Za-z0-9]+", "a Whop company id (biz_…)"))
-    whop_base_url: str = setting(
-        "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
-    )
-    whop_api_version: str = setting("WHOP_API_VERSION", matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
-    whop_company_field: Literal["account_id", "company_id"] = setting(
-        "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
-    )
     email_reuse: Literal["refuse", "inherit"] = setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
+    oauth: bool = setting("OAUTH_CLIENT_ID", bool, optional=True)
+    """Whether users can link Whop accounts of their own. Then `OAuthSettings` are there too."""
+
+
+def _with_files(value: str) -> str:
+    """A version of Whop's API that has files (Whop, "Direct file uploads"). Raises `ValueError` for an older one."""
+    version, since = (tuple(map(int, each.split("-"))) for each in (_api_version(value), _FILES_SINCE))
+    if version < since:
+        raise ValueError(f"is older than {_FILES_SINCE}, which pictures need")
+    return value
 
 
 def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
@@ -213,7 +278,7 @@ def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
     return arn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MintSettings(EnrolmentSettings):
     """The settings of `mint_token`."""
 
@@ -231,7 +296,7 @@ class MintSettings(EnrolmentSettings):
     """None if tokens are not cached."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SyncSettings(EnrolmentSettings):
     """The settings of `sync_user`."""
 
@@ -240,3 +305,74 @@ class SyncSettings(EnrolmentSettings):
     delete_policy: Literal["keep-account", "delete-account"] = setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")
     )
+    avatar_queue_url: str | None = setting("AVATAR_QUEUE_URL", optional_text, optional=True)
+    """The queue of ``sync_avatar``. None without pictures."""
+
+
+def _same_as(cls: type, name: str) -> Any:
+    """A field that is read as ``name`` of ``cls``."""
+    return field(metadata=cls.__dataclass_fields__[name].metadata)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthSettings(Environment):
+    """The settings that it takes to use the links of users to their own Whop accounts."""
+
+    users_table: str = setting("USERS_TABLE", text)
+    whop_base_url: str = _same_as(EnrolmentSettings, "whop_base_url")
+    oauth_client_id: str = setting("OAUTH_CLIENT_ID", matching(r"app_[A-Za-z0-9]{1,64}", "a Whop app id (app_…)"))
+    oauth_redirect_uri: str = setting("OAUTH_REDIRECT_URI", matching(_REDIRECT_URI, "an https URL with a path"))
+    oauth_secret_arn: str = setting("OAUTH_SECRET_ARN", text)
+    data_key_secret_arn: str = setting("DATA_KEY_SECRET_ARN", text)
+    sync_queue_url: str | None = setting("SYNC_QUEUE_URL", optional_text, optional=True)
+    """None where users link their own accounts only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthCallerSettings(OAuthSettings):
+    """As `OAuthSettings`, with those that decide who may call and what they may do."""
+
+    user_pool_id: str = _same_as(MintSettings, "user_pool_id")
+    user_pool_client_ids: tuple[str, ...] = _same_as(MintSettings, "user_pool_client_ids")
+    user_pool_issuer: Literal["original", "updated"] = _same_as(MintSettings, "user_pool_issuer")
+    token_use: Literal["access", "id"] = _same_as(MintSettings, "token_use")
+    chat_features: tuple[str, ...] = _same_as(MintSettings, "chat_features")
+    required_scope: str | None = _same_as(MintSettings, "required_scope")
+    denied_groups: tuple[str, ...] = _same_as(MintSettings, "denied_groups")
+    group_features: Mapping[str, tuple[str, ...]] = _same_as(MintSettings, "group_features")
+    mints_per_minute: int = _same_as(MintSettings, "mints_per_minute")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings(OAuthCallerSettings):
+    """The settings of `whop_oauth`."""
+
+    oauth_issuer: str = setting("OAUTH_ISSUER", matching(_ISSUER, "an https URL"))
+    oauth_return_urls: tuple[str, ...] = setting("OAUTH_RETURN_URLS", _return_urls)
+
+    def __post_init__(self) -> None:
+        loopback = [url for url in (self.oauth_redirect_uri, *self.oauth_return_urls) if url.startswith("http:")]
+        if loopback and not self.whop_base_url.startswith("http:"):
+            raise SettingsError("OAUTH_REDIRECT_URI and OAUTH_RETURN_URLS have a loopback address outside a local run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvatarSettings(WhopSettings):
+    """The settings of ``sync_avatar``."""
+
+    user_pool_id: str = setting("USER_POOL_ID", text)
+    avatar_source: str = setting("AVATAR_SOURCE", avatar_source)
+    avatar_queue_url: str = setting("AVATAR_QUEUE_URL", text)
+    avatar_dead_letter_queue_url: str = setting("AVATAR_DEAD_LETTER_QUEUE_URL", text)
+    fetch_picture_function: str = setting("FETCH_PICTURE_FUNCTION", text)
+    whop_api_version: str = setting("WHOP_API_VERSION", _with_files)
+
+
+@dataclass(frozen=True)
+class PictureSettings(Environment):
+    """The settings of ``fetch_picture``.
+
+    ``avatar_source`` is ``picture`` for any public https address, or ``s3://bucket/prefix/{sub}``.
+    """
+
+    avatar_source: str = setting("AVATAR_SOURCE", avatar_source)

@@ -196,7 +196,7 @@ def test_the_environment_is_the_one_that_the_template_gives(function: str, setti
     read_back = settings.from_env(environment)
 
     assert read_back.sync_queue_url == job.QUEUE_URL
-    assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "WhopChat"
+    assert environment["POWERTOOLS_METRICS_NAMESPACE"] == "WhopChat/benchmark"
 
 
 # ------------------------------------------------------------------------------------------------------------ stubs

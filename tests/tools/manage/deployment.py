@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,7 @@ from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import SyncMessage, SyncQueue, decode
 from whop_chat.users.record import Record, Status
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"
@@ -41,11 +42,6 @@ LINKED = Record(
     status=Status.LINKED, whop_user_id="user_Ann", whop_account_id="biz_Ann", profile_digest="digest-of-a-name"
 )
 TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
-
-
-class _Observer(RecordingTelemetry):
-    def report(self, message: str, metrics: Mapping[str, int], **fields: Any) -> None:
-        """The tests of the commands do not read figures."""
 
 
 class _Session(boto3.session.Session):
@@ -170,8 +166,9 @@ class DeployedStack:
             self.users,
             SyncQueue(aws, self.cloud.queue_url),
             CheckpointStore(aws, "users", pool_id),
+            DynamoDBRuns(aws, "users", pool_id),
             VerifiedEmail(frozenset()),
-            _Observer(),
+            RecordingTelemetry(),
             pool_id=pool_id,
             sleep=lambda _seconds: None,
         )

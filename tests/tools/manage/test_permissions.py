@@ -1,5 +1,6 @@
 """The permissions in docs/operations.md are those that the commands need."""
 
+import contextlib
 import re
 import time
 
@@ -33,6 +34,8 @@ ARGUMENTS = {
     "allow": ("allow", "ann@example.test"),
     "relink": ("relink", "--by-verified-email", "--yes"),
     "reconcile": ("reconcile", "--wait"),
+    "reconcile --limit": ("reconcile", "--backfill", "--limit", "1", "--yes"),
+    "reconcile --group": ("reconcile", "--backfill", "--group", "beta", "--yes"),
     "close-circuit": ("close-circuit",),
     "report": ("report",),
     "doctor": ("doctor",),
@@ -46,6 +49,10 @@ ARGUMENTS = {
 def _somebody_blocked_and_two_dead_letters(run: DeployedStack) -> None:
     ann = run.cloud.sign_up("ann")
     run.write(ann, CONFLICT)
+    run.cloud.sign_up("bob")
+    with contextlib.suppress(run.cloud.cognito.exceptions.GroupExistsException):
+        run.cloud.cognito.create_group(UserPoolId=run.cloud.pool_id, GroupName="beta")
+    run.cloud.cognito.admin_add_user_to_group(UserPoolId=run.cloud.pool_id, Username="bob", GroupName="beta")
     for pool_id in (run.cloud.pool_id, "eu-west-1_Other"):
         body = encode(UserRef(pool_id=pool_id, sub=ann.sub, username="ann"), Source.CHANGE)
         run.cloud.sqs.send_message(QueueUrl=run.cloud.dead_letter_queue_url, MessageBody=body)

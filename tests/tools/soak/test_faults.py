@@ -44,9 +44,9 @@ def test_runs_of_reconcile_find_every_change_and_stay_stopped(seed: int) -> None
 
 
 def test_a_sender_that_overlooks_failed_entries_is_noticed() -> None:
-    def sent(self: SyncQueue, users: Any, source: Source, *, delay_seconds: int = 0, deadline: Deadline) -> None:
+    def sent(self: SyncQueue, users: Any, source: Source, **options: Any) -> None:
         with contextlib.suppress(AwsError):
-            send_many(self, users, source, delay_seconds=delay_seconds, deadline=deadline)
+            send_many(self, users, source, **options)
 
     send_many = SyncQueue.send_many
     with patch.object(SyncQueue, "send_many", sent):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from soak.scheduler import BEGIN, Killed, Scheduler
-from soak.sqs import Queue
+from soak.sqs import MAX_RECEIVES, Queue
 from soak.virtual_clock import virtual_time
 from whop_chat.runtime.deadline import Deadline
 
@@ -132,7 +132,7 @@ def test_a_message_that_was_received_too_often_is_a_dead_letter() -> None:
     scheduler = Scheduler(0)
     queue = Queue(scheduler)
     queue.send("body")
-    for _ in range(251):
+    for _ in range(MAX_RECEIVES + 1):
         scheduler.now += 400
         queue.receive(1)
 

@@ -1,5 +1,6 @@
 """The HTTP surface: routes, answers, and that nothing which fails becomes an exception."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Collection
@@ -11,7 +12,7 @@ import pytest
 from tests.fakes.functions import event
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.request import MAX_BODY_BYTES
-from whop_chat.api.routes import BUDGET_SECONDS, HttpApi
+from whop_chat.api.routes import BUDGET_SECONDS, HttpApi, answer
 from whop_chat.cognito.verifier import Reason, TokenRefused
 from whop_chat.enrolment.errors import Blocked
 from whop_chat.minting.chat_token import ChatToken
@@ -19,7 +20,9 @@ from whop_chat.minting.mint import MintToken
 from whop_chat.minting.request_sync import RequestSync
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.whop.errors import WhopRateLimited
+from whop_chat.runtime.metrics import MINTS
+from whop_chat.runtime.version import VERSION
+from whop_chat.whop.errors import WhopRateLimited, WhopUnauthorized
 
 TOKEN = ChatToken(
     token="opaque-token",
@@ -67,7 +70,9 @@ class Api:
         self.telemetry = RecordingTelemetry()
 
     def answer(self, request: dict[str, Any], *, remaining: float = 10.0) -> tuple[int, dict[str, str], dict[str, Any]]:
-        response = HttpApi(self.mint, self.sync, self.telemetry).handle(request, remaining_seconds=remaining)
+        response = HttpApi(self.mint, self.telemetry, lambda _: answer({"status": "ready"}), self.sync).handle(
+            request, remaining_seconds=remaining
+        )
         assert response.keys() == {"statusCode", "headers", "body"}
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
@@ -90,7 +95,17 @@ def test_a_request_for_a_token_is_answered_with_one(name: str, features: list[st
         "scopes": ["chat:message:create", "chat:read"],
     }
     assert api.mint.asked == [("PLACEHOLDER-put-a-Cognito-access-token-here", features)]
-    assert api.telemetry.counts == [("TokenMinted", {"scopes": TOKEN.scopes})]
+    assert api.telemetry.events == [("token minted", {"scopes": TOKEN.scopes})]
+    assert api.telemetry.counted(MINTS) == [{"outcome": "minted"}]
+
+
+def test_a_token_that_is_reused_is_told_and_counted_as_such() -> None:
+    api = Api(dataclasses.replace(TOKEN, reused="fresh"))
+
+    api.answer(event("mint_token"))
+
+    assert api.telemetry.events == [("token reused", {"scopes": TOKEN.scopes, "because": "fresh"})]
+    assert api.telemetry.counted(MINTS) == [{"outcome": "reused"}]
 
 
 def test_a_request_for_a_sync_is_accepted() -> None:
@@ -101,7 +116,6 @@ def test_a_request_for_a_sync_is_accepted() -> None:
     assert (status, body) == (202, {"status": "accepted"})
     assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store"}
     assert api.sync.asked == ["PLACEHOLDER-put-a-Cognito-access-token-here"]
-    assert api.telemetry.counts == [("SyncRequested", {})]
 
 
 def test_a_sync_that_is_not_on_the_queue_is_not_accepted() -> None:
@@ -122,13 +136,29 @@ def test_a_request_for_a_sync_says_nothing_else(body: str) -> None:
     assert (status, problem["code"], api.sync.asked) == (400, "invalid_request", [])
 
 
+def test_where_nothing_is_synced_there_is_no_such_route() -> None:
+    api = HttpApi(Mint(TOKEN), RecordingTelemetry(), lambda _: {})
+
+    assert api.handle(event("request_sync"), remaining_seconds=10.0)["statusCode"] == 404
+
+
 def test_health_is_answered_without_a_token() -> None:
     api = Api(RuntimeError())
 
     status, headers, body = api.answer(event("health"))
 
-    assert (status, body, headers["Cache-Control"]) == (200, {"status": "ok"}, "no-store")
+    assert (status, body, headers["Cache-Control"]) == (200, {"status": "ok", "version": VERSION}, "no-store")
+    assert api.telemetry.counts == []
     assert api.mint.asked == []
+
+
+def test_readiness_has_a_route_of_its_own() -> None:
+    api = Api(RuntimeError())
+
+    status, _, body = api.answer(event("health_ready"))
+
+    assert (status, body) == (200, {"status": "ready"})
+    assert (api.mint.asked, api.telemetry.counts) == ([], [])
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "ANY"])
@@ -178,24 +208,32 @@ def test_a_request_that_is_not_in_order_mints_nothing(changes: dict[str, Any], s
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "code", "header"),
+    ("error", "status", "code", "header", "outcome"),
     [
-        (TokenRefused(Reason.EXPIRED), 401, "invalid_token", ("WWW-Authenticate", 'Bearer error="invalid_token"')),
-        (Blocked("no_verified_email"), 403, "no_verified_email", ("Cache-Control", "no-store")),
-        (WhopRateLimited("mint_token", 12), 503, "whop_rate_limited", ("Retry-After", "1[2-8]")),
+        (
+            TokenRefused(Reason.EXPIRED),
+            401,
+            "invalid_token",
+            ("WWW-Authenticate", 'Bearer error="invalid_token"'),
+            "refused",
+        ),
+        (Blocked("no_verified_email"), 403, "no_verified_email", ("Cache-Control", "no-store"), "denied"),
+        (WhopUnauthorized("mint_token"), 502, "whop_unauthorized", ("Cache-Control", "no-store"), "failed"),
+        (WhopRateLimited("mint_token", 12), 503, "whop_rate_limited", ("Retry-After", "1[2-8]"), "wait"),
     ],
-    ids=["401", "403", "503"],
+    ids=["401", "403", "502", "503"],
 )
 def test_an_expected_failure_is_a_problem_that_is_told_and_counted(
-    outcome: Exception, status: int, code: str, header: tuple[str, str]
+    error: Exception, status: int, code: str, header: tuple[str, str], outcome: str
 ) -> None:
-    api = Api(outcome)
+    api = Api(error)
 
     answered, headers, body = api.answer(event("mint_token"))
 
     assert (answered, body["code"]) == (status, code)
     assert re.fullmatch(header[1], headers[header[0]])
-    assert api.telemetry.failures == [(outcome, f"Problem.{code}")]
+    assert api.telemetry.failures == [(error, "no token")]
+    assert api.telemetry.counted(MINTS) == [{"outcome": outcome}]
     assert api.telemetry.defects == 0
 
 
@@ -209,6 +247,7 @@ def test_an_unexpected_failure_is_a_500_that_says_nothing_of_it() -> None:
     assert "RuntimeError" not in json.dumps(body)
     assert "example.test" not in json.dumps(body)
     assert (api.telemetry.defects, api.telemetry.failures) == (1, [])
+    assert api.telemetry.counted(MINTS) == [{"outcome": "failed"}]
 
 
 def test_a_block_for_a_reason_without_a_code_of_its_own_is_an_answer_and_no_exception() -> None:

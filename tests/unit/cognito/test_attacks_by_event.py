@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jwt
 import pytest
-from aws_lambda_powertools import Metrics
 
 from tests.fakes.enrolment import Enrolling
 from tests.fakes.functions import Context, event
@@ -42,7 +41,6 @@ from whop_chat.enrolment.errors import Link
 from whop_chat.minting.authorizer import Authorizer
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.mint import MintToken
-from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.telemetry import lambda_telemetry
@@ -122,11 +120,9 @@ class Function:
         with redirect_stdout(self._log):
             self._telemetry = lambda_telemetry()
         users = MemoryUserRepository()
-        authorizer = Authorizer(verifier, policy, pool_id=POOL_ID)
-        quota = UserQuota(users, 30, clock=lambda: float(NOW))
         minting = MintToken(
-            authorizer,
-            quota,
+            Authorizer(verifier, policy, pool_id=POOL_ID),
+            UserQuota(users, 30, clock=lambda: float(NOW)),
             self.enrolment,
             self.whop,
             self.queue,
@@ -134,7 +130,7 @@ class Function:
             ttl=timedelta(minutes=60),
             clock=lambda: float(NOW),
         )
-        self._api = HttpApi(minting, RequestSync(authorizer, quota, self.queue, self._telemetry), self._telemetry)
+        self._api = HttpApi(minting, self._telemetry, lambda _: {})
 
     def answer(self, request: Mapping[str, Any]) -> Answer:
         """As Lambda would: the event comes as JSON, and the answer goes as JSON."""
@@ -157,7 +153,6 @@ def a_service_of_its_own() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POWERTOOLS_SERVICE_NAME", f"service-{uuid.uuid4()}")
         yield
-    Metrics().clear_metrics()
 
 
 @pytest.fixture
@@ -229,7 +224,7 @@ def test_an_attack_by_event_is_a_401_that_costs_nothing_and_tells_the_log_alone_
     assert under_attack.asked() == []
     why = ("AmbiguousToken", "") if attack.name in SEVERAL_WORDS else ("TokenRefused", attack.reason)
     assert (line["message"], line["error"], line["reason"]) == ("no token", *why)
-    assert "Problem.invalid_token" in metrics
+    assert (metrics["Mints"], metrics["outcome"]) == ([1], "refused")
     assert SUB not in answer.written
     assert not shows(f"{answer} {caplog.text}", attack.token)
 

@@ -6,27 +6,24 @@ import re
 import pytest
 
 from tests.fakes.source_tree import ROOT
+from whop_chat.runtime.metrics import ALL, Metric
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
-REPORTING = {"event", "warning", "exception", "report"}
+REPORTING = {"event", "warning", "exception"}
 # The trigger makes these of two words each.
-MADE = {"sign-up not enqueued", "SignUpNotEnqueued", "sign-up enqueued", "SignUpEnqueued"} | {
-    "sign-in not enqueued",
-    "SignInNotEnqueued",
-    "sign-in enqueued",
-    "SignInEnqueued",
-}
+MADE = {"sign-up not enqueued", "sign-up enqueued", "sign-in not enqueued", "sign-in enqueued"}
 
 
 def _literals() -> set[str]:
-    """Every message and metric that a call of the telemetry has as a text, and those that are made of several."""
+    """Every message that a call of the telemetry has as a text, and those that are made of several."""
     found = set(MADE)
     for path in (ROOT / "layers" / "whop_chat" / "whop_chat").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REPORTING:
-                given = [*node.args[:2], *(each.value for each in node.keywords if each.arg == "metric")]
                 found |= {
-                    each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                    each.value
+                    for each in node.args[:1]
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
                 }
     return found
 
@@ -52,9 +49,18 @@ def test_every_finding_of_doctor_is_in_the_document() -> None:
 
 
 def test_there_is_something_to_look_for() -> None:
-    assert {"token minted", "TokenMinted", "sync not enqueued"} <= _literals()
+    assert {"token minted", "sync not enqueued"} <= _literals()
 
 
 @pytest.mark.parametrize("literal", sorted(_literals()))
 def test_what_is_logged_or_counted_stands_in_the_document(literal: str) -> None:
     assert re.search(rf"`{re.escape(literal)}`", DOCUMENT)
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_every_metric_and_its_dimension_values_stand_in_the_document(metric: Metric) -> None:
+    (row,) = re.findall(rf"^\| `{metric.name}` \|.*$", DOCUMENT, re.MULTILINE)
+    for name, values in metric.values.items():
+        assert f"`{name}`" in row
+        if name in ("outcome", "status"):
+            assert [value for value in values if f"`{value}`" not in row] == []

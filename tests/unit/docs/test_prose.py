@@ -1,4 +1,4 @@
-"""README.md and the documents in docs/ are in short sentences."""
+"""README.md, its neighbours and the documents in docs/ are in short sentences."""
 
 import pytest
 

@@ -12,10 +12,10 @@ from markdown_it.token import Token
 
 from tests.fakes.source_tree import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PARSER = MarkdownIt("commonmark").enable("table")
 SUFFIXES = (".cjs", ".in", ".json", ".md", ".mjs", ".py", ".svg", ".toml", ".txt", ".yaml")
-MADE_HERE = (".aws-sam/", ".local/", ".venv/")
+MADE_HERE = (".aws-sam/", ".deploy/", ".local/", ".venv/")
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 

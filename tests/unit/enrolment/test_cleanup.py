@@ -47,6 +47,7 @@ class World:
             company_field="account_id",
             circuit=circuit(self.clock),
             rate_limiter=rate_limiter(),
+            telemetry=self.telemetry,
             sleep=lambda _seconds: None,
         )
 
@@ -109,7 +110,7 @@ def test_the_name_is_overwritten_and_the_tombstone_says_when(world: World) -> No
     assert after == dataclasses.replace(buried, cleaned_at=NOW, version=after.version)
     assert world.users.holder(str(buried.whop_user_id)) is not None
     assert world.accounts == [buried.whop_account_id]
-    assert world.telemetry.counts == [("UserCleanedUp", {})]
+    assert world.telemetry.events == [("user cleaned up", {})]
 
 
 def test_only_the_policy_deletes_the_account(world: World) -> None:
@@ -175,7 +176,7 @@ def test_a_refusal_is_recorded_and_not_tried_again(world: World) -> None:
     assert after.cleaned_at == NOW
     assert after.reason is not None
     assert after.reason.startswith("delete_account: 400")
-    assert [metric for _, metric in world.telemetry.failures] == ["CleanUpRefused"]
+    assert [message for _, message in world.telemetry.failures] == ["clean-up refused"]
     assert world.names == {buried.whop_user_id: NEUTRAL_NAME}
 
 
@@ -245,7 +246,7 @@ def test_a_wrong_company_never_passes_for_a_clean_up(world: World, policy: Delet
     world.whop.company_id = "biz_Typo"
     for _ in range(2):
         assert "update_user: 404" in str(world.clean(policy).reason)
-    assert {metric for _, metric in world.telemetry.failures} == {"CleanUpRefused"}
+    assert {message for _, message in world.telemetry.failures} == {"clean-up refused"}
 
     world.whop.company_id = COMPANY
     assert world.clean(policy).reason is None

@@ -7,8 +7,9 @@ from tests.unit.enrolment.world import ANN, HOUR, World, person
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import AliasEmail, VerifiedEmail
-from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, Link
+from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.metrics import ENROLMENTS
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.errors import WhopUnavailable
 
@@ -35,6 +36,38 @@ def test_a_linked_user_costs_no_call(world: World) -> None:
     world.people.clear()
     assert world.enrol() == Link(first.whop_user_id)
     assert len(world.simulator.calls()) == before
+
+
+def test_an_enrolment_is_counted_once_by_its_outcome(world: World) -> None:
+    world.enrol()
+    world.enrol()
+
+    assert world.telemetry.counted(ENROLMENTS) == [{"outcome": "linked"}]
+
+
+def test_a_user_who_cannot_be_enrolled_counts_as_refused_at_the_attempt_only(world: World) -> None:
+    world.people[ANN.sub] = person(ANN.sub, email_verified=False)
+    for _ in range(2):
+        with pytest.raises(Blocked):
+            world.enrol()
+
+    assert world.telemetry.counted(ENROLMENTS) == [{"outcome": "refused"}]
+
+
+def test_an_attempt_that_whop_does_not_answer_counts_as_failed(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "status", status=500, count=2))
+    with pytest.raises(WhopUnavailable):
+        world.enrol()
+
+    assert world.telemetry.counted(ENROLMENTS) == [{"outcome": "failed"}]
+
+
+def test_an_attempt_that_waits_for_another_one_does_not_count(world: World) -> None:
+    world.users.put(ANN, Record(status=Status.PENDING, lease_until=int(world.now) + 5), expected=None)
+    with pytest.raises(EnrolmentInProgress):
+        world.enrol()
+
+    assert world.telemetry.counted(ENROLMENTS) == []
 
 
 def test_the_account_is_titled_by_nothing_personal(world: World) -> None:

@@ -9,6 +9,7 @@ import httpx
 from local.whop_simulator import Simulator
 from local.whop_simulator.httpx_transport import as_httpx_transport
 from tests.fakes.memory_users import MemoryUserRepository
+from tests.fakes.telemetry import RecordingTelemetry
 from tests.fakes.whop import circuit, rate_limiter
 from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
@@ -42,6 +43,7 @@ class World:
         self.reuse: EmailReuse = "refuse"
         self.old_answers: list[httpx.Response] = []
         self.keyless: Exception | None = None
+        self.telemetry = RecordingTelemetry()
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.old_answers and request.method == "POST":
@@ -76,9 +78,12 @@ class World:
             company_field="account_id",
             circuit=circuit(),
             rate_limiter=rate_limiter(),
+            telemetry=self.telemetry,
             sleep=lambda _seconds: None,
         )
-        return Enrolment(self.users, self, whop, self.addresses, reuse=self.reuse, clock=lambda: self.now)
+        return Enrolment(
+            self.users, self, whop, self.addresses, self.telemetry, reuse=self.reuse, clock=lambda: self.now
+        )
 
     def enrol(self, user: UserRef = ANN) -> Link:
         return self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))

@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 import pytest
-from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
 from tests.fakes import moto_aws, tokens
@@ -30,7 +29,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import botocore_clients
 from whop_chat.runtime import http as transport
 from whop_chat.settings import SettingsError
-from whop_chat.sync import batch
+from whop_chat.sync import batch, worker
 from whop_chat.sync.queue import Source, decode, encode
 
 pytestmark = pytest.mark.thorough
@@ -111,7 +110,6 @@ def world(closed: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             for name, value in environment.items():
                 monkeypatch.setenv(name, value)
             yield World(cloud, aws, whop)
-    Metrics().clear_metrics()
 
 
 @contextmanager
@@ -269,7 +267,7 @@ def test_a_second_answer_of_aws_is_nobody_s_record(world: World, mint: ModuleTyp
 
 @pytest.fixture
 def sync(world: World, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(batch, "_SECONDS_PER_USER", _SHORT_SECONDS)
+    monkeypatch.setattr(worker, "SECONDS_PER_USER", _SHORT_SECONDS)
     monkeypatch.setattr(batch, "_QUEUE_SECONDS", _SHORT_SECONDS / 2)
     return load_function("sync_user")
 
@@ -347,7 +345,7 @@ def test_a_sign_up_gets_its_event_back_in_time(
     world.aws.behave = behaviour
 
     told = signed_up(function, capsys)
-    assert "SignUpNotEnqueued" in told
+    assert '"SignUpsNotEnqueued"' in told
     assert "sign-up enqueued" not in told
 
 
@@ -357,7 +355,7 @@ def test_a_resolver_that_hangs_holds_up_no_sign_up(
     function = load_function("on_signup")
     resolver(world.aws.port)
 
-    assert "SignUpNotEnqueued" in signed_up(function, capsys)
+    assert '"SignUpsNotEnqueued"' in signed_up(function, capsys)
 
 
 def test_a_second_answer_changes_no_sign_up(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -412,4 +410,4 @@ def test_an_endpoint_elsewhere_fails_no_sign_up(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://aws.example.test")
 
-    assert "SignUpNotEnqueued" in signed_up(load_function("on_signup"), capsys)
+    assert '"SignUpsNotEnqueued"' in signed_up(load_function("on_signup"), capsys)

@@ -1,24 +1,30 @@
 """The mint_token function, composed as it is deployed."""
 
+import dataclasses
 import json
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Metrics
 
 from tests.fakes import moto_aws, tokens
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.functions import Context, event, load_function
+from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.settings import COMPANY_ID
+from tests.unit.test_settings import OAUTH_ENV
 from whop_chat.cognito.pool import PoolUser, UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.version import VERSION
 from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, SyncMessage, decode
+from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Reason
 
 
@@ -26,7 +32,6 @@ from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Rea
 def cloud() -> Iterator[Cloud]:
     with cloud_at_moto("mint_token") as cloud:
         yield cloud
-    Metrics().clear_metrics()
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +122,19 @@ def test_a_function_whose_head_start_fails_starts_all_the_same(
     monkeypatch.setenv("WHOP_SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:none")
     fresh = load_function("mint_token")
 
-    assert ask(fresh, "health") == (200, {"status": "ok"})
+    assert ask(fresh, "health") == (200, {"status": "ok", "version": VERSION})
     assert ask(fresh, "mint_token", token_of(cloud.sign_up("keyless")))[1]["code"] == "not_configured"
+
+
+def test_the_lines_of_a_request_bear_its_id(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Powertools keeps one logger for each service, with the output of its first use.
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"service-{uuid.uuid4()}")
+    load_function("mint_token").handler(event("mint_token"), Context())
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["correlation_id"] for line in lines if "message" in line] == ["JKJaXmPLvHcESHA="]
 
 
 def test_what_another_function_was_told_stops_a_token_before_it_is_asked_for(cloud: Cloud) -> None:
@@ -156,7 +172,7 @@ def test_the_circuit_states_are_read_concurrently(cloud: Cloud, monkeypatch: pyt
 def test_health_needs_nothing(cloud: Cloud, function: ModuleType) -> None:
     cloud.internet.requests.clear()
 
-    assert ask(function, "health") == (200, {"status": "ok"})
+    assert ask(function, "health") == (200, {"status": "ok", "version": VERSION})
     assert cloud.internet.requests == []
 
 
@@ -242,7 +258,7 @@ def test_a_token_is_kept_and_answered_again_where_the_team_says_so(
     assert answers == [answers[0]] * 3
     assert answers[0][0] == 200
     assert len(cloud.internet.bodies("/access_tokens")) == 1
-    assert '"TokenReused.fresh"' in capsys.readouterr().out
+    assert '"because": "fresh"' in capsys.readouterr().out
 
 
 def test_a_required_scope_is_asked_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,3 +266,32 @@ def test_a_required_scope_is_asked_for(cloud: Cloud, monkeypatch: pytest.MonkeyP
     hal = UserRef(pool_id=cloud.pool_id, sub="sub-hal", username="hal")
 
     assert ask(load_function("mint_token"), "mint_token", token_of(hal))[1]["code"] == "insufficient_scope"
+
+
+def test_where_accounts_can_be_linked_a_mint_for_anybody_else_imports_nothing_of_it(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.startswith(("whop_chat.oauth", "joserfc"))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name, value in OAUTH_ENV.items():
+        monkeypatch.setenv(name, value)
+    fresh = load_function("mint_token")
+    assert ask(fresh, "mint_token", token_of(cloud.sign_up("enrolled")))[0] == 200
+    assert not [each for each in sys.modules if each.startswith(("whop_chat.oauth", "joserfc"))]
+
+
+def test_a_linked_user_gets_no_token_of_the_company_if_their_own_is_gone(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OAUTH_ENV.items():
+        monkeypatch.setenv(name, value)
+    fresh, user = load_function("mint_token"), cloud.sign_up("linker")
+    assert ask(fresh, "mint_token", token_of(user))[0] == 200
+    cloud.internet.requests.clear()
+    users = DynamoDBUserRepository(aws_at_moto(), cloud.environment["USERS_TABLE"])
+    record = users.get(user, deadline=AN_HOUR)
+    assert record is not None
+    users.put(user, dataclasses.replace(record, own_whop_user_id="user_Own"), expected=record, deadline=AN_HOUR)
+    status, body = ask(fresh, "mint_token", token_of(user))
+    assert (status, body["code"]) == (403, "link_required")
+    assert cloud.internet.bodies("/access_tokens") == []

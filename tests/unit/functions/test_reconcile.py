@@ -25,6 +25,7 @@ from whop_chat.runtime.http import HttpClient
 from whop_chat.sync.queue import Source, decode
 from whop_chat.users.record import Record, Status
 from whop_chat.users.repository import DynamoDBUserRepository
+from whop_chat.users.runs import DynamoDBRuns
 
 PEOPLE = 65  # two pages
 
@@ -69,7 +70,7 @@ class Town:
         backend: Any = moto_aws_queue(self.cloud.queue_url)
         bodies = [message.body for message in backend._messages]
         backend._messages.clear()
-        assert {decode(body).source for body in bodies} <= {Source.RECONCILE}
+        assert {decode(body).source for body in bodies} <= {Source.ENROL, Source.RECONCILE}
         return Counter(decode(body).user.sub for body in bodies)
 
     def forget(self) -> None:
@@ -141,6 +142,8 @@ def test_a_function_that_is_killed_at_any_call_goes_on_where_it_was(town: Town, 
 
         assert set(town.enqueued()) == town.expected, at
         assert town.report()["counts"] == whole, at
+        runs = DynamoDBRuns(aws_at_moto(), "users", town.cloud.pool_id)
+        assert runs.progress(town.report()["run"], deadline=AN_HOUR).handed_on == len(town.expected), at
 
 
 def test_a_page_of_users_with_all_that_a_user_may_have_is_read(
@@ -192,7 +195,8 @@ def test_the_log_has_the_report_and_the_metrics_and_nobody_by_name(
     (told,) = [line for line in lines if line.get("message") == "reconciled"]
     assert (told["level"], told["outcome"], told["counts"]["missing"]) == ("INFO", "completed", 64)
     (metrics,) = [line for line in lines if "_aws" in line]
-    assert (metrics["ReconcileFinished"], metrics["ReconcileSeen"], metrics["ReconcileOrphaned"]) == ([1], [65], [1])
+    assert metrics["ReconcilesFinished"] == [1]
+    assert (told["counts"]["seen"], told["counts"]["orphaned"]) == (65, 1)
     assert "user-1" not in written
 
 
@@ -222,5 +226,5 @@ def test_what_nobody_foresaw_is_logged_and_not_raised(
 
     assert answer == {"refused": "unexpected error; the log says more"}
     written = capsys.readouterr().out
-    assert '"Defect"' in written
+    assert '"Defects"' in written
     assert "example.test" not in written

@@ -6,7 +6,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from aws_lambda_powertools import Metrics
 
 from tests.fakes import moto_aws
 from tests.fakes.cloud import Cloud, cloud_at_moto
@@ -23,7 +22,6 @@ from whop_chat.users.refusals import Refusals
 def cloud() -> Iterator[Cloud]:
     with cloud_at_moto("sync_user") as cloud:
         yield cloud
-    Metrics().clear_metrics()
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.fallback import MARGIN_SECONDS, TokenFallback
 from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey
 from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.data_key import UnusableDataKey
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.sealed import UnusableDataKey
 
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 SCOPES = ("chat:read",)
@@ -130,7 +130,7 @@ def test_what_cannot_be_read_is_not_there_and_is_left_alone(error: Exception) ->
     case.tokens.reading = error
 
     assert (case.young(), case.instead(), case.replace()) == (None, None, False)
-    assert case.telemetry.failures == [(error, "TokenCacheNotRead")] * 3
+    assert case.telemetry.failures == [(error, "cached token not read")] * 3
 
 
 def test_what_cannot_be_read_is_told_once_in_a_request() -> None:
@@ -149,7 +149,7 @@ def test_what_cannot_be_kept_costs_a_line_in_the_log(error: Exception) -> None:
     case.tokens.writing = error
 
     assert not case.replace()
-    assert case.telemetry.failures == [(error, "TokenNotCached")]
+    assert case.telemetry.failures == [(error, "token not cached")]
 
 
 def test_reading_and_keeping_have_a_small_time_of_their_own() -> None:

@@ -300,7 +300,7 @@ def test_a_queue_that_fails_does_not_cost_the_token() -> None:
 )
 def test_a_queue_that_hangs_does_not_cost_the_token(enrolment: Callable[[], Enrolling]) -> None:
     class Hanging(Queue):
-        def send_raw(self, body: str, *, deadline: Deadline) -> None:
+        def send_raw(self, body: str, *, correlation_id: str | None = None, deadline: Deadline) -> None:
             case.clock.advance(4)
             raise AwsError("ReadTimeoutError")
 

@@ -85,12 +85,22 @@ def test_the_pages_that_are_done_are_remembered_as_they_were_noted_last(
     checkpoints: CheckpointStore | MemoryCheckpoints,
 ) -> None:
     for page in range(130):
-        checkpoints.save_listed("run-1", page, f"page-{page}".encode(), deadline=AN_HOUR)
-    checkpoints.save_listed("run-1", 5, b"page 5 again", deadline=AN_HOUR)
-    checkpoints.save_listed("run-2", 6, b"of another run", deadline=AN_HOUR)
+        checkpoints.save_listed("run-1", page, f"page-{page}".encode(), {}, deadline=AN_HOUR)
+    checkpoints.save_listed("run-1", 5, b"page 5 again", {}, deadline=AN_HOUR)
+    checkpoints.save_listed("run-2", 6, b"of another run", {}, deadline=AN_HOUR)
 
     expected = {f"page-{page}".encode() for page in range(120)} - {b"page-5"} | {b"page 5 again"}
     assert set(checkpoints.load_listed("run-1", 120, seconds=5)) == expected
+
+
+def test_the_addresses_of_the_pages_are_remembered_by_provider(
+    checkpoints: CheckpointStore | MemoryCheckpoints,
+) -> None:
+    checkpoints.save_listed("run-1", 0, b"", {"COGNITO": b"one", "Google": b"two"}, deadline=AN_HOUR)
+    checkpoints.save_listed("run-1", 1, b"", {}, deadline=AN_HOUR)
+
+    found = list(checkpoints.load_addresses("run-1", 2, seconds=5))
+    assert sorted(found, key=len) == [{}, {"COGNITO": b"one", "Google": b"two"}]
 
 
 def test_the_report_of_the_last_run_that_ended_is_found_also_during_the_next(
@@ -108,7 +118,7 @@ def test_the_report_of_the_last_run_that_ended_is_found_also_during_the_next(
 def test_reports_and_lists_expire_and_the_checkpoint_does_not(dynamodb: "DynamoDBClient") -> None:
     checkpoints = CheckpointStore(aws_at_moto(), TABLE, POOL, clock=lambda: NOW)
     checkpoints.save(BEGUN, expected=None, deadline=AN_HOUR)
-    checkpoints.save_listed("run-1", 0, b"prints", deadline=AN_HOUR)
+    checkpoints.save_listed("run-1", 0, b"prints", {}, deadline=AN_HOUR)
     checkpoints.save_report("run-1", {}, deadline=AN_HOUR)
 
     items = {item["pk"]["S"].partition("#")[0]: item for item in dynamodb.scan(TableName=TABLE)["Items"]}

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.memory_checkpoints import MemoryCheckpoints
 from tests.fakes.memory_pool import PAGE, MemoryPool
+from tests.fakes.memory_runs import MemoryRuns
 from tests.fakes.memory_users import MemoryUserRepository
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.display_name import profile_digest
@@ -23,6 +24,7 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.queue import MAX_BATCH, QueueDepth, Source
 from whop_chat.users.record import Record, Status
+from whop_chat.users.runs import State
 from whop_chat.whop.rate_limit import WINDOW_SECONDS, Priority, permits_per_window
 
 POOL = "eu-west-1_Pool"
@@ -43,7 +45,9 @@ class Queue:
         self.sources: set[Source] = set()
         self.backlog = QueueDepth(0, 0)
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int, deadline: Deadline
+    ) -> None:
         assert 1 <= len(users) <= MAX_BATCH
         assert 0 <= delay_seconds <= 900
         self.sources.add(source)
@@ -106,13 +110,15 @@ class Interruption:
 class Town:
     """A pool, its records, and a run over them whenever somebody asks for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, trusted: Collection[str] = ()) -> None:
+        self.email_policy = VerifiedEmail(frozenset(trusted))
         self.clock = Clock(1_800_000_000.0)
         self.pool = MemoryPool(POOL)
         self.users = MemoryUserRepository()
         self.checkpoints = MemoryCheckpoints()
+        self.runs = MemoryRuns()
         self.queue = Queue(self.clock)
-        self.told = Figures()
+        self.told = RecordingTelemetry()
 
     def reconcile(self, interruption: Interruption | None = None) -> Reconcile:
         """As a fresh execution environment has it."""
@@ -121,7 +127,8 @@ class Town:
             disturbed(self.users, interruption),
             disturbed(self.queue, interruption),
             disturbed(self.checkpoints, interruption),
-            VerifiedEmail(frozenset()),
+            disturbed(self.runs, interruption),
+            self.email_policy,
             self.told,
             pool_id=POOL,
             clock=self.clock,
@@ -155,17 +162,6 @@ class Town:
     def link(self, user: UserRef, name: str | None = None) -> None:
         digest = profile_digest(user.sub, name) if name else None
         self.record(user, Record(status=Status.LINKED, whop_user_id=f"user_{user.sub}", profile_digest=digest))
-
-
-class Figures(RecordingTelemetry):
-    """Also keeps what is measured."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.measures: list[dict[str, int]] = []
-
-    def report(self, message: str, metrics: Any, **fields: Any) -> None:
-        self.measures.append(dict(metrics))
 
 
 def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
@@ -211,6 +207,7 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "passwordless": met["passwordless"],
         "unfinished": met["abandoned"],
         "stale": stale,
+        "picture": 0,
         "in_progress": 0,
         "blocked": met["unverified"],
         "denied": met["denied"],
@@ -218,6 +215,8 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "inactive": met["unconfirmed"],
         "deleted": 0,
         "unreadable": 0,
+        "linked": met["linked"] + met["renamed"] + met["disabled"],
+        "may_conflict": 0,
         "unused_accounts": 0,
         "checked": 25,
         "orphaned": 25,
@@ -241,7 +240,7 @@ def test_a_backfill_hands_on_everybody_who_is_out_of_step_once_and_nobody_else()
     report = town.run(BACKFILL)
 
     assert sorted(town.queue.subs) == sorted(wanted(town))
-    assert town.queue.sources == {Source.RECONCILE}
+    assert town.queue.sources == {Source.ENROL, Source.RECONCILE}
     assert report["counts"] == counts
     assert report["blocked_by_reason"] == {"no_verified_email": counts["blocked"]}
     assert (report["outcome"], report["backfill"], report["dry_run"]) == ("completed", True, False)
@@ -254,7 +253,7 @@ def test_a_backfill_that_includes_them_hands_on_who_has_their_password_due() -> 
 
     without_password = {sub for sub in town.pool.people if sub.startswith("passwordless")}
     assert sorted(town.queue.subs) == sorted(wanted(town) | without_password)
-    assert town.queue.sources == {Source.PASSWORDLESS}
+    assert town.queue.sources == {Source.PASSWORDLESS, Source.RECONCILE}
     assert report["counts"] == {**counts, "enqueued_create": counts["enqueued_create"] + len(without_password)}
     assert report["include_passwordless"] is True
 
@@ -275,6 +274,28 @@ def test_a_dry_run_counts_the_same_and_hands_on_nobody() -> None:
     assert town.queue.sent == []
     assert town.users.records == before
     assert report["counts"] == {**counts, "enqueued_create": 0, "enqueued_update": 0, "enqueued_orphan": 0}
+
+
+def test_a_dry_run_foresees_who_shares_an_address_and_says_why_others_have_none() -> None:
+    town = Town(trusted={"Google", "Okta"})
+    for number in range(PAGE):
+        town.pool.join(f"user-{number}")
+    # Most of the other accounts are on the next page.
+    town.pool.join("native", email="Ada@team.test")
+    town.pool.join("google", email="ada@team.test", providers=("Google",))
+    town.pool.join("okta", email="user-0@home.test", providers=("Okta",))
+    town.link(town.pool.join("linked", email="eve@team.test"))
+    town.pool.join("late", email="eve@team.test", providers=("Google",))
+    town.pool.join("disabled", email="user-1@home.test", pool_status=PoolStatus.DISABLED)
+    town.pool.join("unverified", email="user-2@home.test", verified=False)
+    town.pool.join("facebook", email="user-3@home.test", providers=("Facebook",))
+    report = town.run(Command("start", backfill=True, dry_run=True))
+
+    assert report["may_conflict_by_provider"] == {"COGNITO": 2, "Google": 2, "Okta": 1}
+    assert report["counts"]["may_conflict"] == 5
+    assert report["counts"]["linked"] == 1
+    assert report["blocked_by_reason"] == {"no_verified_email": 1, "provider_not_trusted": 1}
+    assert town.run(BACKFILL)["may_conflict_by_provider"] == {}
 
 
 def test_users_are_handed_on_by_the_name_the_pool_has_for_them_and_orphans_by_their_sub() -> None:
@@ -336,18 +357,20 @@ def test_a_run_reports_to_log_and_metrics_once() -> None:
     town, counts = mixed()
     town.run(BACKFILL)
 
-    assert town.told.measures == [
-        {
-            "ReconcileFinished": 1,
-            "ReconcileSeen": 130,
-            "ReconcileInStep": counts["in_step"],
-            "ReconcileMissing": counts["missing"],
-            "ReconcileBlocked": counts["blocked"],
-            "ReconcileOrphaned": 25,
-            "ReconcileUnreadable": 0,
-            "ReconcileEnqueued": len(wanted(town)),
-        }
-    ]
+    ((message, report),) = town.told.events
+    assert (message, report["outcome"]) == ("reconciled", "completed")
+    assert report["counts"]["missing"] == counts["missing"]
+    assert [name for name, *_ in town.told.counts] == ["ReconcilesFinished"]
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(3599, []), (3601, ["ReconcilesUnfinished"])])
+def test_a_tick_counts_a_run_without_progress_for_an_hour(seconds: float, counted: list[str]) -> None:
+    town, _ = mixed()
+    for command in (BACKFILL, CONTINUE):
+        town.order(command, interruption=Interruption(AwsError("x"), 1, before=True, only="list_page"))
+        town.clock.advance(seconds)
+
+    assert [name for name, *_ in town.told.counts] == counted
 
 
 # Kills
@@ -425,6 +448,7 @@ def test_a_call_that_fails_ends_the_invocation_and_the_next_tick_goes_on(before:
 
         assert set(town.queue.subs) == wanted(town), at
         assert report["counts"] == counts, at
+        assert town.runs.states[report["run"]].keys() == wanted(town), at
         assert town.told.defects == 0
 
 
@@ -511,9 +535,59 @@ def test_a_run_can_be_stopped_and_another_one_begun() -> None:
     stopped = town.order(STOP)
 
     assert (stopped["phase"], stopped["outcome"]) == ("finished", "stopped")
+    assert town.runs.stopped == {stopped["run"]}
     assert town.order(CONTINUE) == {"refused": "no run is under way"}
-    assert town.order(STOP) == {"refused": "no run is under way"}
     assert town.run(BACKFILL)["counts"] == counts
+
+
+def test_a_run_that_has_ended_can_be_stopped_while_any_of_its_users_wait() -> None:
+    town, _ = mixed()
+    assert town.order(STOP) == {"refused": "no run is under way"}
+    ended = town.run(BACKFILL)["run"]
+    settled, last = wanted(town) - {"missing-2"}, "missing-2"
+    town.runs.advance(ended, settled, State.ENROLLED, deadline=Deadline(1))
+
+    stopped = town.order(STOP)
+    assert (stopped["run"], stopped["outcome"], town.runs.stopped) == (ended, "completed", {ended})
+    town.runs.advance(ended, [last], State.STOPPED, deadline=Deadline(1))
+    refused = town.order(STOP)
+    assert (refused["run"], refused["refused"]) == (ended, "the last run has ended, and none of its users wait")
+
+
+def test_a_run_is_stopped_although_another_invocation_works_on_it() -> None:
+    town, _ = mixed()
+    town.order(BACKFILL, seconds=15.1)
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def worked_on(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.clock.advance(60)
+            town.order(CONTINUE, seconds=15.1)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = worked_on  # type: ignore[method-assign]
+
+    assert town.order(STOP)["outcome"] == "stopped"
+    assert town.order(CONTINUE) == {"refused": "no run is under way"}
+
+
+def test_a_run_that_was_replaced_meanwhile_is_not_stopped_in_its_place() -> None:
+    town, _ = mixed()
+    first = town.order(BACKFILL, seconds=15.1)["run"]
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def replaced(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.clock.advance(3601)
+            town.order(START, seconds=15.1)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = replaced  # type: ignore[method-assign]
+
+    assert town.order(STOP) == {"refused": "another invocation has the run"}
+    assert town.runs.stopped == {first}
+    assert town.checkpoints.checkpoint is not None
+    assert town.checkpoints.checkpoint.phase == "listing"
 
 
 # Time and pace
@@ -639,7 +713,7 @@ def test_an_error_at_the_first_page_is_no_expired_place() -> None:
     answer = town.order(START)
 
     assert (answer["phase"], answer["relisted"]) == ("listing", 0)
-    assert [metric for _, metric in town.told.failures] == ["ReconcileInterrupted"]
+    assert [message for _, message in town.told.failures] == ["reconcile interrupted"]
 
 
 def test_a_slow_pool_is_asked_about_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from whop_chat.runtime.botocore_clients import botocore_clients
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.version import VERSION
 from whop_chat.sync.queue import Source, SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.api_key import ApiKey, NotConfigured
@@ -65,6 +66,13 @@ def test_each_partition_has_its_own_domain(region: str, host: str) -> None:
     assert server.requests[0].url.host == host
     assert f"/{region}/dynamodb/aws4_request" in server.requests[0].headers["Authorization"]
     assert server.requests[0].headers["X-Amz-Security-Token"] == "testing"
+
+
+def test_aws_learns_the_release_that_calls_it() -> None:
+    server = Server(OK)
+    get_item(server)
+
+    assert server.requests[0].headers["User-Agent"].split()[0] == f"whop-chat-auth/{VERSION}"
 
 
 @pytest.mark.parametrize(
@@ -376,8 +384,15 @@ READINGS: list[tuple[Callable[[AwsClients], object], dict[str, Any]]] = [
         lambda aws: list(CheckpointStore(aws, "t", "eu-west-1_A").load_listed("run", 1, seconds=60)),
         {"Responses": {"t": [{}]}},
     ),
+    (
+        lambda aws: list(CheckpointStore(aws, "t", "eu-west-1_A").load_addresses("run", 1, seconds=60)),
+        {"Responses": {"t": [{}]}},
+    ),
     (lambda aws: SyncQueue(aws, "https://q").depth(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
-    (lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.COMMAND, deadline=AN_HOUR), {"Failed": [7]}),
+    (
+        lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.ENROL, run="r", deadline=AN_HOUR),
+        {"Failed": [7]},
+    ),
 ]
 
 

@@ -1,18 +1,21 @@
 """Observability: what is really written, read from standard output."""
 
+import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
-from aws_lambda_powertools import Metrics
 
 from tests.fakes.functions import Context
 from whop_chat.cognito.user import UserRef
 from whop_chat.cognito.verifier import KeysUnavailable
+from whop_chat.runtime import metrics
+from whop_chat.runtime.metrics import ALL, KEY_REFUSED, MINTS, SYNC_AGE, WAITS_TOLD, WHOP_LATENCY, Metric
 from whop_chat.runtime.telemetry import Telemetry, lambda_telemetry, redacted
+from whop_chat.whop.errors import Operation
 
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="user-name-of-ada")
 OPAQUE = "ZphluGk2x-Qm3_vT8bNc41LkWq0sRd7YfJ5aXe9HoUzBi6tPgVnKwCrM2yEjDlSh"
@@ -22,11 +25,10 @@ Written = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     """Makes the observer of a function of its own, in the test itself: it writes to what is standard output then."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", f"service-{uuid.uuid4()}")
-    yield lambda_telemetry
-    Metrics().clear_metrics()
+    return lambda_telemetry
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_a_line_bears_the_request_and_the_sub_and_not_the_user_name(start: Start
     told = start()
     told.bind_request(Context(aws_request_id="request-7"))
     told.bind_user(ADA.sub)
-    told.event("TokenMinted", "token minted", scopes=("chat:read",))
+    told.event("token minted", scopes=("chat:read",))
 
     (line,) = written()
     assert {name: line[name] for name in ("level", "message", "request_id", "sub", "scopes")} == {
@@ -149,14 +151,14 @@ def test_a_defect_is_told_with_its_stack_and_still_without_secrets(start: Start,
 @pytest.mark.parametrize("before", ["\n", "\t", "\r", '"', "\\", "\x01", "\u2028"], ids=repr)
 def test_a_line_stays_json_whatever_stands_before_an_address(start: Start, written: Written, before: str) -> None:
     told = start()
-    told.event("Any", f"caused by{before}ada@example.test")
+    told.event(f"caused by{before}ada@example.test")
 
     (line,) = written()
     assert line["message"] == f"caused by{before}[redacted]"
 
 
 def test_half_of_a_surrogate_pair_costs_a_character_and_not_the_line(start: Start, written: Written) -> None:
-    start().event("Metric", "a \ud800 b")
+    start().event("a \ud800 b")
 
     (line, *_) = written()
     assert line["message"] == "a ? b"
@@ -167,45 +169,108 @@ def test_a_new_invocation_has_forgotten_the_last_ones_user(start: Start, written
     told.bind_request(Context(aws_request_id="request-1"))
     told.bind_user(ADA.sub)
     told.bind_request(Context(aws_request_id="request-2"))
-    told.event("Any", "of nobody")
+    told.event("of nobody")
 
     (line,) = written()
     assert line["request_id"] == "request-2"
     assert "sub" not in line
 
 
+def test_every_line_bears_the_id_of_the_request_that_caused_the_work(start: Start, written: Written) -> None:
+    told = start()
+    told.bind_request(Context(aws_request_id="request-1"))
+    told.event("of the invocation")
+    told.bind_request(Context(aws_request_id="request-2"), "api-request")
+    told.event("of a request")
+    told.bind_correlation("another-request")
+    told.event("of a message")
+
+    assert told.correlation_id == "another-request"
+    assert [line["correlation_id"] for line in written()] == ["request-1", "api-request", "another-request"]
+
+
+def directive_of(line: dict[str, Any]) -> dict[str, Any]:
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return dict(directive)
+
+
 def test_what_is_counted_is_written_in_the_embedded_metric_format(start: Start, written: Written) -> None:
     told = start()
-    told.event("TokenMinted", "token minted")
-    told.warning("no token", LookupError(), metric="Problem.user_gone")
-    told.warning("not counted", LookupError())
+    told.count(MINTS, outcome="minted")
+    told.flush()
+
+    (line,) = written()
+    assert directive_of(line) == {
+        "Namespace": "UnitTests",
+        "Dimensions": [["outcome"]],
+        "Metrics": [{"Name": "Mints", "Unit": "Count"}],
+    }
+    assert (line["Mints"], line["outcome"]) == ([1.0], "minted")
+    assert "service" not in line
+
+
+def test_each_set_of_dimension_values_has_a_line_of_its_own(start: Start, written: Written) -> None:
+    told = start()
+    for outcome in ("minted", "denied", "minted"):
+        told.count(MINTS, outcome=outcome)
+    told.count(WAITS_TOLD)
+    told.count(SYNC_AGE, 7.5)
+    told.count(SYNC_AGE, 2)
+    told.flush()
+
+    minted, denied, totals = written()
+    assert (minted["outcome"], minted["Mints"]) == ("minted", [1.0, 1.0])
+    assert (denied["outcome"], denied["Mints"]) == ("denied", [1.0])
+    assert (totals["WaitsTold"], totals["SyncAge"]) == ([1.0], [7.5, 2.0])
+    assert directive_of(totals)["Dimensions"] == [[]]
+
+
+def test_a_total_is_a_second_set_without_the_service(
+    start: Start, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "sync_user")
+    told = start()
+    told.count(KEY_REFUSED)
+    told.flush()
+
+    (line,) = written()
+    assert directive_of(line)["Dimensions"] == [["service"], []]
+    assert (line["service"], line["KeyRefused"]) == ("sync_user", [1.0])
+
+
+def test_a_defect_is_counted(start: Start, written: Written) -> None:
+    told = start()
     try:
         raise RuntimeError
     except RuntimeError:
         told.exception("unexpected error")
     told.flush()
 
-    *_, line = written()
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "UnitTests"
-    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == {
-        "TokenMinted": "Count",
-        "Problem.user_gone": "Count",
-        "Defect": "Count",
-    }
-    assert (line["TokenMinted"], line["Defect"]) == ([1.0], [1.0])
+    assert written()[-1]["Defects"] == [1.0]
+
+
+def test_more_samples_than_a_line_takes_are_all_written(start: Start, written: Written) -> None:
+    """A metric has at most 100 values (CloudWatch, "Specification: Embedded metric format")."""
+    told = start()
+    for number in range(250):
+        told.count(SYNC_AGE, number)
+    told.flush()
+
+    lines = written()
+    assert [value for line in lines for value in line["SyncAge"]] == list(range(250))
+    assert all(directive_of(line)["Dimensions"] == [[]] for line in lines)
 
 
 def test_what_was_counted_is_written_once(start: Start, written: Written) -> None:
     told = start()
-    told.event("First", "first")
+    told.count(WAITS_TOLD)
     told.flush()
-    told.event("Second", "second")
+    told.count(SYNC_AGE, 1)
     told.flush()
 
     last = written()[-1]
-    assert "Second" in last
-    assert "First" not in last
+    assert "SyncAge" in last
+    assert "WaitsTold" not in last
 
 
 def test_an_invocation_that_counted_nothing_ends_without_a_word(start: Start, written: Written) -> None:
@@ -214,3 +279,26 @@ def test_an_invocation_that_counted_nothing_ends_without_a_word(start: Start, wr
     told.flush()
 
     assert written() == []
+
+
+def test_cloudwatch_bills_at_most_forty_metrics() -> None:
+    """At 0.30 dollars each, 40 are 12 dollars a month. Each set of dimension values is one (CloudWatch, "Pricing")."""
+    billed = [
+        (metric.name, values)
+        for metric in ALL
+        for names in metric.sets
+        for values in itertools.product(*(metric.values[name] for name in names))
+    ]
+
+    assert len(billed) == len(set(billed)) <= 40
+
+
+def test_every_metric_is_in_the_list() -> None:
+    declared = [each for each in vars(metrics).values() if isinstance(each, Metric)]
+
+    assert sorted(each.name for each in declared) == sorted(each.name for each in ALL)
+
+
+def test_each_operation_of_whop_that_somebody_waits_for_has_its_latency() -> None:
+    unwatched = {"create_file", "upload_file", "find_file", "delete_account"}
+    assert {*WHOP_LATENCY.values["operation"]} == {*get_args(Operation)} - unwatched

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.stub import Stubber
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ADA = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-ada", username="ada@example.test")
 BOB = UserRef(pool_id="eu-west-1_Ab3dEf6Gh", sub="sub-bob", username="bob")
 TEXT = st.text(min_size=1)
+RUN = "20270115T080000Z-0a1b2c"
 SUB = st.from_regex(r"[A-Za-z0-9_-]{1,128}", fullmatch=True)
 
 
@@ -40,6 +41,26 @@ def test_a_message_can_name_the_app_client() -> None:
 
     assert json.loads(body)["client"] == "web"
     assert decode(body) == SyncMessage(ADA, Source.SIGN_UP, "web")
+
+
+def test_a_message_can_name_the_run_that_sent_it() -> None:
+    body = encode(ADA, Source.ENROL, run=RUN)
+
+    assert json.loads(body)["run"] == RUN
+    assert decode(body) == SyncMessage(ADA, Source.ENROL, run=RUN)
+
+
+@pytest.mark.parametrize("run", ["", "run-1", 7, f"{RUN}#sub", [RUN]], ids=repr)
+def test_a_run_that_is_not_one_of_ours_makes_a_message_unreadable(run: object) -> None:
+    body = json.dumps({**json.loads(encode(ADA, Source.ENROL)), "run": run})
+
+    with pytest.raises(UnreadableMessage):
+        decode(body)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_only_a_message_that_says_so_is_to_enrol(source: Source) -> None:
+    assert SyncMessage(ADA, source, run=RUN).enrols == (source in (Source.ENROL, Source.PASSWORDLESS))
 
 
 def test_a_message_holds_a_version_the_name_of_the_user_why_and_nothing_else() -> None:
@@ -119,31 +140,42 @@ def test_what_is_sent_arrives(sqs: "SQSClient", url: str) -> None:
 
 
 def test_many_that_are_sent_at_once_all_arrive(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
 
     arrived = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     assert {decode(message["Body"]) for message in arrived} == {
-        SyncMessage(ADA, Source.RECONCILE),
-        SyncMessage(BOB, Source.RECONCILE),
+        SyncMessage(ADA, Source.RECONCILE, run=RUN),
+        SyncMessage(BOB, Source.RECONCILE, run=RUN),
     }
 
 
 def test_many_can_be_told_to_wait(sqs: "SQSClient", url: str) -> None:
-    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+    SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, run=RUN, delay_seconds=900, deadline=AN_HOUR)
 
     assert bodies(sqs, url) == []
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesDelayed"])
     assert attributes["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "2"
 
 
+def test_the_id_of_the_request_or_the_run_is_an_attribute_of_each_message(sqs: "SQSClient", url: str) -> None:
+    queue = SyncQueue(aws_at_moto(), url)
+    queue.send(ADA, Source.CHANGE, correlation_id="one", deadline=AN_HOUR)
+    queue.send_many([ADA], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
+    queue.send(ADA, Source.CHANGE, deadline=AN_HOUR)
+
+    answer: Any = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+    found = [each.get("MessageAttributes", {}).get("correlation_id") for each in answer["Messages"]]
+    assert sorted(each["StringValue"] if each else "" for each in found) == ["", RUN, "one"]
+
+
 def test_what_waits_is_what_is_to_be_handled_now_or_again(sqs: "SQSClient", url: str) -> None:
     queue = SyncQueue(aws_at_moto(), url)
     assert queue.depth(deadline=AN_HOUR) == QueueDepth(0, 0)
-    queue.send_many([ADA, BOB, ADA], Source.RECONCILE, deadline=AN_HOUR)
-    queue.send_many([BOB], Source.RECONCILE, delay_seconds=900, deadline=AN_HOUR)
+    queue.send_many([ADA, BOB, ADA], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
+    queue.send_many([BOB], Source.RECONCILE, run=RUN, delay_seconds=900, deadline=AN_HOUR)
     sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=30)
 
-    assert queue.depth(deadline=AN_HOUR) == QueueDepth(visible=2, hidden=1)
+    assert queue.depth(deadline=AN_HOUR) == QueueDepth(visible=2, hidden=1, delayed=1)
 
 
 def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) -> None:
@@ -154,7 +186,7 @@ def test_many_of_which_one_was_refused_are_an_error(sqs: "SQSClient", url: str) 
     with Stubber(aws_at_moto().sqs) as stubber:
         stubber.add_response("send_message_batch", answer)
         with pytest.raises(AwsError, match="SendMessageBatch: InternalError"):
-            SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, deadline=AN_HOUR)
+            SyncQueue(aws_at_moto(), url).send_many([ADA, BOB], Source.RECONCILE, run=RUN, deadline=AN_HOUR)
 
 
 def test_a_raw_body_arrives_as_it_is(sqs: "SQSClient", url: str) -> None:
@@ -178,7 +210,7 @@ def test_a_postponed_message_is_not_delivered_before_its_time(sqs: "SQSClient", 
     "use",
     [
         lambda queue: queue.send(ADA, Source.SIGN_UP, deadline=AN_HOUR),
-        lambda queue: queue.send_many([ADA], Source.SIGN_UP, deadline=AN_HOUR),
+        lambda queue: queue.send_many([ADA], Source.SIGN_UP, run=RUN, deadline=AN_HOUR),
         lambda queue: queue.send_raw("body", deadline=AN_HOUR),
         lambda queue: queue.depth(deadline=AN_HOUR),
         lambda queue: queue.postpone("receipt", 1, deadline=AN_HOUR),

@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_lambda_powertools import Metrics
 from moto import mock_aws
 
 from tests.fakes import moto_aws
@@ -17,6 +16,7 @@ from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import botocore_clients
 from whop_chat.runtime.aws import AwsError
+from whop_chat.runtime.metrics import SIGN_UPS_NOT_ENQUEUED
 from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, decode
 from whop_chat.sync.trigger import enqueue
 
@@ -57,6 +57,13 @@ def test_an_event_that_names_no_client_is_enqueued_all_the_same(context: Any) ->
     assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_UP)]
 
 
+def test_the_id_of_the_request_goes_with_the_message() -> None:
+    queue = Queue()
+    enqueue(SIGN_UP, lambda: queue, RecordingTelemetry, correlation_id="request-1")
+
+    assert queue.correlation_ids == ["request-1"]
+
+
 @pytest.mark.parametrize(
     ("name", "username"),
     [("post_confirmation_sign_up", "ada"), ("post_confirmation_federated", "google_109876543210987654321")],
@@ -65,7 +72,7 @@ def test_a_user_who_signed_up_is_put_on_the_queue(name: str, username: str) -> N
     users, told = enqueued(event(name))
 
     assert users == [UserRef(pool_id=ADA.pool_id, sub=ADA.sub, username=username)]
-    assert told.counts == [("SignUpEnqueued", {})]
+    assert told.events == [("sign-up enqueued", {})]
     assert told.users == [ADA.sub]
 
 
@@ -81,13 +88,15 @@ def test_a_user_who_signed_in_is_put_on_the_queue_as_such() -> None:
     enqueue(event("post_authentication"), lambda: queue, lambda: told)
 
     assert [decode(body) for body in queue.sent] == [SyncMessage(ADA, Source.SIGN_IN, CLIENT_ID)]
-    assert told.counts == [("SignInEnqueued", {})]
+    assert told.events == [("sign-in enqueued", {})]
 
 
 def test_a_sign_in_that_cannot_be_enqueued_is_counted_as_one() -> None:
     error = AwsError("ServiceUnavailable")
 
-    assert enqueued(event("post_authentication"), Queue(error))[1].failures == [(error, "SignInNotEnqueued")]
+    told = enqueued(event("post_authentication"), Queue(error))[1]
+    assert told.failures == [(error, "sign-in not enqueued")]
+    assert told.counts == []
 
 
 @pytest.mark.parametrize("source", OTHER_SOURCES)
@@ -98,7 +107,7 @@ def test_any_other_trigger_makes_no_queue_and_sends_nothing(source: str | None) 
     told = RecordingTelemetry()
     enqueue({**SIGN_UP, "triggerSource": source}, unwanted, lambda: told)
 
-    assert told.counts == [("TriggerIgnored", {"source": source})]
+    assert told.events == [("neither a sign-up nor a sign-in", {"source": source})]
     assert told.failures == []
 
 
@@ -107,13 +116,14 @@ def test_an_event_that_cannot_be_read_is_told_and_counted(request_: dict[str, An
     users, told = enqueued(request_)
 
     assert users == []
-    assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
+    assert [message for _, message in told.failures] == ["sign-up not enqueued"]
+    assert told.counted(SIGN_UPS_NOT_ENQUEUED) == [{}]
 
 
 def test_a_queue_that_fails_is_told_and_counted() -> None:
     error = AwsError("ServiceUnavailable")
 
-    assert enqueued(SIGN_UP, Queue(error))[1].failures == [(error, "SignUpNotEnqueued")]
+    assert enqueued(SIGN_UP, Queue(error))[1].failures == [(error, "sign-up not enqueued")]
 
 
 def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
@@ -123,7 +133,7 @@ def test_a_queue_that_cannot_be_made_is_told_and_counted() -> None:
     told = RecordingTelemetry()
     enqueue(SIGN_UP, broken, lambda: told)
 
-    assert [metric for _, metric in told.failures] == ["SignUpNotEnqueued"]
+    assert [message for _, message in told.failures] == ["sign-up not enqueued"]
 
 
 # The function
@@ -145,11 +155,10 @@ def url(sqs: "SQSClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[], ModuleType]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "on_signup")
     monkeypatch.setattr(botocore_clients, "botocore_clients", lambda **_: moto_aws.aws_at_moto())
-    yield lambda: load_function("on_signup")
-    Metrics().clear_metrics()
+    return lambda: load_function("on_signup")
 
 
 def test_the_function_enqueues_the_user_and_answers_with_the_event(
@@ -219,7 +228,7 @@ def test_a_log_that_cannot_be_written_neither_fails_nor_loses_a_sign_up(
     function = load()
 
     class Mute(RecordingTelemetry):
-        def bind_request(self, context: Any) -> None:
+        def bind_request(self, context: Any, correlation_id: str | None = None) -> None:
             raise OSError
 
     function._observer = Mute  # type: ignore[attr-defined]

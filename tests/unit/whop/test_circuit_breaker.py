@@ -13,7 +13,7 @@ from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.batch import _SECONDS_PER_USER
+from whop_chat.sync.worker import SECONDS_PER_USER
 from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
@@ -51,7 +51,7 @@ class Fleet:
         return [instance for instance in self.instances if self.may_call(instance)]
 
     def counted(self) -> list[str]:
-        return [metric for told in self.told for metric, _ in told.counts]
+        return [message for told in self.told for message, _ in told.events]
 
 
 def test_after_three_calls_without_an_answer_nobody_calls_for_five_seconds() -> None:
@@ -61,7 +61,7 @@ def test_after_three_calls_without_an_answer_nobody_calls_for_five_seconds() -> 
 
     assert fleet.callers() == []
     assert [each.check(CREATE, deadline=AN_HOUR) for each in fleet.instances] == [Rejection(Reason.UNAVAILABLE, 4)] * 3
-    assert fleet.counted() == ["CircuitOpened"]
+    assert fleet.counted() == ["circuit opened"]
 
 
 def test_other_operations_are_called_as_before() -> None:
@@ -97,7 +97,7 @@ def test_whoever_tries_has_more_time_than_a_call_takes() -> None:
     fleet.go_dead()
     fleet.clock.advance(5)
     assert len(fleet.callers()) == 1
-    fleet.clock.advance(_SECONDS_PER_USER)
+    fleet.clock.advance(SECONDS_PER_USER)
 
     assert fleet.callers() == []
 
@@ -112,7 +112,7 @@ def test_an_answer_closes_the_circuit_for_everybody() -> None:
 
     assert fleet.callers() == fleet.instances
     assert fleet.store.states == {}
-    assert fleet.counted() == ["CircuitOpened", "CircuitClosed"]
+    assert fleet.counted() == ["circuit opened", "circuit closed"]
 
 
 def test_the_time_doubles_from_try_to_try_up_to_a_minute() -> None:
@@ -127,7 +127,7 @@ def test_the_time_doubles_from_try_to_try_up_to_a_minute() -> None:
         trying.record_failure(CREATE, deadline=AN_HOUR)
 
     assert closed_for == [5, 10, 20, 40, 60, 60, 60]
-    assert fleet.counted() == ["CircuitOpened"]
+    assert fleet.counted() == ["circuit opened"]
 
 
 def test_one_who_tried_and_was_killed_is_followed_by_the_next() -> None:
@@ -165,7 +165,8 @@ def test_a_429_stops_every_instance_until_the_time_it_told_and_then_none() -> No
     fleet.clock.advance(0.5)
 
     assert fleet.callers() == fleet.instances
-    assert fleet.counted() == ["WhopLimited"]
+    assert fleet.counted() == ["rate limited by Whop"]
+    assert [name for told in fleet.told for name, *_ in told.counts] == ["WaitsTold"]
 
 
 def test_the_longest_wait_that_was_told_counts() -> None:

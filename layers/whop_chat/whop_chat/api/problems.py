@@ -20,6 +20,7 @@ from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, UnknownFe
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import DeadlineExceeded
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
     WhopForbidden,
@@ -53,10 +54,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "user_denied": Kind(403, "This user may not use the chat."),
         "no_verified_email": Kind(403, "The user has to verify their e-mail address first."),
         "provider_not_trusted": Kind(403, "Users of this sign-in provider may not use the chat."),
-        "identity_conflict": Kind(403, "The user's e-mail address belongs to another chat user."),
+        "identity_conflict": Kind(403, "The user's address or Whop account belongs to another chat user."),
         "identity_mismatch": Kind(403, "The chat account found for this user is not theirs."),
         "enrolment_rejected": Kind(403, "The chat service does not accept this user's e-mail address."),
         "enrolment_blocked": Kind(403, "The user cannot be given a chat account."),
+        "link_required": Kind(403, "The user has to link their Whop account first."),
+        "link_expired": Kind(403, "Whop has ended the user's sign-in. Link the account again, or unlink it."),
+        "link_failed": Kind(403, "The Whop account was not linked. Begin again."),
         "not_found": Kind(404, "There is nothing here."),
         "method_not_allowed": Kind(405, "Use POST."),
         "request_too_large": Kind(413, "The body is too large."),
@@ -67,11 +71,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "whop_forbidden": Kind(502, "This server's key lacks a permission at the chat service."),
         "whop_rejected": Kind(502, "The chat service refused the request of this server."),
         "whop_invalid_response": Kind(502, "The chat service gave an answer that cannot be used."),
+        "refresh_in_progress": Kind(503, "The user's token is being refreshed.", retry_after=1),
         "enrolment_in_progress": Kind(503, "The user's chat account is being prepared.", retry_after=1),
         "whop_rate_limited": Kind(503, "The chat service is limiting requests.", retry_after=10),
         "whop_unavailable": Kind(503, "The chat service cannot be reached.", retry_after=2),
         "keys_unavailable": Kind(503, "The token's keys cannot be fetched.", retry_after=2),
         "temporarily_unavailable": Kind(503, "A part of this service does not answer.", retry_after=2),
+        "not_ready": Kind(503, "A check of this service failed.", retry_after=60),
         "not_configured": Kind(503, "This service has no key for the chat service yet.", retry_after=60),
     }
 )
@@ -79,7 +85,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer. ``headers`` come on top of the usual ones.
+    """An error answer. ``headers`` and ``members`` come on top of the usual ones (RFC 9457, section 3.2).
 
     The answer's ``Retry-After`` is ``retry_after`` in seconds plus up to half of it as jitter, so that clients do not
     all return at once.
@@ -89,11 +95,17 @@ class Problem:
     detail: str | None = None
     retry_after: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
         """The HTTP status."""
         return KINDS[self.code].status
+
+    @property
+    def text(self) -> str:
+        """What the answer says to a person."""
+        return self.detail or KINDS[self.code].detail
 
     def response(self) -> dict[str, Any]:
         """The answer in the format of HTTP APIs (payload format 2.0)."""
@@ -104,7 +116,8 @@ class Problem:
             "title": http.HTTPStatus(kind.status).phrase,
             "status": kind.status,
             "code": self.code,
-            "detail": self.detail or kind.detail,
+            "detail": self.text,
+            **self.members,
         }
         headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **self.headers}
         if wait is not None:
@@ -118,11 +131,24 @@ def problem_of(error: Exception) -> Problem | None:
     for kind, problem in _PROBLEMS:
         if isinstance(error, kind):
             return problem(error)
-    return None
+    # Imported here, so that nothing of OAuth is loaded for users who have not linked an account.
+    from whop_chat.api.oauth_problems import oauth_problem_of
+
+    return oauth_problem_of(error)
+
+
+def logged_problem(error: Exception, message: str, telemetry: Telemetry) -> Problem:
+    """The problem to answer for ``error``, which is logged as ``message`` and counted. Call it in the handler of it."""
+    problem = problem_of(error)
+    if problem is None:
+        telemetry.exception("unexpected error")
+        return Problem("internal_error")
+    telemetry.warning(message, error, code=problem.code)
+    return problem
 
 
 def _with_jitter(seconds: int | None) -> int | None:
-    return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311 - jitter, not a secret
+    return seconds and seconds + random.randint(0, seconds // 2)  # noqa: S311  # nosec B311  # jitter, not a secret
 
 
 def _plain(code: str) -> Callable[[Any], Problem]:

@@ -62,7 +62,7 @@ class Reason(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     ISSUED_AT = "issued_at"  # `iat` is missing or not a number
     ISSUED_IN_FUTURE = "issued_in_future"
-    TOKEN_USE = "token_use"  # noqa: S105 - an ID token for an access token, or the reverse
+    TOKEN_USE = "token_use"  # noqa: S105  # nosec B105  # an ID token for an access token, or the reverse
     CLIENT = "client"  # `client_id` or `aud` is not one of the clients
     SUBJECT = "subject"  # `sub` is missing or not a non-empty string
     MACHINE = "machine"  # a client's own token: `sub` is the client, or there is no user name
@@ -138,7 +138,8 @@ class TokenVerifier:
             raise ValueError("token_use is access or id")
         self._token_use = token_use
         self._client_claim, self._username_claim = _CLAIM_NAMES[token_use]
-        if required_scope is not None and (not required_scope or " " in required_scope or token_use == "id"):  # noqa: S105
+        of_id_tokens = token_use == "id"  # noqa: S105  # nosec B105  # the kind
+        if required_scope is not None and (not required_scope or " " in required_scope or of_id_tokens):
             raise ValueError("required_scope is one scope, and of access tokens only")
         self._required_scope = required_scope
         self._jwks = jwks

@@ -67,11 +67,11 @@ class CleanUp:
         if tombstone.retry_at is not None and tombstone.retry_at > now:
             raise OutcomeUnknown(tombstone.retry_at - now)
         for refusal in refusals:
-            self._telemetry.warning("clean-up refused", refusal, metric="CleanUpRefused")
+            self._telemetry.warning("clean-up refused", refusal)
         reason = "; ".join(map(str, refusals)) or None
         done = dataclasses.replace(tombstone, cleaned_at=now, retry_at=None, reason=reason)
         self._users.put(user, done, expected=tombstone, deadline=deadline)
-        self._telemetry.event("UserCleanedUp", "user cleaned up")
+        self._telemetry.event("user cleaned up")
 
     def _attempt(self, user: UserRef, tombstone: Record, deadline: Deadline) -> tuple[Record, list[WhopRefused]]:
         """Rename and delete at Whop. Returns the tombstone afterwards, and Whop's refusals."""

@@ -13,7 +13,7 @@ and ``external_id`` the same account, and the link needs the lease that the work
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 from whop_chat.cognito.pool import ListedUser, PoolUser, UserDisabled, UserGone
@@ -23,13 +23,16 @@ from whop_chat.enrolment.email_policy import EmailPolicy, address_digest, extern
 from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, EnrolmentInProgress, Link
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.errors import Refused
+from whop_chat.runtime.metrics import ENROLMENTS
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.users.lease import Lease
-from whop_chat.users.lifecycle import blocked, keep_link, replacement_of
+from whop_chat.users.lifecycle import blocked, keep_link, replacement_of, without_profile
 from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
 from whop_chat.users.refusals import SignedInReader
 from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Whop
-from whop_chat.whop.errors import WhopInvalidResponse, WhopRefused
+from whop_chat.whop.errors import OutOfPermits, WhopInvalidResponse, WhopRefused
 
 _NO_ADDRESS_RETRY_SECONDS = 60
 # The two repairs of a link: a look-up, then a new account. Each happens once in this time.
@@ -60,6 +63,7 @@ class Enrolment:
         pool: SignedInReader,
         whop: Whop,
         email_policy: EmailPolicy,
+        telemetry: Telemetry,
         *,
         reuse: EmailReuse = "refuse",
         clock: Callable[[], float] = time.time,
@@ -69,6 +73,7 @@ class Enrolment:
         self._pool = pool
         self._whop = whop
         self._email_policy = email_policy
+        self._telemetry = telemetry
         self._reuse = reuse
         self._clock = clock
         self._sleep = sleep
@@ -168,7 +173,7 @@ class Enrolment:
             raise
         try:
             if owner is not None and owner != record.whop_user_id:
-                moved = dataclasses.replace(suspect, whop_user_id=owner, profile_digest=None)
+                moved = dataclasses.replace(without_profile(suspect), whop_user_id=owner)
                 with contextlib.suppress(AlreadyReserved):
                     self._users.link(user, moved, expected=record, deadline=deadline)
                     return Link(owner)
@@ -198,29 +203,43 @@ class Enrolment:
         fallback: Record | None = None,
         may_transfer: MayTransfer | None = None,
     ) -> Link:
-        """Lease, create and link, which replaces the record ``expected``.
+        """Lease, create and link, which replaces the record ``expected``. Counts how that ends.
 
         The lease builds on ``start``, or else on ``expected``. ``fallback`` is the record to write if it makes no link.
         """
-        pool_user = pool_user or self._pool.admin_get(user, deadline=deadline)
-        email = self._email_policy.email(pool_user)
-        start = start or expected or Record(status=Status.PENDING)
+        with self._counting_failures():
+            pool_user = pool_user or self._pool.admin_get(user, deadline=deadline)
+            email = self._email_policy.email(pool_user)
+            start = start or expected or Record(status=Status.PENDING)
+            try:
+                if email is None:
+                    reason = self._email_policy.refusal(pool_user) or "no_verified_email"
+                    raise self._no_address(reason, user, start, expected, fallback, deadline)
+                attempt = Attempt(
+                    self._users,
+                    self._whop,
+                    Lease(self._users, user, deadline=deadline, clock=self._clock),
+                    email=email,
+                    email_mode=self._email_policy.mode,
+                    fallback=fallback,
+                    may_transfer=may_transfer or self._transfer_rule(None),
+                )
+                link = attempt.run(start, expected)
+            except StaleRecord:
+                return self._after_lost_race(user, deadline)
+            self._telemetry.count(ENROLMENTS, outcome="linked")
+            return link
+
+    @contextlib.contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        """Count an attempt that ends without a link, unless it waits for another worker or for a permit."""
         try:
-            if email is None:
-                reason = self._email_policy.refusal(pool_user) or "no_verified_email"
-                raise self._no_address(reason, user, start, expected, fallback, deadline)
-            attempt = Attempt(
-                self._users,
-                self._whop,
-                Lease(self._users, user, deadline=deadline, clock=self._clock),
-                email=email,
-                email_mode=self._email_policy.mode,
-                fallback=fallback,
-                may_transfer=may_transfer or self._transfer_rule(None),
-            )
-            return attempt.run(start, expected)
-        except StaleRecord:
-            return self._after_lost_race(user, deadline)
+            yield
+        except (EnrolmentInProgress, OutOfPermits):
+            raise
+        except Exception as error:
+            self._telemetry.count(ENROLMENTS, outcome="refused" if isinstance(error, Refused) else "failed")
+            raise
 
     def _transfer_rule(self, as_operator: Callable[[UserRef], bool] | None) -> MayTransfer | None:
         """The holders that a Whop user may be transferred from: deleted users, and users that ``as_operator`` accepts.

@@ -17,8 +17,8 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.minting.chat_token import ChatToken, usual_refresh
 from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey, TokenCache
 from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.data_key import UnusableDataKey
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.sealed import UnusableDataKey
 from whop_chat.runtime.telemetry import Telemetry
 
 # A token that expires sooner is of no use: the client has to receive it and use it.
@@ -103,7 +103,7 @@ class TokenLookup:
         try:
             self._settings.cache.store(self._cache_key, whop_user_id, token, deadline=Deadline(_STORE_SECONDS))
         except _FAILURES as error:
-            self._settings.telemetry.warning("token not cached", error, metric="TokenNotCached")
+            self._settings.telemetry.warning("token not cached", error)
 
     def _load(self) -> None:
         try:
@@ -116,7 +116,7 @@ class TokenLookup:
         self.wait()
         error, self._error = self._error, None
         if error is not None:
-            self._settings.telemetry.warning("cached token not read", error, metric="TokenCacheNotRead")
+            self._settings.telemetry.warning("cached token not read", error)
         return self._entry
 
     def _decrypted(self, whop_user_id: str) -> CachedToken | None:

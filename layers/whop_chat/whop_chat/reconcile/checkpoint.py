@@ -1,7 +1,8 @@
 """The state that a reconcile run stores between its invocations, in the users table.
 
 ``RECONCILE#<pool>`` is the checkpoint of the last run. ``REPORT#<pool>#<run>`` is the report of a run.
-``LISTED#<pool>#<run>#<page>`` has the fingerprints of the users on one page of the pool. The last two expire.
+``LISTED#<pool>#<run>#<page>`` has the fingerprints of the users on one page of the pool, and in a dry run those of
+their addresses. The last two expire.
 """
 
 import base64
@@ -117,20 +118,39 @@ class CheckpointStore:
                 raise Superseded from None
         return written
 
-    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
-        """Store the fingerprints of the users on one page. A page that is listed again replaces the former ones."""
-        item = {"fingerprints": {"B": base64.b64encode(fingerprints).decode()}, **self._expiring(_LISTED_DAYS)}
+    def save_listed(
+        self, run: str, page: int, fingerprints: bytes, addresses: Mapping[str, bytes], *, deadline: Deadline
+    ) -> None:
+        """Store the fingerprints of the users on one page, and of their addresses, which may be empty.
+
+        A page that is listed again replaces the former ones.
+        """
+        item = {
+            "fingerprints": {"B": _base64(fingerprints)},
+            "addresses": {"M": {name: {"S": _base64(each)} for name, each in addresses.items()}},
+            **self._expiring(_LISTED_DAYS),
+        }
         self._put(self._listed_key(run, page), item, deadline)
 
     def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
         """The fingerprints of the first ``pages`` pages; ``seconds`` is the time limit of one DynamoDB call."""
+        for item in self._listed(run, pages, seconds):
+            with validating("BatchGetItem"):
+                fingerprints = base64.b64decode(item["fingerprints"]["B"])
+            yield fingerprints
+
+    def load_addresses(self, run: str, pages: int, *, seconds: float) -> Iterator[Mapping[str, bytes]]:
+        """The fingerprints of the addresses on the first ``pages`` pages; ``seconds`` as in `load_listed`."""
+        for item in self._listed(run, pages, seconds):
+            with validating("BatchGetItem"):
+                addresses = {name: base64.b64decode(each["S"]) for name, each in item["addresses"]["M"].items()}
+            yield addresses
+
+    def _listed(self, run: str, pages: int, seconds: float) -> Iterator[Any]:
         for start in range(0, pages, MAX_READ):
             numbers = range(start, min(start + MAX_READ, pages))
             keys = [self._listed_key(run, number) for number in numbers]
-            for item in read_many(self._aws.dynamodb, self._table, keys, deadline=Deadline(seconds)):
-                with validating("BatchGetItem"):
-                    fingerprints = base64.b64decode(item["fingerprints"]["B"])
-                yield fingerprints
+            yield from read_many(self._aws.dynamodb, self._table, keys, deadline=Deadline(seconds))
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
         """Store the report of a run, for 90 days."""
@@ -161,3 +181,7 @@ class CheckpointStore:
         request = {"TableName": self._table, "Item": {"pk": {"S": key}, **item}, **condition}
         with aws_call(deadline):
             self._aws.dynamodb.put_item(**request)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

@@ -35,7 +35,9 @@ class Records(Protocol):
 class Queue(Protocol):
     """The sync queue: `whop_chat.sync.queue.SyncQueue`, or one in memory."""
 
-    def send_many(self, users: Collection[UserRef], source: Source, *, delay_seconds: int, deadline: Deadline) -> None:
+    def send_many(
+        self, users: Collection[UserRef], source: Source, *, run: str, delay_seconds: int, deadline: Deadline
+    ) -> None:
         """See `whop_chat.sync.queue.SyncQueue.send_many`."""
 
     def depth(self, *, deadline: Deadline) -> QueueDepth:
@@ -51,11 +53,16 @@ class Checkpoints(Protocol):
     def save(self, checkpoint: Checkpoint, *, expected: Checkpoint | None, deadline: Deadline) -> Checkpoint:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save`."""
 
-    def save_listed(self, run: str, page: int, fingerprints: bytes, *, deadline: Deadline) -> None:
+    def save_listed(
+        self, run: str, page: int, fingerprints: bytes, addresses: Mapping[str, bytes], *, deadline: Deadline
+    ) -> None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_listed`."""
 
     def load_listed(self, run: str, pages: int, *, seconds: float) -> Iterator[bytes]:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_listed`."""
+
+    def load_addresses(self, run: str, pages: int, *, seconds: float) -> Iterator[Mapping[str, bytes]]:
+        """See `whop_chat.reconcile.checkpoint.CheckpointStore.load_addresses`."""
 
     def save_report(self, run: str, report: Mapping[str, Any], *, deadline: Deadline) -> None:
         """See `whop_chat.reconcile.checkpoint.CheckpointStore.save_report`."""

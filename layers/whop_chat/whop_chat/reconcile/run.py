@@ -27,17 +27,29 @@ from whop_chat.enrolment.email_policy import EmailPolicy, external_id
 from whop_chat.reconcile._bloom_filter import fingerprint
 from whop_chat.reconcile.checkpoint import Checkpoint, Phase, Superseded
 from whop_chat.reconcile.command import Command
+from whop_chat.reconcile.conflicts import addresses_of, count_conflicts
 from whop_chat.reconcile.drift import Drift, Finding, drift
 from whop_chat.reconcile.orphans import OrphanSearch
 from whop_chat.reconcile.ports import Checkpoints, Pool, Queue, Records
-from whop_chat.reconcile.report import CREATED, ORPHANED, UNUSED, UPDATED, metrics_of, progress_of, report_of
+from whop_chat.reconcile.report import (
+    CREATED,
+    LINKED,
+    MAY_CONFLICT,
+    ORPHANED,
+    UNUSED,
+    UPDATED,
+    progress_of,
+    report_of,
+)
 from whop_chat.reconcile.throttle import ListingThrottle
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.metrics import RECONCILES_FINISHED, RECONCILES_UNFINISHED
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import MAX_BATCH, Source
+from whop_chat.sync.queue import MAX_BATCH, QueueDepth, Source
 from whop_chat.users.lifecycle import unused_generations
 from whop_chat.users.record import Record, Status
+from whop_chat.users.runs import Runs, State
 
 _STEP_SECONDS = 12.0
 _RELEASE_SECONDS = 3.0
@@ -45,9 +57,12 @@ _RELEASE_SECONDS = 3.0
 _LEASE_SECONDS = 300
 # A run without progress for this long is stuck. A new run may replace it.
 _STALLED_SECONDS = 3600
+_GOOD_ENDS = ("completed", "stopped")
 # Messages are delayed by at most this, plus those of one page. It exceeds a late tick, and stays below SQS's 900 s.
 _SECONDS_AHEAD = 120
 _LISTINGS = 4
+# The invocation that works on the run may save a checkpoint at each attempt.
+_STOPS = 5
 USERS_PER_MINUTE = 300
 """The most users that a run enqueues a minute, in any phase.
 
@@ -58,6 +73,16 @@ _SECONDS_PER_USER = 60 / USERS_PER_MINUTE
 _MOST_HIDDEN = 5 * USERS_PER_MINUTE
 # What the report names. The count has all of them.
 _MOST_UNUSED_ACCOUNTS = 50
+
+
+def is_full(depth: QueueDepth) -> bool:
+    """Whether a run enqueues nothing for now."""
+    return depth.visible > USERS_PER_MINUTE or depth.hidden > _MOST_HIDDEN
+
+
+def new_run(now: float) -> str:
+    """The id of a new run. ``now`` is in epoch seconds."""
+    return f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 class Reconcile:
@@ -76,6 +101,7 @@ class Reconcile:
         users: Records,
         queue: Queue,
         checkpoints: Checkpoints,
+        runs: Runs,
         email_policy: EmailPolicy,
         telemetry: Telemetry,
         *,
@@ -87,6 +113,7 @@ class Reconcile:
         self._users = users
         self._queue = queue
         self._checkpoints = checkpoints
+        self._runs = runs
         self._email_policy = email_policy
         self._telemetry = telemetry
         self._pool_id = pool_id
@@ -112,7 +139,7 @@ class Reconcile:
             self._telemetry.warning("another invocation has the run", error)
             return {"refused": "another invocation has the run"}
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error)
             if command.scheduled:
                 raise
             return {"refused": "AWS did not answer as it should; the log says more"}
@@ -125,9 +152,8 @@ class Reconcile:
             if now - last.moved_at < _STALLED_SECONDS:
                 return {**progress_of(last), "refused": "a run is under way"}
             last = self._ended(last, "replaced")
-        run = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         started = Checkpoint(
-            run=run,
+            run=new_run(now),
             backfill=command.backfill,
             dry_run=command.dry_run,
             started_at=now,
@@ -139,34 +165,56 @@ class Reconcile:
     def _resume(self, last: Checkpoint | None, remaining: Callable[[], float], *, force: bool) -> dict[str, Any]:
         if last is None or last.phase is Phase.FINISHED:
             return {"refused": "no run is under way"}
+        if self._clock() - last.moved_at >= _STALLED_SECONDS:
+            self._telemetry.count(RECONCILES_UNFINISHED)
         if (last.lease_until > self._clock() and not force) or self._is_ahead(last):
             return {**progress_of(last), "refused": "nothing to do yet"}
         leased = dataclasses.replace(last, lease_until=self._clock() + _LEASE_SECONDS)
         return self._work(self._checkpoints.save(leased, expected=last, deadline=Deadline(_STEP_SECONDS)), remaining)
 
     def _stop(self, last: Checkpoint | None) -> dict[str, Any]:
-        if last is None or last.phase is Phase.FINISHED:
+        """End the run, and let none of its messages enrol anybody.
+
+        Most of these still wait when a run has ended. The runs are told first: an invocation that is about to lose the
+        run may enqueue some more.
+        """
+        if last is None:
             return {"refused": "no run is under way"}
-        return progress_of(self._ended(last, "stopped"))
+        deadline = Deadline(_STEP_SECONDS)
+        is_over = last.phase is Phase.FINISHED
+        if is_over and not self._runs.progress(last.run, deadline=deadline).waiting:
+            return {**progress_of(last), "refused": "the last run has ended, and none of its users wait"}
+        self._runs.stop(last.run, deadline=deadline)
+        return progress_of(last if is_over else self._ended_meanwhile(last))
+
+    def _ended_meanwhile(self, checkpoint: Checkpoint) -> Checkpoint:
+        """End a run as stopped that another invocation may be working on. Raises `Superseded`."""
+        for attempts_left in reversed(range(_STOPS)):
+            try:
+                return self._ended(checkpoint, "stopped")
+            except Superseded:
+                current = self._checkpoints.load(deadline=Deadline(_STEP_SECONDS))
+                if current is None or current.run != checkpoint.run or not attempts_left:
+                    raise
+                if current.phase is Phase.FINISHED:
+                    return current
+                checkpoint = current
+        raise AssertionError("unreachable")
 
     def _work(self, checkpoint: Checkpoint, remaining: Callable[[], float]) -> dict[str, Any]:
         """Do steps until the time is up or enough messages are enqueued, then release the run."""
         try:
-            if not checkpoint.dry_run and self._queue_is_full():
+            if not checkpoint.dry_run and is_full(self._queue.depth(deadline=Deadline(_STEP_SECONDS))):
                 return progress_of(self._released(dataclasses.replace(checkpoint, moved_at=self._clock()), checkpoint))
             while checkpoint.phase is not Phase.FINISHED and not self._is_ahead(checkpoint):
                 if remaining() < _STEP_SECONDS + _RELEASE_SECONDS:
                     break
                 checkpoint = self._step(checkpoint)
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("reconcile interrupted", error, metric="ReconcileInterrupted")
+            self._telemetry.warning("reconcile interrupted", error)
         if checkpoint.phase is not Phase.FINISHED:
             checkpoint = self._released(checkpoint, checkpoint)
         return progress_of(checkpoint)
-
-    def _queue_is_full(self) -> bool:
-        depth = self._queue.depth(deadline=Deadline(_STEP_SECONDS))
-        return depth.visible > USERS_PER_MINUTE or depth.hidden > _MOST_HIDDEN
 
     def _released(self, checkpoint: Checkpoint, expected: Checkpoint) -> Checkpoint:
         released = dataclasses.replace(checkpoint, lease_until=0)
@@ -200,7 +248,8 @@ class Reconcile:
         deadline = Deadline(_STEP_SECONDS)
         self._checkpoints.save_report(ended.run, report, deadline=deadline)
         ended = self._checkpoints.save(ended, expected=expected or checkpoint, deadline=deadline)
-        self._telemetry.report("reconciled", metrics_of(ended), **report)
+        self._telemetry.event("reconciled", **report)
+        self._telemetry.count(RECONCILES_FINISHED if outcome in _GOOD_ENDS else RECONCILES_UNFINISHED)
         return ended
 
     def _is_ahead(self, checkpoint: Checkpoint) -> bool:
@@ -219,9 +268,10 @@ class Reconcile:
                 raise
             return self._list_again(checkpoint)
         found = self._users.get_many([listed.user for listed in page.users], deadline=deadline)
-        findings = [(listed.user, self._finding(listed, found)) for listed in page.users]
+        findings = [(listed, self._finding(listed, found)) for listed in page.users]
         fingerprints = b"".join(fingerprint(checkpoint.run, listed.user.sub) for listed in page.users)
-        self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, deadline=deadline)
+        addresses = addresses_of(checkpoint.run, findings, self._email_policy) if checkpoint.dry_run else {}
+        self._checkpoints.save_listed(checkpoint.run, checkpoint.page, fingerprints, addresses, deadline=deadline)
         unused = [account for user, record in found.items() for account in _unused_accounts(user, record)]
         wanted = _wanted(findings, checkpoint)
         counts, next_slot = self._enqueued(checkpoint, wanted, deadline)
@@ -231,9 +281,17 @@ class Reconcile:
             page=checkpoint.page + 1,
             token=page.next_token,
             next_slot=next_slot,
-            counts=_sum(checkpoint.counts, counts, {UNUSED: len(unused)}, _counts(each for _, each in findings)),
+            counts=_sum(
+                checkpoint.counts,
+                counts,
+                {UNUSED: len(unused)},
+                _counts(finding for _, finding in findings),
+                _linked(found),
+            ),
             unused_accounts=[*checkpoint.unused_accounts, *unused][:_MOST_UNUSED_ACCOUNTS],
         )
+        if checkpoint.dry_run and further.phase is Phase.ORPHANS:
+            further = dataclasses.replace(further, counts=_sum(further.counts, self._conflicts(further)))
         return self._saved(further, checkpoint)
 
     def _list_again(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -245,6 +303,14 @@ class Reconcile:
             checkpoint, page=0, token=None, relisted=relisted, counts={}, unused_accounts=[]
         )
         return self._saved(restarted, checkpoint)
+
+    def _conflicts(self, checkpoint: Checkpoint) -> dict[str, int]:
+        """The counts of the users who may conflict with another one, once all users are listed."""
+        by_provider = count_conflicts(
+            lambda: self._checkpoints.load_addresses(checkpoint.run, checkpoint.page, seconds=_STEP_SECONDS)
+        )
+        parts = {f"{MAY_CONFLICT}.{provider}": count for provider, count in by_provider.items()}
+        return {MAY_CONFLICT: by_provider.total(), **parts}
 
     def _finding(self, listed: ListedUser, found: Mapping[UserRef, Record | None]) -> Finding:
         record = found.get(listed.user)
@@ -259,13 +325,18 @@ class Reconcile:
         next_slot = checkpoint.next_slot
         if checkpoint.dry_run:
             return {}, next_slot
-        source = Source.PASSWORDLESS if checkpoint.include_passwordless else Source.RECONCILE
-        for users in itertools.batched(itertools.chain.from_iterable(wanted.values()), MAX_BATCH, strict=False):
-            now = self._clock()
-            slot = max(now, next_slot)
-            delay = math.ceil(slot - now)
-            self._queue.send_many(users, source, delay_seconds=delay, deadline=deadline)
-            next_slot = slot + len(users) * _SECONDS_PER_USER
+        run = checkpoint.run
+        enrolling = Source.PASSWORDLESS if checkpoint.include_passwordless else Source.ENROL
+        for kind, all_users in wanted.items():
+            source, state = (enrolling, State.TO_ENROL) if kind == CREATED else (Source.RECONCILE, State.TO_UPDATE)
+            for users in itertools.batched(all_users, MAX_BATCH, strict=False):
+                now = self._clock()
+                slot = max(now, next_slot)
+                delay = math.ceil(slot - now)
+                self._queue.send_many(users, source, run=run, delay_seconds=delay, deadline=deadline)
+                # After the messages: a user who is counted has one, also if this invocation is killed.
+                self._runs.advance(run, [user.sub for user in users], state, deadline=deadline)
+                next_slot = slot + len(users) * _SECONDS_PER_USER
         return {kind: len(users) for kind, users in wanted.items()}, next_slot
 
     # Second phase: the records
@@ -285,7 +356,7 @@ class Reconcile:
         return self._saved(further, checkpoint)
 
 
-def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoint) -> dict[str, list[UserRef]]:
+def _wanted(findings: Collection[tuple[ListedUser, Finding]], checkpoint: Checkpoint) -> dict[str, list[UserRef]]:
     """The users to enqueue, by the reason that they are counted under."""
     created = {Drift.UNFINISHED}
     if checkpoint.backfill:
@@ -293,8 +364,8 @@ def _wanted(findings: Collection[tuple[UserRef, Finding]], checkpoint: Checkpoin
     if checkpoint.include_passwordless:
         created.add(Drift.PASSWORDLESS)
     return {
-        CREATED: [user for user, finding in findings if finding.drift in created],
-        UPDATED: [user for user, finding in findings if finding.drift is Drift.STALE],
+        CREATED: [listed.user for listed, finding in findings if finding.drift in created],
+        UPDATED: [listed.user for listed, finding in findings if finding.drift in (Drift.STALE, Drift.PICTURE)],
     }
 
 
@@ -312,6 +383,10 @@ def _counts(findings: Iterator[Finding]) -> Counter[str]:
         if finding.reason:
             counts[f"{finding.drift}.{finding.reason}"] += 1
     return counts
+
+
+def _linked(found: Mapping[UserRef, Record | None]) -> dict[str, int]:
+    return {LINKED: sum(record is not None and record.linked_to is not None for record in found.values())}
 
 
 def _sum(*counts: Mapping[str, int]) -> dict[str, int]:

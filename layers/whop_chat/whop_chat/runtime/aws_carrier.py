@@ -79,7 +79,7 @@ class Carrier:
                 raise
             retry = True
         if retry:
-            self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+            self._sleep(random.uniform(0.02, 0.1))  # noqa: S311  # nosec B311  # jitter, not a secret
             answer = self._attempt(request, operation, deadline)
         return AWSResponse(
             request.url, answer.status_code, HTTPHeaders.from_dict(dict(answer.headers)), Body(answer.content)

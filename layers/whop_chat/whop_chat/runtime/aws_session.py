@@ -13,9 +13,12 @@ from botocore.configprovider import ConfigValueStore
 from botocore.credentials import CredentialResolver, EnvProvider
 from botocore.session import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
+from whop_chat.runtime.version import USER_AGENT
+
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -66,6 +69,12 @@ class AwsClients:
         return client
 
     @property
+    def functions(self) -> "LambdaClient":
+        """The client of Lambda."""
+        client: LambdaClient = self._client("lambda")
+        return client
+
+    @property
     def cognito(self) -> "CognitoIdentityProviderClient":
         """The client of Cognito's user pools."""
         client: CognitoIdentityProviderClient = self._client("cognito-idp")
@@ -88,7 +97,7 @@ def config(**options: Any) -> Config:
         "ignore_configured_endpoint_urls": True,
         "disable_request_compression": True,
         # Otherwise botocore would build its own value twice a call.
-        "user_agent": "whop-chat-auth",
+        "user_agent": USER_AGENT,
     }
     return Config(**ours, **options)
 

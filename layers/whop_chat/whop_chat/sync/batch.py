@@ -4,45 +4,59 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
+from whop_chat.runtime.metrics import SYNC_AGE
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import SyncQueue, UnreadableMessage, decode
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.backlog import Backlog
+from whop_chat.sync.queue import SyncMessage, SyncQueue, UnreadableMessage, correlation_id_of, decode
 from whop_chat.whop.errors import CircuitOpen, OutOfPermits, WhopRateLimited
 
-_SECONDS_PER_USER = 8.0
-# After a user's time is up: to release the lease and to postpone the message.
+# After a message's time is up: to release the lease and to postpone the message.
 _SECONDS_TO_SETTLE = 2.0
 _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
-# Until a message is 16 minutes old, it backs off for a minute at most. Then for a sixteenth of its age at most.
+# Until a message is 32 minutes old, it backs off for a minute at most. Then for a thirty-second of its age at most.
 _YOUNG_BACKOFF_SECONDS = 60
-_BACKOFF_BY_AGE = 1 / 16
+_BACKOFF_BY_AGE = 1 / 32
 # The messages that a wait has held back return over this time, so the first of a batch can report the next wait.
 _RETURN_SECONDS = 10
 
 
+class Handler(Protocol):
+    """What handles a message: `whop_chat.sync.worker.SyncUser`, or ``SyncAvatar`` for pictures."""
+
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        """Do what ``message`` asks for. Raises `UnreadableMessage`, and `Retryable` to get it again."""
+
+
 class SyncBatch:
-    """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
+    """Handles one delivery from the queue (AWS, "Reporting batch item failures").
+
+    ``seconds`` is the time of each message. ``backlog`` is told how long messages wait; None: nobody asks.
+    """
 
     def __init__(
         self,
-        sync_user: SyncUser,
+        handler: Handler,
         queue: SyncQueue,
         dead_letters: SyncQueue,
+        backlog: Backlog | None,
         telemetry: Telemetry,
         *,
+        seconds: float,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._sync_user = sync_user
+        self._handler = handler
+        self._seconds = seconds
         self._queue = queue
         self._dead_letters = dead_letters
+        self._backlog = backlog
         self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
@@ -55,15 +69,18 @@ class SyncBatch:
 
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
+        self._telemetry.bind_correlation(correlation_id_of(record))
+        if self._backlog is not None:
+            self._telemetry.count(SYNC_AGE, self._clock() - self._sent_at(record))
         # A sync that starts has time to finish. The next delivery handles the rest.
-        if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
+        if remaining_seconds() < self._seconds + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._sync_user.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
+            self._handler.sync(decode(_text(record, "body")), deadline=Deadline(self._seconds))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
-            self._telemetry.warning("sync postponed", error, metric="SyncPostponed")
+            self._telemetry.warning("sync postponed", error)
             self._postponed(record, self._wait(error, record))
             self._wait_for_permits(error, remaining_seconds())
             return False
@@ -75,11 +92,15 @@ class SyncBatch:
     def _set_aside(self, record: Mapping[str, Any], error: UnreadableMessage) -> bool:
         """Move a message to the dead-letter queue. No retry makes it readable, so an operator has to look at it."""
         try:
-            self._dead_letters.send_raw(_text(record, "body"), deadline=Deadline(_QUEUE_SECONDS))
+            self._dead_letters.send_raw(
+                _text(record, "body"),
+                correlation_id=self._telemetry.correlation_id,
+                deadline=Deadline(_QUEUE_SECONDS),
+            )
         except (AwsError, DeadlineExceeded) as failure:
             self._telemetry.warning("unreadable message not set aside", failure)
             return self._postponed(record, self._backoff(record))
-        self._telemetry.warning("unreadable message set aside", error, metric="MessageUnreadable")
+        self._telemetry.warning("unreadable message set aside", error)
         return True
 
     def _postponed(self, record: Mapping[str, Any], seconds: int) -> bool:
@@ -89,14 +110,28 @@ class SyncBatch:
         except (AwsError, DeadlineExceeded) as error:
             # The queue's own visibility timeout is the wait then.
             self._telemetry.warning("message not postponed", error)
+        self._report_waiting(record)
         return False
+
+    def _report_waiting(self, record: Mapping[str, Any]) -> None:
+        if self._backlog is None:
+            return
+        try:
+            self._backlog.report(self._sent_at(record), deadline=Deadline(_QUEUE_SECONDS))
+        except (AwsError, DeadlineExceeded) as error:
+            self._telemetry.warning("backlog not reported", error)
 
     def _wait_for_permits(self, error: Retryable, remaining: float) -> None:
         """Sleep until there are permits again. The next message would read pool and table without success before."""
         if not isinstance(error, OutOfPermits):
             return
-        if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
+        if remaining >= self._seconds + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
+
+    def _sent_at(self, record: Mapping[str, Any]) -> float:
+        """When the message was sent, in epoch seconds, and not later than now."""
+        now = self._clock()
+        return min(now, _number(record, "SentTimestamp", int(now * 1000)) / 1000)
 
     def _wait(self, error: Retryable, record: Mapping[str, Any]) -> int:
         """The seconds until the next delivery: at least the wait that ``error`` names, with jitter.
@@ -115,9 +150,9 @@ class SyncBatch:
         return max(1, round(self._spread(min(longest, 1 << min(_number(record, "ApproximateReceiveCount", 1), 10)))))
 
     def _backoff_by_age(self, record: Mapping[str, Any]) -> float:
-        """A sixteenth of the time since the first delivery, and 15 minutes at most.
+        """A thirty-second of the time since the first delivery, and 15 minutes at most.
 
-        So after an outage each message returns within a sixteenth of its length. A day takes fewer than 400 deliveries.
+        So after an outage of an hour each message returns within two minutes. A day takes fewer than 500 deliveries.
         """
         now = self._clock()
         age = now - _number(record, "ApproximateFirstReceiveTimestamp", int(now * 1000)) / 1000

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline, run_within
+from whop_chat.runtime.metrics import SIGN_UPS_NOT_ENQUEUED
 from whop_chat.sync.queue import Source, SyncQueue
 
 if TYPE_CHECKING:
@@ -18,33 +19,38 @@ if TYPE_CHECKING:
 
 class _TriggerEvent(NamedTuple):
     source: Source
-    metric: str
     phrase: str
 
 
 # Cognito also sends the first when an administrator confirms a user, and at the first sign-in of a federated user. The
 # other source of that trigger, PostConfirmation_ConfirmForgotPassword, is about a user that signed up earlier.
 _TRIGGER_EVENTS = {
-    "PostConfirmation_ConfirmSignUp": _TriggerEvent(Source.SIGN_UP, "SignUp", "sign-up"),
-    "PostAuthentication_Authentication": _TriggerEvent(Source.SIGN_IN, "SignIn", "sign-in"),
+    "PostConfirmation_ConfirmSignUp": _TriggerEvent(Source.SIGN_UP, "sign-up"),
+    "PostAuthentication_Authentication": _TriggerEvent(Source.SIGN_IN, "sign-in"),
 }
-_UNKNOWN = _TriggerEvent(Source.SIGN_UP, "SignUp", "sign-up")
+_UNKNOWN = _TriggerEvent(Source.SIGN_UP, "sign-up")
 # Two attempts of one second each. Cognito waits five seconds for the whole function.
 _SECONDS = 2.1
 
 
-def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry: Callable[[], "Telemetry"]) -> None:
+def enqueue(
+    event: Mapping[str, Any],
+    queue: Callable[[], SyncQueue],
+    telemetry: Callable[[], "Telemetry"],
+    *,
+    correlation_id: str | None = None,
+) -> None:
     """Enqueue the user of a sign-up or a sign-in. Every error is logged and counted, never raised.
 
     ``queue`` returns the queue, so that a failure to make it is caught as well. ``telemetry`` is called when there is
-    something to report. Only the members that Cognito wrote are read from the event. ``clientMetadata`` is not, because
-    the client writes it.
+    something to report. ``correlation_id`` goes with the message. Only the members that Cognito wrote are read from the
+    event. ``clientMetadata`` is not, because the client writes it.
     """
     trigger_event, user = _UNKNOWN, None
     try:
         trigger = event["triggerSource"]
         if trigger not in _TRIGGER_EVENTS:
-            telemetry().event("TriggerIgnored", "neither a sign-up nor a sign-in", source=trigger)
+            telemetry().event("neither a sign-up nor a sign-in", source=trigger)
             return
         trigger_event = _TRIGGER_EVENTS[trigger]
         user = UserRef(
@@ -53,15 +59,18 @@ def enqueue(event: Mapping[str, Any], queue: Callable[[], SyncQueue], telemetry:
             username=event["userName"],
         )
         client_id = _client_id(event)
-        run_within(_SECONDS, functools.partial(_send, queue, user, trigger_event.source, client_id))
+        send = functools.partial(_send, queue, user, trigger_event.source, client_id, correlation_id)
+        run_within(_SECONDS, send)
     except Exception as error:
         reporter = telemetry()
         reporter.bind_user(user.sub if user else None)
-        reporter.warning(f"{trigger_event.phrase} not enqueued", error, metric=f"{trigger_event.metric}NotEnqueued")
+        reporter.warning(f"{trigger_event.phrase} not enqueued", error)
+        if trigger_event.source is Source.SIGN_UP:
+            reporter.count(SIGN_UPS_NOT_ENQUEUED)
     else:
         reporter = telemetry()
         reporter.bind_user(user.sub)
-        reporter.event(f"{trigger_event.metric}Enqueued", f"{trigger_event.phrase} enqueued")
+        reporter.event(f"{trigger_event.phrase} enqueued")
 
 
 def _client_id(event: Mapping[str, Any]) -> str | None:
@@ -72,5 +81,7 @@ def _client_id(event: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _send(queue: Callable[[], SyncQueue], user: UserRef, source: Source, client_id: str | None) -> None:
-    queue().send(user, source, client_id, deadline=Deadline(_SECONDS))
+def _send(
+    queue: Callable[[], SyncQueue], user: UserRef, source: Source, client_id: str | None, correlation_id: str | None
+) -> None:
+    queue().send(user, source, client_id, correlation_id=correlation_id, deadline=Deadline(_SECONDS))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.metrics import WAITS_TOLD
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
@@ -79,13 +80,14 @@ class CircuitBreaker:
         if state is None or state.reason is not Reason.UNAVAILABLE:
             return
         if self._states.replace(operation, None, expected=state, deadline=deadline):
-            self._telemetry.event("CircuitClosed", "circuit closed", operation=operation)
+            self._telemetry.event("circuit closed", operation=operation)
 
     def record_rate_limit(self, operation: str, seconds: float, *, deadline: Deadline) -> None:
         """Whop answered 429: nobody calls the operation for ``seconds``."""
         self.record_success(operation, deadline=deadline)
         self._states.extend(operation, CircuitState(self._in(seconds), Reason.LIMITED), deadline=deadline)
-        self._telemetry.event("WhopLimited", "rate limited by Whop", operation=operation, seconds=seconds)
+        self._telemetry.event("rate limited by Whop", operation=operation, seconds=seconds)
+        self._telemetry.count(WAITS_TOLD)
 
     def record_failure(self, operation: str, *, deadline: Deadline) -> None:
         """A call and its retry had no answer."""
@@ -95,7 +97,7 @@ class CircuitBreaker:
             return
         opened = self._tripped(1)
         if self._states.replace(operation, opened, expected=state, deadline=deadline):
-            self._telemetry.event("CircuitOpened", "circuit opened", operation=operation)
+            self._telemetry.event("circuit opened", operation=operation)
 
     def _rejection(self, state: CircuitState | None) -> Rejection | None:
         left = 0.0 if state is None else state.until - self._clock()

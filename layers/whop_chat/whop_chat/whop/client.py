@@ -13,13 +13,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.metrics import KEY_REFUSED, WHOP_LATENCY
+from whop_chat.runtime.telemetry import Telemetry
+from whop_chat.runtime.version import USER_AGENT
 from whop_chat.whop import _responses
-from whop_chat.whop._responses import Account, UserToken
+from whop_chat.whop._responses import Account, NewFile, UserToken
 from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import Reason
 from whop_chat.whop.errors import (
@@ -30,19 +33,19 @@ from whop_chat.whop.errors import (
     WhopError,
     WhopInvalidResponse,
     WhopRateLimited,
+    WhopRefused,
     WhopUnauthorized,
     WhopUnavailable,
 )
 from whop_chat.whop.rate_limit import RateLimiter
 
-_USER_AGENT = "whop-chat-auth"
 _MAX_RESPONSE_BYTES = 1024 * 1024
 # With less time left, a second attempt could not get its answer.
 _MIN_SECONDS_FOR_RETRY = 0.3
 # A call without an answer counts as a failure of Whop only if it had this much time.
 _FAIR_SECONDS = 1.0
 
-__all__ = ["Account", "KeySource", "UserToken", "Whop"]
+__all__ = ["Account", "KeySource", "NewFile", "UserToken", "Whop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Whop:
         company_field: Literal["account_id", "company_id"],
         circuit: CircuitBreaker,
         rate_limiter: RateLimiter,
+        telemetry: Telemetry,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
@@ -94,6 +98,7 @@ class Whop:
         self._company_field = company_field
         self._circuit = circuit
         self._rate_limiter = rate_limiter
+        self._telemetry = telemetry
         self._sleep = sleep
 
     def prefetch(self) -> contextlib.AbstractContextManager[None]:
@@ -169,9 +174,54 @@ class Whop:
 
         Whop, "Update user": from version 2026-06-08, an API key requires the account selector.
         """
+        return self._update_user(user_id, {"name": name}, deadline)
+
+    def set_picture(self, user_id: str, *, file_id: str, deadline: Deadline) -> bool:
+        """Make an uploaded file the picture of ``user_id`` in our company. As `set_profile`."""
+        return self._update_user(user_id, {"profile_picture": {"id": file_id}}, deadline)
+
+    def create_file(self, filename: str, *, idempotency_key: str, deadline: Deadline) -> NewFile:
+        """A file to upload, within an hour (Whop, "Upload files", from version 2026-08-21-1).
+
+        It is public, as everybody in the chat sees it. Whop takes the content type from the ending of ``filename``.
+        """
+        body = {"filename": filename, "visibility": "public"}
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._call(
+            "create_file", "POST", "/files", _responses.new_file, body=body, headers=headers, deadline=deadline
+        ).value
+
+    def upload(self, file: NewFile, content: bytes, *, deadline: Deadline) -> None:
+        """Upload the content of ``file`` to the storage that Whop named. The API key does not go there.
+
+        Storage has no rate limit of Whop's, so neither permit nor circuit is asked for.
+        """
+        if urlsplit(file.upload_url).scheme != urlsplit(self._base_url).scheme:
+            raise WhopInvalidResponse("upload_file")
+        try:
+            answer = self._http.request(
+                "PUT",
+                file.upload_url,
+                headers=file.upload_headers,
+                content=content,
+                deadline=deadline,
+                max_bytes=_MAX_RESPONSE_BYTES,
+            )
+        except TransportError as error:
+            raise WhopUnavailable("upload_file", code=error.reason) from None
+        if answer.status_code >= 500:
+            raise WhopUnavailable("upload_file", status=answer.status_code)
+        if not 200 <= answer.status_code < 300:
+            raise WhopRefused("upload_file", status=answer.status_code)
+
+    def upload_status(self, file_id: str, *, deadline: Deadline) -> str:
+        """``pending``, ``processing``, ``ready`` or ``failed``. Only the key that created a file can read it."""
+        path = f"/files/{quote(file_id, safe='')}"
+        return self._call("find_file", "GET", path, _responses.upload_status, deadline=deadline).value
+
+    def _update_user(self, user_id: str, body: Mapping[str, Any], deadline: Deadline) -> bool:
         path = f"/users/{quote(user_id, safe='')}"
         query = {"account_id": self.company_id}
-        body = {"name": name}
         answer = self._call("update_user", "PATCH", path, _responses.nothing, query=query, body=body, deadline=deadline)
         return not answer.repeated
 
@@ -194,7 +244,7 @@ class Whop:
         common = {
             "Accept": "application/json",
             "Api-Version-Date": self._api_version,
-            "User-Agent": _USER_AGENT,
+            "User-Agent": USER_AGENT,
             **({} if body is None else {"Content-Type": "application/json"}),
             **(headers or {}),
         }
@@ -213,12 +263,15 @@ class Whop:
             except DeadlineExceeded:
                 raise NoTimeForAnotherKey from None
             if newer is None:
+                self._telemetry.count(KEY_REFUSED)
                 raise
             repeated = refusal.repeated
         try:
             answer = attempt(newer)
         except WhopError as error:
             error.repeated |= repeated
+            if isinstance(error, WhopUnauthorized):
+                self._telemetry.count(KEY_REFUSED)
             raise
         return _Answer(answer.value, repeated=answer.repeated or repeated)
 
@@ -250,7 +303,7 @@ class Whop:
         except WhopUnavailable as error:
             if error.replayed or deadline.remaining() < _MIN_SECONDS_FOR_RETRY:
                 raise
-        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter, not a secret
+        self._sleep(random.uniform(0.02, 0.1))  # noqa: S311  # nosec B311  # jitter, not a secret
         try:
             return _Answer(self._exchange(operation, request, parse, deadline), repeated=True)
         except WhopError as error:
@@ -259,10 +312,7 @@ class Whop:
 
     def _exchange[T](self, operation: Operation, request: Request, parse: Callable[[Any], T], deadline: Deadline) -> T:
         self._require_permit(operation, deadline)
-        try:
-            response = self._http.send(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
-        except TransportError as error:
-            raise WhopUnavailable(operation, code=error.reason) from None
+        response = self._timed(operation, request, deadline)
         self._record_answer(operation, response, deadline)
         if response.status_code not in (200, 201, 204):
             raise _responses.error_of(operation, response)
@@ -274,6 +324,20 @@ class Whop:
                 operation, status=response.status_code, replayed=_responses.replayed(response)
             ) from None
 
+    def _timed(self, operation: Operation, request: Request, deadline: Deadline) -> Response:
+        """Whop's answer. Its time is counted under the status class, and no answer as a failure of Whop."""
+        started, status = time.monotonic(), 500
+        try:
+            response = self._http.send(request, deadline=deadline, max_bytes=_MAX_RESPONSE_BYTES)
+            status = response.status_code
+        except TransportError as error:
+            raise WhopUnavailable(operation, code=error.reason) from None
+        finally:
+            milliseconds = (time.monotonic() - started) * 1000
+            if operation in WHOP_LATENCY.values["operation"]:
+                self._telemetry.count(WHOP_LATENCY, milliseconds, operation=operation, status=_status_class(status))
+        return response
+
     def _record_answer(self, operation: Operation, response: Response, deadline: Deadline) -> None:
         """Tell the circuit breaker what this answer means for the next call. An old answer means nothing."""
         if _responses.replayed(response):
@@ -282,6 +346,13 @@ class Whop:
             self._circuit.record_rate_limit(operation, _responses.wait(response), deadline=deadline)
         elif response.status_code < 500:
             self._circuit.record_success(operation, deadline=deadline)
+
+
+def _status_class(status: int) -> str:
+    """The class of a status. Anything but a success or a refusal is no answer that we can use."""
+    if 200 <= status < 300:
+        return "2xx"
+    return "4xx" if 400 <= status < 500 else "5xx"
 
 
 def _raise_if_rejected(operation: Operation, rejection: Rejection | None) -> None:

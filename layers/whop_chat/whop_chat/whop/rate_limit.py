@@ -125,9 +125,9 @@ class RateLimiter:
         try:
             acquired = self._windows.acquire(operation, window, self._permits, deadline=deadline.at_most(_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
-            self._telemetry.warning("call not counted", error, metric="CallNotCounted")
+            self._telemetry.warning("call not counted", error)
             acquired = self._alone.acquire(operation, window, self._permits)
         if acquired:
             return None
-        self._telemetry.event("OutOfPermits", "out of permits", operation=operation)
+        self._telemetry.event("out of permits", operation=operation)
         return (window + 1) * WINDOW_SECONDS - now
