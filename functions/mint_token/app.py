@@ -1,4 +1,4 @@
-"""POST /chat/token, GET /health and GET /health/ready."""
+"""POST /chat/token, POST /chat/sync, GET /health and GET /health/ready."""
 
 import gc
 
@@ -45,6 +45,7 @@ from typing import TYPE_CHECKING, Any
 from whop_chat.api.routes import HttpApi, request_id
 from whop_chat.caller_bootstrap import caller_authorizer
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.telemetry import lambda_telemetry
 from whop_chat.whop.rate_limit import Priority
@@ -78,9 +79,11 @@ def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
 
 def _compose(settings: MintSettings) -> HttpApi:
     parts = enrolment_parts(settings, _aws, _api_key, _http, _telemetry, _circuit_states, Priority.FOREGROUND)
+    authorizer = caller_authorizer(settings, _jwks)
+    quota = UserQuota(parts.users, settings.mints_per_minute)
     minting = MintToken(
-        caller_authorizer(settings, _jwks),
-        UserQuota(parts.users, settings.mints_per_minute),
+        authorizer,
+        quota,
         parts.enrolment,
         parts.whop,
         parts.queue,
@@ -89,7 +92,8 @@ def _compose(settings: MintSettings) -> HttpApi:
         ttl=timedelta(minutes=settings.token_ttl_minutes),
         own_tokens=_own_tokens if settings.oauth else None,
     )
-    return HttpApi(minting, _telemetry, lambda deadline: _ready_route().answer(deadline=deadline))
+    sync = RequestSync(authorizer, quota, parts.queue, _telemetry)
+    return HttpApi(minting, _telemetry, lambda deadline: _ready_route().answer(deadline=deadline), sync)
 
 
 @functools.cache

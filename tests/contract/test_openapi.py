@@ -28,6 +28,7 @@ from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, FeaturePolicy, GroupDenied
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.oauth.errors import LinkExpired, LinkFailed, LinkRequired, RefreshInProgress
 from whop_chat.readiness.store import Readiness
@@ -75,6 +76,7 @@ def _responses(path: str, method: str) -> dict[int, Node]:
 
 
 MINT = _responses("/chat/token", "post")
+SYNC = _responses("/chat/sync", "post")
 HEALTH = _responses("/health", "get")
 READY = _responses("/health/ready", "get")
 # (status, what the document says about the code) by code
@@ -209,6 +211,16 @@ class Mint(MintToken):
         return self._outcome
 
 
+class Sync(RequestSync):
+    """Accepts every request."""
+
+    def __init__(self) -> None:
+        pass
+
+    def request(self, cognito_token: str, *, deadline: Deadline) -> None:
+        pass
+
+
 def never(deadline: Deadline) -> dict[str, Any]:
     """No request of these goes to the readiness."""
     raise AssertionError(deadline)
@@ -224,7 +236,9 @@ class Request:
 
     def answer(self) -> tuple[int, dict[str, str], Node]:
         changed = {**event("mint_token"), **self.changes}
-        response = HttpApi(Mint(self.outcome), RecordingTelemetry(), never).handle(changed, remaining_seconds=10.0)
+        response = HttpApi(Mint(self.outcome), RecordingTelemetry(), never, Sync()).handle(
+            changed, remaining_seconds=10.0
+        )
         return response["statusCode"], response["headers"], json.loads(response["body"])
 
 
@@ -344,6 +358,13 @@ def test_a_token_is_answered_as_the_document_says() -> None:
     assert (status, headers["Content-Type"]) == (200, "application/json")
     assert body.keys() == DOCUMENT["components"]["schemas"]["ChatToken"]["properties"].keys()
     _conforms(MINT[200], headers, body)
+
+
+def test_a_sync_is_answered_as_the_document_says() -> None:
+    status, headers, body = Request("", changes={"routeKey": "POST /chat/sync"}).answer()
+
+    assert status == 202
+    _conforms(SYNC[202], headers, body)
 
 
 def test_health_is_answered_as_the_document_says() -> None:

@@ -91,6 +91,20 @@ def test_a_new_name_arrives_with_the_next_message_and_costs_nothing_until_it_cha
     assert len(whop.calls()) == calls
 
 
+def test_a_new_name_arrives_once_its_user_asks_for_it(
+    cloud: LocalStack, app: TeamApp, lane: SyncLane, whop: SimulatorControl, user: User
+) -> None:
+    url = f"{app.deployment.api_url}/chat/sync"
+    app.give_name(user, "Ada King")
+    assert cloud.http.post(url).status_code == 401
+
+    answer = cloud.http.post(url, headers={"Authorization": f"Bearer {app.sign_in(user).access}"})
+
+    assert (answer.status_code, answer.json()) == (202, {"status": "accepted"})
+    lane.settle()
+    assert name_at_whop(cloud, app, whop, user) == "Ada King"
+
+
 def test_a_new_name_arrives_with_the_next_sign_in(
     cloud: LocalStack, eager: TeamApp, eager_lane: SyncLane, whop: SimulatorControl
 ) -> None:

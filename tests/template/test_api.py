@@ -23,7 +23,7 @@ def _authorizer(**given: str) -> dict[str, Any]:
     return authorizer
 
 
-def test_there_are_three_routes_and_only_the_health_checks_are_open() -> None:
+def test_there_are_four_routes_and_only_the_health_checks_are_open() -> None:
     routes = {
         (method, path): [list(each) for each in operation["security"]]
         for path, methods in _body()["paths"].items()
@@ -32,6 +32,7 @@ def test_there_are_three_routes_and_only_the_health_checks_are_open() -> None:
 
     assert routes == {
         ("post", "/chat/token"): [["CognitoJwt"]],
+        ("post", "/chat/sync"): [["CognitoJwt"]],
         ("get", "/health"): [["NONE"]],
         ("get", "/health/ready"): [["NONE"]],
     }

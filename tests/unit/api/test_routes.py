@@ -17,6 +17,8 @@ from whop_chat.cognito.verifier import Reason, TokenRefused
 from whop_chat.enrolment.errors import Blocked
 from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.mint import MintToken
+from whop_chat.minting.request_sync import RequestSync
+from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.metrics import MINTS
 from whop_chat.runtime.version import VERSION
@@ -46,15 +48,29 @@ class Mint(MintToken):
         return self.outcome
 
 
+class Sync(RequestSync):
+    """Accepts every request, or fails with ``error``, and keeps who asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+
+    def request(self, cognito_token: str, *, deadline: Deadline) -> None:
+        self.asked.append(cognito_token)
+        if self.error is not None:
+            raise self.error
+
+
 class Api:
     """The API over a `Mint`, and the last answer taken apart."""
 
     def __init__(self, outcome: ChatToken | Exception = TOKEN) -> None:
         self.mint = Mint(outcome)
+        self.sync = Sync()
         self.telemetry = RecordingTelemetry()
 
     def answer(self, request: dict[str, Any], *, remaining: float = 10.0) -> tuple[int, dict[str, str], dict[str, Any]]:
-        response = HttpApi(self.mint, self.telemetry, lambda _: answer({"status": "ready"})).handle(
+        response = HttpApi(self.mint, self.telemetry, lambda _: answer({"status": "ready"}), self.sync).handle(
             request, remaining_seconds=remaining
         )
         assert response.keys() == {"statusCode", "headers", "body"}
@@ -90,6 +106,40 @@ def test_a_token_that_is_reused_is_told_and_counted_as_such() -> None:
 
     assert api.telemetry.events == [("token reused", {"scopes": TOKEN.scopes, "because": "fresh"})]
     assert api.telemetry.counted(MINTS) == [{"outcome": "reused"}]
+
+
+def test_a_request_for_a_sync_is_accepted() -> None:
+    api = Api()
+
+    status, headers, body = api.answer(event("request_sync"))
+
+    assert (status, body) == (202, {"status": "accepted"})
+    assert headers == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    assert api.sync.asked == ["PLACEHOLDER-put-a-Cognito-access-token-here"]
+
+
+def test_a_sync_that_is_not_on_the_queue_is_not_accepted() -> None:
+    api = Api()
+    api.sync.error = AwsError("ThrottlingException")
+
+    status, _, body = api.answer(event("request_sync"))
+
+    assert (status, body["code"]) == (503, "temporarily_unavailable")
+
+
+@pytest.mark.parametrize("body", ['{"features": ["channels"]}', '{"username": "grace"}', "[]"])
+def test_a_request_for_a_sync_says_nothing_else(body: str) -> None:
+    api = Api()
+
+    status, _, problem = api.answer({**event("request_sync"), "body": body})
+
+    assert (status, problem["code"], api.sync.asked) == (400, "invalid_request", [])
+
+
+def test_where_nothing_is_synced_there_is_no_such_route() -> None:
+    api = HttpApi(Mint(TOKEN), RecordingTelemetry(), lambda _: {})
+
+    assert api.handle(event("request_sync"), remaining_seconds=10.0)["statusCode"] == 404
 
 
 def test_health_is_answered_without_a_token() -> None:

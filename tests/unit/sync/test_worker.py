@@ -291,7 +291,7 @@ def test_only_who_has_just_acted_is_read_in_the_way_that_counts_for_billing(sour
 
     case.sync(source=source)
 
-    just_acted = source in (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+    just_acted = source in (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.REQUEST)
     assert case.pool.asked == ["read" if just_acted else "find"]
 
 
@@ -476,7 +476,7 @@ def test_another_client_keeps_a_linked_user_up_to_date(status: Status) -> None:
     assert (case.record.status, case.names) == (Status.LINKED, ["Ada Lovelace"])
 
 
-PROOFS = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.PASSWORDLESS)
+PROOFS = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.REQUEST, Source.PASSWORDLESS)
 
 
 @pytest.mark.parametrize("source", Source)

@@ -62,7 +62,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "link_expired": Kind(403, "Whop has ended the user's sign-in. Link the account again, or unlink it."),
         "link_failed": Kind(403, "The Whop account was not linked. Begin again."),
         "not_found": Kind(404, "There is nothing here."),
-        "method_not_allowed": Kind(405, "A token is asked for with POST."),
+        "method_not_allowed": Kind(405, "Use POST."),
         "request_too_large": Kind(413, "The body is too large."),
         "unsupported_media_type": Kind(415, "A body is JSON, with Content-Type application/json."),
         "too_many_requests": Kind(429, "This user asks for tokens too often.", retry_after=60),

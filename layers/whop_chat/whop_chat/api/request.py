@@ -63,6 +63,12 @@ def bearer_token(event: Mapping[str, Any]) -> str:
     return token
 
 
+def require_no_features(event: Mapping[str, Any]) -> None:
+    """Raise what `requested_features` raises, and `BadRequest` if the body requests any."""
+    if requested_features(event) is not None:
+        raise BadRequest("the body is empty")
+
+
 def requested_features(event: Mapping[str, Any]) -> list[str] | None:
     """The features that the body requests. None for an empty body or object, and for ``null``.
 

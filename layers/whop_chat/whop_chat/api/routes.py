@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from whop_chat.api.problems import Problem, logged_problem, problem_of
-from whop_chat.api.request import ChatRequest
+from whop_chat.api.request import ChatRequest, bearer_token, require_no_features
 from whop_chat.minting.chat_token import ChatToken
+from whop_chat.minting.request_sync import RequestSync
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.metrics import MINTS
 from whop_chat.runtime.telemetry import Telemetry
@@ -36,12 +38,20 @@ def request_id(event: Any) -> str | None:
 class HttpApi:
     """Answers every event. No failure becomes an exception of the function.
 
-    ``ready`` answers ``GET /health/ready``. It is called then only, so that a mint does not load its code.
+    ``ready`` answers ``GET /health/ready``. It is called then only, so that a mint does not load its code. ``sync`` is
+    None where users have accounts of their own only: nothing is synced there, and ``POST /chat/sync`` is a 404.
     """
 
-    def __init__(self, minting: Minting, telemetry: Telemetry, ready: Callable[[Deadline], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        minting: Minting,
+        telemetry: Telemetry,
+        ready: Callable[[Deadline], dict[str, Any]],
+        sync: RequestSync | None = None,
+    ) -> None:
         self._minting = minting
         self._ready = ready
+        self._sync = sync
         self._telemetry = telemetry
 
     def handle(self, event: Mapping[str, Any], *, remaining_seconds: float) -> dict[str, Any]:
@@ -60,6 +70,11 @@ class HttpApi:
                 return self._ready(deadline)
             case {"routeKey": "POST /chat/token"}:
                 return self._mint(event, deadline)
+            case {"routeKey": "POST /chat/sync"} if self._sync:
+                require_no_features(event)
+                self._sync.request(bearer_token(event), deadline=deadline)
+                self._telemetry.event("sync requested")
+                return answer({"status": "accepted"}, HTTPStatus.ACCEPTED)
             case {"routeKey": str(route)} if route.endswith(" /chat/token"):
                 return Problem("method_not_allowed", headers={"Allow": "POST"}).response()
             case _:
@@ -101,7 +116,7 @@ def _timestamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def answer(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer 200 with ``body``, in the format of HTTP APIs."""
+def answer(body: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> dict[str, Any]:
+    """The answer with ``body``, in the format of HTTP APIs."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}
+    return {"statusCode": status.value, "headers": headers, "body": json.dumps(body)}

@@ -1,4 +1,4 @@
 """A chat token for a verified caller.
 
-Public: `MintToken`, `ChatToken`, `FeaturePolicy`, `UserQuota`, `TokenFallback`.
+Public: `MintToken`, `RequestSync`, `ChatToken`, `FeaturePolicy`, `UserQuota`, `TokenFallback`.
 """

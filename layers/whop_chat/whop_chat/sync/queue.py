@@ -28,6 +28,8 @@ class Source(StrEnum):
     SIGN_UP = "sign_up"
     SIGN_IN = "sign_in"
     FIRST_TOKEN = "first_token"  # noqa: S105  # nosec B105  # not a password
+    REQUEST = "request"
+    """Of the signed-in user themself, such as after a change of their name."""
     CHANGE = "change"
     """An event of CloudTrail: attributes, disabled, enabled, deleted. It never starts a first enrolment."""
     RECONCILE = "reconcile"

@@ -10,7 +10,7 @@ from whop_chat.sync.queue import Source
 
 # These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
 # It also proves that they can sign in, whatever their password.
-_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN, Source.REQUEST)
 
 
 def read_user(
