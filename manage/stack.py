@@ -52,6 +52,16 @@ class Stack:
         """The account that owns the stack: twelve digits."""
         return self.arn.split(":")[4]
 
+    @property
+    def enrols_users(self) -> bool:
+        """Whether the stack enrols users in the company. Without it, there are no triggers, queue and reconcile."""
+        return self.parameters.get("AuthModes", "company") != "oauth"
+
+    @property
+    def links_accounts(self) -> bool:
+        """Whether users of the stack can link Whop accounts of their own."""
+        return self.parameters.get("AuthModes", "company") != "company"
+
     def output(self, name: str) -> str:
         """The value of an output. Raises `Refused` if the stack has no output of this name."""
         try:

@@ -27,14 +27,14 @@ from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 
 _aws = function_clients(_aws_settings)
 _api_key = ApiKey(_aws, _settings.whop_secret_arn)
-_data_key = None
+_data_keys = None
 if _settings.data_key_secret_arn:  # Else AES is not imported: it takes some ms of a cold start.
-    from whop_chat.runtime.data_key import data_key
+    from whop_chat.runtime.sealed import data_keys
 
-    _data_key = data_key(_aws, _settings.data_key_secret_arn)
+    _data_keys = data_keys(_aws, _settings.data_key_secret_arn)
 _circuit_states = CircuitStates(DynamoDBCircuitStore(_aws, _settings.users_table, _settings.whop_company_id))
 _secrets = Prefetch(
-    *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in (_api_key, _data_key) if secret),
+    *(lambda deadline, secret=secret: secret.current(deadline=deadline) for secret in (_api_key, _data_keys) if secret),
     lambda deadline: _circuit_states.refresh(deadline=deadline),
 )
 
@@ -54,16 +54,26 @@ from whop_chat.whop.rate_limit import Priority
 if TYPE_CHECKING:
     from whop_chat.api.ready import ReadyRoute
     from whop_chat.minting.fallback import TokenFallback
+    from whop_chat.oauth.token import OwnTokens
+
+
+@functools.cache
+def _own_tokens() -> "OwnTokens":
+    """The tokens of users' own Whop accounts. Called, and so imported, for a linked user only."""
+    from whop_chat.oauth_bootstrap import oauth_parts
+    from whop_chat.settings import OAuthSettings
+
+    return oauth_parts(OAuthSettings.from_env(os.environ), _aws, _http, _telemetry).tokens
 
 
 def _token_fallback(settings: MintSettings) -> "TokenFallback | None":
     """The fallback, or None if tokens are not cached."""
-    if _data_key is None:
+    if _data_keys is None:
         return None
     from whop_chat.minting.fallback import TokenFallback
     from whop_chat.minting.token_cache import TokenCache
 
-    cache = TokenCache(_aws, settings.users_table, _data_key, settings.whop_company_id)
+    cache = TokenCache(_aws, settings.users_table, _data_keys, settings.whop_company_id)
     ttl = timedelta(minutes=settings.token_ttl_minutes)
     return TokenFallback(cache, _telemetry, always=settings.token_reuse == "always", ttl=ttl)  # noqa: S105  # nosec B105  # the mode
 
@@ -92,6 +102,7 @@ def _compose(settings: MintSettings) -> HttpApi:
         _telemetry,
         _token_fallback(settings),
         ttl=timedelta(minutes=settings.token_ttl_minutes),
+        own_tokens=_own_tokens if settings.oauth else None,
     )
     return HttpApi(minting, _telemetry, lambda deadline: _ready_route().answer(deadline=deadline))
 

@@ -5,17 +5,27 @@ from typing import Any
 
 from whop_chat.bootstrap import enrolment_parts, function_clients
 from whop_chat.enrolment.cleanup import CleanUp
+from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.http import HttpClient
 from whop_chat.runtime.telemetry import lambda_telemetry
-from whop_chat.settings import AwsSettings, SyncSettings
+from whop_chat.settings import AwsSettings, OAuthSettings, SyncSettings
 from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, OwnAccounts, SyncUser
 from whop_chat.users.runs import DynamoDBRuns
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
 from whop_chat.whop.rate_limit import Priority
+
+
+def _own_accounts(http: HttpClient, aws: AwsClients, *, oauth: bool) -> OwnAccounts | None:
+    """The links of users to Whop accounts of their own. None if ``AuthModes`` has no oauth."""
+    if not oauth:
+        return None
+    from whop_chat.oauth_bootstrap import oauth_parts
+
+    return oauth_parts(OAuthSettings.from_env(os.environ), aws, http, _telemetry).unlinking
 
 
 def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
@@ -36,6 +46,7 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         pool_id=settings.user_pool_id,
         client_ids=settings.user_pool_client_ids,
         refusals=parts.refusals,
+        own_accounts=_own_accounts(http, aws, oauth=settings.oauth),
         runs=DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
         avatars=SyncQueue(aws, settings.avatar_queue_url) if settings.avatar_queue_url else None,
     )

@@ -19,6 +19,9 @@ users/{id}; POST, GET messages. Operations are named as in the SDK: ``access_tok
 ``accounts.list``, ``accounts.retrieve``, ``accounts.update``, ``accounts.delete``, ``users.retrieve``,
 ``users.update``, ``messages.create``, ``messages.list``.
 
+The OAuth server is beside it: ``/oauth/authorize`` (a consent page),
+``/oauth/token``, ``/oauth/userinfo``, ``/oauth/revoke``, discovery and key set, named ``oauth.token`` and so on.
+
 Control
 -------
 Tests control the simulator by the methods of `Simulator`, by the same calls over HTTP, or by the typed client of
@@ -38,9 +41,11 @@ answered with a 400 and ``{"error"}``.
 ``POST keys``             ``{"key", "company_id"?, "permissions"?, "owner_level"?, "pinned_version"?}``;
                           ``DELETE {"key"}`` revokes
 ``POST people``           ``{"email", "name"?}`` adds a Whop user who has no account of ours
+``POST oauth_apps``       ``{"client_id", "redirect_uris", "secret"?}`` registers an app for OAuth
+``POST end_consents``     ``{"user_id"}`` ends a user's OAuth consents
 ``POST block_deletion``   ``{"account_id", "reason"}``: its DELETE answers 400, until reason is null
 ``GET  clock``            ``POST clock/advance {"seconds"}`` moves it forward, and completes delayed calls
-``POST reset``            forgets everything except the keys and their companies
+``POST reset``            forgets everything except the keys, their companies and the OAuth apps
 ========================  ==========================================================================================
 
 The paths are under ``/_simulator/``. The simulator listens on 127.0.0.1 only, and does not authenticate these calls.

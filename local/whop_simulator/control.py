@@ -119,6 +119,15 @@ class SimulatorControl:
             body["pinned_version"] = pinned_version
         return str(self._ask("POST", "keys", json=body)["id"])
 
+    def add_oauth_app(self, client_id: str, redirect_uris: Iterable[str], *, secret: str | None = None) -> None:
+        """Register an app for OAuth, or change it."""
+        body: Json = {"client_id": client_id, "redirect_uris": [*redirect_uris], "secret": secret}
+        self._ask("POST", "oauth_apps", json=body)
+
+    def end_consents(self, user_id: str) -> None:
+        """End all OAuth consents of a user."""
+        self._ask("POST", "end_consents", json={"user_id": user_id})
+
     def revoke_key(self, secret: str) -> bool:
         """Revoke a key; whether it was valid."""
         return self._ask("DELETE", "keys", json={"key": secret})["revoked"] is True
@@ -140,7 +149,7 @@ class SimulatorControl:
         return float(cast(float, self._ask("POST", "clock/advance", json={"seconds": seconds})["now"]))
 
     def reset(self) -> None:
-        """Forget everything except the keys and their companies."""
+        """Forget everything except the keys, their companies and the OAuth apps."""
         self._ask("POST", "reset")
 
     def _ask(self, method: str, path: str, *, json: object = None, params: dict[str, str] | None = None) -> Json:

@@ -120,6 +120,21 @@ def _add_person(simulator: Simulator, request: Request, body: Json) -> Json:
     return {"id": simulator.add_person(_text(body, "email"), name=None if name is None else str(name))}
 
 
+def _add_oauth_app(simulator: Simulator, request: Request, body: Json) -> Json:
+    redirect_uris, secret = body.get("redirect_uris"), body.get("secret")
+    if not isinstance(redirect_uris, list):
+        raise ValueError("redirect_uris is an array")
+    simulator.add_oauth_app(
+        _text(body, "client_id"), map(str, redirect_uris), secret=None if secret is None else str(secret)
+    )
+    return {}
+
+
+def _end_consents(simulator: Simulator, request: Request, body: Json) -> Json:
+    simulator.end_consents(_text(body, "user_id"))
+    return {}
+
+
 def _block_deletion(simulator: Simulator, request: Request, body: Json) -> Json:
     reason = body.get("reason")
     simulator.block_deletion(_text(body, "account_id"), None if reason is None else str(reason))
@@ -166,6 +181,8 @@ _ACTIONS: dict[tuple[str, str], Callable[[Simulator, Request, Json], Json]] = {
     ("POST", "keys"): _add_key,
     ("DELETE", "keys"): _revoke_key,
     ("POST", "people"): _add_person,
+    ("POST", "oauth_apps"): _add_oauth_app,
+    ("POST", "end_consents"): _end_consents,
     ("POST", "block_deletion"): _block_deletion,
     ("GET", "clock"): _clock,
     ("POST", "clock/advance"): _advance,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from local.whop_simulator import rules, versions
@@ -11,6 +11,7 @@ from local.whop_simulator.exchange import CallRecord, Exchange, completed, recor
 from local.whop_simulator.faults import Fault, FaultPlan, delivered
 from local.whop_simulator.idempotency import IdempotencyKeys
 from local.whop_simulator.limits import Count, Limits, RateLimiter
+from local.whop_simulator.oauth_state import App
 from local.whop_simulator.operations import NAMES, UNKNOWN, Operation, route
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import implements
@@ -264,6 +265,16 @@ class Simulator:
         with self._lock:
             return self._state.add_person(email.strip().lower(), name, self.now()).id
 
+    def add_oauth_app(self, client_id: str, redirect_uris: Iterable[str], *, secret: str | None = None) -> None:
+        """Register an app for OAuth, or change it. With ``secret`` it is a confidential client."""
+        with self._lock:
+            self._state.oauth.apps[client_id] = App(client_id, DEFAULT_COMPANY, tuple(redirect_uris), secret)
+
+    def end_consents(self, user_id: str) -> None:
+        """End all OAuth consents of a user, as if they had removed the app at Whop."""
+        with self._lock:
+            self._state.oauth.end_user(user_id)
+
     def block_deletion(self, account_id: str, reason: str | None) -> None:
         """Make DELETE of the account answer 400 with ``reason``, until ``reason`` is None. Raises `KeyError`."""
         with self._lock:
@@ -330,10 +341,11 @@ class Simulator:
             return self._state.as_json()
 
     def reset(self) -> None:
-        """Forget everything except the keys and their companies. Readings and limits get their defaults."""
+        """Forget all but the keys, their companies and the OAuth apps. Readings and limits get their defaults."""
         with self._lock:
             old = self._state
             self._state, self._keys, self._faults = State(), IdempotencyKeys(), FaultPlan()
+            self._state.oauth.apps = old.oauth.apps
             self._limiter, self._readings = RateLimiter(Limits()), Readings()
             self._calls, self._pending, self._offset = [], [], 0.0
             for key in old.keys.values():

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import account_list, accounts, files, messages, rules, tokens, users
+from local.whop_simulator import account_list, accounts, files, messages, oauth, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import implements
@@ -57,7 +57,23 @@ OPERATIONS: tuple[Operation, ...] = (
 # Not of the API: the storage that a new file names. It has no rate limit of Whop's.
 UPLOAD = Operation("files.upload", "PUT", files.STORAGE, files.upload, with_id=True, public=True, limited=False)
 
-NAMES: tuple[str, ...] = tuple(operation.name for operation in (*OPERATIONS, UPLOAD))
+
+def _oauth(name: str, method: str, path: str, handler: Callable[[Call], Response], *, public: bool = True) -> Operation:
+    return Operation(f"oauth.{name}", method, path, handler, current=False, public=public)
+
+
+OAUTH_OPERATIONS: tuple[Operation, ...] = (
+    _oauth("authorize", "GET", "/oauth/authorize", oauth.authorize),
+    _oauth("decide", "POST", "/oauth/authorize", oauth.decide),
+    _oauth("token", "POST", "/oauth/token", oauth.token),
+    _oauth("revoke", "POST", "/oauth/revoke", oauth.revoke),
+    _oauth("userinfo", "GET", "/oauth/userinfo", oauth.userinfo, public=False),
+    _oauth("discovery", "GET", "/.well-known/openid-configuration", oauth.discovery),
+    _oauth("keys", "GET", "/.well-known/jwks.json", oauth.keys),
+    _oauth("keys", "GET", "/oauth/jwks", oauth.keys),
+)
+
+NAMES: tuple[str, ...] = tuple(dict.fromkeys(each.name for each in (*OPERATIONS, UPLOAD, *OAUTH_OPERATIONS)))
 
 
 @implements(rules.PATHS)
@@ -66,7 +82,7 @@ def route(method: str, path: str) -> tuple[Operation | None, str]:
     if method == UPLOAD.method and path.startswith(f"{files.STORAGE}/"):
         return UPLOAD, path.removeprefix(f"{files.STORAGE}/")
     if not path.startswith(f"{BASE_PATH}/"):
-        return None, ""
+        return next((o for o in OAUTH_OPERATIONS if (o.method, o.collection) == (method, path)), None), ""
     collection, slash, resource = path.removeprefix(f"{BASE_PATH}/").partition("/")
     if bool(slash) != bool(resource) or "/" in resource:
         return None, ""

@@ -48,6 +48,22 @@ class Readings:
     server_error: Literal["run_again", "replayed", "held"] = "run_again"
     """An Idempotency-Key whose request ended in a 5xx."""
 
+    oauth_body: Literal["json", "form", "either"] = "json"
+    """What the token endpoint reads."""
+
+    oauth_issuer: Literal["host", "whop.com"] = "host"
+    oauth_keys: Literal["well_known", "oauth"] = "well_known"
+    oauth_iss: bool = True
+    """The redirect to the app names the issuer (RFC 9207)."""
+
+    oauth_scope_returned: bool = True
+    oauth_reuse: Literal["ends_consent", "refused"] = "ends_consent"
+    """What the reuse of a replaced refresh token does, besides being refused."""
+
+    oauth_invalid_grant_status: Literal[400, 401] = 400
+    oauth_access_seconds: Literal[3600, 240, 20] = 3600
+    """Whop documents an hour. The others let a test see a refresh without waiting for it."""
+
     def with_changes(self, changes: Mapping[str, object]) -> "Readings":
         """A copy with ``changes``. Raises `ValueError` for an unknown name or value."""
         for name, value in changes.items():

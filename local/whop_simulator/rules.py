@@ -446,6 +446,44 @@ MESSAGE_TOKEN_ONLY = _guessed(
     f"{GUIDES}/auth-scoping for account tokens; for API keys stricter than Whop, on purpose",
 )
 
+# OAuth
+OAUTH = f"{GUIDES}/oauth"
+OAUTH_AUTHORIZE = _documented(
+    "oauth.authorize",
+    "Authorization needs a registered client_id, its exact redirect_uri, S256, and with openid a nonce.",
+    OAUTH,
+)
+OAUTH_ISS = _guessed("oauth.iss", "The redirect names the issuer (RFC 9207).", "no page", "oauth_iss")
+OAUTH_BODY = _guessed(
+    "oauth.body",
+    "The token endpoint reads JSON; forms are refused.",
+    f"{OAUTH} documents JSON; about forms, third parties disagree",
+    "oauth_body",
+)
+OAUTH_CODE = _documented("oauth.code", "A code is good once, for its client, redirect_uri and verifier.", OAUTH)
+OAUTH_ROTATION = _guessed(
+    "oauth.rotation",
+    "A refresh token is replaced at each use. Reuse of a replaced one is invalid_grant and ends the consent; an access "
+    "token lives an hour; the answer names the scopes.",
+    f"{OAUTH} documents the rotation and the hour",
+    "oauth_reuse",
+    "oauth_invalid_grant_status",
+    "oauth_access_seconds",
+    "oauth_scope_returned",
+)
+OAUTH_CLIENT = _guessed(
+    "oauth.client",
+    "A public client sends no secret; an app with a secret has to send it; another one is invalid_client, 401.",
+    f"{OAUTH} shows public clients only",
+)
+OAUTH_REVOKE = _documented("oauth.revoke", "Revocation of a refresh token ends the consent.", OAUTH)
+OAUTH_USERINFO = _documented("oauth.userinfo", "Userinfo answers sub, names, picture and e-mail.", OAUTH)
+OAUTH_DISCOVERY = _guessed("oauth.discovery", "Discovery is at the API host.", "third parties")
+OAUTH_KEYS = _guessed("oauth.keys", "The key set is at /.well-known/jwks.json.", "third parties", "oauth_keys")
+OAUTH_ID_TOKEN = _guessed("oauth.id-token", "ID tokens are ES256, for an hour.", f"{OAUTH} names ES256 only")
+OAUTH_ISSUER = _guessed("oauth.issuer", "The issuer is the API host.", "no page", "oauth_issuer")
+OAUTH_ERRORS = _documented("oauth.errors", 'An error is {"error", "error_description"}.', TROUBLE)
+
 RULES: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
 
 _implemented_by: dict[str, list[str]] = {}

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass, field
 
 from local.whop_simulator import rules
+from local.whop_simulator.oauth_state import OAuthState
 from local.whop_simulator.rules import implements
 from local.whop_simulator.wire import Json
 
@@ -138,6 +139,7 @@ class State:
         self.profiles: dict[tuple[str, str], Json] = {}
         self.files: dict[str, File] = {}
         self.messages: list[Message] = []
+        self.oauth = OAuthState()
 
     def new_id(self, prefix: str) -> str:
         """A new identifier in Whop's form. Identifiers count up."""
@@ -246,6 +248,7 @@ class State:
             "keys": [_without(key, "digest") for key in self.keys.values()],
             "files": [_without(file, "signature") for file in self.files.values()],
             "messages": [asdict(message) for message in self.messages],
+            "oauth": [self.oauth.as_json()],
         }
 
     def _username(self, email: str) -> str:

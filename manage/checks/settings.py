@@ -1,16 +1,17 @@
 """Whether the functions can read their settings, which lists they got, and whether the pool has the groups in them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from manage.checks.finding import Finding, Severity
 from manage.deployment import Deployment
-from whop_chat.settings import MintSettings, SettingsError
+from whop_chat.settings import MintSettings, OAuthCallerSettings, SettingsError
 
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """A problem if the settings cannot be read; else each list that is not empty, and groups that do not exist."""
     try:
-        settings = MintSettings.from_env(deployment.stack.environment("MintTokenFunctionName"))
+        kind = MintSettings if deployment.stack.enrols_users else OAuthCallerSettings
+        settings = kind.from_env(deployment.stack.environment("MintTokenFunctionName"))
     except SettingsError as error:
         yield Finding(
             Severity.PROBLEM,
@@ -23,22 +24,25 @@ def check(deployment: Deployment) -> Iterator[Finding]:
     yield from _missing_groups(settings, set(_groups(deployment)))
 
 
-def _lists(settings: MintSettings) -> Iterator[Finding]:
+def _lists(settings: MintSettings | OAuthCallerSettings) -> Iterator[Finding]:
     """The lists, entry by entry: a list that was cut at a space shows here."""
-    lists: Mapping[str, Iterable[str]] = {
+    lists: dict[str, Iterable[str]] = {
         "UserPoolClientIds": settings.user_pool_client_ids,
         "ChatFeatures": settings.chat_features,
         "DeniedGroups": settings.denied_groups,
         "GroupFeatures": [f"{group}={'+'.join(features)}" for group, features in settings.group_features.items()],
-        "TrustedProviders": settings.trusted_providers,
-        "ProfileName": ["+".join(choice) for choice in settings.profile_name],
     }
+    if isinstance(settings, MintSettings):
+        lists |= {
+            "TrustedProviders": settings.trusted_providers,
+            "ProfileName": ["+".join(choice) for choice in settings.profile_name],
+        }
     for name, entries in lists.items():
         shown = ", ".join(f'"{entry}"' for entry in entries)
         yield Finding(Severity.INFO, "list", f"{name}: {shown or 'empty'}.")
 
 
-def _missing_groups(settings: MintSettings, groups: set[str]) -> Iterator[Finding]:
+def _missing_groups(settings: MintSettings | OAuthCallerSettings, groups: set[str]) -> Iterator[Finding]:
     for parameter, named in (("DeniedGroups", settings.denied_groups), ("GroupFeatures", settings.group_features)):
         for group in named:
             if group not in groups:

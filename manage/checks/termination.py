@@ -11,6 +11,8 @@ from manage.pool_settings import UserPool
 def check(deployment: Deployment) -> Iterator[Finding]:
     """A pool that names a deleted function refuses every sign-up."""
     stack = deployment.stack
+    if not stack.enrols_users:
+        return
     pool = UserPool(stack.cognito, deployment.pool_id).read()
     if pool_triggers.names_function(pool, stack.output("OnSignupFunctionArn")) and not stack.is_protected:
         yield Finding(

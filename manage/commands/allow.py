@@ -29,8 +29,9 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
         return 0
     with deployment.audit.entry(NAME, found.user.sub) as entry, users.refusing():
         admin.allow(deployment.users, found.user, deadline=deployment.deadline())
-        # The pool may have disabled or renamed the user in the meantime.
-        deployment.queue.send(found.user, Source.COMMAND, deadline=deployment.deadline())
+        if stack.enrols_users:
+            # The pool may have disabled or renamed the user in the meantime.
+            deployment.queue.send(found.user, Source.COMMAND, deadline=deployment.deadline())
         entry.outcome = "allowed"
     text = f"User {found.user.sub} may chat again, unless the user is disabled in the pool."
     console.answer(text, outcome=entry.outcome, **data)

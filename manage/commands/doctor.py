@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterable
 
-from manage.checks import concurrency, origins, settings, termination, user_pool_issuer, users_table
+from manage.checks import concurrency, linked_accounts, origins, settings, termination, user_pool_issuer, users_table
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
     user_pool_issuer.check,
     termination.check,
     users_table.check,
+    linked_accounts.check,
 )
 
 

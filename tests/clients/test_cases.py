@@ -16,7 +16,6 @@ from whop_chat.api.problems import KINDS
 SCHEMA: dict[str, Any] = json.loads((ROOT / "clients" / "cases.schema.json").read_text())
 OPENAPI: Mapping[str, Any] = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 PROBLEMS: Mapping[str, Mapping[str, Any]] = DOCUMENT["problems"]
-RESERVED = {"link_required", "link_expired"}
 RETRY = {
     code: entry["retry"]
     for response in OPENAPI["components"]["responses"].values()
@@ -52,14 +51,9 @@ def test_every_event_and_effect_of_the_schema_occurs(member: str) -> None:
 
 
 def test_every_problem_code_of_the_api_has_a_kind() -> None:
-    statuses = {code: each["status"] for code, each in PROBLEMS.items() if code in KINDS}
+    statuses = {code: each["status"] for code, each in PROBLEMS.items()}
 
     assert statuses == {code: kind.status for code, kind in KINDS.items()}
-
-
-def test_other_codes_are_the_reserved_ones() -> None:
-    assert {code for code, each in PROBLEMS.items() if "reserved" in each} == RESERVED
-    assert PROBLEMS.keys() - KINDS.keys() <= RESERVED
 
 
 @pytest.mark.parametrize("code", KINDS)

@@ -29,6 +29,7 @@ from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.features import FEATURE_SCOPES, FeatureNotAllowed, FeaturePolicy, GroupDenied
 from whop_chat.minting.mint import MintToken
 from whop_chat.minting.user_quota import TooManyRequests
+from whop_chat.oauth.errors import LinkExpired, LinkFailed, LinkRequired, RefreshInProgress
 from whop_chat.readiness.store import Readiness
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -264,6 +265,10 @@ REQUESTS = (
     Request("whop_forbidden", WhopForbidden("mint_token", status=403)),
     Request("whop_rejected", WhopRefused("mint_token", status=422)),
     Request("whop_invalid_response", WhopInvalidResponse("mint_token", status=200)),
+    Request("link_required", LinkRequired()),
+    Request("link_expired", LinkExpired()),
+    Request("link_failed", LinkFailed("result")),
+    Request("refresh_in_progress", RefreshInProgress()),
     Request("enrolment_in_progress", EnrolmentInProgress()),
     Request("whop_rate_limited", WhopRateLimited("mint_token", 12)),
     Request("whop_unavailable", WhopUnavailable("mint_token", status=500)),

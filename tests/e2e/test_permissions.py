@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.stack import LocalStack
+from tests.template.test_oauth import APP
 from tests.template.translation import deployed, of_type
 
 # The emulator reads queues for a function, writes logs and traces, and encrypts, all in its own name.
@@ -26,7 +27,7 @@ def decisions(cloud: LocalStack, request: pytest.FixtureRequest) -> set[tuple[st
     modules = set(Path(__file__).parent.glob("test_*.py"))
     if not modules <= {item.path for item in request.session.items}:
         pytest.skip("only a run of all end-to-end tests makes all calls")
-    ours = of_type(deployed(), "AWS::IAM::Role")
+    ours = of_type(deployed(AuthModes="both", **APP), "AWS::IAM::Role")
     decided = {(_logical_id(each.role), each.action, each.sid) for each in cloud.decisions()}
     return {each for each in decided if each[0] in ours}
 

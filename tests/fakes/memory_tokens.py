@@ -1,8 +1,8 @@
 """Kept tokens in memory, without a seal."""
 
 from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey, TokenCache
-from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.sealed import KeyRing
 
 
 class MemoryTokenCache(TokenCache):
@@ -32,7 +32,7 @@ class MemoryTokenCache(TokenCache):
 
 class _Open(CacheEntry):
     def __init__(self, cache_key: CacheKey, kept: tuple[str, CachedToken] | None) -> None:
-        super().__init__(cache_key, "biz_Company", DataKey("1", b""), {"kept": kept})
+        super().__init__(cache_key, "biz_Company", KeyRing("1", {}), {"kept": kept})
 
     def decrypt(self, whop_user_id: str) -> CachedToken | None:
         """See `whop_chat.minting.token_cache.CacheEntry.decrypt`."""

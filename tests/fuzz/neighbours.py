@@ -1,7 +1,6 @@
 """AWS, Whop and Cognito's keys, all at the end of one HTTP client: right answers, unless one of them is to be wrong."""
 
 import functools
-import hashlib
 import json
 import random
 from collections import Counter
@@ -18,10 +17,10 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.minting.features import FeaturePolicy
 from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
 from whop_chat.runtime.aws_clients import carried_clients
-from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Request, Response
+from whop_chat.runtime.sealed import KeyRing
 from whop_chat.runtime.secrets import CachedSecret
 
 POOL_ID = tokens.POOL_ID
@@ -202,19 +201,19 @@ class _Caught(HttpClient):
         return _json(200, {})
 
 
-class _DataKey(CachedSecret[DataKey]):
+class _DataKeys(CachedSecret[KeyRing]):
     def __init__(self) -> None:
         """There is nothing to read."""
 
-    def current(self, *, deadline: Deadline) -> DataKey:
-        return DataKey(_VERSION, hashlib.sha256(DATA_KEY.encode()).digest())
+    def current(self, *, deadline: Deadline) -> KeyRing:
+        return KeyRing.from_secret(DATA_KEY)
 
 
 @functools.cache
 def _kept(seconds: int) -> dict[str, Any]:
     """The items of the tokens that were minted so long ago, of an hour each, by their keys."""
     caught, minted_at = _Caught(), datetime.fromtimestamp(NOW - seconds, UTC)
-    kept = TokenCache(carried_clients(caught, region="eu-west-1"), TABLE, _DataKey(), COMPANY_ID)
+    kept = TokenCache(carried_clients(caught, region="eu-west-1"), TABLE, _DataKeys(), COMPANY_ID)
     token = CachedToken(KEPT_TOKEN, minted_at, minted_at + timedelta(hours=1))
     for features in (["channels", "dms"], ["channels"]):
         purpose = CacheKey(UserRef(POOL_ID, tokens.SUB, USERNAME), FeaturePolicy(features).scopes(None, groups=()))

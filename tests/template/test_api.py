@@ -68,7 +68,7 @@ def test_browsers_of_the_listed_origins_may_call_and_read_what_they_need() -> No
     cors = _body(AllowedOrigins="https://a.example.test,https://b.example.test")["x-amazon-apigateway-cors"]
 
     assert cors["allowOrigins"] == ["https://a.example.test", "https://b.example.test"]
-    assert set(cors["allowMethods"]) == {"GET", "POST"}
+    assert set(cors["allowMethods"]) == {"GET", "POST", "DELETE"}
     assert set(cors["allowHeaders"]) == {"authorization", "content-type"} | TRACING
     assert set(cors["exposeHeaders"]) == {"retry-after", "www-authenticate", "date"}
     assert "allowCredentials" not in cors

@@ -21,12 +21,13 @@ import pytest
 
 from tests.fakes.source_tree import CACHE, copy_sources
 from tests.template.translation import ROOT, of_type, template, translated
-from tests.unit.test_settings import AVATAR_ENV, AWS_ENV, ENV
+from tests.unit.test_settings import AVATAR_ENV, AWS_ENV, ENV, OAUTH_ENV
 
 SAM = ROOT / ".venv" / "sam" / "bin" / "python"
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 FUNCTIONS = {
     "MintTokenFunction": "mint_token",
+    "WhopOauthFunction": "whop_oauth",
     "OnSignupFunction": "on_signup",
     "SyncUserFunction": "sync_user",
     "ReconcileFunction": "reconcile",
@@ -99,7 +100,11 @@ def test_every_function_of_the_template_is_built(built: Path) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_its_handler_its_bytecode_and_the_hash_of_the_layer(built: Path, function: str) -> None:
-    assert _files(built / function).keys() == {"app.py", "__pycache__/app.cpython-313.pyc", "layer.sha256"}
+    alone = function in ("MintTokenFunction", "CheckReadinessFunction")
+    modules = {"app", "own_accounts"} if alone else {"app"}
+    names = {name for each in modules for name in (f"{each}.py", f"__pycache__/{each}.cpython-313.pyc")}
+
+    assert _files(built / function).keys() == {*names, "layer.sha256"}
     assert (built / function / "app.py").read_bytes() == (
         ROOT / "functions" / FUNCTIONS[function] / "app.py"
     ).read_bytes()
@@ -142,6 +147,13 @@ def test_where_no_token_is_kept_minting_does_not_import_what_keeps_them(built: P
     assert keeping.isdisjoint(_imported(built, "MintTokenFunction", "mint_token"))
 
 
+@pytest.mark.parametrize("function", ["MintTokenFunction", "SyncUserFunction", "ReconcileFunction"])
+def test_where_nobody_links_an_account_nothing_of_oauth_is_imported(built: Path, function: str) -> None:
+    found = _imported(built, function, FUNCTIONS[function])
+
+    assert not [name for name in found if name.startswith(("whop_chat.oauth", "joserfc"))]
+
+
 @pytest.mark.parametrize(("logical_id", "module"), list(FUNCTIONS.items())[:4])
 def test_no_other_function_imports_what_pictures_need(built: Path, logical_id: str, module: str) -> None:
     imported = _imported(built, logical_id, module)
@@ -161,9 +173,11 @@ def _after_import(built: Path, logical_id: str, service: str, look: str) -> list
     script = f"import json; import app; {look}; print(json.dumps(found))"
     layers = LAYERS if logical_id == "FetchPictureFunction" else LAYERS - {"PillowLayer"}
     path = os.pathsep.join([str(built / logical_id), *(str(built / layer / "python") for layer in sorted(layers))])
+    linking = OAUTH_ENV if service == "whop_oauth" else {}
+    known = {**AWS_ENV, **ENV, **AVATAR_ENV, **linking, **NOBODY}
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
-        env={**AWS_ENV, **ENV, **AVATAR_ENV, **NOBODY, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
+        env={**known, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,

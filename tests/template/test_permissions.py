@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.template.translation import Resource, Resources, deployed, of_type
-from whop_chat.runtime.data_key import MIN_CHARACTERS
+from whop_chat.runtime.sealed import MIN_CHARACTERS
 
 # Actions that AWS defines without a resource (Service Authorization Reference, "AWS X-Ray").
 WITHOUT_RESOURCE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}

@@ -73,12 +73,16 @@ def holds(expression: Any, values: Mapping[str, Any]) -> Any:
     ((function, argument),) = expression.items()
     if function == "Ref":
         return values[argument]
+    if function == "Condition":
+        return holds(template()["Conditions"][argument], values)
     arguments = [holds(each, values) for each in argument]
     match function:
         case "Fn::Equals":
             return arguments[0] == arguments[1]
         case "Fn::Or":
             return any(arguments)
+        case "Fn::And":
+            return all(arguments)
         case "Fn::Not":
             return not arguments[0]
         case "Fn::Contains":

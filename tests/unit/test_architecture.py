@@ -14,10 +14,10 @@ FLOORS = (
     ("cognito", "whop", "pictures"),
     ("users",),
     ("enrolment",),
-    ("sync",),
+    ("sync", "oauth"),
     ("minting", "reconcile", "readiness", "avatars"),
     ("settings", "api"),
-    ("bootstrap",),
+    ("bootstrap", "oauth_bootstrap"),
 )
 """From the bottom up. Packages of one floor do not know each other."""
 HEIGHT = {name: height for height, floor in enumerate(FLOORS) for name in floor}

@@ -9,6 +9,7 @@ from whop_chat.settings import (
     AvatarSettings,
     AwsSettings,
     EnrolmentSettings,
+    LinkSettings,
     MintSettings,
     PictureSettings,
     PoolSettings,
@@ -43,6 +44,14 @@ ENV = {
     "GROUP_FEATURES": "",
     "MINTS_PER_MINUTE": "30",
     "TOKEN_REUSE": "never",
+}
+OAUTH_ENV = {
+    "OAUTH_CLIENT_ID": "app_Team",
+    "OAUTH_REDIRECT_URI": "https://api.team.test/oauth/whop/callback",
+    "OAUTH_RETURN_URLS": "https://app.team.test/linked,com.team.app://linked",
+    "OAUTH_ISSUER": "https://api.whop.com",
+    "OAUTH_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:client-secret",
+    "DATA_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data-key",
 }
 AVATAR_ENV = {
     "AVATAR_SOURCE": "picture",
@@ -98,6 +107,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         mints_per_minute=30,
         token_reuse="never",
         data_key_secret_arn=None,
+        oauth=False,
     )
 
 
@@ -409,3 +419,39 @@ def test_a_function_has_to_know_its_region(env: dict[str, str], message: str) ->
 
 def test_a_url_that_cannot_even_be_read_is_not_repeated() -> None:
     assert "netloc" not in error_for(WHOP_BASE_URL="http://secret\u2100.example.test")
+
+
+def link_settings(**changes: str) -> LinkSettings:
+    return LinkSettings.from_env({**ENV, **OAUTH_ENV, **changes})
+
+
+def test_the_settings_of_linking_arrive_in_their_own_form() -> None:
+    settings = link_settings()
+    assert settings.oauth_return_urls == ("https://app.team.test/linked", "com.team.app://linked")
+    assert settings.user_pool_client_ids == ("web", "mobile")
+    assert link_settings(SYNC_QUEUE_URL="").sync_queue_url is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OAUTH_CLIENT_ID", "biz_Team"),
+        ("OAUTH_REDIRECT_URI", "http://api.team.test/oauth/whop/callback"),
+        ("OAUTH_REDIRECT_URI", "https://api.team.test/callback?next=1"),
+        ("OAUTH_RETURN_URLS", ""),
+        ("OAUTH_RETURN_URLS", "myapp://linked"),
+        ("OAUTH_RETURN_URLS", "javascript:alert(1)"),
+        ("OAUTH_RETURN_URLS", "https://app.team.test/#x"),
+        ("OAUTH_RETURN_URLS", "http://127.0.0.1:3000/linked"),
+        ("OAUTH_REDIRECT_URI", "http://127.0.0.1:3000/callback"),
+        ("DATA_KEY_SECRET_ARN", ""),
+    ],
+)
+def test_a_setting_that_would_let_codes_or_results_leave_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        link_settings(**{name: value})
+
+
+def test_the_local_cloud_may_return_to_this_machine() -> None:
+    settings = link_settings(WHOP_BASE_URL="http://127.0.0.1:8080", OAUTH_RETURN_URLS="http://127.0.0.1:3000/linked")
+    assert settings.oauth_return_urls == ("http://127.0.0.1:3000/linked",)

@@ -14,6 +14,9 @@ build-PillowLayer:
 build-MintTokenFunction:
 	@$(BUILD) function $(TO) --source functions/mint_token
 
+build-WhopOauthFunction:
+	@$(BUILD) function $(TO) --source functions/whop_oauth
+
 build-OnSignupFunction:
 	@$(BUILD) function $(TO) --source functions/on_signup
 

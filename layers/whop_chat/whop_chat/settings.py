@@ -16,6 +16,13 @@ from whop_chat.runtime.partitions import LOOPBACK_URL
 
 # Every call sends the API key to this host. It is Whop's production or sandbox host, or this machine for local runs.
 _WHOP_BASE_URL = r"https://(api|sandbox-api)\.whop\.com|http://(127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?"
+# Exact URLs, so a wildcard, a fragment and a user name are not possible. An app's own scheme is a domain of the team in
+# reverse order (RFC 8252, section 7.1). Loopback addresses are for the local cloud, as the template makes sure.
+_URL_REST = r"(/[A-Za-z0-9._~:/?@!$&'()*+;=%-]*)?"
+_HTTPS_OR_LOOPBACK = r"(https://[A-Za-z0-9.-]+|http://127\.0\.0\.1)(:[0-9]{1,5})?"
+_RETURN_URL = rf"{_HTTPS_OR_LOOPBACK}{_URL_REST}|(?!https?:)[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:{_URL_REST}"
+_REDIRECT_URI = rf"{_HTTPS_OR_LOOPBACK}/[A-Za-z0-9._~/-]+"
+_ISSUER = rf"{_HTTPS_OR_LOOPBACK}(/[A-Za-z0-9._~/-]*)?"
 # An address has at most 64 octets before the @ and 254 in all, no dot at an edge of its parts, and no two in a row (RFC
 # 5321, sections 4.1.2 and 4.5.3.1; erratum 1690). A sub has 36 characters, 31 more than its placeholder.
 _ALIAS_TEMPLATE = (
@@ -134,6 +141,13 @@ def _list(value: str) -> tuple[str, ...]:
     return items
 
 
+def _return_urls(value: str) -> tuple[str, ...]:
+    urls = _list(value)
+    for url in urls:
+        matching(_RETURN_URL, "https URLs or app schemes with a dot, without a fragment")(url)
+    return urls
+
+
 def _features(value: str) -> tuple[str, ...]:
     items = _list(value)
     for item in items:
@@ -205,11 +219,16 @@ class WhopSettings(TableSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadinessSettings(WhopSettings):
-    """The settings of `check_readiness`."""
+class PoolKeysSettings(TableSettings):
+    """The settings that it takes to know the pool's keys. Without an API key, `check_readiness` needs no others."""
 
     user_pool_id: str = setting("USER_POOL_ID", text)
     user_pool_issuer: Literal["original", "updated"] = setting("USER_POOL_ISSUER", _one_of("original", "updated"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadinessSettings(PoolKeysSettings, WhopSettings):
+    """The settings of `check_readiness`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +256,8 @@ class EnrolmentSettings(PoolSettings, WhopSettings):
     """The settings that it takes to enrol a Cognito user at Whop."""
 
     email_reuse: Literal["refuse", "inherit"] = setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
+    oauth: bool = setting("OAUTH_CLIENT_ID", bool, optional=True)
+    """Whether users can link Whop accounts of their own. Then `OAuthSettings` are there too."""
 
 
 def _with_files(value: str) -> str:
@@ -286,6 +307,53 @@ class SyncSettings(EnrolmentSettings):
     )
     avatar_queue_url: str | None = setting("AVATAR_QUEUE_URL", optional_text, optional=True)
     """The queue of ``sync_avatar``. None without pictures."""
+
+
+def _same_as(cls: type, name: str) -> Any:
+    """A field that is read as ``name`` of ``cls``."""
+    return field(metadata=cls.__dataclass_fields__[name].metadata)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthSettings(Environment):
+    """The settings that it takes to use the links of users to their own Whop accounts."""
+
+    users_table: str = setting("USERS_TABLE", text)
+    whop_base_url: str = _same_as(EnrolmentSettings, "whop_base_url")
+    oauth_client_id: str = setting("OAUTH_CLIENT_ID", matching(r"app_[A-Za-z0-9]{1,64}", "a Whop app id (app_…)"))
+    oauth_redirect_uri: str = setting("OAUTH_REDIRECT_URI", matching(_REDIRECT_URI, "an https URL with a path"))
+    oauth_secret_arn: str = setting("OAUTH_SECRET_ARN", text)
+    data_key_secret_arn: str = setting("DATA_KEY_SECRET_ARN", text)
+    sync_queue_url: str | None = setting("SYNC_QUEUE_URL", optional_text, optional=True)
+    """None where users link their own accounts only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthCallerSettings(OAuthSettings):
+    """As `OAuthSettings`, with those that decide who may call and what they may do."""
+
+    user_pool_id: str = _same_as(MintSettings, "user_pool_id")
+    user_pool_client_ids: tuple[str, ...] = _same_as(MintSettings, "user_pool_client_ids")
+    user_pool_issuer: Literal["original", "updated"] = _same_as(MintSettings, "user_pool_issuer")
+    token_use: Literal["access", "id"] = _same_as(MintSettings, "token_use")
+    chat_features: tuple[str, ...] = _same_as(MintSettings, "chat_features")
+    required_scope: str | None = _same_as(MintSettings, "required_scope")
+    denied_groups: tuple[str, ...] = _same_as(MintSettings, "denied_groups")
+    group_features: Mapping[str, tuple[str, ...]] = _same_as(MintSettings, "group_features")
+    mints_per_minute: int = _same_as(MintSettings, "mints_per_minute")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings(OAuthCallerSettings):
+    """The settings of `whop_oauth`."""
+
+    oauth_issuer: str = setting("OAUTH_ISSUER", matching(_ISSUER, "an https URL"))
+    oauth_return_urls: tuple[str, ...] = setting("OAUTH_RETURN_URLS", _return_urls)
+
+    def __post_init__(self) -> None:
+        loopback = [url for url in (self.oauth_redirect_uri, *self.oauth_return_urls) if url.startswith("http:")]
+        if loopback and not self.whop_base_url.startswith("http:"):
+            raise SettingsError("OAUTH_REDIRECT_URI and OAUTH_RETURN_URLS have a loopback address outside a local run")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from whop_chat.api import problems
+from whop_chat.api import oauth_problems, problems
 from whop_chat.api.problems import KINDS, Problem, problem_of
 from whop_chat.api.request import AmbiguousToken, BadRequest, BodyTooLarge, MissingToken, UnsupportedMediaType
 from whop_chat.cognito.pool import UserDisabled, UserGone, UserInactive
@@ -14,8 +14,19 @@ from whop_chat.cognito.verifier import KeysUnavailable, Reason, TokenNotAllowed,
 from whop_chat.enrolment.errors import Blocked, Denied, EnrolmentInProgress
 from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, UnknownFeature
 from whop_chat.minting.user_quota import TooManyRequests
+from whop_chat.oauth.errors import (
+    InvalidReturnUrl,
+    LinkExpired,
+    LinkFailed,
+    LinkRequired,
+    RefreshInProgress,
+    ScopesNotAllowed,
+    StaleLink,
+)
+from whop_chat.oauth.revocations import Contended
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import DeadlineExceeded
+from whop_chat.runtime.sealed import UnknownDataKey, UnusableDataKey
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
     WhopConflict,
@@ -62,6 +73,16 @@ EXPECTED: list[tuple[Exception, int, str, str | None]] = [
     (AwsError("ThrottlingException"), 503, "temporarily_unavailable", "2"),
     (DeadlineExceeded(), 503, "temporarily_unavailable", "2"),
     (NotConfigured("the secret has no value"), 503, "not_configured", "60"),
+    (InvalidReturnUrl(), 400, "invalid_request", None),
+    (LinkRequired(), 403, "link_required", None),
+    (LinkExpired(), 403, "link_expired", None),
+    (LinkFailed("result"), 403, "link_failed", None),
+    (ScopesNotAllowed(), 403, "feature_not_allowed", None),
+    (RefreshInProgress(), 503, "refresh_in_progress", "1"),
+    (StaleLink(), 503, "temporarily_unavailable", "2"),
+    (Contended(), 503, "temporarily_unavailable", "2"),
+    (UnknownDataKey(), 503, "temporarily_unavailable", "2"),
+    (UnusableDataKey("a data key is too short"), 503, "temporarily_unavailable", "2"),
 ]
 
 
@@ -100,6 +121,7 @@ def test_there_is_no_row_and_no_code_that_nothing_leads_to() -> None:
     codes = {code for _, _, code, _ in EXPECTED}
 
     assert {kind for kind, _ in problems._PROBLEMS} <= raised
+    assert set(oauth_problems._CODES) <= raised
     assert KINDS.keys() - codes == {"not_found", "method_not_allowed", "internal_error", "not_ready"}
 
 

@@ -1,6 +1,8 @@
 """The mint_token function, composed as it is deployed."""
 
+import dataclasses
 import json
+import sys
 import threading
 import time
 import uuid
@@ -13,13 +15,16 @@ import pytest
 from tests.fakes import moto_aws, tokens
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.functions import Context, event, load_function
+from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.settings import COMPANY_ID
+from tests.unit.test_settings import OAUTH_ENV
 from whop_chat.cognito.pool import PoolUser, UserPool
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.version import VERSION
 from whop_chat.settings import SettingsError
 from whop_chat.sync.queue import Source, SyncMessage, decode
+from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.whop.circuit_state import CircuitState, DynamoDBCircuitStore, Reason
 
 
@@ -261,3 +266,32 @@ def test_a_required_scope_is_asked_for(cloud: Cloud, monkeypatch: pytest.MonkeyP
     hal = UserRef(pool_id=cloud.pool_id, sub="sub-hal", username="hal")
 
     assert ask(load_function("mint_token"), "mint_token", token_of(hal))[1]["code"] == "insufficient_scope"
+
+
+def test_where_accounts_can_be_linked_a_mint_for_anybody_else_imports_nothing_of_it(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.startswith(("whop_chat.oauth", "joserfc"))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name, value in OAUTH_ENV.items():
+        monkeypatch.setenv(name, value)
+    fresh = load_function("mint_token")
+    assert ask(fresh, "mint_token", token_of(cloud.sign_up("enrolled")))[0] == 200
+    assert not [each for each in sys.modules if each.startswith(("whop_chat.oauth", "joserfc"))]
+
+
+def test_a_linked_user_gets_no_token_of_the_company_if_their_own_is_gone(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OAUTH_ENV.items():
+        monkeypatch.setenv(name, value)
+    fresh, user = load_function("mint_token"), cloud.sign_up("linker")
+    assert ask(fresh, "mint_token", token_of(user))[0] == 200
+    cloud.internet.requests.clear()
+    users = DynamoDBUserRepository(aws_at_moto(), cloud.environment["USERS_TABLE"])
+    record = users.get(user, deadline=AN_HOUR)
+    assert record is not None
+    users.put(user, dataclasses.replace(record, own_whop_user_id="user_Own"), expected=record, deadline=AN_HOUR)
+    status, body = ask(fresh, "mint_token", token_of(user))
+    assert (status, body["code"]) == (403, "link_required")
+    assert cloud.internet.bodies("/access_tokens") == []

@@ -14,8 +14,8 @@ from whop_chat.minting.chat_token import ChatToken
 from whop_chat.minting.fallback import MARGIN_SECONDS, TokenFallback
 from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey
 from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.data_key import UnusableDataKey
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.sealed import UnusableDataKey
 
 ADA = UserRef(pool_id="eu-west-1_Pool", sub="sub-ada", username="ada")
 SCOPES = ("chat:read",)

@@ -1,7 +1,6 @@
 """Kept tokens: what can be opened, by whom, and what an item shows to others."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from moto import mock_aws
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, client, table
 from whop_chat.cognito.user import UserRef
 from whop_chat.minting.token_cache import CachedToken, CacheKey, TokenCache
-from whop_chat.runtime.data_key import UnusableDataKey, data_key
+from whop_chat.runtime.sealed import data_keys
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -51,7 +50,7 @@ def secret(region: None) -> Iterator[str]:
 def kept_tokens(secret: str, company: str = COMPANY) -> TokenCache:
     """As in a function that has just started."""
     aws = aws_at_moto()
-    return TokenCache(aws, TABLE, data_key(aws, secret), company)
+    return TokenCache(aws, TABLE, data_keys(aws, secret), company)
 
 
 def keep(secret: str, token: CachedToken = TOKEN, cache_key: CacheKey = CHAT) -> None:
@@ -174,22 +173,8 @@ def test_a_new_data_key_makes_what_is_kept_unreadable_and_what_comes_readable(
     assert opened(secret) == TOKEN
 
 
-def test_the_same_text_in_a_new_version_is_a_new_key(dynamodb: "DynamoDBClient", secret: str) -> None:
+def test_a_token_that_an_older_key_of_the_ring_sealed_is_still_opened(dynamodb: "DynamoDBClient", secret: str) -> None:
     keep(secret)
-    text = client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
-    client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
-    assert opened(secret) is None
-
-
-@pytest.mark.parametrize("text", ["tiny", json.dumps({"key": "x"})])
-def test_a_text_too_short_for_a_key_is_none_and_is_in_no_message(secret: str, text: str) -> None:
-    client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
-    with pytest.raises(UnusableDataKey) as refusal:
-        data_key(aws_at_moto(), secret).current(deadline=AN_HOUR)
-    assert text not in repr(refusal.value)
-
-
-def test_a_key_is_in_no_description_of_it(secret: str) -> None:
-    key = data_key(aws_at_moto(), secret).current(deadline=AN_HOUR)
-    assert len(key.value) == 32
-    assert repr(key) == f"DataKey(id={key.id!r})"
+    ring = data_keys(aws_at_moto(), secret).current(deadline=AN_HOUR)
+    client("secretsmanager").put_secret_value(SecretId=secret, SecretString=ring.with_new_key().to_secret())
+    assert opened(secret) == TOKEN

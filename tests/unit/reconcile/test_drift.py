@@ -168,3 +168,13 @@ def test_who_has_a_record_is_compared_whatever_their_password(record: Record) ->
 def test_what_an_operator_or_a_deletion_has_settled_stands(pool_status: PoolStatus) -> None:
     assert found(listed(pool_status), Record(status=Status.DENIED)) == Finding(Drift.DENIED)
     assert found(listed(pool_status), Record(status=Status.DELETED)) == Finding(Drift.DELETED)
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED])
+def test_who_chats_as_their_own_account_and_was_never_enrolled_is_in_step(status: Status) -> None:
+    assert found(listed(), Record(status=status, own_whop_user_id="user_Own")) == Finding(Drift.IN_STEP)
+
+
+def test_who_has_their_own_account_besides_is_followed_as_before() -> None:
+    both = dataclasses.replace(linked(None), own_whop_user_id="user_Own")
+    assert found(listed(), both) == Finding(Drift.STALE)

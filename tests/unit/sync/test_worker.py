@@ -89,6 +89,28 @@ class Cleaning(CleanUp):
         self.cleaned.append(tombstone)
 
 
+class OwnAccounts:
+    """Links of users to their own accounts, and what is to be revoked."""
+
+    def __init__(self, users: MemoryUserRepository) -> None:
+        self.users = users
+        self.removed: list[UserRef] = []
+        self.revoked: list[UserRef] = []
+        self.failing: Exception | None = None
+
+    def remove(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+        record = self.users.get(user)
+        if record is None or record.own_whop_user_id is None:
+            return None
+        self.removed.append(user)
+        return self.users.put(user, dataclasses.replace(record, own_whop_user_id=None), expected=record)
+
+    def revoke_all(self, user: UserRef, *, deadline: Deadline) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.revoked.append(user)
+
+
 class Case:
     """SyncUser with everything around it, for a user who is linked."""
 
@@ -102,6 +124,7 @@ class Case:
         self.enrolment = enrolment or Enrolling(LINK)
         self.clean_up = Cleaning()
         self.telemetry = RecordingTelemetry()
+        self.own_accounts = OwnAccounts(self.users)
         self.avatars: Queue | None = None
         if linked:
             self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
@@ -130,6 +153,7 @@ class Case:
                 client_ids=client_ids,
                 avatars=self.avatars,
                 runs=self.runs,
+                own_accounts=self.own_accounts,
                 clock=Clock(NOW + 0.9),
             )
 
@@ -1034,3 +1058,59 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
 
     assert len(server.requests) == 1
     assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}
+
+
+@pytest.mark.parametrize(("linked", "asked"), [(False, []), (True, ["read"])])
+def test_while_nobody_may_be_created_the_pool_is_not_asked_about_who_has_to_be(linked: bool, asked: list[str]) -> None:
+    server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}), RENAMED)
+    case = Case(server, linked=linked)
+    with case.syncing() as syncing:
+        create = {"email": "ada@home.test", "title": "ada", "external_id": "ada", "idempotency_key": "one"}
+        with pytest.raises(WhopRateLimited):
+            syncing._whop.create_account(**create, deadline=Deadline(5))
+        with contextlib.nullcontext() if linked else pytest.raises(WhopRateLimited):
+            syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
+
+    assert case.pool.asked == asked
+
+
+# Users with a Whop account of their own
+
+OWN = Record(status=Status.PENDING, own_whop_user_id="user_Own")
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.BLOCKED])
+def test_who_chats_as_their_own_account_is_not_enrolled_by_a_sync(status: Status) -> None:
+    case = Case(Server(), linked=False)
+    case.write(dataclasses.replace(OWN, status=status))
+    case.sync()
+    assert (case.enrolment.enrolled, case.record.status) == ([], status)
+    assert case.own_accounts.revoked == [ADA]
+
+
+def test_who_chats_as_their_own_account_is_disabled_and_enabled_with_the_pool() -> None:
+    case = Case(Server(), linked=False)
+    case.write(OWN)
+    case.pool.name = UserDisabled()
+    case.sync(source=Source.RECONCILE)
+    assert case.record.status is Status.DISABLED
+    case.pool.name = "Ada"
+    case.sync(source=Source.RECONCILE)
+    assert (case.record.status, case.record.own_whop_user_id) == (Status.PENDING, "user_Own")
+
+
+def test_a_deleted_user_loses_their_own_account_before_the_clean_up() -> None:
+    case = Case(Server(), pool=Pool(UserGone()), linked=False)
+    case.write(dataclasses.replace(OWN, status=Status.LINKED, whop_user_id="user_Ada"))
+    case.pool.status = PoolStatus.GONE
+    case.sync(source=Source.RECONCILE)
+    assert case.own_accounts.removed == [ADA]
+    assert case.clean_up.cleaned == [case.record]
+    assert case.record.own_whop_user_id is None
+
+
+def test_what_cannot_be_revoked_yet_brings_the_message_back() -> None:
+    case = Case(Server(RENAMED))
+    case.own_accounts.failing = WhopUnavailable("oauth_revoke", status=503)
+    with pytest.raises(WhopUnavailable):
+        case.sync()

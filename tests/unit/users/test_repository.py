@@ -72,6 +72,7 @@ def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
         retry_at=6,
         whop_user_id="user_1",
         whop_account_id="biz_1",
+        own_whop_user_id="user_3",
         conflict_whop_user_id="user_2",
         profile_digest="profile",
         name_unsettled_until=12,

@@ -20,6 +20,7 @@ from whop_chat.minting.features import FeatureNotAllowed, GroupDenied, UnknownFe
 from whop_chat.minting.user_quota import TooManyRequests
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import DeadlineExceeded
+from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.errors import (
     WhopForbidden,
@@ -53,10 +54,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "user_denied": Kind(403, "This user may not use the chat."),
         "no_verified_email": Kind(403, "The user has to verify their e-mail address first."),
         "provider_not_trusted": Kind(403, "Users of this sign-in provider may not use the chat."),
-        "identity_conflict": Kind(403, "The user's e-mail address belongs to another chat user."),
+        "identity_conflict": Kind(403, "The user's address or Whop account belongs to another chat user."),
         "identity_mismatch": Kind(403, "The chat account found for this user is not theirs."),
         "enrolment_rejected": Kind(403, "The chat service does not accept this user's e-mail address."),
         "enrolment_blocked": Kind(403, "The user cannot be given a chat account."),
+        "link_required": Kind(403, "The user has to link their Whop account first."),
+        "link_expired": Kind(403, "Whop has ended the user's sign-in. Link the account again, or unlink it."),
+        "link_failed": Kind(403, "The Whop account was not linked. Begin again."),
         "not_found": Kind(404, "There is nothing here."),
         "method_not_allowed": Kind(405, "A token is asked for with POST."),
         "request_too_large": Kind(413, "The body is too large."),
@@ -67,6 +71,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "whop_forbidden": Kind(502, "This server's key lacks a permission at the chat service."),
         "whop_rejected": Kind(502, "The chat service refused the request of this server."),
         "whop_invalid_response": Kind(502, "The chat service gave an answer that cannot be used."),
+        "refresh_in_progress": Kind(503, "The user's token is being refreshed.", retry_after=1),
         "enrolment_in_progress": Kind(503, "The user's chat account is being prepared.", retry_after=1),
         "whop_rate_limited": Kind(503, "The chat service is limiting requests.", retry_after=10),
         "whop_unavailable": Kind(503, "The chat service cannot be reached.", retry_after=2),
@@ -97,6 +102,11 @@ class Problem:
         """The HTTP status."""
         return KINDS[self.code].status
 
+    @property
+    def text(self) -> str:
+        """What the answer says to a person."""
+        return self.detail or KINDS[self.code].detail
+
     def response(self) -> dict[str, Any]:
         """The answer in the format of HTTP APIs (payload format 2.0)."""
         kind = KINDS[self.code]
@@ -106,7 +116,7 @@ class Problem:
             "title": http.HTTPStatus(kind.status).phrase,
             "status": kind.status,
             "code": self.code,
-            "detail": self.detail or kind.detail,
+            "detail": self.text,
             **self.members,
         }
         headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **self.headers}
@@ -121,7 +131,20 @@ def problem_of(error: Exception) -> Problem | None:
     for kind, problem in _PROBLEMS:
         if isinstance(error, kind):
             return problem(error)
-    return None
+    # Imported here, so that nothing of OAuth is loaded for users who have not linked an account.
+    from whop_chat.api.oauth_problems import oauth_problem_of
+
+    return oauth_problem_of(error)
+
+
+def logged_problem(error: Exception, message: str, telemetry: Telemetry) -> Problem:
+    """The problem to answer for ``error``, which is logged as ``message`` and counted. Call it in the handler of it."""
+    problem = problem_of(error)
+    if problem is None:
+        telemetry.exception("unexpected error")
+        return Problem("internal_error")
+    telemetry.warning(message, error, code=problem.code)
+    return problem
 
 
 def _with_jitter(seconds: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Read a request for a chat token from an HTTP API event (payload format 2.0)."""
+"""Read a request from an HTTP API event (payload format 2.0)."""
 
 import base64
 import binascii
@@ -66,7 +66,28 @@ def bearer_token(event: Mapping[str, Any]) -> str:
 def requested_features(event: Mapping[str, Any]) -> list[str] | None:
     """The features that the body requests. None for an empty body or object, and for ``null``.
 
-    Raises `BodyTooLarge`, `UnsupportedMediaType`, and `BadRequest` for anything but ``{"features": ["…"]}``.
+    Raises what `json_member` raises, and `BadRequest` unless they are a list of names.
+    """
+    features = json_member(event, _ONLY_MEMBER)
+    if features is None:
+        return None
+    if not isinstance(features, list) or not features or not all(isinstance(item, str) for item in features):
+        raise BadRequest('"features" is a list of at least one feature name')
+    return features
+
+
+def required_text(event: Mapping[str, Any], name: str) -> str:
+    """The text of the body's only member. Raises what `json_member` raises, and `BadRequest` if there is no text."""
+    value = json_member(event, name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f'the body is {{"{name}": "\u2026"}}')
+    return value
+
+
+def json_member(event: Mapping[str, Any], name: str) -> object:
+    """The only member ``name`` of the JSON body. None for an empty body or object, and for ``null``.
+
+    Raises `BodyTooLarge`, `UnsupportedMediaType`, and `BadRequest` for any other body.
     """
     body = _body(event)
     if not body.strip():
@@ -78,14 +99,11 @@ def requested_features(event: Mapping[str, Any]) -> list[str] | None:
         raise BadRequest("the body is not JSON") from None
     if document is None:  # Some clients serialise the body that they do not have.
         return None
-    if not isinstance(document, dict) or document.keys() - {_ONLY_MEMBER}:
-        raise BadRequest('the body may hold "features" and nothing else')
-    if _ONLY_MEMBER not in document:
-        return None
-    features = document[_ONLY_MEMBER]
-    if not isinstance(features, list) or not features or not all(isinstance(item, str) for item in features):
-        raise BadRequest('"features" is a list of at least one feature name')
-    return features
+    if not isinstance(document, dict) or document.keys() - {name}:
+        raise BadRequest(f'the body may hold "{name}" and nothing else')
+    if name in document and document[name] is None:
+        raise BadRequest(f'"{name}" is null')
+    return document.get(name)
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

@@ -1,14 +1,13 @@
 """The routes of the HTTP API: an event in (payload format 2.0), an answer out."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from whop_chat.api.problems import Problem, problem_of
+from whop_chat.api.problems import Problem, logged_problem, problem_of
 from whop_chat.api.request import ChatRequest
 from whop_chat.minting.chat_token import ChatToken
-from whop_chat.minting.mint import MintToken
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.metrics import MINTS
 from whop_chat.runtime.telemetry import Telemetry
@@ -17,6 +16,13 @@ from whop_chat.runtime.version import VERSION
 # The longest that a client waits, and the time that Lambda needs to end an invocation in order.
 BUDGET_SECONDS = 3.0
 _RESERVE_SECONDS = 0.5
+
+
+class Minting(Protocol):
+    """How tokens are made: `whop_chat.minting.mint.MintToken`, or `whop_chat.minting.own_account.MintOwnToken`."""
+
+    def mint(self, cognito_token: str, features: Collection[str] | None, *, deadline: Deadline) -> ChatToken:
+        """See `whop_chat.minting.mint.MintToken.mint`."""
 
 
 def request_id(event: Any) -> str | None:
@@ -33,7 +39,7 @@ class HttpApi:
     ``ready`` answers ``GET /health/ready``. It is called then only, so that a mint does not load its code.
     """
 
-    def __init__(self, minting: MintToken, telemetry: Telemetry, ready: Callable[[Deadline], dict[str, Any]]) -> None:
+    def __init__(self, minting: Minting, telemetry: Telemetry, ready: Callable[[Deadline], dict[str, Any]]) -> None:
         self._minting = minting
         self._ready = ready
         self._telemetry = telemetry
@@ -44,13 +50,7 @@ class HttpApi:
         try:
             return self._route(event, deadline)
         except Exception as error:
-            problem = problem_of(error)
-            if problem is None:
-                self._telemetry.exception("unexpected error")
-                problem = Problem("internal_error")
-            else:
-                self._telemetry.warning("no token", error, code=problem.code)
-            return problem.response()
+            return logged_problem(error, "no token", self._telemetry).response()
 
     def _route(self, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         match event:

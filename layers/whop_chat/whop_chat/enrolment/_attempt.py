@@ -186,7 +186,9 @@ class Attempt:
         holder = self._users.holder(whop_user_id, deadline=deadline)
         holder_record = self._users.get(holder, deadline=deadline) if holder else None
         try:
-            if holder is None or not self._may_transfer(holder, holder_record):
+            # An account that its owner linked themselves is nobody's to take.
+            own = holder_record.own_whop_user_id if holder_record else None
+            if holder is None or own == whop_user_id or not self._may_transfer(holder, holder_record):
                 raise AlreadyReserved
             self._lease.record = self._users.transfer(
                 self._lease.user,

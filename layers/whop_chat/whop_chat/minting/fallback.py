@@ -17,8 +17,8 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.minting.chat_token import ChatToken, usual_refresh
 from whop_chat.minting.token_cache import CachedToken, CacheEntry, CacheKey, TokenCache
 from whop_chat.runtime.aws import AwsError
-from whop_chat.runtime.data_key import UnusableDataKey
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
+from whop_chat.runtime.sealed import UnusableDataKey
 from whop_chat.runtime.telemetry import Telemetry
 
 # A token that expires sooner is of no use: the client has to receive it and use it.

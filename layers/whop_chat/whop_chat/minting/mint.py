@@ -12,11 +12,13 @@ from whop_chat.enrolment.enrol import Enrolment
 from whop_chat.enrolment.errors import DeletedMeanwhile, Link
 from whop_chat.minting.authorizer import Authorizer, Grant
 from whop_chat.minting.chat_token import ChatToken, usual_refresh
+from whop_chat.minting.own_account import OwnTokensFactory, own_chat_token
 from whop_chat.minting.user_quota import UserQuota
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.queue import Source, SyncQueue
+from whop_chat.users.record import Record
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import (
     NoTimeForAnotherKey,
@@ -58,7 +60,8 @@ class _Mint:
 class MintToken:
     """Mints chat tokens for the users of one pool.
 
-    ``fallback`` is None if no token is cached. ``ttl`` is the lifetime to request from Whop. ``clock`` returns epoch
+    ``fallback`` is None if no token is cached. ``own_tokens`` is called for a user who linked their own Whop account,
+    and is None if nobody can (``AuthModes``). ``ttl`` is the lifetime to request from Whop. ``clock`` returns epoch
     seconds.
     """
 
@@ -73,8 +76,10 @@ class MintToken:
         fallback: "TokenFallback | None" = None,
         *,
         ttl: timedelta,
+        own_tokens: OwnTokensFactory | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._own_tokens = own_tokens
         self._authorizer = authorizer
         self._quota = quota
         self._enrolment = enrolment
@@ -96,7 +101,11 @@ class MintToken:
         with self._whop.prefetch(), self._cached_token(grant, deadline) as lookup:
             mint = _Mint(grant.user, grant.scopes, lookup, deadline)
             try:
-                return self._token(mint, self._linked(mint))
+                record = self._quota.count(mint.user, deadline=deadline)
+                if self._own_tokens is not None and record is not None and record.own_whop_user_id is not None:
+                    # Nobody who linked their own account falls back to the company's.
+                    return own_chat_token(self._own_tokens(), grant, record, deadline=deadline)
+                return self._token(mint, self._linked(mint, record))
             except DeletedMeanwhile:
                 mint.needs_sync = True
                 raise
@@ -110,9 +119,8 @@ class MintToken:
             return contextlib.nullcontext()
         return self._fallback.lookup(grant.user, grant.scopes, deadline=deadline)
 
-    def _linked(self, mint: _Mint) -> str:
-        """The user's Whop user id. The read of their record counts the mint."""
-        record = self._quota.count(mint.user, deadline=mint.deadline)
+    def _linked(self, mint: _Mint, record: Record | None) -> str:
+        """The user's Whop user id. They are enrolled if they have none."""
         link = self._enrolment.enrol_patiently(
             mint.user, record, patience_seconds=_LEASE_PATIENCE_SECONDS, deadline=mint.deadline
         )

@@ -1,12 +1,11 @@
 """The last token of each user, encrypted, in the users table, where it expires by itself.
 
-``TOKEN#<pool>#<sub>#<scope hash>`` has one token, encrypted with the data key. The associated data is the cache key,
-the company, the Whop user and the token's times. So an item cannot be decrypted if it was moved or changed, is another
-Whop user's or company's, or was encrypted with another key. Such an item counts as missing.
+``TOKEN#<pool>#<sub>#<scope hash>`` has one token, sealed under the data keys. Its purpose names the cache key, the
+company, the Whop user and the token's times. So an item cannot be opened if it was moved or changed, is another Whop
+user's or company's, or was sealed with a key that is gone. Such an item counts as missing.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +14,8 @@ from typing import Any
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import aws_call
 from whop_chat.runtime.aws_session import AwsClients
-from whop_chat.runtime.data_key import DataKey
 from whop_chat.runtime.deadline import Deadline
+from whop_chat.runtime.sealed import KeyRing, Sealed, UnknownDataKey, purpose
 from whop_chat.runtime.secrets import CachedSecret
 
 
@@ -41,31 +40,31 @@ class TokenCache:
     """The cached tokens of the users of one company.
 
     Methods raise `whop_chat.runtime.aws.AwsError`, `whop_chat.runtime.deadline.DeadlineExceeded` and
-    `whop_chat.runtime.data_key.UnusableDataKey`.
+    `whop_chat.runtime.sealed.UnusableDataKey`.
     """
 
-    def __init__(self, aws: AwsClients, table: str, secret: CachedSecret[DataKey], company_id: str) -> None:
+    def __init__(self, aws: AwsClients, table: str, keys: CachedSecret[KeyRing], company_id: str) -> None:
         self._aws = aws
         self._table = table
-        self._secret = secret
+        self._keys = keys
         self._company_id = company_id
 
     def load(self, cache_key: CacheKey, *, deadline: Deadline) -> "CacheEntry":
         """The entry for ``cache_key``, still encrypted. The read is eventually consistent: it may be an older one."""
-        key = self._secret.current(deadline=deadline)
+        keys = self._keys.current(deadline=deadline)
         with aws_call(deadline):
             answer = self._aws.dynamodb.get_item(TableName=self._table, Key={"pk": {"S": _table_key(cache_key)}})
-        return CacheEntry(cache_key, self._company_id, key, answer.get("Item", {}))
+        return CacheEntry(cache_key, self._company_id, keys, answer.get("Item", {}))
 
     def store(self, cache_key: CacheKey, whop_user_id: str, token: CachedToken, *, deadline: Deadline) -> None:
         """Cache ``token``, which replaces the one cached for this key."""
-        key = self._secret.current(deadline=deadline)
+        keys = self._keys.current(deadline=deadline)
         minted_at, expires_at = int(token.minted_at.timestamp()), int(token.expires_at.timestamp())
-        associated_data = _associated_data(cache_key, self._company_id, whop_user_id, minted_at, expires_at)
+        sealed = keys.seal(token.token, _purpose(cache_key, self._company_id, whop_user_id, minted_at, expires_at))
         item: dict[str, Any] = {
             "pk": {"S": _table_key(cache_key)},
-            "key_id": {"S": key.id},
-            "encrypted": {"B": key.encrypt(token.token, associated_data)},
+            "key_id": {"S": sealed.key_id},
+            "encrypted": {"B": sealed.data},
             "minted_at": {"N": str(minted_at)},
             "expires_at": {"N": str(expires_at)},
             "ttl": {"N": str(expires_at)},
@@ -80,19 +79,18 @@ class CacheEntry:
 
     cache_key: CacheKey
     company_id: str
-    key: DataKey
+    keys: KeyRing
     item: Mapping[str, Any] = field(repr=False)
 
     def decrypt(self, whop_user_id: str) -> CachedToken | None:
         """The token, if it was minted for this Whop user and cache key. None for anything else."""
         try:
-            if self.item["key_id"]["S"] != self.key.id:
-                return None
             minted_at, expires_at = (int(self.item[name]["N"]) for name in ("minted_at", "expires_at"))
-            encrypted = bytes(self.item["encrypted"]["B"])
-            associated_data = _associated_data(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
-            token = self.key.decrypt(encrypted, associated_data)
-        except (AttributeError, KeyError, TypeError, ValueError):
+            sealed = Sealed(self.item["key_id"]["S"], bytes(self.item["encrypted"]["B"]))
+            token = self.keys.open(
+                sealed, _purpose(self.cache_key, self.company_id, whop_user_id, minted_at, expires_at)
+            )
+        except (AttributeError, KeyError, TypeError, ValueError, UnknownDataKey):
             return None
         return CachedToken(token, *(datetime.fromtimestamp(time, UTC) for time in (minted_at, expires_at)))
 
@@ -102,9 +100,6 @@ def _table_key(cache_key: CacheKey) -> str:
     return f"TOKEN#{cache_key.user.pool_id}#{cache_key.user.sub}#{scopes}"
 
 
-def _associated_data(cache_key: CacheKey, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
-    """The associated data, as JSON: two different lists never have the same text."""
-    user = cache_key.user
-    return json.dumps(
-        [user.pool_id, user.sub, company_id, whop_user_id, sorted(cache_key.scopes), minted_at, expires_at]
-    ).encode()
+def _purpose(cache_key: CacheKey, company_id: str, whop_user_id: str, minted_at: int, expires_at: int) -> bytes:
+    user, times = cache_key.user, (str(minted_at), str(expires_at))
+    return purpose("token", user.pool_id, user.sub, company_id, whop_user_id, *times, *sorted(cache_key.scopes))

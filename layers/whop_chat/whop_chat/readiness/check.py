@@ -33,11 +33,14 @@ _UNKNOWN = "unknown"
 
 
 class ReadinessCheck:
-    """Checks the parts that a mint needs. ``fetch_keys`` gets the key set of the pool. ``clock`` is epoch seconds."""
+    """Checks the parts that a mint needs. ``whop`` is None without an API key.
+
+    ``fetch_keys`` gets the key set of the pool. ``clock`` returns epoch seconds.
+    """
 
     def __init__(
         self,
-        whop: Whop,
+        whop: Whop | None,
         fetch_keys: Callable[[Deadline], bytes],
         backlog: Backlog,
         store: ReadinessStore,
@@ -68,6 +71,8 @@ class ReadinessCheck:
 
     def _check_whop(self) -> dict[str, str]:
         """The API key, and whether Whop answers. Without an answer, nobody knows about the key."""
+        if self._whop is None:
+            return {}
         try:
             self._whop.find_accounts(_EXTERNAL_ID, deadline=Deadline(_SECONDS))
         except Exception as error:

@@ -67,6 +67,8 @@ def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPoli
     """The drift of a user that a sync would enrol."""
     if record is None:
         return _never_enrolled(listed, Drift.MISSING, email_policy)
+    if record.needs_no_enrolment:
+        return Finding(Drift.IN_STEP)
     refusal = email_policy.refusal(listed.pool_user)
     match record.status:
         case Status.LINKED:

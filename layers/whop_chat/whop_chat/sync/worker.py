@@ -7,6 +7,7 @@ is done. An unreadable message goes to the dead-letter queue at once.
 import contextlib
 import time
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from whop_chat.cognito.display_name import profile_digest
 from whop_chat.cognito.pool import PoolUser, UserGone
@@ -42,14 +43,24 @@ SECONDS_PER_USER = 8.0
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
 
+class OwnAccounts(Protocol):
+    """The links of users to Whop accounts of their own: `whop_chat.oauth.unlinking.Unlinking`."""
+
+    def remove(self, user: UserRef, *, deadline: Deadline) -> Record | None:
+        """See `whop_chat.oauth.unlinking.Unlinking.remove`."""
+
+    def revoke_all(self, user: UserRef, *, deadline: Deadline) -> None:
+        """See `whop_chat.oauth.unlinking.Unlinking.revoke_all`."""
+
+
 class SyncUser:
     """Handles the messages of one pool. ``clock`` returns epoch seconds.
 
     ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
     nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
     ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``runs`` says which runs are
-    stopped, and counts what becomes of their users. None: nobody asks for that. ``avatars`` is the queue of pictures,
-    or None without pictures.
+    stopped, and counts what becomes of their users. None: nobody asks for that. ``own_accounts`` is None if no user can
+    link a Whop account of their own. ``avatars`` is the queue of pictures, or None without pictures.
     """
 
     def __init__(
@@ -65,6 +76,7 @@ class SyncUser:
         client_ids: Collection[str],
         refusals: Refusals | None = None,
         runs: Runs | None = None,
+        own_accounts: OwnAccounts | None = None,
         avatars: SyncQueue | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -78,6 +90,7 @@ class SyncUser:
         self._client_ids = client_ids
         self._refusals = refusals
         self._runs = runs
+        self._own_accounts = own_accounts
         self._avatars = avatars
         self._clock = clock
 
@@ -97,6 +110,8 @@ class SyncUser:
         except Refused as error:
             self._telemetry.warning("user not enrolled", error)
             self._settle(message, State.LEFT, deadline)
+        if self._own_accounts is not None:
+            self._own_accounts.revoke_all(user, deadline=deadline)
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
@@ -131,13 +146,19 @@ class SyncUser:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
                 self._telemetry.event("user deleted")
                 self._remove_picture(message, deleted, deadline)
-                self._clean_up.clean(user, deleted, deadline=deadline)
+                self._clean_up_after(user, deleted, deadline)
             case Action.CLEAN_UP, Record(), _:
                 self._remove_picture(message, record, deadline)
-                self._clean_up.clean(user, record, deadline=deadline)
+                self._clean_up_after(user, record, deadline)
             case _:
                 self._telemetry.event("user left as they are", pool_status=pool_status.value)
         self._settle(message, State.LEFT, deadline)
+
+    def _clean_up_after(self, user: UserRef, deleted: Record, deadline: Deadline) -> None:
+        """Unlink the deleted user's own account, and clean up after the one that they were enrolled with."""
+        if self._own_accounts is not None:
+            deleted = self._own_accounts.remove(user, deadline=deadline) or deleted
+        self._clean_up.clean(user, deleted, deadline=deadline)
 
     def _require_create_allowed(self, user: UserRef, deadline: Deadline) -> None:
         """Raise what a create would raise, if the user waits for one and Whop is not to be called.
@@ -182,6 +203,10 @@ class SyncUser:
         self, message: SyncMessage, record: Record | None, pool_user: PoolUser, deadline: Deadline
     ) -> None:
         user = message.user
+        if record is not None and record.needs_no_enrolment:
+            self._telemetry.event("user left as they are", own_account=True)
+            self._settle(message, State.LEFT, deadline)
+            return
         try:
             self._enrolment.enrol(user, record, pool_user, deadline=deadline)
         except UserGone:

@@ -78,6 +78,7 @@ def tombstone(record: Record, now: int) -> Record:
         generation=max(record.generation, record.tried),
         whop_user_id=record.whop_user_id,
         whop_account_id=record.whop_account_id,
+        own_whop_user_id=record.own_whop_user_id,
         picture_at=record.picture_at,
         retry_at=unsettled_until if unsettled_until > now else None,
     )

@@ -68,6 +68,8 @@ class Record:
     """When a block is tried again. None: an operator has to lift it. A tombstone's clean-up is not done before it."""
     whop_user_id: str | None = None
     whop_account_id: str | None = None
+    own_whop_user_id: str | None = None
+    """The Whop user that the user linked by signing in to Whop themselves. It is reserved for them too."""
     conflict_whop_user_id: str | None = None
     """The Whop user that another user holds, while blocked for ``identity_conflict``."""
     profile_digest: str | None = None
@@ -102,6 +104,11 @@ class Record:
     def linked_to(self) -> str | None:
         """The Whop user of a linked record. None for any other status."""
         return self.whop_user_id if self.status is Status.LINKED else None
+
+    @property
+    def needs_no_enrolment(self) -> bool:
+        """Whether the user chats as their own Whop user, and was never enrolled. Enrolling sends them an e-mail."""
+        return self.own_whop_user_id is not None and self.whop_user_id is None
 
     def has_name(self, profile_digest: str, now: float) -> bool:
         """Whether no call is due to give this user the name of ``profile_digest``. ``now`` is in epoch seconds.

@@ -7,7 +7,7 @@ keeps the ``version``, so it disturbs no other writer.
 """
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -210,6 +210,41 @@ class DynamoDBUserRepository:
             holder_items.append({"Put": self._put(_item(holder, renewed), _is_unchanged(holder_record))})
         return self._link(user, record, expected, holder, holder_record, holder_items, deadline)
 
+    def put_own(
+        self,
+        user: UserRef,
+        record: Record,
+        *,
+        expected: Record | None,
+        items: Sequence[Mapping[str, Any]],
+        deadline: Deadline,
+    ) -> Record:
+        """As `put`, in one transaction with ``items`` and the reservation of the record's ``own_whop_user_id``.
+
+        The transaction releases the former one. Raises `StaleRecord`, also if a condition of ``items`` failed, and
+        `AlreadyReserved` if another ``sub`` has the Whop user.
+        """
+        record = dataclasses.replace(record, version=new_version())
+        own, former = record.own_whop_user_id, expected.own_whop_user_id if expected else None
+        writes: list[Any] = [{"Put": self._put(_item(user, record), _is_unchanged(expected))}, *items]
+        if own is not None:
+            writes.append({"Put": self._reservation(own, user, user)})
+        if former not in (None, own, record.whop_user_id):
+            writes.append({"Delete": self._release(former, user)})
+        try:
+            with aws_call(deadline):
+                self._aws.dynamodb.transact_write_items(TransactItems=writes, ClientRequestToken=record.version)
+        except AwsError as error:
+            current = self.get(user, deadline=deadline)
+            if current is not None and current.version == record.version:
+                return record
+            if error.code != "TransactionCanceledException":
+                raise
+            if own is not None and self.holder(own, deadline=deadline) not in (None, _named_by_sub(user)):
+                raise AlreadyReserved from None
+            raise StaleRecord from None
+        return record
+
     def holder(self, whop_user_id: str, *, deadline: Deadline) -> UserRef | None:
         """The user that has the Whop user, or None. The table has no user names, so the ``sub`` stands for it."""
         item = self._item(_whop_key(whop_user_id), deadline)
@@ -251,15 +286,23 @@ class DynamoDBUserRepository:
         raise AssertionError("unreachable")
 
     def _link_items(self, user: UserRef, record: Record, expected: Record, holder: UserRef) -> list[dict[str, Any]]:
-        reservation = {**_whop_key(record.whop_user_id), "pool": user.pool_id, "sub": user.sub}
         items: list[dict[str, Any]] = [
             {"Put": self._put(_item(user, record), _is_unchanged(expected))},
-            {"Put": self._put(reservation, _reserved_for(holder, or_nobody=holder == user))},
+            {"Put": self._reservation(record.whop_user_id, user, holder)},
         ]
-        if expected.whop_user_id not in (None, record.whop_user_id):
-            released = {"TableName": self._table, "Key": _serialized(_whop_key(expected.whop_user_id))}
-            items.append({"Delete": {**released, **_reserved_for(user, or_nobody=True)}})
+        if expected.whop_user_id not in (None, record.whop_user_id, record.own_whop_user_id):
+            items.append({"Delete": self._release(expected.whop_user_id, user)})
         return items
+
+    def _reservation(self, whop_user_id: str | None, user: UserRef, holder: UserRef) -> dict[str, Any]:
+        """The write that reserves a Whop user of ``holder`` for ``user``."""
+        reservation = {**_whop_key(whop_user_id), "pool": user.pool_id, "sub": user.sub}
+        return self._put(reservation, _reserved_for(holder, or_nobody=holder == user))
+
+    def _release(self, whop_user_id: str | None, user: UserRef) -> dict[str, Any]:
+        """The write that releases a Whop user of ``user``."""
+        key = {"TableName": self._table, "Key": _serialized(_whop_key(whop_user_id))}
+        return {**key, **_reserved_for(user, or_nobody=True)}
 
     def _has_arrived(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> bool:
         """Whether the table has the cancelled write after all. Raises `StaleRecord` for another worker's write."""
@@ -317,6 +360,10 @@ class DynamoDBUserRepository:
 
     def _put(self, item: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
         return {"TableName": self._table, "Item": _serialized(item), **condition}
+
+
+def _named_by_sub(user: UserRef) -> UserRef:
+    return UserRef(pool_id=user.pool_id, sub=user.sub, username=user.sub)
 
 
 def _user_key(user: UserRef) -> dict[str, str]:

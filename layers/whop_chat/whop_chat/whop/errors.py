@@ -15,6 +15,7 @@ Operation = Literal[
     "upload_file",
     "find_file",
 ]
+OAuthOperation = Literal["oauth_token", "oauth_revoke", "oauth_userinfo", "oauth_keys"]
 
 
 class WhopError(Retryable):
@@ -28,7 +29,7 @@ class WhopError(Retryable):
 
     def __init__(
         self,
-        operation: Operation,
+        operation: Operation | OAuthOperation,
         *,
         status: int | None = None,
         code: str | None = None,
@@ -77,7 +78,12 @@ class WhopRateLimited(WhopError):
     """429, or an earlier rate limit is not over. ``retry_after`` is the wait in whole seconds."""
 
     def __init__(
-        self, operation: Operation, retry_after: int, *, code: str | None = None, replayed: bool = False
+        self,
+        operation: Operation | OAuthOperation,
+        retry_after: int,
+        *,
+        code: str | None = None,
+        replayed: bool = False,
     ) -> None:
         super().__init__(operation, status=429, code=code, replayed=replayed)
         self.retry_after = retry_after

@@ -1,0 +1,35 @@
+"""Whether users can link their own Whop accounts: the settings of `whop_oauth`, and where Whop sends users back to."""
+
+from collections.abc import Iterator
+
+from manage.checks.finding import Finding, Severity
+from manage.deployment import Deployment
+from whop_chat.settings import LinkSettings, SettingsError
+
+_CALLBACK = "/oauth/whop/callback"
+
+
+def check(deployment: Deployment) -> Iterator[Finding]:
+    """A problem if the settings cannot be read, and a warning if the redirect URI is not this API's callback."""
+    stack = deployment.stack
+    if not stack.links_accounts:
+        return
+    try:
+        settings = LinkSettings.from_env(stack.environment("WhopOauthFunctionName"))
+    except SettingsError as error:
+        yield Finding(
+            Severity.PROBLEM,
+            "settings_unusable",
+            f"whop_oauth answers nothing, because it cannot read its settings: {error}.",
+            "Deploy this repository's template with a correct value of the parameter.",
+        )
+        return
+    expected = f"{stack.output('ApiUrl').rstrip('/')}{_CALLBACK}"
+    if settings.oauth_redirect_uri != expected:
+        yield Finding(
+            Severity.WARNING,
+            "other_redirect_uri",
+            f"OAuthRedirectUri is {settings.oauth_redirect_uri}, and the callback of this stack is {expected}. Unless "
+            "the first leads to the second, no user can link an account.",
+            "Register the callback as a redirect URI of the app at Whop, and deploy with it as OAuthRedirectUri.",
+        )
