@@ -31,11 +31,12 @@ class MemoryPool:
         pool_status: PoolStatus = PoolStatus.ACTIVE,
         email: str | None = None,
         providers: tuple[str, ...] = (),
+        picture: str | None = None,
     ) -> UserRef:
         """A user comes, or is no longer as they were."""
         user = UserRef(pool_id=self.pool_id, sub=sub, username=f"name-of-{sub}")
         address = email or f"{sub}@home.test"
-        pool_user = PoolUser(sub=sub, email=address, email_verified=verified, name=name, providers=providers)
+        pool_user = PoolUser(sub, address, verified, name, providers, picture)
         if sub not in self._people:
             self._order.append(sub)
         self._people[sub] = ListedUser(user, pool_status, pool_user)

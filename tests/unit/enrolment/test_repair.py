@@ -331,3 +331,31 @@ def test_a_new_owner_gets_the_name_of_the_user(world: World) -> None:
     world.users.link(ANN, named, expected=world.record())
     repair(world, "user_Before")
     assert world.record().profile_digest is None
+
+
+PICTURED: dict[str, Any] = {
+    "picture_digest": "address",
+    "picture_content": "file",
+    "picture_at": 7,
+    "picture_file_id": "file_1",
+}
+
+
+def test_a_new_owner_has_no_picture_of_ours(world: World) -> None:
+    world.enrol()
+    pictured = dataclasses.replace(world.record(), whop_user_id="user_Before", **PICTURED)
+    world.users.link(ANN, pictured, expected=world.record())
+    repair(world, "user_Before")
+
+    assert {name: getattr(world.record(), name) for name in PICTURED} == dict.fromkeys(PICTURED)
+
+
+def test_a_new_account_has_no_picture_of_ours(world: World) -> None:
+    link = world.enrol()
+    world.write(dataclasses.replace(world.record(), **PICTURED))
+    repair(world, link.whop_user_id)
+    replaced = repair(world, link.whop_user_id)
+
+    assert replaced is not None
+    assert replaced.created
+    assert {name: getattr(world.record(), name) for name in PICTURED} == dict.fromkeys(PICTURED)

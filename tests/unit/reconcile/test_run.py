@@ -227,6 +227,17 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
     }
 
 
+def test_a_user_whose_picture_was_not_looked_at_is_counted_and_handed_on() -> None:
+    town = Town()
+    for name, picture in (("pictured", "https://pictures.example/ada.jpg"), ("faceless", ""), ("off", None)):
+        town.link(town.pool.join(name, name="Ada", picture=picture), "Ada")
+    report = town.run()
+
+    assert town.queue.subs == ["pictured"]
+    counts = {name: report["counts"][name] for name in ("in_step", "picture", "stale", "enqueued_update")}
+    assert counts == {"in_step": 2, "picture": 1, "stale": 0, "enqueued_update": 1}
+
+
 WANTED = ("missing", "abandoned", "renamed", "disabled", "re-enabled", "gone")
 
 

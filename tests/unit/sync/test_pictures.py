@@ -45,6 +45,15 @@ def test_a_picture_is_asked_for_by_a_message_that_names_the_user_and_nothing_els
     assert case.names == ["Ada Lovelace"]
 
 
+def test_the_message_about_a_picture_is_found_by_the_id_of_the_sync() -> None:
+    case = pictured(PICTURE)
+    case.telemetry.bind_correlation("request-1")
+    case.sync()
+
+    assert case.avatars is not None
+    assert case.avatars.correlation_ids == ["request-1"]
+
+
 def test_a_picture_that_was_handled_is_not_asked_for_again() -> None:
     case = pictured(PICTURE)
     handled(case, PICTURE)

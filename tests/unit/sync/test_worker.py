@@ -754,6 +754,20 @@ def test_when_every_user_is_synced_nothing_is_delivered_again() -> None:
     assert (delivery.queue.postponed, delivery.dead_letters.sent) == ({}, [])
 
 
+def test_a_queue_of_another_kind_has_a_time_of_its_own_and_reports_no_wait() -> None:
+    syncing, telemetry = Outcomes({"bob": StaleRecord()}), RecordingTelemetry()
+    batch = SyncBatch(syncing, Queue(), Queue(), None, telemetry, seconds=45.0, clock=Clock(NOW))
+    records = event("sync_user_batch")["Records"]
+
+    assert batch.handle(records, lambda: 46.0)["batchItemFailures"] == [
+        {"itemIdentifier": each} for each in (FIRST, SECOND)
+    ]
+    assert syncing.seconds == []
+    assert batch.handle(records, lambda: 60.0)["batchItemFailures"] == [{"itemIdentifier": SECOND}]
+    assert syncing.seconds == [pytest.approx(45.0, abs=0.1)] * 2
+    assert telemetry.counts == []
+
+
 def test_the_age_of_each_message_is_counted() -> None:
     delivery = Delivery()
     records = [record_of(ADA), *event("sync_user_batch")["Records"]]

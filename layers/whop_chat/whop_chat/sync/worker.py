@@ -235,7 +235,7 @@ class SyncUser:
             if record is None or record.linked_to is None:
                 return
             if message.source is Source.COMMAND or pool_user.picture_is_object or not record.has_picture(digest):
-                self._avatars.send(user, message.source, deadline=deadline)
+                self._enqueue_picture(self._avatars, message, deadline)
         except (AwsError, DeadlineExceeded) as error:
             # The next reconcile finds the difference.
             self._telemetry.warning("picture not enqueued", error)
@@ -243,7 +243,10 @@ class SyncUser:
     def _remove_picture(self, message: SyncMessage, tombstone: Record, deadline: Deadline) -> None:
         """Enqueue the removal of a deleted user's picture. An error delivers the message again, so it is not lost."""
         if self._avatars is not None and tombstone.picture_at is not None:
-            self._avatars.send(message.user, message.source, deadline=deadline)
+            self._enqueue_picture(self._avatars, message, deadline)
+
+    def _enqueue_picture(self, avatars: SyncQueue, message: SyncMessage, deadline: Deadline) -> None:
+        avatars.send(message.user, message.source, correlation_id=self._telemetry.correlation_id, deadline=deadline)
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`.
