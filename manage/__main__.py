@@ -22,6 +22,7 @@ from manage.commands import (
     reconcile,
     relink,
     report,
+    rotate_key,
     status,
     sync,
 )
@@ -55,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
     relink,
     reconcile,
     close_circuit,
+    rotate_key,
     report,
     dead_letters,
 )

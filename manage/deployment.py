@@ -7,6 +7,7 @@ from typing import Any
 from manage.audit import Audit
 from manage.errors import Refused
 from manage.stack import Stack
+from manage.whop_api import WhopApi
 from whop_chat.bootstrap import EnrolmentParts, email_policy, enrolment_parts
 from whop_chat.cognito.pool import UserPool
 from whop_chat.enrolment.email_policy import EmailPolicy
@@ -17,7 +18,7 @@ from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.metrics import Metric
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError
+from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError, WhopSettings
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.users.runs import DynamoDBRuns
@@ -83,14 +84,34 @@ class Deployment:
         try:
             settings = EnrolmentSettings.from_env(self.stack.environment("SyncUserFunctionName"))
         except SettingsError as error:
-            raise Refused(
-                f"Stack {self.stack.name} has another version than this repository: deploy it first. {error}."
-            ) from None
+            raise self._other_version(error) from None
         if settings.user_pool_id != self.pool_id:
             raise Refused(
                 f"Stack {self.stack.name} is being deployed for another user pool: try again after the deployment."
             )
         return settings
+
+    @cached_property
+    def whop_settings(self) -> WhopSettings:
+        """How the deployed `mint_token` calls Whop. Raises `Refused` if its settings are of another version."""
+        try:
+            return WhopSettings.from_env(self.stack.environment("MintTokenFunctionName"))
+        except SettingsError as error:
+            raise self._other_version(error) from None
+
+    @property
+    def api_key(self) -> ApiKey:
+        """The API key in use, as the functions read it. Raises what `whop_settings` raises."""
+        return ApiKey(self._aws, self.whop_settings.whop_secret_arn)
+
+    @property
+    def whop(self) -> WhopApi:
+        """Whop's API where the functions call it. Raises what `whop_settings` raises."""
+        return self.whop_at(self.whop_settings.whop_base_url)
+
+    def whop_at(self, base_url: str) -> WhopApi:
+        """Whop's API at another host of Whop. Raises what `whop_settings` raises."""
+        return WhopApi(self._http, base_url, self.whop_settings.whop_api_version)
 
     @property
     def email_policy(self) -> EmailPolicy:
@@ -110,6 +131,9 @@ class Deployment:
     def circuit(self) -> DynamoDBCircuitStore:
         """What all functions share about waits for Whop. Raises what `settings` raises."""
         return DynamoDBCircuitStore(self._aws, self.settings.users_table, self.settings.whop_company_id)
+
+    def _other_version(self, error: SettingsError) -> Refused:
+        return Refused(f"Stack {self.stack.name} has another version than this repository: deploy it first. {error}.")
 
     def as_data(self) -> dict[str, str]:
         """The stack and the user pool, for a JSON answer."""

@@ -3,7 +3,16 @@
 import argparse
 from collections.abc import Callable, Iterable
 
-from manage.checks import concurrency, linked_accounts, origins, settings, termination, user_pool_issuer, users_table
+from manage.checks import (
+    concurrency,
+    linked_accounts,
+    origins,
+    settings,
+    termination,
+    user_pool_issuer,
+    users_table,
+    whop_key,
+)
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -15,6 +24,7 @@ HELP = "check the deployment, and say what to do about each finding"
 
 CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
     settings.check,
+    whop_key.check,
     origins.check,
     concurrency.check,
     user_pool_issuer.check,

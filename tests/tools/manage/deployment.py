@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from manage import dead_letter_queue, users_table
 from tests.fakes import moto_aws
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
+from tests.fakes.settings import API_KEY
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.tools.manage.command_line import run_command
 from tests.tools.manage.run import Run
@@ -97,6 +99,9 @@ class DeployedStack:
             self.cloud.cognito.admin_delete_user(UserPoolId=self.cloud.pool_id, Username=user["Username"])
         for key in self.items():
             self.table.delete_item(TableName="users", Key={"pk": {"S": key}})
+        # A new one, because moto does not forget which version was the default.
+        secret = moto_aws.client("secretsmanager").create_secret(Name=f"whop-{uuid.uuid4()}", SecretString=API_KEY)
+        self.cloud.environment["WHOP_SECRET_ARN"] = self.outputs["WhopSecretArn"] = secret["ARN"]
         for url in (self.cloud.queue_url, self.cloud.dead_letter_queue_url):
             self.queue(url)._messages.clear()
         with pytest.MonkeyPatch.context() as self._patch:
@@ -117,11 +122,13 @@ class DeployedStack:
         (account,) = sqs_backends
         return sqs_backends[account][REGION].queues[url.rpartition("/")[2]]
 
-    def __call__(self, *arguments: str, says: str | None = None, terminal: bool = False) -> Run:
-        """Run ``manage --stack chat …`` with ``says`` as the answer to a question; None for no terminal to ask on."""
+    def __call__(
+        self, *arguments: str, says: str | None = None, terminal: bool = False, pipe: str | None = None
+    ) -> Run:
+        """Run ``manage --stack chat …`` with ``says`` as the answer to a question; None for no terminal, but a ``pipe``."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys.stderr, "isatty", lambda: terminal)
-            return run_command(patch, self._capture, *arguments, says=says)
+            return run_command(patch, self._capture, *arguments, says=says, pipe=pipe)
 
     def record(self, user: UserRef) -> Record | None:
         """The record of a user."""
@@ -145,6 +152,17 @@ class DeployedStack:
     def items(self) -> dict[str, Any]:
         """The whole table."""
         return {item["pk"]["S"]: item for item in self.table.scan(TableName="users")["Items"]}
+
+    def put_secret(self, text: str) -> None:
+        """Store what the functions read as the API key."""
+        secret = self.cloud.environment["WHOP_SECRET_ARN"]
+        moto_aws.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
+
+    def secret(self, stage: str = "AWSCURRENT") -> str:
+        """What the functions read as the API key, or another version of it."""
+        secret = self.cloud.environment["WHOP_SECRET_ARN"]
+        read = moto_aws.client("secretsmanager").get_secret_value(SecretId=secret, VersionStage=stage)
+        return str(read["SecretString"])
 
     @property
     def sqs(self) -> Any:
