@@ -22,6 +22,7 @@ from manage.commands import (
     reconcile,
     relink,
     report,
+    rotate_data_key,
     rotate_key,
     status,
     sync,
@@ -57,6 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     reconcile,
     close_circuit,
     rotate_key,
+    rotate_data_key,
     report,
     dead_letters,
 )

@@ -11,12 +11,16 @@ from manage.whop_api import WhopApi
 from whop_chat.bootstrap import EnrolmentParts, email_policy, enrolment_parts
 from whop_chat.cognito.pool import UserPool
 from whop_chat.enrolment.email_policy import EmailPolicy
+from whop_chat.oauth.links import OwnLinks
+from whop_chat.oauth.revocations import RevocationList
 from whop_chat.reconcile.checkpoint import CheckpointStore
 from whop_chat.runtime import http
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.aws_session import AwsClients
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.metrics import Metric
+from whop_chat.runtime.sealed import KeyRing, data_keys
+from whop_chat.runtime.secrets import CachedSecret
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError, WhopSettings
 from whop_chat.sync.queue import SyncQueue
@@ -112,6 +116,20 @@ class Deployment:
     def whop_at(self, base_url: str) -> WhopApi:
         """Whop's API at another host of Whop. Raises what `whop_settings` raises."""
         return WhopApi(self._http, base_url, self.whop_settings.whop_api_version)
+
+    @property
+    def own_links(self) -> OwnLinks:
+        """The links to users' own Whop accounts, to seal them again. They cannot be opened with this object."""
+        return OwnLinks(self._aws, self._table, self._data_keys, client_id="")
+
+    @property
+    def revocations(self) -> RevocationList:
+        """The refresh tokens that are still to be revoked."""
+        return RevocationList(self._aws, self._table, self._data_keys)
+
+    @cached_property
+    def _data_keys(self) -> CachedSecret[KeyRing]:
+        return data_keys(self._aws, self.stack.output("DataKeySecretArn"))
 
     @property
     def email_policy(self) -> EmailPolicy:

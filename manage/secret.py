@@ -4,9 +4,13 @@ Secrets Manager moves the label AWSCURRENT in one step (AWS, "UpdateSecretVersio
 rotation, the functions find either the old value or the new one.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from manage.errors import AWS_ERRORS
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -37,25 +41,29 @@ class Secret:
         except self._client.exceptions.ResourceNotFoundException:
             return None
 
-    def stage(self, text: str) -> Version:
-        """Store ``text`` as the pending version, and return what is stored.
-
-        The secret must have a value: Secrets Manager makes the first version the current one at once.
-        """
-        stored = self._client.put_secret_value(SecretId=self._arn, SecretString=text, VersionStages=[_PENDING])
-        return self._read(VersionId=stored["VersionId"])
-
     def promote(self, pending: Version, *, replacing: Version) -> None:
         """Make ``pending`` the current version. Secrets Manager refuses that if ``replacing`` is not it any more."""
         self._client.update_secret_version_stage(
             SecretId=self._arn, VersionStage=_CURRENT, MoveToVersionId=pending.id, RemoveFromVersionId=replacing.id
         )
 
-    def withdraw(self, pending: Version) -> None:
-        """Take the label of a pending version away, after which Secrets Manager may delete an unused version."""
-        self._client.update_secret_version_stage(
-            SecretId=self._arn, VersionStage=_PENDING, RemoveFromVersionId=pending.id
-        )
+    @contextlib.contextmanager
+    def pending(self, text: str) -> Iterator[Version]:
+        """Store ``text`` as the pending version for a block that may `promote` it.
+
+        The secret must have a value: Secrets Manager makes the first version the current one at once. After the block
+        the version is not pending any more. An unused one is deleted by Secrets Manager in time.
+        """
+        stored = self._client.put_secret_value(SecretId=self._arn, SecretString=text, VersionStages=[_PENDING])
+        version_id = stored["VersionId"]
+        try:
+            yield self._read(VersionId=version_id)
+        finally:
+            # The label does no harm, and must not hide how the block ended.
+            with contextlib.suppress(*AWS_ERRORS):
+                self._client.update_secret_version_stage(
+                    SecretId=self._arn, VersionStage=_PENDING, RemoveFromVersionId=version_id
+                )
 
     def _read(self, **which: str) -> Version:
         answer = self._client.get_secret_value(SecretId=self._arn, **which)

@@ -1,14 +1,13 @@
 """``rotate-key``: replace the API key by one from standard input, once Whop has accepted it."""
 
 import argparse
-import contextlib
 import time
 
 from manage.checks import whop_key
 from manage.checks.finding import Severity
 from manage.console import Console, timestamp
 from manage.deployment import Deployment
-from manage.errors import AWS_ERRORS, Refused
+from manage.errors import Refused
 from manage.secret import Secret, Version
 from manage.stack import Stack
 from whop_chat.runtime.secrets import MAX_AGE_SECONDS
@@ -34,20 +33,15 @@ def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     new = console.read_secret("The new API key: ").strip()
     _require_other(new, old)
     with deployment.audit.entry(NAME) as entry:
-        pending = secret.stage(new)
-        try:
+        with secret.pending(new) as pending:
             _prove(deployment, pending)
             secret.promote(pending, replacing=old)
-        finally:
-            # The label does no harm, and must not hide how the rotation ended.
-            with contextlib.suppress(*AWS_ERRORS):
-                secret.withdraw(pending)
         entry.outcome = "rotated"
     revocable_at = timestamp(_revocable_at(stack))
     console.answer(
         f"The new key is in use; every function has it within {MAX_AGE_SECONDS / 60:.0f} minutes. Revoke the old key "
-        f"at Whop after {revocable_at}. It is unknown whether Whop ends a token with the key that minted it, and by then "
-        "all tokens of the old key have expired.",
+        f"at Whop after {revocable_at}. It is unknown whether Whop ends a token with the key that minted it. "
+        "By then all tokens of the old key have expired.",
         outcome="rotated",
         **deployment.as_data(),
         revoke_old_key_after=revocable_at,

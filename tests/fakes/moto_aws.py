@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.awsrequest
 import httpx
+import pytest
 from moto.core.models import botocore_stubber
+from moto.secretsmanager.models import SecretsManagerBackend
 
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.aws_session import AwsClients
@@ -68,6 +70,24 @@ def aws_over(transport: httpx.BaseTransport, **options: Any) -> AwsClients:
 def aws_at_moto() -> AwsClients:
     """For use inside `moto.mock_aws`."""
     return aws_over(httpx.MockTransport(answer))
+
+
+@contextmanager
+def current_secrets() -> Iterator[None]:
+    """Let moto answer the version with the label AWSCURRENT, also after that label was moved, as AWS does."""
+    moved = SecretsManagerBackend.update_secret_version_stage
+
+    def update(self: Any, *, secret_id: str, version_stage: str, move_to_version_id: str, **rest: str) -> Any:
+        answer = moved(
+            self, secret_id=secret_id, version_stage=version_stage, move_to_version_id=move_to_version_id, **rest
+        )
+        if version_stage == "AWSCURRENT":
+            self.secrets[secret_id].set_default_version_id(move_to_version_id)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecretsManagerBackend, "update_secret_version_stage", update)
+        yield
 
 
 @contextmanager

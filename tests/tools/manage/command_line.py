@@ -15,7 +15,7 @@ def run_command(
     says: str | None,
     pipe: str | None = None,
 ) -> Run:
-    """Run ``manage --stack chat …`` with ``says`` as the answer at the terminal; None for no terminal, but a ``pipe``."""
+    """Run ``manage --stack chat …`` with ``says`` as the answer at the terminal, or with a ``pipe``."""
     stdin = io.StringIO((pipe or "") if says is None else f"{says}\n")
     patch.setattr(stdin, "isatty", lambda: says is not None)
     patch.setattr("sys.stdin", stdin)

@@ -125,7 +125,7 @@ class DeployedStack:
     def __call__(
         self, *arguments: str, says: str | None = None, terminal: bool = False, pipe: str | None = None
     ) -> Run:
-        """Run ``manage --stack chat …`` with ``says`` as the answer to a question; None for no terminal, but a ``pipe``."""
+        """Run ``manage --stack chat …`` with ``says`` as the answer to a question, or with a ``pipe``."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys.stderr, "isatty", lambda: terminal)
             return run_command(patch, self._capture, *arguments, says=says, pipe=pipe)
