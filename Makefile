@@ -40,6 +40,10 @@ help: ## this list
 demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
 	@$(OFFLINE) $(DEV) -m local.demo
 
+.PHONY: local
+local: environments ## an empty AWS and Whop on this machine until Ctrl-C, to deploy to: docs/local.md
+	@$(OFFLINE) $(DEV) -m local
+
 # Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
@@ -170,6 +174,10 @@ deploy: .venv/sam/.ready ## build and deploy a stage; asks once, shows what woul
 .PHONY: rollback
 rollback: .venv/sam/.ready ## list the deployed versions of a stage, or deploy one again (STAGE=dev VERSION=…)
 	@$(DEPLOY) rollback --stage "$(STAGE)" $(if $(VERSION),--version "$(VERSION)") $(ARGS)
+
+.PHONY: alarms
+alarms: .venv/dev/.ready ## the state of each alarm of a stack on the local cloud, which does not evaluate any (STACK=NAME)
+	@$(DEV) -m tools.watch "$(STACK)"
 
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made and the users table stay (STACK=NAME)

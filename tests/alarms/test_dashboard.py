@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.alarms.deployed_alarms import STACK, resolved
+from tests.alarms.deployed_alarms import STACK
 from tests.alarms.test_alarms import ALARMS, unknown
 from tests.fakes.functions import Context
 from tests.fakes.source_tree import ROOT
 from tests.template.translation import deployed, of_type, template
+from tools.watch.alarms import resolved
 from tools.watch.dashboard import metrics_of, queries_of, series_of, widgets_of
 from tools.watch.draw import picture
 from tools.watch.samples import Name, Samples

@@ -30,7 +30,7 @@ class Audit:
 
 
 def read(answer: str) -> Audit | None:
-    """What pip-audit's JSON says. None if there is none, because its service could not be reached."""
+    """What pip-audit's JSON says. None if there is none: its service could not be reached, or it failed otherwise."""
     try:
         packages = json.loads(answer)["dependencies"]
     except ValueError:
@@ -50,7 +50,7 @@ def read(answer: str) -> Audit | None:
 def report(audit: Audit | None) -> tuple[str, int]:
     """What to print, and the exit status: 1 if a package is known to be vulnerable."""
     if audit is None:
-        return "pip-audit: NOT AUDITED, the service could not be reached", 0
+        return "pip-audit: NOT AUDITED, it has no answer", 0
     lines = [f"pip-audit: {len(audit.audited)} packages audited, {len(audit.vulnerable)} vulnerabilities"]
     lines += [f"  {each}" for each in audit.vulnerable]
     if audit.unknown:
@@ -69,8 +69,11 @@ def main() -> None:
     command += ["--format", "json", "--progress-spinner", "off", "--timeout", str(_SECONDS)]
     # Its status is 1 for a vulnerability and for a failure alike. What it prints tells them apart.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # nosec B603  # our own arguments
-    text, status = report(read(done.stdout))
+    text, status = report(audit := read(done.stdout))
     print(text)
+    if audit is None:
+        # Such as that the service could not be reached.
+        print(*done.stderr.strip().splitlines()[-1:], sep="\n")
     sys.exit(status)
 
 

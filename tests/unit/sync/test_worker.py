@@ -1046,6 +1046,20 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}
 
 
+@pytest.mark.parametrize(("linked", "asked"), [(False, []), (True, ["read"])])
+def test_while_nobody_may_be_created_the_pool_is_not_asked_about_who_has_to_be(linked: bool, asked: list[str]) -> None:
+    server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}), RENAMED)
+    case = Case(server, linked=linked)
+    with case.syncing() as syncing:
+        create = {"email": "ada@home.test", "title": "ada", "external_id": "ada", "idempotency_key": "one"}
+        with pytest.raises(WhopRateLimited):
+            syncing._whop.create_account(**create, deadline=Deadline(5))
+        with contextlib.nullcontext() if linked else pytest.raises(WhopRateLimited):
+            syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
+
+    assert case.pool.asked == asked
+
+
 # Users with a Whop account of their own
 
 OWN = Record(status=Status.PENDING, own_whop_user_id="user_Own")

@@ -64,6 +64,16 @@ def test_after_three_calls_without_an_answer_nobody_calls_for_five_seconds() -> 
     assert fleet.counted() == ["circuit opened"]
 
 
+def test_who_only_looks_leaves_the_probe_to_a_caller() -> None:
+    fleet = Fleet(2)
+    fleet.go_dead()
+    assert fleet.one.peek(CREATE, deadline=AN_HOUR) == Rejection(Reason.UNAVAILABLE, 5)
+    fleet.clock.advance(5)
+
+    assert fleet.one.peek(CREATE, deadline=AN_HOUR) is None
+    assert fleet.callers() == [fleet.one]
+
+
 def test_other_operations_are_called_as_before() -> None:
     fleet = Fleet(2)
     fleet.go_dead(CREATE)
