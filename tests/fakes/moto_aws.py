@@ -1,6 +1,7 @@
 """AWS as moto knows it, below our own HTTP client: what botocore built, moto answers."""
 
 import functools
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 REGION = "eu-west-1"
+# DynamoDB checks a condition and writes in one step. Between moto's two steps, another thread could write.
+_one_at_a_time = threading.Lock()
 AN_HOUR = Deadline(3600)
 """For calls whose time is not what is tested."""
 
@@ -54,7 +57,8 @@ def answer(request: httpx.Request) -> httpx.Response:
     asked = botocore.awsrequest.AWSRequest(
         request.method, str(request.url), headers=dict(request.headers), data=request.content
     ).prepare()
-    reply = botocore_stubber(event_name="before-send.any.Operation", request=asked)
+    with _one_at_a_time:
+        reply = botocore_stubber(event_name="before-send.any.Operation", request=asked)
     if reply is None:
         raise httpx.ConnectError("nobody there")
     return httpx.Response(reply.status_code, headers=dict(reply.headers), content=reply.content)
