@@ -1,14 +1,17 @@
 """The parts of `whop_chat`, at work on a deployed stack with the operator's credentials."""
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from manage.audit import Audit
 from manage.errors import Refused
 from manage.stack import Stack
 from manage.whop_api import WhopApi
 from whop_chat.bootstrap import EnrolmentParts, email_policy, enrolment_parts
+from whop_chat.cognito.issuer import PoolIssuer, jwks_url
+from whop_chat.cognito.jwks import http_fetch, read_jwk_set
 from whop_chat.cognito.pool import UserPool
 from whop_chat.enrolment.email_policy import EmailPolicy
 from whop_chat.oauth.links import OwnLinks
@@ -23,6 +26,7 @@ from whop_chat.runtime.sealed import KeyRing, data_keys
 from whop_chat.runtime.secrets import CachedSecret
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.settings import AwsSettings, EnrolmentSettings, SettingsError, WhopSettings
+from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.queue import SyncQueue
 from whop_chat.users.repository import DynamoDBUserRepository
 from whop_chat.users.runs import DynamoDBRuns
@@ -73,6 +77,17 @@ class Deployment:
     def runs(self) -> DynamoDBRuns:
         """What became of the users of the runs."""
         return DynamoDBRuns(self._aws, self._table, self.pool_id)
+
+    @property
+    def backlog(self) -> Backlog:
+        """How long messages of the sync queue wait that could not be handled yet."""
+        return Backlog(self._aws, self._table, self.pool_id)
+
+    def key_set(self) -> Mapping[str, Any]:
+        """The keys of the pool by their ids, fetched now. Raises `whop_chat.cognito.jwks.JwksError`."""
+        issuer = cast(PoolIssuer, self.stack.parameters.get("UserPoolIssuer", "original"))
+        url = jwks_url(self.pool_id, os.environ.get("AWS_ENDPOINT_URL"), issuer)
+        return read_jwk_set(http_fetch(self._http, url)(self.deadline()))
 
     @property
     def audit(self) -> Audit:

@@ -4,11 +4,21 @@ import argparse
 from collections.abc import Callable, Iterable
 
 from manage.checks import (
+    alarms,
+    app_clients,
+    clock,
     concurrency,
+    data_keys,
+    environment,
+    gateway,
+    key_set,
     linked_accounts,
     origins,
+    queues,
     settings,
     termination,
+    triggers,
+    user_pool,
     user_pool_issuer,
     users_table,
     whop_key,
@@ -24,13 +34,23 @@ HELP = "check the deployment, and say what to do about each finding"
 
 CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
     settings.check,
+    environment.check,
     whop_key.check,
+    gateway.check,
     origins.check,
-    concurrency.check,
+    key_set.check,
+    user_pool.check,
     user_pool_issuer.check,
+    app_clients.check,
+    triggers.check,
     termination.check,
     users_table.check,
+    data_keys.check,
+    queues.check,
+    alarms.check,
+    concurrency.check,
     linked_accounts.check,
+    clock.check,
 )
 
 

@@ -1,5 +1,6 @@
 """A deployed stack and its operator: pool, table and queues at moto, the function `reconcile` in this process."""
 
+import email.utils
 import functools
 import io
 import json
@@ -40,9 +41,16 @@ from whop_chat.users.runs import DynamoDBRuns
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"
+ON_SIGNUP = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:chat-on-signup:live"
 LINKED = Record(
     status=Status.LINKED, whop_user_id="user_Ann", whop_account_id="biz_Ann", profile_digest="digest-of-a-name"
 )
+MINT_TOKEN = {
+    "Type": "AWS::Lambda::Function",
+    "Properties": {
+        "Environment": {"Variables": {"TOKEN_TTL_MINUTES": {"Ref": "TokenTtlMinutes"}, "TOKEN_USE": "access"}}
+    },
+}
 TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
 
 
@@ -74,6 +82,9 @@ class DeployedStack:
         assert made
         users_table.secure(self.table, made, users_table.tags("chat", cloud.pool_id))
         self._session = self._watched_session()
+        self._client_id = cloud.cognito.create_user_pool_client(
+            UserPoolId=cloud.pool_id, ClientName="web", PreventUserExistenceErrors="ENABLED"
+        )["UserPoolClient"]["ClientId"]
 
     @contextmanager
     def fresh(self, capture: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
@@ -83,15 +94,27 @@ class DeployedStack:
         self.then: Callable[[], object] = lambda: None
         self.asked: set[str] = set()
         self.cloud.environment = dict(self._environment)
-        self.parameters = {"TokenTtlMinutes": "60"}
+        self.parameters = {
+            "TokenTtlMinutes": "60",
+            "AllowedOrigins": "https://one.example.test, https://two.example.test",
+        }
+        self.answers = self._sound_answers()
+        self.cloud.cognito.update_user_pool(UserPoolId=self.cloud.pool_id, **self._sound_pool())
+        self.cloud.cognito.set_user_pool_mfa_config(
+            UserPoolId=self.cloud.pool_id,
+            SoftwareTokenMfaConfiguration={"Enabled": True},
+            MfaConfiguration="OPTIONAL",
+        )
         self.outputs = {
             "UserPoolId": self.cloud.pool_id,
+            "UserPoolClientId": self._client_id,
             "UsersTableName": "users",
             "SyncQueueUrl": self.cloud.queue_url,
             "SyncDeadLetterQueueUrl": self.cloud.dead_letter_queue_url,
             "MintTokenFunctionName": "chat-mint-token",
             "SyncUserFunctionName": "chat-sync-user",
-            "OnSignupFunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:chat-on-signup:live",
+            "OnSignupFunctionArn": ON_SIGNUP,
+            "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:chat-alarms",
             "ReconcileFunctionName": "chat-reconcile",
         }
         self.reconcile = self._reconcile()
@@ -195,22 +218,67 @@ class DeployedStack:
 
     def _watched_session(self) -> Any:
         session: Any = _Session()
-        answers: dict[str, Callable[..., Any]] = {
+        for name in self._sound_answers():
+            session.events.register(f"before-call.{name}", functools.partial(self._answered, name))
+        session.events.register("before-parameter-build", self._hear)
+        return session
+
+    def _answered(self, name: str, params: Any, **_: Any) -> Any:
+        class Http:
+            status_code = 200
+
+        headers = {"date": email.utils.formatdate(usegmt=True)}
+        answer = self.answers[name](params)
+        return Http, {"ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": headers}, **answer}
+
+    def _sound_answers(self) -> dict[str, Callable[[Any], Any]]:
+        """What a sound stack answers, by operation. A test can replace ``answers``."""
+        return {
             "sts.GetCallerIdentity": lambda _: {
                 "Account": self.account,
                 "Arn": OPERATOR.replace(ACCOUNT, self.account),
             },
             "cloudformation.DescribeStacks": self._describe_stacks,
+            "cloudformation.ListStackResources": lambda _: {
+                "StackResourceSummaries": [
+                    {"LogicalResourceId": name, "PhysicalResourceId": f"chat-{name}"}
+                    for name in ("HttpApi", "MintTokenFunction")
+                ]
+            },
+            "cloudformation.GetTemplate": lambda _: {"TemplateBody": {"Resources": {"MintTokenFunction": MINT_TOKEN}}},
             "lambda.GetFunctionConfiguration": lambda _: {"Environment": {"Variables": self.cloud.environment}},
             "lambda.GetAccountSettings": lambda _: {
                 "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
             },
+            "lambda.GetPolicy": lambda _: {"Policy": json.dumps({"Statement": [self.permission()]})},
             "lambda.Invoke": self._invoke,
+            "apigatewayv2.GetApi": lambda _: {
+                "CorsConfiguration": {"AllowOrigins": ["https://one.example.test", "https://two.example.test"]}
+            },
+            "apigatewayv2.GetAuthorizers": lambda _: {"Items": [{"JwtConfiguration": self.jwt()}]},
+            "sns.ListSubscriptionsByTopic": lambda _: {"Subscriptions": [{"SubscriptionArn": "arn:aws:sns:…"}]},
+            "cloudwatch.GetMetricStatistics": lambda _: {"Datapoints": []},
         }
-        for name, answer in answers.items():
-            session.events.register(f"before-call.{name}", functools.partial(_answered, answer=answer))
-        session.events.register("before-parameter-build", self._hear)
-        return session
+
+    def permission(self) -> dict[str, Any]:
+        """The permission of Cognito to call ``on_signup``."""
+        pool = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{self.cloud.pool_id}"
+        return {
+            "Effect": "Allow",
+            "Principal": {"Service": "cognito-idp.amazonaws.com"},
+            "Action": "lambda:InvokeFunction",
+            "Resource": ON_SIGNUP,
+            "Condition": {"StringEquals": {"AWS:SourceAccount": ACCOUNT}, "ArnLike": {"AWS:SourceArn": pool}},
+        }
+
+    def jwt(self) -> dict[str, Any]:
+        """What the API's authorizer accepts."""
+        issuer = f"https://cognito-idp.{REGION}.amazonaws.com/{self.cloud.pool_id}"
+        return {"Issuer": issuer, "Audience": [self._client_id]}
+
+    @staticmethod
+    def _sound_pool() -> Any:
+        return {"AutoVerifiedAttributes": ["email"], "LambdaConfig": {"PostConfirmation": ON_SIGNUP}}
 
     def _hear(self, model: Any, **_: Any) -> None:
         self._note(model.service_model.endpoint_prefix, model.name)
@@ -223,7 +291,9 @@ class DeployedStack:
 
     def _note(self, service: str, operation: str, body: str = "") -> None:
         """A transaction needs the permissions of its operations (DynamoDB, "Using IAM with transactions")."""
-        service = {"tagging": "tag"}.get(service, service)
+        service = {"tagging": "tag", "monitoring": "cloudwatch"}.get(service, service)
+        if service == "apigateway":  # Its actions are HTTP methods (AWS, "Actions for API Gateway Management V2").
+            operation = "GET"
         operations = re.findall(r'"(Put|Delete|Update)": \{', body) if operation == "TransactWriteItems" else []
         names = [f"{each}Item" for each in operations] or [operation.removesuffix("Batch")]
         self.asked |= {f"{service}:{'InvokeFunction' if name == 'Invoke' else name}" for name in names}
@@ -235,6 +305,7 @@ class DeployedStack:
                     "StackName": "chat",
                     "StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/chat/1",
                     "StackStatus": "CREATE_COMPLETE",
+                    "EnableTerminationProtection": True,
                     "Parameters": [
                         {"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()
                     ],
@@ -265,13 +336,6 @@ def restored_table(run: DeployedStack, *keys: str) -> Iterator[str]:
 def leave(cloud: Cloud, user: UserRef) -> None:
     """Delete the user from the pool."""
     cloud.cognito.admin_delete_user(UserPoolId=cloud.pool_id, Username=user.username)
-
-
-def _answered(params: Any, answer: Callable[[Any], Any], **_: Any) -> Any:
-    class Http:
-        status_code = 200
-
-    return Http, {**answer(params), "ResponseMetadata": {"HTTPStatusCode": 200}}
 
 
 @contextmanager

@@ -2,48 +2,26 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from manage import sealed_items
-from manage.commands import rotate_data_key
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR
 from tests.tools.manage.deployment import OPERATOR, DeployedStack
+from tests.tools.manage.sealed_world import CACHE_SECONDS, TO_REVOKE, run_later, sealed_world
 from tests.unit.oauth.world import ADA, BEN, World
 from whop_chat.oauth.authorization import OAuthClient
 from whop_chat.oauth.links import LinkTokens
 from whop_chat.runtime.sealed import KeyRing
 
-CACHE_SECONDS = 360
-
 
 @pytest.fixture
 def world(run: DeployedStack) -> Iterator[World]:
-    """The users of the stack's table, of whom Ada has linked her account and Ben has one to revoke."""
-    with moto_aws.current_secrets():
-        world = World()
-        run.outputs["DataKeySecretArn"] = world.secret
-        world.link(ADA)
-        world.revocations.add(BEN, "refresh-token-of-ben", deadline=AN_HOUR)
+    """The users of the stack's table."""
+    with sealed_world(run) as world:
         yield world
-    for secret in (world.secret, world.client_secret):
-        moto_aws.client("secretsmanager").delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True)
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """``later(seconds)``: so long after now the next commands run."""
-
-    def wait(seconds: float) -> None:
-        now = SimpleNamespace(time=lambda: time.time() + seconds)
-        for module in (rotate_data_key, sealed_items):
-            monkeypatch.setattr(module, "time", now)
-
-    return wait
 
 
 def ring(world: World) -> KeyRing:
@@ -62,18 +40,11 @@ def is_all_there(world: World, user: Any = ADA) -> bool:
     """Whether an instance that has just started opens the link and what is to be revoked."""
     world.instance()
     to_revoke = world.revocations._list.tokens(BEN, deadline=AN_HOUR)
-    return world.whop_user_of(world.token(user).token) is not None and to_revoke == ["refresh-token-of-ben"]
-
-
-def expire_states(run: DeployedStack) -> None:
-    """Let the links in progress be over."""
-    for key in run.items():
-        if key.startswith(("STATE#", "LINKING#")):
-            run.table.delete_item(TableName="users", Key={"pk": {"S": key}})
+    return world.whop_user_of(world.token(user).token) is not None and to_revoke == [TO_REVOKE]
 
 
 def test_two_runs_replace_the_key_and_lose_nothing(
-    run: DeployedStack, world: World, later: Callable[[float], None]
+    run: DeployedStack, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     former = ring(world)
 
@@ -83,8 +54,7 @@ def test_two_runs_replace_the_key_and_lose_nothing(
     assert both.keys.items() > former.keys.items()
     assert is_all_there(world)
 
-    expire_states(run)
-    later(CACHE_SECONDS + 10)
+    run_later(monkeypatch, CACHE_SECONDS + 10)
     assert outcome(run) == (0, "dropped")
     assert ring(world).keys == {both.current: both.keys[both.current]}
     assert is_all_there(world)
@@ -104,17 +74,16 @@ def test_while_a_function_may_have_the_former_ring_nothing_is_done(run: Deployed
 
 
 @pytest.fixture
-def second(run: DeployedStack, world: World, later: Callable[[float], None]) -> DeployedStack:
-    """The stack when the second run is due, and no link is in progress."""
-    expire_states(run)
+def second(run: DeployedStack, world: World, monkeypatch: pytest.MonkeyPatch) -> DeployedStack:
+    """The stack when the second run is due."""
     outcome(run)
-    later(CACHE_SECONDS + 10)
+    run_later(monkeypatch, CACHE_SECONDS + 10)
     return run
 
 
 @pytest.mark.parametrize("kind", ["STATE", "TOKEN"])
 def test_what_expires_is_waited_for(
-    second: DeployedStack, world: World, later: Callable[[float], None], kind: str
+    second: DeployedStack, world: World, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     both = ring(world)
     (old,) = both.keys.keys() - {both.current}
@@ -129,7 +98,7 @@ def test_what_expires_is_waited_for(
     assert ring(world) == both
     assert is_all_there(world)
 
-    later(3601)
+    run_later(monkeypatch, 3601)
     assert outcome(second) == (0, "dropped")
 
 
