@@ -5,18 +5,22 @@ from typing import Any
 
 from manage.checks.finding import Finding, Severity
 from manage.deployment import Deployment
+from manage.errors import Refused
 
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """A problem for each function with another value, of those that follow from a parameter or are written out.
 
     The deployed template says which they are. Values are not shown, because anybody can have put anything there. Raises
-    botocore's errors.
+    `Refused` and botocore's errors.
     """
     stack = deployment.stack
-    body: Any = stack.client("cloudformation").get_template(StackName=stack.arn, TemplateStage="Processed")
+    answer: Any = stack.client("cloudformation").get_template(StackName=stack.arn, TemplateStage="Processed")
+    template = answer["TemplateBody"]
+    if isinstance(template, str):  # The SDK parses JSON only.
+        raise Refused("CloudFormation does not tell the deployed template as JSON.")
     physical_ids = stack.resources()
-    for name, resource in body["TemplateBody"]["Resources"].items():
+    for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Lambda::Function" or name not in physical_ids:
             continue
         wanted = resource["Properties"].get("Environment", {}).get("Variables", {})

@@ -10,7 +10,7 @@ import pytest
 from local.demo.chat_app import Tokens
 from local.processes import wait_until
 from local.stack import Deployment, LocalStack
-from local.whop_simulator import Limits
+from local.whop_simulator import Fault, Limits
 from local.whop_simulator.control import SimulatorControl
 from tests.e2e.confidential import Confidential
 from tests.e2e.harness import KeyedLater, TeamApp, assert_problem, deploy_with, make_key, manage
@@ -38,6 +38,25 @@ def test_a_revoked_key_is_replaced_by_the_one_in_the_secret(
         return answer.status_code == 200
 
     assert wait_until(rotated, _REREAD_SECONDS + 2, poll=0.5)
+
+
+# -- rotate-data-key
+
+
+def test_a_token_that_is_kept_outlives_the_data_key_that_is_current(
+    cloud: LocalStack, reusing: TeamApp, whop: SimulatorControl
+) -> None:
+    token = reusing.sign_in(reusing.create_by_admin()).access
+    # A wait that Whop told in another test may not be over.
+    assert wait_until(lambda: reusing.mint(token).status_code == 200, 8, poll=2)
+
+    added = manage(cloud, reusing.deployment.name, "rotate-data-key")
+    again = manage(cloud, reusing.deployment.name, "rotate-data-key")
+
+    assert (added.returncode, json.loads(added.stdout)["outcome"]) == (0, "added"), added.stderr
+    assert (again.returncode, json.loads(again.stdout)["outcome"]) == (1, "too_early"), again.stderr
+    whop.add_fault(Fault("access_tokens.create", "status", status=500, count=None))
+    assert reusing.mint(token).status_code == 200
 
 
 # -- rotate-key

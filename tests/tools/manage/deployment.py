@@ -48,7 +48,14 @@ LINKED = Record(
 MINT_TOKEN = {
     "Type": "AWS::Lambda::Function",
     "Properties": {
-        "Environment": {"Variables": {"TOKEN_TTL_MINUTES": {"Ref": "TokenTtlMinutes"}, "TOKEN_USE": "access"}}
+        "Environment": {
+            "Variables": {
+                "TOKEN_TTL_MINUTES": {"Ref": "TokenTtlMinutes"},
+                "CHAT_FEATURES": {"Fn::Join": [",", {"Ref": "ChatFeatures"}]},
+                "TOKEN_USE": "access",
+                "USERS_TABLE": {"Fn::If": ["CreateUsersTable", {"Ref": "UsersTable"}, {"Ref": "UsersTableName"}]},
+            }
+        }
     },
 }
 TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
@@ -97,6 +104,7 @@ class DeployedStack:
         self.parameters = {
             "TokenTtlMinutes": "60",
             "AllowedOrigins": "https://one.example.test, https://two.example.test",
+            "ChatFeatures": "channels, dms",
         }
         self.answers = self._sound_answers()
         self.cloud.cognito.update_user_pool(UserPoolId=self.cloud.pool_id, **self._sound_pool())
