@@ -79,7 +79,8 @@ def _made(check: Callable[[Deployment], Iterable[Finding]], deployment: Deployme
         return list(check(deployment))
     except (Refused, *AWS_ERRORS) as error:
         why = str(error) if isinstance(error, Refused) else reason(error)
-        return [Finding(Severity.PROBLEM, "not_checked", f"The check {name} was not made: {why}")]
+        meaning = f"The check {name} was not made: {why}"
+        return [Finding(Severity.PROBLEM, "not_checked", meaning, "Fix that, and run doctor again.")]
 
 
 def _rank(finding: Finding) -> int:

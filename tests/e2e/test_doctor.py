@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from botocore.config import Config
 from local.sam import FAKE_KEYS, REGION
 from local.stack import Deployment, LocalStack
 from local.whop_simulator.state import DEFAULT_PERMISSIONS
+from manage.pool_settings import UserPool
 from tests.e2e.confidential import Confidential
 from tests.e2e.harness import configuration, deploy_with, manage
 
@@ -97,15 +99,17 @@ def _environment(examined: Examined) -> Iterator[None]:
     client.update_function_configuration(FunctionName=function, Environment={"Variables": before})
 
 
-def _authorizer(examined: Examined) -> Iterator[None]:
-    client = examined.client("apigatewayv2")
-    (before,) = client.get_authorizers(ApiId=examined.api_id)["Items"]
-    name = {"ApiId": examined.api_id, "AuthorizerId": before["AuthorizerId"]}
-    jwt = before["JwtConfiguration"]
-    other = {**jwt, "Issuer": f"{jwt['Issuer']}x"}
-    client.update_authorizer(**name, JwtConfiguration=other)
-    yield
-    client.update_authorizer(**name, JwtConfiguration=jwt)
+def _authorizer(**changes: Any) -> Fault:
+    def planted(examined: Examined) -> Iterator[None]:
+        client = examined.client("apigatewayv2")
+        (before,) = client.get_authorizers(ApiId=examined.api_id)["Items"]
+        name = {"ApiId": examined.api_id, "AuthorizerId": before["AuthorizerId"]}
+        jwt = before["JwtConfiguration"]
+        client.update_authorizer(**name, JwtConfiguration={**jwt, **changes})
+        yield
+        client.update_authorizer(**name, JwtConfiguration=jwt)
+
+    return planted
 
 
 def _origins(examined: Examined) -> Iterator[None]:
@@ -126,12 +130,28 @@ def _no_mfa(examined: Examined) -> Iterator[None]:
     )
 
 
-def _talkative_client(examined: Examined) -> Iterator[None]:
-    client, outputs = examined.cloud.cognito, examined.deployment.outputs
-    name: Any = {"UserPoolId": outputs["UserPoolId"], "ClientId": outputs["UserPoolClientId"]}
-    client.update_user_pool_client(**name, PreventUserExistenceErrors="LEGACY")
-    yield
-    client.update_user_pool_client(**name, PreventUserExistenceErrors="ENABLED")
+def _pool(**changes: Any) -> Fault:
+    def planted(examined: Examined) -> Iterator[None]:
+        pool = UserPool(examined.cloud.cognito, examined.deployment["UserPoolId"])
+        before = pool.read().settings
+        pool.write({**before, **changes})
+        yield
+        pool.write(before)
+
+    return planted
+
+
+def _app_client(**changes: Any) -> Fault:
+    sound: Any = {"PreventUserExistenceErrors": "ENABLED", "WriteAttributes": []}
+
+    def planted(examined: Examined) -> Iterator[None]:
+        client, outputs = examined.cloud.cognito, examined.deployment.outputs
+        name: Any = {"UserPoolId": outputs["UserPoolId"], "ClientId": outputs["UserPoolClientId"]}
+        client.update_user_pool_client(**name, **{**sound, **changes})
+        yield
+        client.update_user_pool_client(**name, **sound)
+
+    return planted
 
 
 def _no_group(examined: Examined) -> Iterator[None]:
@@ -171,6 +191,15 @@ def _unsafe_table(examined: Examined) -> Iterator[None]:
     client.update_table(TableName=table, DeletionProtectionEnabled=True)
 
 
+def _late_queue(examined: Examined) -> Iterator[None]:
+    table, now = examined.deployment["UsersTableName"], int(time.time())
+    key: Any = {"pk": {"S": f"BACKLOG#{examined.deployment['UserPoolId']}"}}
+    times: Any = {"sent_at": {"N": str(now - 7200)}, "reported_at": {"N": str(now)}}
+    examined.cloud.dynamodb.put_item(TableName=table, Item={**key, **times})
+    yield
+    examined.cloud.dynamodb.delete_item(TableName=table, Key=key)
+
+
 def _dead_letter(examined: Examined) -> Iterator[None]:
     queue = examined.deployment["SyncDeadLetterQueueUrl"]
     examined.cloud.sqs.send_message(QueueUrl=queue, MessageBody="nobody can read this")
@@ -193,10 +222,16 @@ FAULTS: dict[str, Fault] = {
     "other_company": _secret("WhopSecretArn", _key(company_id="biz_Other")),
     "data_keys_unusable": _secret("DataKeySecretArn", lambda _: "short"),
     "other_environment": _environment,
-    "other_authorizer_issuer": _authorizer,
+    "other_authorizer_issuer": _authorizer(Issuer="https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Another"),
+    "other_authorizer_clients": _authorizer(Audience=["another"]),
     "other_origins": _origins,
     "mfa_off": _no_mfa,
-    "users_can_be_guessed": _talkative_client,
+    "email_not_verified": _pool(AutoVerifiedAttributes=[]),
+    "other_issuer": _pool(IssuerConfiguration={"Type": "UPDATED"}),
+    "trigger_missing": _pool(LambdaConfig={}),
+    "users_can_be_guessed": _app_client(PreventUserExistenceErrors="LEGACY"),
+    "trusted_attribute_writable": _app_client(WriteAttributes=["email_verified"]),
+    "queue_late": _late_queue,
     "group_missing": _no_group,
     "trigger_not_permitted": _no_permission,
     "not_protected": _unprotected,
