@@ -84,9 +84,12 @@ class Deployment:
         return Backlog(self._aws, self._table, self.pool_id)
 
     def key_set(self) -> Mapping[str, Any]:
-        """The keys of the pool by their ids, fetched now. Raises `whop_chat.cognito.jwks.JwksError`."""
+        """The keys of the pool by their ids, fetched now.
+
+        Raises `whop_chat.cognito.jwks.JwksError`, and `Refused` if the environment names another endpoint of AWS.
+        """
         issuer = cast(PoolIssuer, self.stack.parameters.get("UserPoolIssuer", "original"))
-        url = jwks_url(self.pool_id, os.environ.get("AWS_ENDPOINT_URL"), issuer)
+        url = jwks_url(self.pool_id, self._aws_settings.endpoint, issuer)
         return read_jwk_set(http_fetch(self._http, url)(self.deadline()))
 
     @property
@@ -174,24 +177,27 @@ class Deployment:
 
     @cached_property
     def _aws(self) -> AwsClients:
-        """AWS as the operator sees it.
-
-        As in a function, the SDK's variable for another endpoint may name this machine only. Raises `Refused` if it
-        names another one.
-        """
-        environment = {"AWS_REGION": self.stack.region, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", "")}
-        try:
-            settings = AwsSettings.from_env(environment)
-        except SettingsError as error:
-            raise Refused(f"The command does not run with these AWS settings: {error}.") from None
+        """AWS as the operator sees it. Raises what `_aws_settings` raises."""
         return carried_clients(
             self._http,
-            region=settings.region,
-            endpoint=settings.endpoint,
+            region=self._aws_settings.region,
+            endpoint=self._aws_settings.endpoint,
             credentials=self.stack.session.get_credentials(),
             attempt_seconds=_ATTEMPT_SECONDS,
             max_bytes=_PAGE_BYTES,
         )
+
+    @cached_property
+    def _aws_settings(self) -> AwsSettings:
+        """Where AWS is. As in a function, the SDK's variable for another endpoint may name this machine only.
+
+        Raises `Refused` if it names another one.
+        """
+        environment = {"AWS_REGION": self.stack.region, "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL", "")}
+        try:
+            return AwsSettings.from_env(environment)
+        except SettingsError as error:
+            raise Refused(f"The command does not run with these AWS settings: {error}.") from None
 
     @cached_property
     def _http(self) -> http.HttpClient:

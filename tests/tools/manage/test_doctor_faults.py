@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from manage import checks
+from manage import checks, deployment
 from manage.commands import doctor
 from tests.fakes import moto_aws
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
@@ -237,6 +238,13 @@ def test_a_value_of_the_environment_is_not_shown(sound: DeployedStack) -> None:
     out = sound("doctor").out
     assert "TOKEN_TTL_MINUTES" in out
     assert "120" not in out
+
+
+def test_no_key_set_is_taken_from_another_host(sound: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = {"AWS_ENDPOINT_URL": "https://cognito.example.test"}
+    monkeypatch.setattr(deployment, "os", SimpleNamespace(environ=environ))
+    findings = sound("--json", "doctor").json["findings"]
+    assert "The check key_set was not made" in "".join(each["meaning"] for each in findings)
 
 
 def test_a_template_that_is_told_as_yaml_is_not_compared(sound: DeployedStack) -> None:
