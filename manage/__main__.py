@@ -22,6 +22,8 @@ from manage.commands import (
     reconcile,
     relink,
     report,
+    rotate_data_key,
+    rotate_key,
     status,
     sync,
 )
@@ -55,6 +57,8 @@ COMMANDS: tuple[Command, ...] = (
     relink,
     reconcile,
     close_circuit,
+    rotate_key,
+    rotate_data_key,
     report,
     dead_letters,
 )

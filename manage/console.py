@@ -1,5 +1,6 @@
 """What a command tells and asks the operator, as text or as JSON."""
 
+import getpass
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,10 @@ class Console:
     def say(self, text: str) -> None:
         """Write text that the operator reads before the answer."""
         _write(self._err if self._as_json else self._out, text)
+
+    def read_secret(self, prompt: str) -> str:
+        """What standard input has, or what the operator types at ``prompt``, without an echo."""
+        return getpass.getpass(prompt, stream=self._err) if self._in.isatty() else self._in.read()
 
     def progress(self, title: str, total: int | None) -> Progress:
         """A progress display on standard error; ``total`` as for `Progress`."""

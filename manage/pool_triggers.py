@@ -38,7 +38,7 @@ def triggers_of(stack: Stack) -> Mapping[str, str]:
 
 def names_function(pool: PoolState, function: str) -> bool:
     """Whether any trigger of ``pool`` is ``function``, under any version or alias."""
-    return any(_is(value, function) for value in pool.triggers.values())
+    return any(is_function(value, function) for value in pool.triggers.values())
 
 
 def with_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
@@ -48,18 +48,20 @@ def with_ours(pool: PoolState, ours: Mapping[str, str]) -> PoolState:
     """
     for trigger, function in ours.items():
         current = pool.triggers.get(trigger)
-        if current is not None and not _is(current, function):
+        if current is not None and not is_function(current, function):
             raise OtherFunction(trigger, current)
     return pool.with_triggers({**pool.triggers, **ours})
 
 
 def without(pool: PoolState, function: str) -> PoolState:
     """``pool`` without the triggers that are ``function``, under any version or alias."""
-    return pool.with_triggers({name: value for name, value in pool.triggers.items() if not _is(value, function)})
+    return pool.with_triggers(
+        {name: value for name, value in pool.triggers.items() if not is_function(value, function)}
+    )
 
 
-def _is(trigger: Any, function: str) -> bool:
-    """Whether ``trigger`` is ``function``. Some triggers are structures, none of which we set."""
+def is_function(trigger: Any, function: str) -> bool:
+    """Whether ``trigger`` is ``function``, under any version or alias. Some triggers are structures, never ours."""
     return isinstance(trigger, str) and _unversioned(trigger) == _unversioned(function)
 
 

@@ -74,9 +74,19 @@ class Stack:
 
     def environment(self, output: str) -> Mapping[str, str]:
         """The environment of the function that ``output`` names. Raises `Refused` and botocore's errors."""
-        answer = self.client("lambda").get_function_configuration(FunctionName=self.output(output))
+        return self.environment_of(self.output(output))
+
+    def environment_of(self, function: str) -> Mapping[str, str]:
+        """The environment of the function of this name. Raises botocore's errors."""
+        answer = self.client("lambda").get_function_configuration(FunctionName=function)
         variables: Mapping[str, str] = answer.get("Environment", {}).get("Variables", {})
         return variables
+
+    def resources(self) -> Mapping[str, str]:
+        """The physical id of each resource, by its name in the template. Raises botocore's errors."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.arn)
+        found = [each for page in pages for each in page["StackResourceSummaries"]]
+        return {each["LogicalResourceId"]: each.get("PhysicalResourceId", "") for each in found}
 
     def client(self, service: str) -> Any:
         """A new boto3 client with the operator's credentials, which repeats a call that may succeed later."""

@@ -102,6 +102,21 @@ def token_after_deletion(sandbox: Sandbox) -> Answer:
     return Answer("still works" if after.is_success else refusal(after), message(after))
 
 
+# -- GET /permissions
+
+
+def permissions_of_the_key(sandbox: Sandbox) -> Answer:
+    """Whether Whop lists as granted what the other questions have used, and as not granted what nobody can have."""
+    actions = ["company:create_child", "company:basic:read", "whop-check:no-such-action"]
+    query = {"resource_id": sandbox.company_id, "actions": ",".join(actions)}
+    answer = sandbox.call("GET", "/permissions", query=query)
+    rows = json_object(answer).get("data") if answer.is_success else None
+    if not isinstance(rows, list):
+        return Answer(refusal(answer), message(answer))
+    granted = [name for name in actions if any(row == {"action": name, "granted": True} for row in rows)]
+    return Answer("the two granted" if granted == actions[:2] else f"granted: {', '.join(granted) or 'nothing'}")
+
+
 # -- POST /accounts
 
 

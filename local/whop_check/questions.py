@@ -143,6 +143,12 @@ QUESTIONS: tuple[Question, ...] = (
         "enrolment, how generations are counted; reading deletion_frees_external_id",
         probes.external_id_after_deletion,
     ),
+    Question(
+        "Does GET /permissions tell what the key may do?",
+        "the two granted",
+        "manage/whop_api.py, granted, by which doctor and rotate-key judge a key",
+        probes.permissions_of_the_key,
+    ),
     # Last, because Whop refuses this operation for a minute afterwards.
     Question(
         "Does a 429 have a Retry-After header?",

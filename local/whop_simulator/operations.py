@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import account_list, accounts, files, messages, oauth, rules, tokens, users
+from local.whop_simulator import account_list, accounts, files, messages, oauth, permissions, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import implements
@@ -46,6 +46,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("accounts.retrieve", "GET", "accounts", accounts.retrieve, with_id=True),
     Operation("accounts.update", "PATCH", "accounts", accounts.update, with_id=True),
     Operation("accounts.delete", "DELETE", "accounts", accounts.delete, with_id=True),
+    Operation("permissions.list", "GET", "permissions", permissions.list_),
     Operation("users.retrieve", "GET", "users", users.retrieve, with_id=True, public=True),
     Operation("users.update", "PATCH", "users", users.update, with_id=True),
     Operation("files.create", "POST", "files", files.create),

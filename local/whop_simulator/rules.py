@@ -65,6 +65,17 @@ READ_PERMISSION = _guessed(
     "Reading accounts needs company:basic:read, changing them company:update; retrieving a user needs nothing.",
     "suggested permission sets of the guides; no page lists them per call",
 )
+PERMISSION_LIST = _proven(
+    "api.permission-list",
+    "GET /permissions answers for each action whether the credential is granted it for the resource; of a "
+    "resource that the credential cannot see it is granted nothing.",
+    f"{SDK} permissions.list",
+)
+PERMISSION_UNKNOWN = _guessed(
+    "api.permission-unknown",
+    "An action that the key does not have is listed as not granted, also one that Whop does not know.",
+    "no page says",
+)
 ENVELOPE = _documented(
     "api.envelope",
     'An error is {"error": {"type", "message", "code"?}}.',

@@ -12,6 +12,13 @@ def check(deployment: Deployment) -> Iterator[Finding]:
     if parameters.get("Stage") != "prod":
         return
     for origin in parameters.get("AllowedOrigins", "").split(","):
+        if origin.strip() == "*":
+            yield Finding(
+                Severity.PROBLEM,
+                "any_origin",
+                "AllowedOrigins of stage prod is *, so every web page can use the tokens of its visitors.",
+                "Name the origins of your apps.",
+            )
         if origin.strip().startswith("http://") and origin.strip() != "http://localhost":
             yield Finding(
                 Severity.WARNING,

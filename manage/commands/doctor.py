@@ -3,7 +3,26 @@
 import argparse
 from collections.abc import Callable, Iterable
 
-from manage.checks import concurrency, linked_accounts, origins, settings, termination, user_pool_issuer, users_table
+from manage.checks import (
+    alarms,
+    app_clients,
+    clock,
+    concurrency,
+    data_keys,
+    environment,
+    gateway,
+    key_set,
+    linked_accounts,
+    origins,
+    queues,
+    settings,
+    termination,
+    triggers,
+    user_pool,
+    user_pool_issuer,
+    users_table,
+    whop_key,
+)
 from manage.checks.finding import Finding, Severity
 from manage.console import Console
 from manage.deployment import Deployment
@@ -15,12 +34,23 @@ HELP = "check the deployment, and say what to do about each finding"
 
 CHECKS: tuple[Callable[[Deployment], Iterable[Finding]], ...] = (
     settings.check,
+    environment.check,
+    whop_key.check,
+    gateway.check,
     origins.check,
-    concurrency.check,
+    key_set.check,
+    user_pool.check,
     user_pool_issuer.check,
+    app_clients.check,
+    triggers.check,
     termination.check,
     users_table.check,
+    data_keys.check,
+    queues.check,
+    alarms.check,
+    concurrency.check,
     linked_accounts.check,
+    clock.check,
 )
 
 
@@ -49,7 +79,8 @@ def _made(check: Callable[[Deployment], Iterable[Finding]], deployment: Deployme
         return list(check(deployment))
     except (Refused, *AWS_ERRORS) as error:
         why = str(error) if isinstance(error, Refused) else reason(error)
-        return [Finding(Severity.PROBLEM, "not_checked", f"The check {name} was not made: {why}")]
+        meaning = f"The check {name} was not made: {why}"
+        return [Finding(Severity.PROBLEM, "not_checked", meaning, "Fix that, and run doctor again.")]
 
 
 def _rank(finding: Finding) -> int:

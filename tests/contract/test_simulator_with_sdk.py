@@ -169,6 +169,15 @@ def test_the_version_the_sdk_sends_is_one_the_simulator_knows(whop: Whop, simula
     assert simulator.calls()[-1].api_version == SDK_PIN
 
 
+def test_the_sdk_lists_what_a_key_may_do(whop: Whop) -> None:
+    def granted(resource_id: str) -> dict[str, bool]:
+        listed = whop.permissions.list(resource_id=resource_id, actions="chat:read,payout:account:read")
+        return {each.action: each.granted for each in listed.data}
+
+    assert granted(COMPANY) == {"chat:read": True, "payout:account:read": False}
+    assert granted("biz_Other") == {"chat:read": False, "payout:account:read": False}
+
+
 def test_the_sdk_creates_a_file_that_becomes_a_picture(whop: Whop) -> None:
     account = create(whop, "jane@people.test", "pool:1")
     file = whop.files.create(filename="a.png", visibility="public")

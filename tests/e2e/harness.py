@@ -282,8 +282,8 @@ def _machine(cloud: LocalStack, pool_id: str) -> tuple[str, str]:
     return client["ClientId"], client["ClientSecret"]
 
 
-def manage(cloud: LocalStack, stack: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What ``python -m manage`` does with a stack, its answer as JSON."""
+def manage(cloud: LocalStack, stack: str, *arguments: str, pipe: str = "") -> subprocess.CompletedProcess[str]:
+    """What ``python -m manage`` does with a stack and ``pipe`` on its standard input, its answer as JSON."""
     here = {"AWS_ENDPOINT_URL": cloud.emulator_url, "AWS_REGION": REGION, "NO_PROXY": "127.0.0.1"}
     here["PYTHONPATH"] = "layers/whop_chat"
     nobody_s = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -291,7 +291,7 @@ def manage(cloud: LocalStack, stack: str, *arguments: str) -> subprocess.Complet
         [sys.executable, "-m", "manage", "--stack", stack, "--json", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **FAKE_KEYS, **here, **nobody_s},
-        stdin=subprocess.DEVNULL,
+        input=pipe,
         capture_output=True,
         text=True,
         timeout=60,

@@ -40,6 +40,9 @@ class Internet:
                 return httpx.Response(200, content=tokens.key_set_document(tokens.signing_key()))
             case "api.whop.com", "GET", "/api/v1/accounts":
                 return httpx.Response(200, json={"data": []})
+            case "api.whop.com", "GET", "/api/v1/permissions":
+                actions = request.url.params["actions"].split(",")
+                return httpx.Response(200, json={"data": [{"action": each, "granted": True} for each in actions]})
             case "api.whop.com", "POST", "/api/v1/accounts":
                 body = json.loads(request.content)
                 owner = {"id": f"user_{body['email'].partition('@')[0]}"}

@@ -1,6 +1,7 @@
 """AWS as moto knows it, below our own HTTP client: what botocore built, moto answers."""
 
 import functools
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.awsrequest
 import httpx
+import pytest
 from moto.core.models import botocore_stubber
+from moto.secretsmanager.models import SecretsManagerBackend
 
 from whop_chat.runtime.aws_clients import carried_clients
 from whop_chat.runtime.aws_session import AwsClients
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 REGION = "eu-west-1"
+# DynamoDB checks a condition and writes in one step. Between moto's two steps, another thread could write.
+_one_at_a_time = threading.Lock()
 AN_HOUR = Deadline(3600)
 """For calls whose time is not what is tested."""
 
@@ -52,7 +57,8 @@ def answer(request: httpx.Request) -> httpx.Response:
     asked = botocore.awsrequest.AWSRequest(
         request.method, str(request.url), headers=dict(request.headers), data=request.content
     ).prepare()
-    reply = botocore_stubber(event_name="before-send.any.Operation", request=asked)
+    with _one_at_a_time:
+        reply = botocore_stubber(event_name="before-send.any.Operation", request=asked)
     if reply is None:
         raise httpx.ConnectError("nobody there")
     return httpx.Response(reply.status_code, headers=dict(reply.headers), content=reply.content)
@@ -68,6 +74,24 @@ def aws_over(transport: httpx.BaseTransport, **options: Any) -> AwsClients:
 def aws_at_moto() -> AwsClients:
     """For use inside `moto.mock_aws`."""
     return aws_over(httpx.MockTransport(answer))
+
+
+@contextmanager
+def current_secrets() -> Iterator[None]:
+    """Let moto answer the version with the label AWSCURRENT, also after that label was moved, as AWS does."""
+    moved = SecretsManagerBackend.update_secret_version_stage
+
+    def update(self: Any, *, secret_id: str, version_stage: str, move_to_version_id: str, **rest: str) -> Any:
+        answer = moved(
+            self, secret_id=secret_id, version_stage=version_stage, move_to_version_id=move_to_version_id, **rest
+        )
+        if version_stage == "AWSCURRENT":
+            self.secrets[secret_id].set_default_version_id(move_to_version_id)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SecretsManagerBackend, "update_secret_version_stage", update)
+        yield
 
 
 @contextmanager

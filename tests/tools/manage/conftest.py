@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from local.whop_simulator import Simulator
     from tests.tools.manage.deployment import DeployedStack
     from tests.tools.manage.pools_at_aws import Aws, Operator
     from whop_chat.cognito.user import UserRef
@@ -30,6 +31,19 @@ def run(_deployed: "DeployedStack", capsys: pytest.CaptureFixture[str]) -> Itera
 def ann(run: "DeployedStack") -> "UserRef":
     """A user of the pool, without a record."""
     return run.cloud.sign_up("ann")
+
+
+@pytest.fixture
+def whop(run: "DeployedStack", monkeypatch: pytest.MonkeyPatch) -> "Simulator":
+    """Whop, which knows the key in the secret."""
+    from local.whop_simulator import Simulator, as_httpx_transport
+    from tests.fakes.settings import API_KEY, COMPANY_ID
+
+    simulator = Simulator()
+    simulator.add_key(API_KEY, company_id=COMPANY_ID)
+    answer = as_httpx_transport(simulator).handle_request
+    monkeypatch.setitem(run.cloud.internet.hosts, "api.whop.com", answer)
+    return simulator
 
 
 @pytest.fixture

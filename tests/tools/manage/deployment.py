@@ -1,11 +1,13 @@
 """A deployed stack and its operator: pool, table and queues at moto, the function `reconcile` in this process."""
 
+import email.utils
 import functools
 import io
 import json
 import re
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +22,7 @@ from manage import dead_letter_queue, users_table
 from tests.fakes import moto_aws
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
+from tests.fakes.settings import API_KEY
 from tests.fakes.telemetry import RecordingTelemetry
 from tests.tools.manage.command_line import run_command
 from tests.tools.manage.run import Run
@@ -38,9 +41,23 @@ from whop_chat.users.runs import DynamoDBRuns
 
 ACCOUNT = "123456789012"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/ann"
+ON_SIGNUP = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:chat-on-signup:live"
 LINKED = Record(
     status=Status.LINKED, whop_user_id="user_Ann", whop_account_id="biz_Ann", profile_digest="digest-of-a-name"
 )
+MINT_TOKEN = {
+    "Type": "AWS::Lambda::Function",
+    "Properties": {
+        "Environment": {
+            "Variables": {
+                "TOKEN_TTL_MINUTES": {"Ref": "TokenTtlMinutes"},
+                "CHAT_FEATURES": {"Fn::Join": [",", {"Ref": "ChatFeatures"}]},
+                "TOKEN_USE": "access",
+                "USERS_TABLE": {"Fn::If": ["CreateUsersTable", {"Ref": "UsersTable"}, {"Ref": "UsersTableName"}]},
+            }
+        }
+    },
+}
 TOMBSTONE = Record(status=Status.DELETED, whop_user_id="user_Ann")
 
 
@@ -72,6 +89,9 @@ class DeployedStack:
         assert made
         users_table.secure(self.table, made, users_table.tags("chat", cloud.pool_id))
         self._session = self._watched_session()
+        self._client_id = cloud.cognito.create_user_pool_client(
+            UserPoolId=cloud.pool_id, ClientName="web", PreventUserExistenceErrors="ENABLED"
+        )["UserPoolClient"]["ClientId"]
 
     @contextmanager
     def fresh(self, capture: pytest.CaptureFixture[str]) -> Iterator["DeployedStack"]:
@@ -81,15 +101,28 @@ class DeployedStack:
         self.then: Callable[[], object] = lambda: None
         self.asked: set[str] = set()
         self.cloud.environment = dict(self._environment)
-        self.parameters = {"TokenTtlMinutes": "60"}
+        self.parameters = {
+            "TokenTtlMinutes": "60",
+            "AllowedOrigins": "https://one.example.test, https://two.example.test",
+            "ChatFeatures": "channels, dms",
+        }
+        self.answers = self._sound_answers()
+        self.cloud.cognito.update_user_pool(UserPoolId=self.cloud.pool_id, **self._sound_pool())
+        self.cloud.cognito.set_user_pool_mfa_config(
+            UserPoolId=self.cloud.pool_id,
+            SoftwareTokenMfaConfiguration={"Enabled": True},
+            MfaConfiguration="OPTIONAL",
+        )
         self.outputs = {
             "UserPoolId": self.cloud.pool_id,
+            "UserPoolClientId": self._client_id,
             "UsersTableName": "users",
             "SyncQueueUrl": self.cloud.queue_url,
             "SyncDeadLetterQueueUrl": self.cloud.dead_letter_queue_url,
             "MintTokenFunctionName": "chat-mint-token",
             "SyncUserFunctionName": "chat-sync-user",
-            "OnSignupFunctionArn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:chat-on-signup:live",
+            "OnSignupFunctionArn": ON_SIGNUP,
+            "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:chat-alarms",
             "ReconcileFunctionName": "chat-reconcile",
         }
         self.reconcile = self._reconcile()
@@ -97,6 +130,9 @@ class DeployedStack:
             self.cloud.cognito.admin_delete_user(UserPoolId=self.cloud.pool_id, Username=user["Username"])
         for key in self.items():
             self.table.delete_item(TableName="users", Key={"pk": {"S": key}})
+        # A new one, because moto does not forget which version was the default.
+        secret = moto_aws.client("secretsmanager").create_secret(Name=f"whop-{uuid.uuid4()}", SecretString=API_KEY)
+        self.cloud.environment["WHOP_SECRET_ARN"] = self.outputs["WhopSecretArn"] = secret["ARN"]
         for url in (self.cloud.queue_url, self.cloud.dead_letter_queue_url):
             self.queue(url)._messages.clear()
         with pytest.MonkeyPatch.context() as self._patch:
@@ -117,11 +153,13 @@ class DeployedStack:
         (account,) = sqs_backends
         return sqs_backends[account][REGION].queues[url.rpartition("/")[2]]
 
-    def __call__(self, *arguments: str, says: str | None = None, terminal: bool = False) -> Run:
-        """Run ``manage --stack chat …`` with ``says`` as the answer to a question; None for no terminal to ask on."""
+    def __call__(
+        self, *arguments: str, says: str | None = None, terminal: bool = False, pipe: str | None = None
+    ) -> Run:
+        """Run ``manage --stack chat …`` with ``says`` as the answer to a question, or with a ``pipe``."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys.stderr, "isatty", lambda: terminal)
-            return run_command(patch, self._capture, *arguments, says=says)
+            return run_command(patch, self._capture, *arguments, says=says, pipe=pipe)
 
     def record(self, user: UserRef) -> Record | None:
         """The record of a user."""
@@ -145,6 +183,17 @@ class DeployedStack:
     def items(self) -> dict[str, Any]:
         """The whole table."""
         return {item["pk"]["S"]: item for item in self.table.scan(TableName="users")["Items"]}
+
+    def put_secret(self, text: str) -> None:
+        """Store what the functions read as the API key."""
+        secret = self.cloud.environment["WHOP_SECRET_ARN"]
+        moto_aws.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text)
+
+    def secret(self, stage: str = "AWSCURRENT") -> str:
+        """What the functions read as the API key, or another version of it."""
+        secret = self.cloud.environment["WHOP_SECRET_ARN"]
+        read = moto_aws.client("secretsmanager").get_secret_value(SecretId=secret, VersionStage=stage)
+        return str(read["SecretString"])
 
     @property
     def sqs(self) -> Any:
@@ -177,22 +226,67 @@ class DeployedStack:
 
     def _watched_session(self) -> Any:
         session: Any = _Session()
-        answers: dict[str, Callable[..., Any]] = {
+        for name in self._sound_answers():
+            session.events.register(f"before-call.{name}", functools.partial(self._answered, name))
+        session.events.register("before-parameter-build", self._hear)
+        return session
+
+    def _answered(self, name: str, params: Any, **_: Any) -> Any:
+        class Http:
+            status_code = 200
+
+        headers = {"date": email.utils.formatdate(usegmt=True)}
+        answer = self.answers[name](params)
+        return Http, {"ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": headers}, **answer}
+
+    def _sound_answers(self) -> dict[str, Callable[[Any], Any]]:
+        """What a sound stack answers, by operation. A test can replace ``answers``."""
+        return {
             "sts.GetCallerIdentity": lambda _: {
                 "Account": self.account,
                 "Arn": OPERATOR.replace(ACCOUNT, self.account),
             },
             "cloudformation.DescribeStacks": self._describe_stacks,
+            "cloudformation.ListStackResources": lambda _: {
+                "StackResourceSummaries": [
+                    {"LogicalResourceId": name, "PhysicalResourceId": f"chat-{name}"}
+                    for name in ("HttpApi", "MintTokenFunction")
+                ]
+            },
+            "cloudformation.GetTemplate": lambda _: {"TemplateBody": {"Resources": {"MintTokenFunction": MINT_TOKEN}}},
             "lambda.GetFunctionConfiguration": lambda _: {"Environment": {"Variables": self.cloud.environment}},
             "lambda.GetAccountSettings": lambda _: {
                 "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
             },
+            "lambda.GetPolicy": lambda _: {"Policy": json.dumps({"Statement": [self.permission()]})},
             "lambda.Invoke": self._invoke,
+            "apigatewayv2.GetApi": lambda _: {
+                "CorsConfiguration": {"AllowOrigins": ["https://one.example.test", "https://two.example.test"]}
+            },
+            "apigatewayv2.GetAuthorizers": lambda _: {"Items": [{"JwtConfiguration": self.jwt()}]},
+            "sns.ListSubscriptionsByTopic": lambda _: {"Subscriptions": [{"SubscriptionArn": "arn:aws:sns:…"}]},
+            "cloudwatch.GetMetricStatistics": lambda _: {"Datapoints": []},
         }
-        for name, answer in answers.items():
-            session.events.register(f"before-call.{name}", functools.partial(_answered, answer=answer))
-        session.events.register("before-parameter-build", self._hear)
-        return session
+
+    def permission(self) -> dict[str, Any]:
+        """The permission of Cognito to call ``on_signup``."""
+        pool = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{self.cloud.pool_id}"
+        return {
+            "Effect": "Allow",
+            "Principal": {"Service": "cognito-idp.amazonaws.com"},
+            "Action": "lambda:InvokeFunction",
+            "Resource": ON_SIGNUP,
+            "Condition": {"StringEquals": {"AWS:SourceAccount": ACCOUNT}, "ArnLike": {"AWS:SourceArn": pool}},
+        }
+
+    def jwt(self) -> dict[str, Any]:
+        """What the API's authorizer accepts."""
+        issuer = f"https://cognito-idp.{REGION}.amazonaws.com/{self.cloud.pool_id}"
+        return {"Issuer": issuer, "Audience": [self._client_id]}
+
+    @staticmethod
+    def _sound_pool() -> Any:
+        return {"AutoVerifiedAttributes": ["email"], "LambdaConfig": {"PostConfirmation": ON_SIGNUP}}
 
     def _hear(self, model: Any, **_: Any) -> None:
         self._note(model.service_model.endpoint_prefix, model.name)
@@ -205,7 +299,9 @@ class DeployedStack:
 
     def _note(self, service: str, operation: str, body: str = "") -> None:
         """A transaction needs the permissions of its operations (DynamoDB, "Using IAM with transactions")."""
-        service = {"tagging": "tag"}.get(service, service)
+        service = {"tagging": "tag", "monitoring": "cloudwatch"}.get(service, service)
+        if service == "apigateway":  # Its actions are HTTP methods (AWS, "Actions for API Gateway Management V2").
+            operation = "GET"
         operations = re.findall(r'"(Put|Delete|Update)": \{', body) if operation == "TransactWriteItems" else []
         names = [f"{each}Item" for each in operations] or [operation.removesuffix("Batch")]
         self.asked |= {f"{service}:{'InvokeFunction' if name == 'Invoke' else name}" for name in names}
@@ -217,6 +313,7 @@ class DeployedStack:
                     "StackName": "chat",
                     "StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/chat/1",
                     "StackStatus": "CREATE_COMPLETE",
+                    "EnableTerminationProtection": True,
                     "Parameters": [
                         {"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()
                     ],
@@ -247,13 +344,6 @@ def restored_table(run: DeployedStack, *keys: str) -> Iterator[str]:
 def leave(cloud: Cloud, user: UserRef) -> None:
     """Delete the user from the pool."""
     cloud.cognito.admin_delete_user(UserPoolId=cloud.pool_id, Username=user.username)
-
-
-def _answered(params: Any, answer: Callable[[Any], Any], **_: Any) -> Any:
-    class Http:
-        status_code = 200
-
-    return Http, {**answer(params), "ResponseMetadata": {"HTTPStatusCode": 200}}
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 import contextlib
 import re
+import secrets
 import time
 
 import pytest
 
+from local.whop_simulator import Simulator
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.source_tree import ROOT
 from tests.tools.manage.deployment import DeployedStack, restored_table
+from tests.tools.manage.sealed_world import CACHE_SECONDS, run_later, sealed_world
 from whop_chat.cognito.user import UserRef
 from whop_chat.sync.queue import Source, encode
 from whop_chat.users.record import Record, Status
@@ -37,6 +40,8 @@ ARGUMENTS = {
     "reconcile --limit": ("reconcile", "--backfill", "--limit", "1", "--yes"),
     "reconcile --group": ("reconcile", "--backfill", "--group", "beta", "--yes"),
     "close-circuit": ("close-circuit",),
+    "rotate-key": ("rotate-key",),
+    "rotate-data-key": ("rotate-data-key",),
     "report": ("report",),
     "doctor": ("doctor",),
     "dead-letters list": ("dead-letters", "list"),
@@ -63,15 +68,21 @@ def test_every_command_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
-def test_a_command_needs_the_permissions_of_the_table(run: DeployedStack, command: str) -> None:
-    before = {"allow": ("deny", "ann"), "report": ("reconcile",)}.get(command)
-    if before:
-        run(*before)
+def test_a_command_needs_the_permissions_of_the_table(
+    run: DeployedStack, whop: Simulator, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    new_key = secrets.token_urlsafe(24)
+    whop.add_key(new_key, company_id=run.cloud.environment["WHOP_COMPANY_ID"])
     if command == "close-circuit":
         waits = DynamoDBCircuitStore(aws_at_moto(), "users", run.cloud.environment["WHOP_COMPANY_ID"])
         waits.extend("create_account", CircuitState(time.time() + 3600, Reason.LIMITED), deadline=AN_HOUR)
-    with restored_table(run, f"USER#{run.cloud.pool_id}#ann"):
-        done = run(*ARGUMENTS[command])
+    with sealed_world(run), restored_table(run, f"USER#{run.cloud.pool_id}#ann"):
+        before = {"allow": ("deny", "ann"), "report": ("reconcile",), "rotate-data-key": ("rotate-data-key",)}
+        if command in before:
+            run(*before[command])
+            run.asked.clear()
+            run_later(monkeypatch, CACHE_SECONDS + 10)
+        done = run(*ARGUMENTS[command], pipe=new_key)
 
     assert done.status == 0, done.err
     assert run.asked - EVERYWHERE == ROWS[command] - RARE

@@ -6,6 +6,7 @@ that its writer read. So a link that was removed or replaced is never overwritte
 
 import dataclasses
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -109,12 +110,19 @@ class OwnLinks:
         return LinkTokens(access, refresh)
 
     def reseal(self, user: UserRef, *, deadline: Deadline) -> bool:
-        """Seal the user's tokens with the current data key. Returns False if they are already. Raises `StaleLink`."""
+        """Seal the user's tokens with the current data key, for the same client. Returns False if they are already.
+
+        Raises `StaleLink` if another worker writes the link, or is refreshing it: its new tokens would be lost. Raises
+        `ValueError` for tokens that cannot be opened.
+        """
         link = self.get(user, deadline=deadline)
         if link is None or link.sealed.key_id == self._keys.current(deadline=deadline).current:
             return False
-        tokens = self.open(user, link, deadline=deadline)
-        sealed = self.seal(user, link.whop_user_id, tokens, deadline=deadline)
+        if link.lease_until > time.time():
+            raise StaleLink
+        sealed_for = _purpose(user, link.client_id, link.whop_user_id)
+        text = opened(self._keys, link.sealed, sealed_for, deadline=deadline)
+        sealed = self._keys.current(deadline=deadline).seal(text, sealed_for)
         self.put(user, dataclasses.replace(link, sealed=sealed), expected=link, deadline=deadline)
         return True
 

@@ -29,59 +29,23 @@ class Contended(Retryable):
     retry_after = 1
 
 
-class Revocations:
-    """The tokens to revoke of the users of one OAuth client. ``enqueue`` makes a sync revoke what is left.
+class RevocationList:
+    """The tokens to revoke of each user, sealed in the users table.
 
     Methods raise `AwsError`, `DeadlineExceeded`, `Contended` and the errors of `whop_chat.runtime.sealed`.
     """
 
-    def __init__(
-        self,
-        aws: AwsClients,
-        table: str,
-        keys: CachedSecret[KeyRing],
-        server: OAuthServer,
-        telemetry: Telemetry,
-        enqueue: Callable[[UserRef], None] | None = None,
-    ) -> None:
+    def __init__(self, aws: AwsClients, table: str, keys: CachedSecret[KeyRing]) -> None:
         self._aws = aws
         self._table = table
         self._keys = keys
-        self._server = server
-        self._telemetry = telemetry
-        self._enqueue = enqueue
 
-    def add(self, user: UserRef, refresh_token: str, *, deadline: Deadline) -> None:
-        """Write down that ``refresh_token`` has to be revoked."""
-        self._rewrite(user, lambda tokens: [*tokens, refresh_token], deadline)
+    def tokens(self, user: UserRef, *, deadline: Deadline) -> list[str]:
+        """The tokens of ``user``."""
+        return self._read(user, deadline)[0]
 
-    def revoke(self, user: UserRef, refresh_token: str, *, deadline: Deadline) -> None:
-        """Write ``refresh_token`` down and revoke it. If Whop fails, a sync does it later."""
-        self.add(user, refresh_token, deadline=deadline)
-        self.revoke_added(user, deadline=deadline)
-
-    def revoke_added(self, user: UserRef, *, deadline: Deadline) -> None:
-        """Revoke what is written down. If that fails, enqueue a sync, which does it later."""
-        try:
-            self.revoke_all(user, deadline=deadline)
-        except (WhopError, AwsError, DeadlineExceeded, Retryable) as error:
-            self._telemetry.warning("not revoked yet", error)
-            if self._enqueue is not None:
-                self._enqueue(user)
-
-    def revoke_all(self, user: UserRef, *, deadline: Deadline) -> None:
-        """Revoke everything that is written down for ``user``. Raises the errors of Whop that a retry can help."""
-        tokens, _ = self._read(user, deadline)
-        for token in tokens:
-            try:
-                self._server.revoke(token, deadline=deadline)
-            except WhopUnauthorized:
-                raise  # The client secret is wrong, which an operator fixes.
-            except WhopRefused as refusal:
-                self._telemetry.warning("revocation refused", refusal)
-            self._rewrite(user, functools.partial(_without, token), deadline)
-
-    def _rewrite(self, user: UserRef, change: Callable[[Sequence[str]], list[str]], deadline: Deadline) -> None:
+    def rewrite(self, user: UserRef, change: Callable[[Sequence[str]], list[str]], *, deadline: Deadline) -> None:
+        """Replace the tokens by what ``change`` makes of them."""
         for _ in range(_ATTEMPTS):
             tokens, expected = self._read(user, deadline)
             changed = change(tokens)
@@ -117,6 +81,68 @@ class Revocations:
         if values:
             request["ExpressionAttributeValues"] = values
         return update_if(self._aws.dynamodb, request, deadline=deadline)
+
+    def reseal(self, user: UserRef, *, deadline: Deadline) -> bool:
+        """Seal the tokens with the current data key. Returns False if they are already.
+
+        Raises `ValueError` for tokens that cannot be opened.
+        """
+        tokens, sealed = self._read(user, deadline)
+        if sealed is None or sealed.key_id == self._keys.current(deadline=deadline).current:
+            return False
+        if not self._write(user, tokens, sealed, deadline):
+            raise Contended
+        return True
+
+
+class Revocations:
+    """The tokens to revoke of the users of one OAuth client. ``enqueue`` makes a sync revoke what is left.
+
+    Methods raise `AwsError`, `DeadlineExceeded`, `Contended` and the errors of `whop_chat.runtime.sealed`.
+    """
+
+    def __init__(
+        self,
+        aws: AwsClients,
+        table: str,
+        keys: CachedSecret[KeyRing],
+        server: OAuthServer,
+        telemetry: Telemetry,
+        enqueue: Callable[[UserRef], None] | None = None,
+    ) -> None:
+        self._list = RevocationList(aws, table, keys)
+        self._server = server
+        self._telemetry = telemetry
+        self._enqueue = enqueue
+
+    def add(self, user: UserRef, refresh_token: str, *, deadline: Deadline) -> None:
+        """Write down that ``refresh_token`` has to be revoked."""
+        self._list.rewrite(user, lambda tokens: [*tokens, refresh_token], deadline=deadline)
+
+    def revoke(self, user: UserRef, refresh_token: str, *, deadline: Deadline) -> None:
+        """Write ``refresh_token`` down and revoke it. If Whop fails, a sync does it later."""
+        self.add(user, refresh_token, deadline=deadline)
+        self.revoke_added(user, deadline=deadline)
+
+    def revoke_added(self, user: UserRef, *, deadline: Deadline) -> None:
+        """Revoke what is written down. If that fails, enqueue a sync, which does it later."""
+        try:
+            self.revoke_all(user, deadline=deadline)
+        except (WhopError, AwsError, DeadlineExceeded, Retryable) as error:
+            self._telemetry.warning("not revoked yet", error)
+            if self._enqueue is not None:
+                self._enqueue(user)
+
+    def revoke_all(self, user: UserRef, *, deadline: Deadline) -> None:
+        """Revoke everything that is written down for ``user``. Raises the errors of Whop that a retry can help."""
+        for token in self._list.tokens(user, deadline=deadline):
+            try:
+                self._server.revoke(token, deadline=deadline)
+            except WhopUnauthorized:
+                raise  # The client secret is wrong, which an operator fixes.
+            except WhopRefused as refusal:
+                self._telemetry.warning("revocation refused", refusal)
+            self._list.rewrite(user, functools.partial(_without, token), deadline=deadline)
 
 
 def _without(token: str, tokens: Sequence[str]) -> list[str]:

@@ -25,10 +25,14 @@ class ApiKey(CachedSecret[str]):
 
 
 def _api_key(answer: Mapping[str, Any]) -> str:
-    """The key in an answer of GetSecretValue. `NotConfigured` says why there is none, and repeats no part of it."""
     secret = answer.get("SecretString")
     if not isinstance(secret, str):
         raise NotConfigured("the secret has no text")
+    return key_in(secret)
+
+
+def key_in(secret: str) -> str:
+    """The key in the text of a secret. `NotConfigured` says why there is none, and repeats no part of it."""
     text = _trimmed(secret)
     if text.startswith("{"):
         text = _trimmed(_member(text))
