@@ -68,7 +68,7 @@ class Sam:
         complete, so two runs can build concurrently.
         """
         builds = self._root / ".aws-sam" / "local"
-        built = builds / self._digest()
+        built = builds / self.digest()
         if not built.exists():
             builds.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=builds, prefix="unfinished-") as unfinished:
@@ -120,7 +120,7 @@ class Sam:
             "TMPDIR": str(self._state),
         }
 
-    def _digest(self) -> str:
+    def digest(self) -> str:
         """A digest of everything a build reads: sources, processor, Python, and the SAM CLI's version."""
         digest = hashlib.sha256(f"{architecture()} {sys.version}".encode())
         for path in self._sources():

@@ -99,6 +99,10 @@ class LocalStack:
         """Build the tree as it is now; the path of the built template. An unchanged tree is not built again."""
         return self._sam.build()
 
+    def sources(self) -> str:
+        """A digest of everything that `build` reads."""
+        return self._sam.digest()
+
     def start(self) -> None:
         """Start the AWS emulator and the Whop simulator.
 
@@ -159,23 +163,29 @@ class LocalStack:
 
     def confirmation_code(self, email: str, *, seconds: float = 5.0) -> str:
         """The code in the newest mail from Cognito to ``email``. Raises TimeoutError if no mail arrives in time."""
-        if not wait_until(lambda: bool(self._mails(email)), seconds):
+        if not wait_until(lambda: bool(self.mails(email)), seconds):
             raise TimeoutError("no mail arrived")
-        found = re.search(r"\b\d{6}\b", self._mails(email)[-1])
+        found = re.search(r"\b\d{6}\b", self.mails(email)[0]["text"])
         if not found:
             raise ValueError("the mail has no code of six digits")
         return found.group()
 
-    def _mails(self, email: str) -> list[str]:
+    def mails(self, email: str | None = None) -> list[dict[str, str]]:
+        """The mails from Cognito, or those to ``email``, newest first: ``to`` and ``text``."""
         accounts: dict[str, list[dict[str, Any]]] = self.http.get(
             f"{self.emulator_url}/_ministack/ses/messages"
         ).json()["messages"]
-        return [
-            f"{mail['BodyText']}{mail['BodyHtml'] or ''}"
+        found = [
+            {"to": ", ".join(mail["To"]), "text": f"{mail['BodyText']}{mail['BodyHtml'] or ''}"}
             for mails in accounts.values()
             for mail in mails
-            if email in mail["To"]
+            if email is None or email in mail["To"]
         ]
+        return found[::-1]
+
+    def switch(self, *, readable_401: bool) -> None:
+        """Whether the gateway's own 401 has CORS headers. At first it has none, and a page sees a network error."""
+        self.http.post(f"{self.emulator_url}/_local/switches", json={"readable_401": readable_401}).raise_for_status()
 
     def user_record(self, deployment: Deployment, sub: str, *, pool_id: str | None = None) -> dict[str, str]:
         """The record of the Cognito user ``sub`` in the users table, every value as text. Empty if there is none."""
@@ -188,8 +198,11 @@ class LocalStack:
 
     def function_log(self) -> list[str]:
         """Every line that a function of this run wrote, and every line in CloudWatch Logs."""
-        written = self._function_log.read_text().splitlines() if self._function_log.exists() else []
-        return [*written, *self._cloudwatch_lines()]
+        return [*self.function_lines(), *self._cloudwatch_lines()]
+
+    def function_lines(self) -> list[str]:
+        """Every line that a function of this run wrote, as ``<function name>\t<line>``."""
+        return self._function_log.read_text().splitlines() if self._function_log.exists() else []
 
     def decisions(self) -> set[Decision]:
         """What the roles of this run were allowed and denied."""
