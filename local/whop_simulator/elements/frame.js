@@ -12,19 +12,26 @@ function tell(message) {
   window.parent.postMessage(message, page ?? "*"); // holds no secret: the page has the token
 }
 
-function nextToken(refused) {
-  if (token && token !== refused) return Promise.resolve(token);
-  byId("state").textContent = "Waiting for a token";
-  tell({ needs: "token", refused });
-  return new Promise((resolve) => waiting.push(resolve));
+/** A token other than the refused one. The page is asked again and again until it has one. */
+async function nextToken(refused) {
+  while (!token || token === refused) {
+    byId("state").textContent = "Waiting for a token";
+    tell({ needs: "token", refused });
+    await new Promise((resolve) => {
+      waiting.push(resolve);
+      setTimeout(resolve, POLL);
+    });
+  }
+  byId("state").textContent = "";
+  return token;
 }
 
 window.addEventListener("message", ({ source, origin, data }) => {
   if (source !== window.parent || typeof data.token !== "string") return;
   page = origin;
+  if (data.token === token) return;
   token = data.token;
-  byId("state").textContent = "";
-  for (const resolve of waiting) resolve(token);
+  for (const resolve of waiting) resolve();
   waiting = [];
 });
 

@@ -1,0 +1,31 @@
+/** What takes its time: a circuit of the service that opens and closes again, and waits that end. */
+
+import { after, before, test } from "node:test";
+
+import { ALLOWED_ORIGIN, breakIt, newUser, openApp, serveApp, startBrowser } from "./world.js";
+
+let browser;
+let close;
+
+before(async () => {
+  browser = await startBrowser();
+  close = await serveApp(ALLOWED_ORIGIN);
+});
+
+after(async () => {
+  await breakIt("repair");
+  await close();
+  await browser.close();
+});
+
+for (const what of ["down", "limit"]) {
+  test(`a call goes on after Whop's trouble (${what}), without a reload of the page`, async () => {
+    const page = await openApp(await browser.newContext(), await newUser());
+    await breakIt(what);
+    await page.evaluate(() => ask("call"));
+    await page.waitForFunction(() => seen.waits.length > 0);
+    if (what === "down") await breakIt("repair"); // the limit ends by itself
+
+    await page.waitForFunction(() => window.call.state === "token", null, { timeout: 90_000 });
+  });
+}
