@@ -14,14 +14,14 @@ _POLL_SECONDS = 0.5
 
 
 def deploy(cloud: LocalStack, origins: Sequence[str]) -> Deployment:
-    """Build, start and deploy; the stack has a Whop API key, and its app client can use the hosted UI."""
+    """Build, start and deploy; the stack has a Whop API key, and its app client allows every way to sign in."""
     template = cloud.build()
     cloud.start()
     deployment = cloud.deploy(template, STACK, _parameters(origins))
     key = f"apik_{secrets.token_urlsafe(24)}"
     cloud.whop.add_key(key)
     cloud.put_api_key(deployment, key)
-    _allow_hosted_ui(cloud, deployment, origins)
+    _allow_every_sign_in(cloud, deployment, origins)
     return deployment
 
 
@@ -29,14 +29,14 @@ def _parameters(origins: Sequence[str]) -> dict[str, str]:
     return {"AllowedOrigins": ",".join(origins), "WatchCloudTrail": "true"}
 
 
-def _allow_hosted_ui(cloud: LocalStack, deployment: Deployment, origins: Sequence[str]) -> None:
-    """Let OIDC clients sign in. The stack's own app client is for SRP only."""
+def _allow_every_sign_in(cloud: LocalStack, deployment: Deployment, origins: Sequence[str]) -> None:
+    """Let also OIDC clients sign in, and the AWS SDK, which has no SRP. The stack's own app client is for SRP only."""
     pool, client = deployment["UserPoolId"], deployment["UserPoolClientId"]
     cloud.cognito.create_user_pool_domain(Domain=f"dev-{secrets.token_hex(4)}", UserPoolId=pool)
     cloud.cognito.update_user_pool_client(
         UserPoolId=pool,
         ClientId=client,
-        ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        ExplicitAuthFlows=["ALLOW_USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
         AllowedOAuthFlows=["code"],
         AllowedOAuthScopes=["openid", "email"],
         AllowedOAuthFlowsUserPoolClient=True,

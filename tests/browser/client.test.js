@@ -111,17 +111,6 @@ test("an error's body is read across origins: a denied user is told", async () =
   assert.deepEqual({ kind, code, show }, { kind: "denied", code: "user_denied", show: "not-allowed" });
 });
 
-test("Retry-After is read across origins, and waited for", async () => {
-  await breakIt("limit");
-  const { limitedSeconds } = await configuration();
-  const page = await openApp(context, user, { clock: true });
-  await page.evaluate(() => ask("call"));
-
-  const { ms } = await waitFor(page, "whop_rate_limited");
-  assert.ok(ms >= limitedSeconds * 1000 && ms <= limitedSeconds * 1650, `${ms}`);
-  assert.equal((await page.evaluate(() => call)).state, "under way");
-});
-
 test("the chat gets the next token before the first expires", async () => {
   const page = await openApp(context, user, { clock: true });
   await page.evaluate(() => push());
