@@ -49,13 +49,19 @@ def _allow_every_sign_in(cloud: LocalStack, deployment: Deployment, origins: Seq
 def follow_sources(cloud: LocalStack, origins: Sequence[str]) -> None:
     """Deploy again whenever a source changes, and print how it went. Ends only by an exception."""
     deployed = cloud.sources()
-    while wait_until(lambda: cloud.sources() != deployed, math.inf, poll=_POLL_SECONDS):
-        deployed, begun = cloud.sources(), time.monotonic()
+    while True:
+        deployed = _changed(cloud, deployed)
+        begun = time.monotonic()
         try:
             cloud.deploy(cloud.build(), STACK, _parameters(origins))
             print(f"Deployed the changed sources, in {time.monotonic() - begun:.0f} s.", flush=True)
         except SamError as error:
             print(f"{error}\nThe stack is as it was before this change.", flush=True)
+
+
+def _changed(cloud: LocalStack, deployed: str) -> str:
+    wait_until(lambda: cloud.sources() != deployed, math.inf, poll=_POLL_SECONDS)
+    return cloud.sources()
 
 
 def summary(cloud: LocalStack, deployment: Deployment, page: str) -> str:
