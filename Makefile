@@ -79,6 +79,10 @@ clients: environments ## every case of clients/cases.json in each language whose
 	@$(if $(NODE),$(MAKE) --no-print-directory $(CLIENT_MODULES))
 	@$(OFFLINE) BROWSER_TESTS=all $(DEV) -m pytest tests/clients -rs
 
+.PHONY: screenshots
+screenshots: environments tests/browser/node_modules/.ready ## the README's pictures of the page of make dev
+	@$(OFFLINE) $(DEV) -m tools.screenshots
+
 .PHONY: prose
 prose: .venv/dev/.ready ## how long the sentences of the documents are
 	@$(DEV) -m tools.prose

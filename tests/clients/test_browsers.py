@@ -2,28 +2,23 @@
 
 import os
 import re
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 
-from local.processes import HOST, Command, free_ports, running
+from local.dev.started import NO_CHROMIUM, chromium, started
+from local.processes import free_ports
 from tests.clients.runner import run
 from tests.clients.test_typescript import NODE
 from tests.fakes.source_tree import ROOT
 
 TESTS = ROOT / "tests" / "browser"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome") or ""
+CHROMIUM = chromium() or ""
 LONG = os.environ.get("BROWSER_TESTS") == "all"
 
 pytestmark = [
     pytest.mark.thorough,
-    pytest.mark.skipif(
-        not CHROMIUM,
-        reason="no browser is here: install Chromium (on Debian `apt-get install chromium`), or name one in CHROMIUM",
-    ),
+    pytest.mark.skipif(not CHROMIUM, reason=NO_CHROMIUM),
     pytest.mark.skipif(
         not (NODE and (TESTS / "node_modules" / ".ready").exists()),
         reason="node or its packages are not here: `make clients` installs the packages",
@@ -34,13 +29,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """A running ``make dev``, as environment variables of the tests in the browser."""
-    folder = tmp_path_factory.mktemp("dev")
-    log = folder / "dev.log"
     allowed, other = (f"http://localhost:{port}" for port in free_ports(2))
-    arguments = [sys.executable, "-m", "local.dev", "--origin", allowed]
-    with running(Command(arguments, {**os.environ, "PYTHONUNBUFFERED": "1"}, folder=ROOT, log=log)) as server:
-        server.wait_until(lambda: "Press Ctrl-C" in log.read_text(), 300)
-        [page] = re.findall(rf"page +(http://{re.escape(HOST)}:\d+)/", log.read_text())
+    with started(tmp_path_factory.mktemp("dev"), [allowed]) as page:
         yield {"PAGE_URL": page, "ALLOWED_ORIGIN": allowed, "OTHER_ORIGIN": other, "CHROMIUM": CHROMIUM}
 
 
@@ -63,4 +53,4 @@ def test_at_length_in_a_browser(test: str, stack: Mapping[str, str]) -> None:
 
 def test_no_test_is_left_out() -> None:
     named = {"client.test.js", "page.test.js", "outage.test.js", "recipes.test.js"}
-    assert {path.name for path in Path(TESTS).glob("*.test.js")} == named
+    assert {path.name for path in TESTS.glob("*.test.js")} == named
