@@ -15,12 +15,15 @@ for (const colorScheme of ["light", "dark"]) {
   await signIn(page);
   await done(page, "sync");
   await getToken(page);
-  await send(await openChat(page, "embedded components 1.2"), "Hello from Cognito");
   await click(page, "Deny this user");
   await page.getByText("The user is denied").waitFor();
   await click(page, "Get a token");
   await page.getByText("denied: user_denied").waitFor();
-  await page.getByText("no token").first().waitFor();
+  await click(page, "Allow this user");
+  await page.getByText("The user is allowed").waitFor();
+  await getToken(page);
+  await send(await openChat(page, "embedded components 1.2"), `Hello from Cognito, in ${colorScheme}`);
+  await page.waitForFunction(() => [...document.querySelectorAll("#log tr")].filter(({ textContent }) => /minted/.test(textContent)).length > 1);
   await page.screenshot({ path: join(folder, `page-${colorScheme}.png`), fullPage: true });
   await context.close();
 }

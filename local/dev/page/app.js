@@ -33,7 +33,7 @@ function on(target, event, action) {
 function makeUpUser() {
   const random = crypto.randomUUID().slice(0, 8);
   byId("email").value = `ada-${random}@people.example.test`;
-  byId("password").value = `Aa1!${crypto.randomUUID()}`;
+  byId("password").value = "Everybody-1!"; // so that an earlier user can sign in again by the address
   byId("name").value = "Ada";
   byId("code").value = "";
 }
@@ -139,7 +139,9 @@ watchRequests(configuration.apiUrl, (path, { scopes }) => {
 on(byId("mint"), "submit", async () => {
   user.tokens?.close();
   user.close?.();
-  user.close = undefined;
+  user.close = user.token = undefined;
+  byId("token").hidden = true;
+  for (const step of ["mint", "chat"]) done(step, false);
   const tokens = (user.tokens = client());
   try {
     show(await tokens.token());
