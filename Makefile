@@ -44,6 +44,10 @@ dev: environments ## the local stack, which stays up, and a page to try it on (A
 demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
 	@$(OFFLINE) $(DEV) -m local.demo
 
+.PHONY: local
+local: environments ## an empty AWS and Whop on this machine until Ctrl-C, to deploy to: docs/local.md
+	@$(OFFLINE) $(DEV) -m local
+
 # Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
@@ -180,6 +184,10 @@ deploy: .venv/sam/.ready ## build and deploy a stage; asks once, shows what woul
 rollback: .venv/sam/.ready ## list the deployed versions of a stage, or deploy one again (STAGE=dev VERSION=…)
 	@$(DEPLOY) rollback --stage "$(STAGE)" $(if $(VERSION),--version "$(VERSION)") $(ARGS)
 
+.PHONY: alarms
+alarms: .venv/dev/.ready ## the state of each alarm of a stack on the local cloud, which does not evaluate any (STACK=NAME)
+	@$(DEV) -m tools.watch "$(STACK)"
+
 .PHONY: delete
 delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made and the users table stay (STACK=NAME)
 	@env -u AWS_EC2_METADATA_DISABLED .venv/sam/bin/python tools/delete_stack.py "$(STACK)"
@@ -215,6 +223,7 @@ $(foreach env,$(ENVIRONMENTS) $(BENCH) lock,$(shell \
 LOCK = .venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 LAYER := layers/whop_chat/requirements
+PILLOW := layers/pillow/requirements
 
 # The tests run what the cloud runs: dev takes the layer's versions and boto3's from the two locks before it.
 .PHONY: lock
@@ -225,6 +234,7 @@ lock: .venv/lock/.ready ## newest versions into the locks, with the hashes of ev
 	$(LOCK) requirements/care.in -o requirements/care.txt
 	$(LOCK) requirements/lambda.in -o requirements/lambda.txt
 	$(LOCK) $(LAYER).in -c requirements/lambda.txt -o $(LAYER).txt
+	$(LOCK) $(PILLOW).in -o $(PILLOW).txt
 	$(LOCK) requirements/bench.in -c requirements/lambda.txt -o requirements/bench.txt
 	$(LOCK) requirements/peer.in -c $(LAYER).txt -o requirements/peer.txt
-	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -o requirements/dev.txt
+	$(LOCK) requirements/dev.in -c requirements/lambda.txt -c $(LAYER).txt -c $(PILLOW).txt -o requirements/dev.txt

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -116,7 +117,7 @@ class LocalStack:
         emulator.wait_until(self._answers(f"{self.emulator_url}/_ministack/ready"))
         whop.wait_until(self.whop.is_ready)
         self.whop.add_company()
-        self._client("s3").create_bucket(Bucket=_ARTIFACTS)
+        self.s3.create_bucket(Bucket=_ARTIFACTS)
 
     def deploy(self, template: Path, name: str, parameters: Mapping[str, str] | None = None) -> Deployment:
         """Create the stack ``name`` from the built ``template``, or update it. Raises `local.sam.SamError`.
@@ -138,7 +139,7 @@ class LocalStack:
     def upload_template(self, text: str) -> str:
         """Store a template, and return its URL. CloudFormation takes at most 51,200 bytes in a call itself."""
         key = f"templates/{uuid.uuid4().hex}"
-        self._client("s3").put_object(Bucket=_ARTIFACTS, Key=key, Body=text.encode())
+        self.s3.put_object(Bucket=_ARTIFACTS, Key=key, Body=text.encode())
         return f"{self.emulator_url}/{_ARTIFACTS}/{key}"
 
     def describe(self, name: str) -> Deployment:
@@ -151,6 +152,12 @@ class LocalStack:
         """The URL at which the emulator serves ``https://<api id>.execute-api.…``."""
         api_id = (urlsplit(api_url).hostname or "").split(".")[0]
         return f"{self.emulator_url}/_aws/execute-api/{api_id}/$default"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead the AWS CLI, boto3 and `make deploy` to this cloud, and to no real account."""
+        aws = {"AWS_ENDPOINT_URL": self.emulator_url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, **FAKE_KEYS}
+        nobody_s = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        return aws | nobody_s | {"NO_PROXY": HOST}
 
     # -- for tests and the demo
 
@@ -236,6 +243,12 @@ class LocalStack:
     def dynamodb(self) -> "DynamoDBClient":
         """DynamoDB of this run."""
         client: DynamoDBClient = self._client("dynamodb")
+        return client
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3 of this run."""
+        client: S3Client = self._client("s3")
         return client
 
     @cached_property

@@ -83,6 +83,8 @@ def next_step(listed: ListedUser | None, record: Record | None, email_policy: Em
             return "nothing: the user is linked, and Whop has their name"
         case Drift.STALE:
             return "set their name at Whop"
+        case Drift.PICTURE:
+            return "enqueue their picture"
         case Drift.IN_PROGRESS:
             return "wait: another attempt has the lease"
         case Drift.BLOCKED:

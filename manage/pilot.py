@@ -58,8 +58,8 @@ def is_wanted(arguments: argparse.Namespace) -> bool:
 def select(deployment: Deployment, console: Console, arguments: argparse.Namespace) -> Selection:
     """The users that ``arguments`` select and that a backfill would enrol, at most ``limit``.
 
-    Two users who share an address of the file are left out: Whop takes them for one person. Raises `Refused` for a
-    group or a file that does not exist. Raises the errors of AWS.
+    Users who share an address of the file are left out, also if the other one is linked: Whop takes them for one
+    person. Raises `Refused` for a group or a file that does not exist. Raises the errors of AWS.
     """
     wanted = {Drift.MISSING, Drift.UNFINISHED} | ({Drift.PASSWORDLESS} if arguments.include_passwordless else set())
     found, seen = Selection(), set[str]()
@@ -68,7 +68,7 @@ def select(deployment: Deployment, console: Console, arguments: argparse.Namespa
             new = [each for each in listed if each.user.sub not in seen]
             seen.update(each.user.sub for each in new)
             users = _of_drift(deployment, new, wanted, found.counts)
-            if arguments.emails_from is not None and len(users) > 1:
+            if arguments.emails_from is not None and len(listed) > 1:
                 found.counts["ambiguous"] += len(users)
                 users = []
             for user in users:

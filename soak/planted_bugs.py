@@ -62,8 +62,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "users/repository.py",
-                'items.append({"Delete": {**released, **_reserved_for(user, or_nobody=True)}})',
-                "del released",
+                'items.append({"Delete": self._release(expected.whop_user_id, user)})',
+                "pass",
             )
         ],
     ),
@@ -73,8 +73,8 @@ BUGS: Sequence[Bug] = (
         [
             Edit(
                 "minting/token_cache.py",
-                "[user.pool_id, user.sub, company_id, whop_user_id, ",
-                "[user.pool_id, user.sub, company_id, ",
+                "user.sub, company_id, whop_user_id, *times",
+                "user.sub, company_id, *times",
             )
         ],
     ),

@@ -124,11 +124,15 @@ class Queue:
             self._schedule(message, seconds)
 
     def counts(self) -> dict[str, int]:
-        """How many can be received now, and how many have been received and are hidden; by SQS's names."""
+        """How many can be received, how many were received and are hidden, how many are delayed; by SQS's names."""
         now = self._scheduler.now
         hidden = sum(message.hidden and message.due > now for message in self.waiting.values())
         visible = sum(message.due <= now for message in self.waiting.values())
-        return {"ApproximateNumberOfMessages": visible, "ApproximateNumberOfMessagesNotVisible": hidden}
+        return {
+            "ApproximateNumberOfMessages": visible,
+            "ApproximateNumberOfMessagesNotVisible": hidden,
+            "ApproximateNumberOfMessagesDelayed": len(self.waiting) - visible - hidden,
+        }
 
     def _add(self, body: str, delay: float) -> str:
         message = Message(f"message-{next(self._numbers)}", body, 0.0)

@@ -107,7 +107,7 @@ class Stack:
         self._changes_lost = changes_lost
         self.unreported: set[str] = set()
         """Users whose last change CloudTrail has not reported."""
-        self.mint = Function(scheduler, "mint_token", 10.0)
+        self.mint = Function(scheduler, "mint_token", 15.0)
         self.on_signup = Function(scheduler, "on_signup", 4.0)
         self.sync = Function(scheduler, "sync_user", 60.0)
         self.reconcile = Function(scheduler, "reconcile", 900.0)

@@ -14,7 +14,7 @@ import boto3
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef, StackTypeDef
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 
@@ -35,7 +35,7 @@ def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProv
     """
     found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
     parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    outputs = outputs_of(found)
     if parameters["UserPoolId"] == "" and parameters["PoolTriggers"] != "none":
         cloudformation.update_stack(
             StackName=stack,
@@ -53,6 +53,11 @@ def detach(cloudformation: "CloudFormationClient", cognito: "CognitoIdentityProv
         )
 
 
+def outputs_of(stack: "StackTypeDef") -> dict[str, str]:
+    """The outputs of a stack, as CloudFormation describes it, by name."""
+    return {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+
+
 def _unversioned(arn: str) -> list[str]:
     """The ARN of a function without the version or alias that may follow."""
     return arn.split(":")[:7]
@@ -65,11 +70,22 @@ def _without_triggers(parameters: Mapping[str, str]) -> "list[ParameterTypeDef]"
     return [*others, {"ParameterKey": "PoolTriggers", "ParameterValue": "none"}]
 
 
-def name_what_stays(stack: str) -> None:
-    """Say which parts outlive the stack: AWS charges for the table, and counts the layers' size for the account."""
+def name_what_stays(stack: str, outputs: Mapping[str, str]) -> None:
+    """Say which parts outlive the stack, and how a later stack uses them: its outputs are gone with it.
+
+    AWS charges for the table, and counts the layers' size for the account.
+    """
+    kept = {
+        "UsersTableName": outputs["UsersTableName"],
+        "UserPoolId": outputs["UserPoolId"],
+        "UserPoolClientIds": outputs["UserPoolClientId"],
+    }
     print(
         "These stay: the users table, a user pool that the stack made, and each version of the layer "
         f"{stack}-whop-chat.\n"
+        "To deploy again for the same users, give make deploy these parameters: "
+        f"{' '.join(f'{name}={value}' for name, value in kept.items())}\n"
+        "Without them, the next stack has an empty pool and an empty table.\n"
         f"List the versions: aws lambda list-layer-versions --layer-name {stack}-whop-chat\n"
         "Delete one: aws lambda delete-layer-version --layer-name "
         f"{stack}-whop-chat --version-number N"
@@ -86,13 +102,14 @@ def main() -> None:
     # The AWS CLI reads AWS_REGION, boto3 reads AWS_DEFAULT_REGION only.
     session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
     cloudformation = session.client("cloudformation")
+    outputs = outputs_of(cloudformation.describe_stacks(StackName=stack)["Stacks"][0])
     try:
         detach(cloudformation, session.client("cognito-idp"), stack)
     except StillAttached as error:
         raise SystemExit(str(error)) from None
     allow_deletion(cloudformation, stack)
     region = ["--region", session.region_name] if session.region_name else []
-    name_what_stays(stack)
+    name_what_stays(stack, outputs)
     command = [sys.executable, "-m", "samcli", "delete", "--stack-name", stack, *region, "--no-prompts"]
     raise SystemExit(subprocess.run(command, check=False).returncode)  # nosec B603  # no shell reads the name
 

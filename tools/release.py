@@ -89,7 +89,8 @@ def write_release(builds: Path, target: Path, *, tag: str | None = None) -> None
     for architecture in MACHINES:
         name = f"whop-chat-auth-{VERSION}-{architecture}"
         write_archive(builds / architecture, target / f"{name}.zip", architecture)
-        (target / f"{name}.cdx.json").write_text(bill_of_materials(builds / architecture / "WhopChatLayer"))
+        layers = [builds / architecture / layer for layer in ("WhopChatLayer", "PillowLayer")]
+        (target / f"{name}.cdx.json").write_text(bill_of_materials(*layers))
     shutil.copy(ROOT / "THIRD_PARTY_LICENSES", target)
     (target / "SHA256SUMS").write_text(checksums(target))
     (target / "NOTES.md").write_text(text)

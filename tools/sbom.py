@@ -1,4 +1,4 @@
-"""The bill of materials of a built layer, in CycloneDX 1.6: what is in it, at which version, under which licence.
+"""The bill of materials of the built layers, in CycloneDX 1.6: what is in it, at which version, under which licence.
 
 The packages are those of the build itself, with what is compiled into them (PEP 770).
 """
@@ -19,10 +19,11 @@ from whop_chat.runtime.version import VERSION
 _LICENSES = LicenseFactory()
 
 
-def bill_of_materials(layer: Path) -> str:
-    """The document, as JSON, of the packages in the folder ``layer``."""
+def bill_of_materials(*layers: Path) -> str:
+    """The document, as JSON, of the packages in the folders ``layers``."""
     root = _component("whop-chat-auth", VERSION, "MIT", ComponentType.APPLICATION)
-    packages = [_package(each) for each in sorted(distributions(path=[str(layer / "python")]), key=lambda it: it.name)]
+    found = distributions(path=[str(layer / "python") for layer in layers])
+    packages = [_package(each) for each in sorted(found, key=lambda it: it.name)]
     bom = Bom(components=packages)
     bom.metadata.component = root
     bom.register_dependency(root, packages)

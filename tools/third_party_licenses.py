@@ -1,7 +1,7 @@
-"""``make licenses``: writes THIRD_PARTY_LICENSES, the licences of everything that is packaged into the layer.
+"""``make licenses``: writes THIRD_PARTY_LICENSES, the licences of everything that is packaged into the layers.
 
 Names, versions, licences and their texts are those of the packages' own metadata, as installed in this environment. It
-has the layer's versions (`requirements/dev.txt`).
+has the layers' versions (`requirements/dev.txt`).
 """
 
 import json
@@ -12,17 +12,18 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
-from tools.build.build import LOCK
+from tools.build.build import LOCK, ROOT
 from tools.build.prune import UNUSED_DISTRIBUTIONS
 
-FILE = Path(__file__).parents[1] / "THIRD_PARTY_LICENSES"
+FILE = ROOT / "THIRD_PARTY_LICENSES"
+LOCKS = (LOCK, ROOT / "layers" / "pillow" / LOCK.name)
 
 _RULE = "=" * 80
 _HEADER = """\
-Licences of the packages in the layer
+Licences of the packages in the layers
 
-The layer of whop-chat-auth contains the packages below. `make licenses` writes this file from their metadata. The
-licence of whop-chat-auth itself is in LICENSE.
+The layers of whop-chat-auth contain the packages below. Only a stack with AvatarSource has the layer with Pillow.
+`make licenses` writes this file from their metadata. The licence of whop-chat-auth itself is in LICENSE.
 """
 # The classifiers of https://pypi.org/classifiers/ as their SPDX identifiers, or the family where they name no more.
 _OF_CLASSIFIERS = {
@@ -30,12 +31,15 @@ _OF_CLASSIFIERS = {
     "BSD License": "BSD",
 }
 # Components whose bill of materials leaves the licence out: https://openssl-library.org/source/license/
-_OF_COMPONENTS = {"openssl": "Apache-2.0"}
+# https://gitlab.freedesktop.org/xorg/lib/libxau/-/blob/master/COPYING
+_OF_COMPONENTS = {"openssl": "Apache-2.0", "libXau": "MIT-open-group"}
+# A bill of materials also lists what a package can be built with. Pillow's wheels are built without these two.
+_NOT_IN_WHEELS = {"FriBiDi", "libimagequant"}
 
 
-def packaged(lock: str) -> list[str]:
-    """The names of the packages that a build leaves in the layer, in order, from the text of the layer's lock."""
-    names = re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE)
+def packaged() -> list[str]:
+    """The names of the packages that a build leaves in the layers, in order, from their locks."""
+    names = [name for lock in LOCKS for name in re.findall(r"^([a-z0-9-]+)==", lock.read_text(), re.MULTILINE)]
     return sorted(set(names) - set(UNUSED_DISTRIBUTIONS))
 
 
@@ -71,7 +75,8 @@ def components(package: Distribution) -> Iterator[tuple[str, str, str]]:
     metadata = f"{package.name.replace('-', '_')}-{package.version}.dist-info"
     for file in sorted(Path(str(package.locate_file(metadata))).glob("sboms/*.json")):
         for component in json.loads(file.read_text())["components"]:
-            yield component["name"], component["version"], _license_of_component(component)
+            if _is_compiled_in(component, package):
+                yield component["name"], component.get("version", ""), _license_of_component(component)
 
 
 def document(packages: list[Distribution]) -> str:
@@ -82,18 +87,22 @@ def document(packages: list[Distribution]) -> str:
 
 def main() -> None:
     """Write the file."""
-    FILE.write_text(document([distribution(name) for name in packaged(LOCK.read_text())]))
+    FILE.write_text(document([distribution(name) for name in packaged()]))
     sys.stdout.write(f"wrote {FILE.name}\n")
 
 
+def _is_compiled_in(component: Mapping[str, Any], package: Distribution) -> bool:
+    return component.get("scope") != "excluded" and component["name"] not in {*_NOT_IN_WHEELS, package.name}
+
+
 def _license_of_component(component: Mapping[str, Any]) -> str:
-    expressions = [each["expression"] for each in component.get("licenses", ())]
+    expressions = [each.get("expression") or each["license"]["id"] for each in component.get("licenses", ())]
     return " AND ".join(expressions) or _OF_COMPONENTS[component["name"]]
 
 
 def _section(package: Distribution) -> str:
     title = f"{package.name} {package.version}\nLicence: {license_of(package)}\n"
-    compiled_in = "".join(f"  {name} {version}: {terms}\n" for name, version, terms in components(package))
+    compiled_in = "".join(f"  {f'{name} {version}'.strip()}: {terms}\n" for name, version, terms in components(package))
     parts = [f"Compiled into it:\n{compiled_in}"] if compiled_in else []
     parts += [text.strip("\n") + "\n" for text in license_texts(package)]
     return f"{_RULE}\n{title}{_RULE}\n\n" + "\n".join(parts)

@@ -25,7 +25,7 @@ _PAGE_BYTES = 16 * 1024 * 1024
 def _compose(settings: PoolSettings, aws_settings: AwsSettings) -> Reconcile:
     aws = function_clients(aws_settings, attempt_seconds=_ATTEMPT_SECONDS, max_bytes=_PAGE_BYTES)
     return Reconcile(
-        UserPool(aws, settings.user_pool_id, settings.profile_name),
+        UserPool(aws, settings.user_pool_id, settings.profile_name, settings.avatar_source),
         DynamoDBUserRepository(aws, settings.users_table),
         SyncQueue(aws, settings.sync_queue_url),
         CheckpointStore(aws, settings.users_table, settings.user_pool_id),

@@ -12,7 +12,7 @@ from whop_chat.settings import AwsSettings, OAuthSettings, SyncSettings
 from whop_chat.sync.backlog import Backlog
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import SyncQueue
-from whop_chat.sync.worker import OwnAccounts, SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, OwnAccounts, SyncUser
 from whop_chat.users.runs import DynamoDBRuns
 from whop_chat.whop.api_key import ApiKey
 from whop_chat.whop.circuit_state import CircuitStates, DynamoDBCircuitStore
@@ -48,9 +48,10 @@ def _compose(settings: SyncSettings, aws_settings: AwsSettings) -> SyncBatch:
         refusals=parts.refusals,
         own_accounts=_own_accounts(http, aws, oauth=settings.oauth),
         runs=DynamoDBRuns(aws, settings.users_table, settings.user_pool_id),
+        avatars=SyncQueue(aws, settings.avatar_queue_url) if settings.avatar_queue_url else None,
     )
     backlog = Backlog(aws, settings.users_table, settings.user_pool_id)
-    return SyncBatch(syncing, parts.queue, dead_letters, backlog, _telemetry)
+    return SyncBatch(syncing, parts.queue, dead_letters, backlog, _telemetry, seconds=SECONDS_PER_USER)
 
 
 _telemetry = lambda_telemetry()

@@ -9,7 +9,7 @@ from typing import Any
 
 from local.demo.chat_app import ChatApp, Tokens, User
 from local.dev.log import entries
-from local.sam import FAKE_KEYS, REGION, ROOT
+from local.sam import REGION, ROOT
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY, Fault
 
@@ -106,20 +106,11 @@ class Playground:
             self._cloud.cognito.admin_delete_user(UserPoolId=self._app.pool_id, Username=user["Username"])
 
     def _manage(self, command: str, sub: str) -> None:
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": str(ROOT / "layers" / "whop_chat"),
-            "AWS_ENDPOINT_URL": self._cloud.emulator_url,
-            "AWS_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "NO_PROXY": "127.0.0.1",
-            **FAKE_KEYS,
-        }
+        path = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT / "layers" / "whop_chat")}
         ended = subprocess.run(
             [sys.executable, "-m", "manage", "--stack", self._deployment.name, "--json", command, sub],
             cwd=ROOT,
-            env=environment,
+            env=path | self._cloud.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

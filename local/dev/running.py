@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from local.processes import wait_until
-from local.sam import FAKE_KEYS, REGION, SamError
+from local.sam import SamError
 from local.stack import Deployment, LocalStack
 
 STACK = "whop-chat-dev"
@@ -66,8 +66,7 @@ def _changed(cloud: LocalStack, deployed: str) -> str:
 
 def summary(cloud: LocalStack, deployment: Deployment, page: str) -> str:
     """What an app developer needs, and how to stop."""
-    here = {"AWS_ENDPOINT_URL": cloud.emulator_url, "AWS_REGION": REGION, **FAKE_KEYS}
-    environment = " ".join(f"{name}={value}" for name, value in here.items())
+    environment = " ".join(f"{name}={value}" for name, value in cloud.environment().items())
     return f"""
   page                 {page}/
   ApiUrl               {deployment.api_url}

@@ -115,7 +115,7 @@ class Simulator:
             return _refused(refusal)
         caller = exchange.credential.id if exchange.credential else "anonymous"
         self._calls[exchange.log_index] = replace(self._calls[exchange.log_index], credential=caller)
-        wait = self._limiter.wait(operation.name, caller, self.now())
+        wait = self._limiter.wait(operation.name, caller, self.now()) if operation.limited else None
         if wait is not None:
             return self._too_many(wait)
         return self._reserve(exchange, operation, caller)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import account_list, accounts, messages, oauth, rules, tokens, users
+from local.whop_simulator import account_list, accounts, files, messages, oauth, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import implements
@@ -24,6 +24,7 @@ class Operation:
     with_id: bool = False
     current: bool = True
     public: bool = False
+    limited: bool = True
 
     @implements(rules.IDEMPOTENT_TOKENS)
     def honours_idempotency(self, readings: Readings) -> bool:
@@ -47,9 +48,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("accounts.delete", "DELETE", "accounts", accounts.delete, with_id=True),
     Operation("users.retrieve", "GET", "users", users.retrieve, with_id=True, public=True),
     Operation("users.update", "PATCH", "users", users.update, with_id=True),
+    Operation("files.create", "POST", "files", files.create),
+    Operation("files.retrieve", "GET", "files", files.retrieve, with_id=True),
     Operation("messages.create", "POST", "messages", messages.create, current=False),
     Operation("messages.list", "GET", "messages", messages.list_, current=False),
 )
+
+# Not of the API: the storage that a new file names. It has no rate limit of Whop's.
+UPLOAD = Operation("files.upload", "PUT", files.STORAGE, files.upload, with_id=True, public=True, limited=False)
 
 
 def _oauth(name: str, method: str, path: str, handler: Callable[[Call], Response], *, public: bool = True) -> Operation:
@@ -67,12 +73,14 @@ OAUTH_OPERATIONS: tuple[Operation, ...] = (
     _oauth("keys", "GET", "/oauth/jwks", oauth.keys),
 )
 
-NAMES: tuple[str, ...] = tuple(dict.fromkeys(operation.name for operation in (*OPERATIONS, *OAUTH_OPERATIONS)))
+NAMES: tuple[str, ...] = tuple(dict.fromkeys(each.name for each in (*OPERATIONS, UPLOAD, *OAUTH_OPERATIONS)))
 
 
 @implements(rules.PATHS)
 def route(method: str, path: str) -> tuple[Operation | None, str]:
     """The operation and the id in the path. The operation is None if Whop has no such endpoint."""
+    if method == UPLOAD.method and path.startswith(f"{files.STORAGE}/"):
+        return UPLOAD, path.removeprefix(f"{files.STORAGE}/")
     if not path.startswith(f"{BASE_PATH}/"):
         return next((o for o in OAUTH_OPERATIONS if (o.method, o.collection) == (method, path)), None), ""
     collection, slash, resource = path.removeprefix(f"{BASE_PATH}/").partition("/")

@@ -35,6 +35,12 @@ class Readings:
     token_outlives_account: bool = True
     profile_of_stranger: Literal["allowed", "not_found", "forbidden"] = "allowed"
     null_clears_override: bool = True
+    file_processing: Literal["after_a_look", "at_once", "after_a_minute", "failed"] = "after_a_look"
+    """How an uploaded file becomes ready. ``after_a_look``: the first GET still says processing."""
+
+    file_attached_before_ready: bool = False
+    """A file can become a picture as soon as it is uploaded."""
+
     retry_after_header: bool = False
     lost_answer: Literal["replayed", "held"] = "replayed"
     """An Idempotency-Key whose answer was lost: the answer is replayed, or it is a 409 until the key expires."""

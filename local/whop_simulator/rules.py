@@ -379,6 +379,49 @@ USER_PUBLIC = _documented(
     f"{SDK} users.retrieve",
 )
 
+USER_PICTURE = _guessed(
+    "users.picture",
+    "profile_picture takes the id of a file; the picture is then the file's url.",
+    f"{SDK} users.update; no page says what url is answered",
+)
+
+# /files
+FILE_CREATE = _documented(
+    "files.create",
+    "POST /files with a filename answers 201, the id, the upload_url and the upload_headers; the content type follows "
+    "from the filename, and visibility is private unless it says public. No scope is needed.",
+    f"{GUIDES}/direct-file-uploads, {SDK} files.create",
+)
+FILE_SHAPE = _proven("files.shape", "A file has the fields that the SDK's File requires.", f"{SDK} types.File")
+FILE_VERSION = _documented(
+    "files.version",
+    "Before 2026-08-21-1 a file has no object, and its size is a text.",
+    f"{GUIDES}/direct-file-uploads",
+)
+FILE_UPLOAD = _documented(
+    "files.upload",
+    "A PUT of the content to upload_url needs all upload_headers, and no Authorization of Whop's; else it is a 403.",
+    f"{GUIDES}/direct-file-uploads",
+)
+FILE_UPLOAD_HOUR = _documented(
+    "files.upload-hour", "An upload_url is valid for an hour; then it is a 403.", f"{GUIDES}/direct-file-uploads"
+)
+FILE_READ = _documented(
+    "files.read", "Only the key that created a file can read it; for any other it is a 404.", f"{SDK} files.retrieve"
+)
+FILE_PROCESSING = _guessed(
+    "files.processing",
+    "An uploaded file is processing when it is read first, and then ready.",
+    "the pages name pending, processing, ready and failed, and no time",
+    "file_processing",
+)
+FILE_ATTACH = _guessed(
+    "files.attach",
+    "A file can become a picture once it is ready, else it is a 400; a file of another key is a 404.",
+    "upload-files says right away, direct-file-uploads says once it is ready",
+    "file_attached_before_ready",
+)
+
 # /messages, where a minted token is used
 MESSAGE_SHAPE = _proven(
     "messages.shape",

@@ -90,6 +90,24 @@ class MintedToken:
     expires_at: float
 
 
+@dataclass(slots=True)
+class File:
+    """A file. ``status`` is pending, processing, ready or failed; ``looks`` counts the reads while it is processed."""
+
+    id: str
+    key_id: str
+    filename: str
+    content_type: str
+    visibility: str
+    signature: str = field(repr=False)
+    created_at: float
+    status: str = "pending"
+    uploaded_at: float | None = None
+    size: int | None = None
+    sha256: str | None = None
+    looks: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A chat message."""
@@ -108,7 +126,7 @@ def digest(secret: str) -> str:
 
 
 class State:
-    """People, accounts, keys, tokens, profile overrides and messages. Not thread-safe."""
+    """People, accounts, keys, tokens, profile overrides, files and messages. Not thread-safe."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -119,6 +137,7 @@ class State:
         self.keys: dict[str, ApiKey] = {}
         self.tokens: dict[str, MintedToken] = {}
         self.profiles: dict[tuple[str, str], Json] = {}
+        self.files: dict[str, File] = {}
         self.messages: list[Message] = []
         self.oauth = OAuthState()
 
@@ -233,6 +252,7 @@ class State:
             ],
             "tokens": [_without(token, "token") for token in self.tokens.values()],
             "keys": [_without(key, "digest") for key in self.keys.values()],
+            "files": [_without(file, "signature") for file in self.files.values()],
             "messages": [asdict(message) for message in self.messages],
             "oauth": [self.oauth.as_json()],
         }
@@ -254,7 +274,7 @@ def _normal(email: str) -> str:
     return email.strip().lower()
 
 
-def _without(value: MintedToken | ApiKey, name: str) -> Json:
+def _without(value: MintedToken | ApiKey | File, name: str) -> Json:
     return {
         key: sorted(item) if isinstance(item, frozenset) else item for key, item in asdict(value).items() if key != name
     }

@@ -1,6 +1,6 @@
 """/users/{id}: the global profile of a user, and the override of it in one account."""
 
-from local.whop_simulator import rules, versions
+from local.whop_simulator import files, rules, versions
 from local.whop_simulator.call import Call
 from local.whop_simulator.rules import implements
 from local.whop_simulator.state import Person, State
@@ -94,7 +94,7 @@ def _selector(call: Call) -> str | None:
     return value
 
 
-@implements(rules.USER_NAME_LENGTH, rules.USER_NULL)
+@implements(rules.USER_NAME_LENGTH, rules.USER_NULL, rules.USER_PICTURE)
 def _changes(call: Call, account_id: str | None) -> Json:
     body = call.body
     changes: Json = {}
@@ -102,7 +102,7 @@ def _changes(call: Call, account_id: str | None) -> Json:
         if name in body:
             changes[name] = _text(name, body[name])
     if "profile_picture" in body:
-        changes["picture_url"] = _picture(body["profile_picture"])
+        changes["picture_url"] = _picture(call, body["profile_picture"])
     if None in changes.values() and account_id is not None and not call.readings.null_clears_override:
         raise ApiError(400, "null is not allowed here.", code="parameter_invalid")
     return changes
@@ -118,11 +118,11 @@ def _text(name: str, value: object) -> str | None:
     return value
 
 
-def _picture(value: object) -> str | None:
+def _picture(call: Call, value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, dict) and isinstance(value.get("id"), str):
-        return f"https://files.whop.test/{value['id']}"
+        return files.url(files.attachable(call, value["id"]))
     raise ApiError(400, "profile_picture must be an object with an id.", code="parameter_invalid")
 
 

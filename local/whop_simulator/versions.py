@@ -39,4 +39,5 @@ def at_least(version: str, since: str) -> bool:
 
 USERS_QUERY_ACCOUNT = "2026-06-08"
 PARENT_OBJECT = "2026-07-31"
+NATIVE_FILES = "2026-08-21-1"
 TOKENS_ACCOUNT = "2026-09-02-2"

@@ -17,7 +17,15 @@ NAME = "status"
 HELP = "show a user in the pool and in the records, and what a sync would do"
 
 # These are made of attributes or secrets, or mean nothing to an operator.
-_HIDDEN = ("version", "idempotency_key", "email_digest", "profile_digest", "blocked_digest")
+_HIDDEN = (
+    "version",
+    "idempotency_key",
+    "email_digest",
+    "profile_digest",
+    "blocked_digest",
+    "picture_digest",
+    "picture_content",
+)
 _TIMES = (
     "lease_until",
     "key_since",
@@ -26,6 +34,7 @@ _TIMES = (
     "synced_at",
     "repaired_at",
     "cleaned_at",
+    "picture_at",
     "mints_since",
 )
 

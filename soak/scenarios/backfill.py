@@ -37,7 +37,7 @@ from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.users.record import Record, Status
 from whop_chat.whop.errors import WhopRateLimited
 from whop_chat.whop.rate_limit import Priority
@@ -54,7 +54,7 @@ _LONGEST_SECONDS = 48 * 3600.0
 _SETTLE_SECONDS = 600.0
 _SECONDS = {"dynamodb": 0.006, "cognito": 0.05, "sqs": 0.015, "whop": 0.15}
 _LISTED = (
-    *("in_step", "missing", "passwordless", "unfinished", "stale"),
+    *("in_step", "missing", "passwordless", "unfinished", "stale", "picture"),
     *("in_progress", "blocked", "disabled", "inactive", "deleted"),
 )
 
@@ -144,7 +144,9 @@ class Backfill:
         clean_up = CleanUp(table, whop, telemetry, "keep-account")
         runs: Any = around.calls.timed("dynamodb", around.runs)
         syncing = SyncUser(table, pool, enrolment, whop, clean_up, telemetry, pool_id=POOL, client_ids=(), runs=runs)
-        self._batch = SyncBatch(syncing, around.queue, around.queue, ModelBacklog(), telemetry)
+        self._batch = SyncBatch(
+            syncing, around.queue, around.queue, ModelBacklog(), telemetry, seconds=SECONDS_PER_USER
+        )
         checkpoints = around.calls.timed("dynamodb", around.checkpoints)
         self._reconcile = Reconcile(pool, table, around.queue, checkpoints, runs, addresses, telemetry, pool_id=POOL)
         first_enrolment = Enrolment(table, pool, around.whop.seen_by(Priority.FOREGROUND), addresses, telemetry)

@@ -81,6 +81,7 @@ RINGING: list[tuple[str, tuple[Quarter, ...]]] = [
     ("QueueAgeAlarm", ([(ours("SyncAge"), 3601), (ours("SyncAge"), 1)],)),
     ("QueueAgeAlarm", ([(sqs("ApproximateAgeOfOldestMessage", "SyncQueue"), 3601)],)),
     ("DeadLettersAlarm", ([(sqs("ApproximateNumberOfMessagesVisible", "SyncDeadLetterQueue"), 1)],)),
+    ("DeadLettersAlarm", ([(sqs("ApproximateNumberOfMessagesVisible", "AvatarDeadLetterQueue"), 1)],)),
     ("UndeliveredEventsAlarm", ([(sqs("ApproximateNumberOfMessagesVisible", "EventDeadLetterQueue"), 1)],)),
     *(
         (f"Function{metric}Alarm", ([(in_lambda(metric, f"{function}Function"), 1)],))
@@ -138,7 +139,8 @@ def test_an_alarm_tells_the_topic_why_it_rings_and_where_to_read_on(alarm: Alarm
 
 
 def anchors() -> list[str]:
-    return [title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)]
+    entries = RUNBOOK.partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    return [title.lower().replace(" ", "-") for title in re.findall(r"^### (.+)$", entries, re.MULTILINE)]
 
 
 def test_each_alarm_has_an_entry_of_its_own_and_each_entry_an_alarm() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.alarms.deployed_alarms import STACK, resolved
+from tests.alarms.deployed_alarms import STACK
 from tests.alarms.test_alarms import ALARMS, unknown
 from tests.fakes.functions import Context
 from tests.fakes.source_tree import ROOT
 from tests.template.translation import deployed, of_type, template
+from tools.watch.alarms import resolved
 from tools.watch.dashboard import metrics_of, queries_of, series_of, widgets_of
 from tools.watch.draw import picture
 from tools.watch.samples import Name, Samples
@@ -91,6 +92,8 @@ def written() -> tuple[set[str], set[str]]:
                 case ast.Call(func=ast.Attribute(attr="event" | "warning" | "exception"), args=[*args], keywords=words):
                     messages |= {str(each.value) for each in args[:1] if isinstance(each, ast.Constant)}
                     fields |= {each.arg for each in words if each.arg}
+                case ast.Call(func=ast.Name(id="logged_problem"), args=[_, ast.Constant(value=str(message)), *_]):
+                    messages.add(message)
     return messages, fields
 
 

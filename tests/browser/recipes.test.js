@@ -1,4 +1,4 @@
-/** The recipes of docs/local.md, each as an app has it, in a browser against the running stack. */
+/** The recipes of docs/dev.md, each as an app has it, in a browser against the running stack. */
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -9,7 +9,7 @@ import Whop from "@whop/sdk";
 
 import { ALLOWED_ORIGIN, configuration, here, newUser, serveApp, startBrowser } from "./world.js";
 
-const GUIDE = await readFile(here("../../docs/local.md"), "utf8");
+const GUIDE = await readFile(here("../../docs/dev.md"), "utf8");
 
 /** The code of the section that a heading begins. */
 function recipe(heading) {

@@ -54,6 +54,9 @@ CREATE_ACCOUNT: Differences = {
     "body external_id": _NOT_IN_THE_SDK,
     "header idempotency-key": "ours belongs to one enrolment; the SDK has one for a whole client, or extra headers",
 }
+CREATE_FILE: Differences = {
+    "header idempotency-key": "ours belongs to one file; the SDK has one for a whole client, or extra headers",
+}
 FIND_ACCOUNTS: Differences = {"query external_id": _NOT_IN_THE_SDK}
 
 
@@ -186,6 +189,31 @@ def name_by_us(ours: Whop) -> object:
     return None
 
 
+def show_by_sdk(sdk: Sdk) -> object:
+    return as_far_as_known(sdk.users.update, "user_1", account_id=COMPANY, profile_picture={"id": "file_1"})
+
+
+def show_by_us(ours: Whop) -> object:
+    ours.set_picture("user_1", file_id="file_1", deadline=deadline())
+    return None
+
+
+def file_by_sdk(sdk: Sdk) -> object:
+    return as_far_as_known(sdk.files.create, filename="avatar.png", visibility="public")
+
+
+def file_by_us(ours: Whop) -> object:
+    return ours.create_file("avatar.png", idempotency_key="a-file", deadline=deadline())
+
+
+def look_by_sdk(sdk: Sdk) -> object:
+    return as_far_as_known(sdk.files.retrieve, "file_1")
+
+
+def look_by_us(ours: Whop) -> object:
+    return ours.upload_status("file_1", deadline=deadline())
+
+
 @pytest.mark.parametrize(
     ("by_sdk", "by_us", "listed"),
     [
@@ -194,6 +222,9 @@ def name_by_us(ours: Whop) -> object:
         pytest.param(find_by_sdk, find_by_us, FIND_ACCOUNTS, id="find_accounts"),
         pytest.param(delete_by_sdk, delete_by_us, {}, id="delete_account"),
         pytest.param(name_by_sdk, name_by_us, {}, id="set_profile"),
+        pytest.param(show_by_sdk, show_by_us, {}, id="set_picture"),
+        pytest.param(file_by_sdk, file_by_us, CREATE_FILE, id="create_file"),
+        pytest.param(look_by_sdk, look_by_us, {}, id="upload_status"),
     ],
 )
 def test_our_request_is_the_sdk_s_but_for_what_is_listed(

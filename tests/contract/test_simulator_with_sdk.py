@@ -17,7 +17,7 @@ from whop_sdk.errors import (
     TooManyRequestsError,
     UnauthorizedError,
 )
-from whop_sdk.types import AccessToken, Account, User
+from whop_sdk.types import AccessToken, Account, File, User
 
 from local.whop_simulator import Fault, Simulator
 from local.whop_simulator.asgi import served
@@ -167,3 +167,16 @@ def test_the_sdk_tells_the_refusals_of_a_mint_apart(
 def test_the_version_the_sdk_sends_is_one_the_simulator_knows(whop: Whop, simulator: Simulator) -> None:
     create(whop, "jane@people.test", "pool:1")
     assert simulator.calls()[-1].api_version == SDK_PIN
+
+
+def test_the_sdk_creates_a_file_that_becomes_a_picture(whop: Whop) -> None:
+    account = create(whop, "jane@people.test", "pool:1")
+    file = whop.files.create(filename="a.png", visibility="public")
+    assert isinstance(file, File)
+    assert (file.object, file.upload_status, file.visibility) == ("file", "pending", "public")
+    httpx.put(str(file.upload_url), content=b"png", headers=file.upload_headers, trust_env=False).raise_for_status()
+    seen = [whop.files.retrieve(file.id).upload_status for _ in range(2)]
+    user = whop.users.update(account.owner.id, account_id=COMPANY, profile_picture={"id": file.id})
+    assert seen == ["processing", "ready"]
+    assert user.profile_picture is not None
+    assert file.id in str(user.profile_picture.url)

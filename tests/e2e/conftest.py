@@ -111,6 +111,14 @@ def watching(cloud: LocalStack, stack: Deployment, confidential: Confidential) -
 
 
 @pytest.fixture(scope="session")
+def pictured(cloud: LocalStack, stack: Deployment, confidential: Confidential) -> TeamApp:
+    """An app on a seventh stack, whose users have pictures in the bucket ``pictures``, below ``avatars/``."""
+    cloud.s3.create_bucket(Bucket="pictures")
+    parameters = {"PoolTriggers": "sign-up-and-sign-in", "AvatarSource": "s3://pictures/avatars/{sub}"}
+    return deploy_with(cloud, stack, confidential, "pictured", **parameters)
+
+
+@pytest.fixture(scope="session")
 def watching_lane(cloud: LocalStack, watching: TeamApp) -> SyncLane:
     """The sync queue of ``watching``."""
     return SyncLane(cloud, watching.deployment)

@@ -345,11 +345,11 @@ def _event(name: str, token: str | None) -> dict[str, Any]:
 
 
 class SyncLane:
-    """The sync queue of one deployment, and the function that works through it."""
+    """A queue of one deployment, by default the sync queue, and the function that works through it."""
 
-    def __init__(self, cloud: LocalStack, deployment: Deployment) -> None:
+    def __init__(self, cloud: LocalStack, deployment: Deployment, queue: str = "Sync") -> None:
         self._sqs = cloud.sqs
-        self._url, self._dead = deployment["SyncQueueUrl"], deployment["SyncDeadLetterQueueUrl"]
+        self._url, self._dead = deployment[f"{queue}QueueUrl"], deployment[f"{queue}DeadLetterQueueUrl"]
         self._lambda = _lambda(cloud.emulator_url)
         arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         (source,) = self._lambda.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]

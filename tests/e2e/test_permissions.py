@@ -37,7 +37,7 @@ def test_no_call_of_a_function_was_denied(decisions: set[tuple[str, str, str]]) 
 
 
 def test_every_permission_of_a_function_was_used(decisions: set[tuple[str, str, str]]) -> None:
-    resources = deployed(TokenReuse="always", WatchCloudTrail="true")
+    resources = deployed(TokenReuse="always", WatchCloudTrail="true", AvatarSource="s3://pictures/avatars/{sub}")
     allowed = {
         (role, action, statement["Sid"])
         for role, each in of_type(resources, "AWS::IAM::Role").items()

@@ -1,7 +1,7 @@
 """A pool, a table, a queue and a secret at moto, with Whop and the pool's keys behind one fake of the internet."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,8 @@ class Internet:
         self.requests: list[httpx.Request] = []
         self.aws: list[str] = []
         """What was asked of AWS: operation, and which item if it is about one."""
+        self.hosts: dict[str, Callable[[httpx.Request], httpx.Response]] = {}
+        """Who answers in place of Whop or of nobody, by host."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if "X-Amz-Target" in request.headers:
@@ -31,6 +33,8 @@ class Internet:
             self.aws.append(f"{request.headers['X-Amz-Target'].rpartition('.')[2]} {item.partition('#')[0]}".strip())
             return moto_aws.answer(request)
         self.requests.append(request)
+        if request.url.host in self.hosts:
+            return self.hosts[request.url.host](request)
         match request.url.host, request.method, request.url.path:
             case "cognito-idp.eu-west-1.amazonaws.com", "GET", _:
                 return httpx.Response(200, content=tokens.key_set_document(tokens.signing_key()))

@@ -21,7 +21,7 @@ import pytest
 
 from tests.fakes.source_tree import CACHE, copy_sources
 from tests.template.translation import ROOT, of_type, template, translated
-from tests.unit.test_settings import AWS_ENV, ENV, OAUTH_ENV
+from tests.unit.test_settings import AVATAR_ENV, AWS_ENV, ENV, OAUTH_ENV
 
 SAM = ROOT / ".venv" / "sam" / "bin" / "python"
 ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
@@ -32,7 +32,10 @@ FUNCTIONS = {
     "SyncUserFunction": "sync_user",
     "ReconcileFunction": "reconcile",
     "CheckReadinessFunction": "check_readiness",
+    "SyncAvatarFunction": "sync_avatar",
+    "FetchPictureFunction": "fetch_picture",
 }
+LAYERS = {"WhopChatLayer", "PillowLayer"}
 
 
 def _build(tree: Path, name: str) -> Path:
@@ -81,9 +84,7 @@ def _deployed(built: Path) -> tuple[dict[str, str], str]:
 
     `sam package` names an object after the content of the folder, here a hash of it does the same.
     """
-    contents = {
-        name: hashlib.sha256(repr(_files(built / name)).encode()).hexdigest() for name in [*FUNCTIONS, "WhopChatLayer"]
-    }
+    contents = {name: hashlib.sha256(repr(_files(built / name)).encode()).hexdigest() for name in [*FUNCTIONS, *LAYERS]}
     resources = translated(contents)["Resources"]
     (alias,) = of_type(resources, "AWS::Lambda::Alias").values()
     layers = {name: resources[name]["Properties"]["Layers"][0]["Ref"] for name in FUNCTIONS}
@@ -93,7 +94,7 @@ def _deployed(built: Path) -> tuple[dict[str, str], str]:
 def test_every_function_of_the_template_is_built(built: Path) -> None:
     functions = of_type(template()["Resources"], "AWS::Serverless::Function")
 
-    assert {path.name for path in built.iterdir() if path.is_dir()} == {*functions, "WhopChatLayer"}
+    assert {path.name for path in built.iterdir() if path.is_dir()} == {*functions, *LAYERS}
     assert functions.keys() == FUNCTIONS.keys()
 
 
@@ -153,6 +154,13 @@ def test_where_nobody_links_an_account_nothing_of_oauth_is_imported(built: Path,
     assert not [name for name in found if name.startswith(("whop_chat.oauth", "joserfc"))]
 
 
+@pytest.mark.parametrize(("logical_id", "module"), list(FUNCTIONS.items())[:4])
+def test_no_other_function_imports_what_pictures_need(built: Path, logical_id: str, module: str) -> None:
+    imported = _imported(built, logical_id, module)
+
+    assert not [each for each in imported if each.startswith(("PIL", "whop_chat.avatars", "whop_chat.pictures"))]
+
+
 WAITED_FOR = [("MintTokenFunction", "mint_token"), ("OnSignupFunction", "on_signup")]
 
 
@@ -163,11 +171,13 @@ def _imported(built: Path, logical_id: str, service: str) -> set[str]:
 def _after_import(built: Path, logical_id: str, service: str, look: str) -> list[Any]:
     """By the handler, in the interpreter that stands for Lambda's, in the template's environment."""
     script = f"import json; import app; {look}; print(json.dumps(found))"
-    path = os.pathsep.join([str(built / logical_id), str(built / "WhopChatLayer" / "python")])
+    layers = LAYERS if logical_id == "FetchPictureFunction" else LAYERS - {"PillowLayer"}
+    path = os.pathsep.join([str(built / logical_id), *(str(built / layer / "python") for layer in sorted(layers))])
     linking = OAUTH_ENV if service == "whop_oauth" else {}
+    known = {**AWS_ENV, **ENV, **AVATAR_ENV, **linking, **NOBODY}
     done = subprocess.run(
         [str(ROOT / ".venv" / "lambda" / "bin" / "python"), "-c", script],
-        env={**AWS_ENV, **ENV, **linking, **NOBODY, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
+        env={**known, "POWERTOOLS_SERVICE_NAME": service, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=True,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.template.test_permissions import DATA_KEY, _allowed, _items
+from tests.template.test_permissions import DATA_KEY, allowed, items
 from tests.template.translation import accepts, deployed, holds, of_type, parameter_values, template
 
 APP = {
@@ -68,17 +68,17 @@ def test_the_data_keys_exist_wherever_tokens_are_kept_and_outlive_the_stack(give
 
 def test_the_linking_function_knows_users_and_links_and_no_api_key() -> None:
     resources = deployed(AuthModes="both", **APP)
-    assert _items(resources, "WhopOauthRole") == {"USER", "WHOP", "OAUTH", "REVOKE", "STATE", "LINKING"}
-    assert _allowed(resources, "WhopOauthRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
-    assert _allowed(resources, "WhopOauthRole", {"Ref": "OAuthClientSecret"}) == {"secretsmanager:GetSecretValue"}
-    assert not _allowed(resources, "WhopOauthRole", {"Ref": "WhopSecret"})
+    assert items(resources, "WhopOauthRole") == {"USER", "WHOP", "OAUTH", "REVOKE", "STATE", "LINKING"}
+    assert allowed(resources, "WhopOauthRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
+    assert allowed(resources, "WhopOauthRole", {"Ref": "OAuthClientSecret"}) == {"secretsmanager:GetSecretValue"}
+    assert not allowed(resources, "WhopOauthRole", {"Ref": "WhopSecret"})
 
 
 @pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole"])
 def test_who_refreshes_and_revokes_knows_the_links_and_not_the_attempts(role: str) -> None:
-    items = _items(deployed(AuthModes="both", **APP), role)
-    assert items >= {"OAUTH", "REVOKE"}
-    assert not items & {"STATE", "LINKING"}
+    found = items(deployed(AuthModes="both", **APP), role)
+    assert found >= {"OAUTH", "REVOKE"}
+    assert not found & {"STATE", "LINKING"}
 
 
 @pytest.mark.parametrize("missing", [*APP])

@@ -27,26 +27,26 @@ def resources() -> Resources:
     return deployed()
 
 
-def _statements(role: Resource) -> Iterator[dict[str, Any]]:
+def statements(role: Resource) -> Iterator[dict[str, Any]]:
     for policy in role["Properties"]["Policies"]:
         yield from policy["PolicyDocument"]["Statement"]
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _allowed(resources: Resources, role: str, resource: Any) -> set[str]:
-    found = [each for each in _statements(resources[role]) if resource in _as_list(each["Resource"])]
-    return {action for each in found for action in _as_list(each["Action"])}
+def allowed(resources: Resources, role: str, resource: Any) -> set[str]:
+    found = [each for each in statements(resources[role]) if resource in as_list(each["Resource"])]
+    return {action for each in found for action in as_list(each["Action"])}
 
 
-def _items(resources: Resources, role: str, actions: set[str] | None = None) -> set[str]:
+def items(resources: Resources, role: str, actions: set[str] | None = None) -> set[str]:
     """What the role may do ``actions`` with, or anything at all, by the first part of the keys."""
     return {
         key.partition("#")[0]
-        for each in _statements(resources[role])
-        if each["Resource"] == TABLE and (actions is None or actions & set(_as_list(each["Action"])))
+        for each in statements(resources[role])
+        if each["Resource"] == TABLE and (actions is None or actions & set(as_list(each["Action"])))
         for key in _leading_keys(each)
     }
 
@@ -56,7 +56,7 @@ def _leading_keys(statement: dict[str, Any]) -> list[str]:
     return [key for each in tests for key in each.get("dynamodb:LeadingKeys", [])]
 
 
-def _pool(reference: Any) -> dict[str, Any]:
+def pool_arn(reference: Any) -> dict[str, Any]:
     return {"Fn::Sub": [POOL_ARN, {"PoolId": reference}]}
 
 
@@ -79,8 +79,8 @@ def test_a_role_is_for_lambda_and_borrows_no_managed_policy(resources: Resources
 
 def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
     for role in of_type(resources, "AWS::IAM::Role").values():
-        for statement in _statements(role):
-            actions, named = set(_as_list(statement["Action"])), _as_list(statement["Resource"])
+        for statement in statements(role):
+            actions, named = set(as_list(statement["Action"])), as_list(statement["Resource"])
             assert not any("*" in action for action in actions)
             if named == ["*"]:
                 assert actions <= WITHOUT_RESOURCE
@@ -89,23 +89,23 @@ def test_no_statement_is_wider_than_aws_makes_it(resources: Resources) -> None:
 
 
 def test_minting_knows_the_users_reads_the_key_and_the_pool_and_asks_for_syncs(resources: Resources) -> None:
-    assert _allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
-    assert _allowed(resources, "MintTokenRole", SECRET) == {"secretsmanager:GetSecretValue"}
-    assert _allowed(resources, "MintTokenRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
-    assert _allowed(resources, "MintTokenRole", QUEUE) == {"sqs:SendMessage"}
-    assert _allowed(resources, "MintTokenRole", DEAD_LETTER_QUEUE) == set()
+    assert allowed(resources, "MintTokenRole", TABLE) == {f"dynamodb:{action}" for action in USERS | {"UpdateItem"}}
+    assert allowed(resources, "MintTokenRole", SECRET) == {"secretsmanager:GetSecretValue"}
+    assert allowed(resources, "MintTokenRole", pool_arn({"Ref": "UserPool"})) == {"cognito-idp:AdminGetUser"}
+    assert allowed(resources, "MintTokenRole", QUEUE) == {"sqs:SendMessage"}
+    assert allowed(resources, "MintTokenRole", DEAD_LETTER_QUEUE) == set()
 
 
 def test_no_function_deletes_a_record_or_reads_a_count(resources: Resources) -> None:
     for role in of_type(resources, "AWS::IAM::Role"):
-        assert _items(resources, role, {"dynamodb:DeleteItem"}) <= {"WHOP", "REFUSED"}
-        assert "RATE" not in _items(resources, role, {"dynamodb:GetItem", "dynamodb:BatchGetItem"})
+        assert items(resources, role, {"dynamodb:DeleteItem"}) <= {"WHOP", "REFUSED"}
+        assert "RATE" not in items(resources, role, {"dynamodb:GetItem", "dynamodb:BatchGetItem"})
 
 
 def test_a_condition_on_all_values_demands_a_value(resources: Resources) -> None:
     """ForAllValues is also true of a request that has none (IAM, "Multivalued context keys")."""
     for role in of_type(resources, "AWS::IAM::Role").values():
-        for statement in _statements(role):
+        for statement in statements(role):
             keys = {
                 key
                 for operator, condition in statement.get("Condition", {}).items()
@@ -116,60 +116,60 @@ def test_a_condition_on_all_values_demands_a_value(resources: Resources) -> None
 
 
 def test_minting_counts_mints_on_users_and_calls_of_whop(resources: Resources) -> None:
-    assert _items(resources, "MintTokenRole", {"dynamodb:UpdateItem"}) == {"USER", "RATE", "CIRCUIT"}
+    assert items(resources, "MintTokenRole", {"dynamodb:UpdateItem"}) == {"USER", "RATE", "CIRCUIT"}
 
 
 def test_syncing_works_through_the_queue_as_well(resources: Resources) -> None:
-    assert _items(resources, "SyncUserRole", {"dynamodb:PutItem"}) == {"USER", "WHOP", "RUN"}
-    assert _items(resources, "SyncUserRole", {"dynamodb:BatchGetItem"}) == {"RUN"}
-    assert _items(resources, "SyncUserRole", {"dynamodb:DeleteItem"}) == {"WHOP", "REFUSED"}
-    assert _allowed(resources, "SyncUserRole", TABLE) == {
+    assert items(resources, "SyncUserRole", {"dynamodb:PutItem"}) == {"USER", "WHOP", "RUN"}
+    assert items(resources, "SyncUserRole", {"dynamodb:BatchGetItem"}) == {"RUN"}
+    assert items(resources, "SyncUserRole", {"dynamodb:DeleteItem"}) == {"WHOP", "REFUSED"}
+    assert allowed(resources, "SyncUserRole", TABLE) == {
         f"dynamodb:{action}" for action in USERS | {"UpdateItem", "BatchGetItem"}
     }
-    assert _allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
-    assert _allowed(resources, "SyncUserRole", _pool({"Ref": "UserPool"})) == READ_POOL
-    assert _allowed(resources, "SyncUserRole", QUEUE) == {
+    assert allowed(resources, "SyncUserRole", SECRET) == {"secretsmanager:GetSecretValue"}
+    assert allowed(resources, "SyncUserRole", pool_arn({"Ref": "UserPool"})) == READ_POOL
+    assert allowed(resources, "SyncUserRole", QUEUE) == {
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
         "sqs:ChangeMessageVisibility",
         "sqs:GetQueueAttributes",
     }
-    assert _allowed(resources, "SyncUserRole", DEAD_LETTER_QUEUE) == {"sqs:SendMessage"}
+    assert allowed(resources, "SyncUserRole", DEAD_LETTER_QUEUE) == {"sqs:SendMessage"}
 
 
 def test_the_readiness_check_sees_no_user_and_writes_its_result(resources: Resources) -> None:
-    assert _items(resources, "CheckReadinessRole", {"dynamodb:PutItem"}) == {"READY"}
-    assert _items(resources, "CheckReadinessRole", {"dynamodb:GetItem"}) == {"BACKLOG", "CIRCUIT"}
-    assert _items(resources, "CheckReadinessRole") == {"READY", "BACKLOG", "CIRCUIT", "RATE"}
-    assert _allowed(resources, "CheckReadinessRole", SECRET) == {"secretsmanager:GetSecretValue"}
-    assert _allowed(resources, "CheckReadinessRole", QUEUE) == set()
-    assert _allowed(resources, "CheckReadinessRole", _pool({"Ref": "UserPool"})) == set()
+    assert items(resources, "CheckReadinessRole", {"dynamodb:PutItem"}) == {"READY"}
+    assert items(resources, "CheckReadinessRole", {"dynamodb:GetItem"}) == {"BACKLOG", "CIRCUIT"}
+    assert items(resources, "CheckReadinessRole") == {"READY", "BACKLOG", "CIRCUIT", "RATE"}
+    assert allowed(resources, "CheckReadinessRole", SECRET) == {"secretsmanager:GetSecretValue"}
+    assert allowed(resources, "CheckReadinessRole", QUEUE) == set()
+    assert allowed(resources, "CheckReadinessRole", pool_arn({"Ref": "UserPool"})) == set()
 
 
 def test_the_sign_up_trigger_may_put_messages_on_the_queue_and_nothing_else(resources: Resources) -> None:
-    actions = {action for each in _statements(resources["OnSignupRole"]) for action in _as_list(each["Action"])}
+    actions = {action for each in statements(resources["OnSignupRole"]) for action in as_list(each["Action"])}
 
     assert actions == {"sqs:SendMessage", *LOGS, *WITHOUT_RESOURCE}
-    assert _allowed(resources, "OnSignupRole", QUEUE) == {"sqs:SendMessage"}
+    assert allowed(resources, "OnSignupRole", QUEUE) == {"sqs:SendMessage"}
 
 
 def test_reconcile_reads_users_asks_for_syncs_and_changes_nobody(resources: Resources) -> None:
     """AdminGetUser would make every user of the pool count as active for billing."""
-    assert _allowed(resources, "ReconcileRole", _pool({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
-    assert _allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
-    assert _allowed(resources, "ReconcileRole", SECRET) == set()
-    assert _items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT", "RUN"}
-    assert _items(resources, "ReconcileRole", {"dynamodb:BatchGetItem"}) == {"USER", "LISTED", "RUN"}
-    assert _items(resources, "ReconcileRole", {"dynamodb:GetItem"}) == {"RECONCILE", "RUN"}
-    assert _items(resources, "ReconcileRole", {"dynamodb:UpdateItem"}) == {"RUN"}
+    assert allowed(resources, "ReconcileRole", pool_arn({"Ref": "UserPool"})) == {"cognito-idp:ListUsers"}
+    assert allowed(resources, "ReconcileRole", QUEUE) == {"sqs:SendMessage", "sqs:GetQueueAttributes"}
+    assert allowed(resources, "ReconcileRole", SECRET) == set()
+    assert items(resources, "ReconcileRole", {"dynamodb:PutItem"}) == {"RECONCILE", "LISTED", "REPORT", "RUN"}
+    assert items(resources, "ReconcileRole", {"dynamodb:BatchGetItem"}) == {"USER", "LISTED", "RUN"}
+    assert items(resources, "ReconcileRole", {"dynamodb:GetItem"}) == {"RECONCILE", "RUN"}
+    assert items(resources, "ReconcileRole", {"dynamodb:UpdateItem"}) == {"RUN"}
 
 
 def test_a_scan_sees_whose_records_there_are_and_not_what_is_in_them(resources: Resources) -> None:
     (scanning,) = [
         each
         for role in of_type(resources, "AWS::IAM::Role").values()
-        for each in _statements(role)
-        if "dynamodb:Scan" in _as_list(each["Action"])
+        for each in statements(role)
+        if "dynamodb:Scan" in as_list(each["Action"])
     ]
 
     assert scanning["Action"] == "dynamodb:Scan"
@@ -185,9 +185,9 @@ def test_only_minting_reads_cached_tokens_and_their_data_key(mode: str) -> None:
     resources = deployed(TokenReuse=mode)
     roles = of_type(resources, "AWS::IAM::Role")
 
-    assert {name for name in roles if "TOKEN" in _items(resources, name)} == {"MintTokenRole"}
-    assert {name for name in roles if _allowed(resources, name, DATA_KEY)} == {"MintTokenRole"}
-    assert _allowed(resources, "MintTokenRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
+    assert {name for name in roles if "TOKEN" in items(resources, name)} == {"MintTokenRole"}
+    assert {name for name in roles if allowed(resources, name, DATA_KEY)} == {"MintTokenRole"}
+    assert allowed(resources, "MintTokenRole", DATA_KEY) == {"secretsmanager:GetSecretValue"}
     assert resources["DataKeySecret"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= MIN_CHARACTERS
 
 
@@ -206,8 +206,8 @@ def test_a_key_of_the_team_encrypts_all_that_is_stored_and_every_role_may_use_it
     assert all(each["KmsKeyId"] == KEY for each in properties("AWS::Logs::LogGroup"))
     assert all(each["KmsMasterKeyId"] == KEY for each in properties("AWS::SQS::Queue"))
     assert not any("SqsManagedSseEnabled" in each for each in properties("AWS::SQS::Queue"))
-    assert all("kms:Decrypt" in _allowed(resources, role, KEY) for role in of_type(resources, "AWS::IAM::Role"))
-    assert _allowed(resources, "OnSignupRole", KEY) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert all("kms:Decrypt" in allowed(resources, role, KEY) for role in of_type(resources, "AWS::IAM::Role"))
+    assert allowed(resources, "OnSignupRole", KEY) == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
 def test_no_version_of_the_trigger_depends_on_the_key() -> None:
@@ -228,7 +228,7 @@ def test_a_boundary_is_on_every_role_if_there_is_one() -> None:
 def test_minting_remembers_refusals_and_only_syncing_takes_them_back(resources: Resources) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
     by_action = {
-        action: {name for name in roles if "REFUSED" in _items(resources, name, {f"dynamodb:{action}"})}
+        action: {name for name in roles if "REFUSED" in items(resources, name, {f"dynamodb:{action}"})}
         for action in ("GetItem", "PutItem", "DeleteItem", "UpdateItem")
     }
     assert by_action == {
@@ -241,25 +241,25 @@ def test_minting_remembers_refusals_and_only_syncing_takes_them_back(resources: 
 
 @pytest.mark.parametrize("role", ["MintTokenRole", "SyncUserRole"])
 def test_who_calls_whop_counts_the_calls_and_shares_the_waits(resources: Resources, role: str) -> None:
-    assert {"RATE", "CIRCUIT"} <= _items(resources, role, {"dynamodb:UpdateItem"})
-    assert "CIRCUIT" in _items(resources, role, {"dynamodb:GetItem"})
-    assert not {"RATE", "CIRCUIT"} & _items(resources, role, {"dynamodb:PutItem", "dynamodb:DeleteItem"})
+    assert {"RATE", "CIRCUIT"} <= items(resources, role, {"dynamodb:UpdateItem"})
+    assert "CIRCUIT" in items(resources, role, {"dynamodb:GetItem"})
+    assert not {"RATE", "CIRCUIT"} & items(resources, role, {"dynamodb:PutItem", "dynamodb:DeleteItem"})
 
 
 def test_syncing_changes_no_user_in_part(resources: Resources) -> None:
-    assert _items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT", "RUN", "BACKLOG"}
+    assert items(resources, "SyncUserRole", {"dynamodb:UpdateItem"}) == {"RATE", "CIRCUIT", "RUN", "BACKLOG"}
 
 
 def test_where_no_token_is_kept_nobody_may_keep_one_and_there_is_no_data_key(resources: Resources) -> None:
     assert "DataKeySecret" not in resources
-    assert _items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT", "REFUSED", "READY"}
+    assert items(resources, "MintTokenRole") == {"USER", "WHOP", "RATE", "CIRCUIT", "REFUSED", "READY"}
     variables = resources["MintTokenFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["DATA_KEY_SECRET_ARN"] == ""
 
 
 def test_every_permission_on_the_table_says_which_items() -> None:
     for role in of_type(deployed(TokenReuse="always"), "AWS::IAM::Role").values():
-        for each in _statements(role):
+        for each in statements(role):
             if each["Resource"] == TABLE and each["Action"] != "dynamodb:Scan":
                 assert _leading_keys(each)
                 assert all(key.endswith("#*") for key in _leading_keys(each))
@@ -267,17 +267,17 @@ def test_every_permission_on_the_table_says_which_items() -> None:
 
 @pytest.mark.parametrize("name", ["MintToken", "OnSignup", "SyncUser", "Reconcile", "CheckReadiness"])
 def test_a_function_writes_to_its_own_log_only(resources: Resources, name: str) -> None:
-    assert _allowed(resources, f"{name}Role", {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}) == LOGS
-    logged = [each for each in _statements(resources[f"{name}Role"]) if LOGS & set(_as_list(each["Action"]))]
+    assert allowed(resources, f"{name}Role", {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}) == LOGS
+    logged = [each for each in statements(resources[f"{name}Role"]) if LOGS & set(as_list(each["Action"]))]
     assert len(logged) == 1
 
 
 def test_permissions_follow_a_named_pool() -> None:
     resources = deployed(UserPoolId="us-east-1_AbCdEfGhI", UserPoolClientIds="web")
 
-    pool = _pool("us-east-1_AbCdEfGhI")
-    assert _allowed(resources, "MintTokenRole", pool) == {"cognito-idp:AdminGetUser"}
-    assert _allowed(resources, "SyncUserRole", pool) == READ_POOL
+    pool = pool_arn("us-east-1_AbCdEfGhI")
+    assert allowed(resources, "MintTokenRole", pool) == {"cognito-idp:AdminGetUser"}
+    assert allowed(resources, "SyncUserRole", pool) == READ_POOL
 
 
 def test_permissions_follow_a_kept_table() -> None:
@@ -289,9 +289,9 @@ def test_permissions_follow_a_kept_table() -> None:
     for role in of_type(kept, "AWS::IAM::Role"):
         expected = [
             each | {"Resource": arn if each["Resource"] == TABLE else each["Resource"]}
-            for each in _statements(created[role])
+            for each in statements(created[role])
         ]
-        assert list(_statements(kept[role])) == expected
+        assert list(statements(kept[role])) == expected
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_cognito_may_call_the_trigger_for_this_pool_of_this_account_only(given: 
         "FunctionName": {"Ref": "OnSignupFunctionAliaslive"},
         "Principal": "cognito-idp.amazonaws.com",
         "SourceAccount": {"Ref": "AWS::AccountId"},
-        "SourceArn": _pool(pool),
+        "SourceArn": pool_arn(pool),
     }
 
 

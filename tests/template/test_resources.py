@@ -43,9 +43,12 @@ MINTING = (
         "DATA_KEY_SECRET_ARN",
     }
 )
-SYNCING = ENROLMENT | {"USER_POOL_CLIENT_IDS", "SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}
+PICTURES = {"AVATAR_SOURCE", "AVATAR_QUEUE_URL"}
+SYNCING = ENROLMENT | {"USER_POOL_CLIENT_IDS", "SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"} | PICTURES
 CHECKING = {name for name in ENROLMENT if name.startswith(("WHOP_", "USER", "POWERTOOLS_"))} | {"USER_POOL_ISSUER"}
-RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")}
+RECONCILING = {name for name in ENROLMENT - {"EMAIL_REUSE"} if not name.startswith("WHOP_")} | {"AVATAR_SOURCE"}
+SHOWING = (CHECKING - {"USER_POOL_ISSUER"}) | PICTURES | {"AVATAR_DEAD_LETTER_QUEUE_URL", "FETCH_PICTURE_FUNCTION"}
+FETCHING = (ON_BOTH - {"SYNC_QUEUE_URL"}) | {"AVATAR_SOURCE"}
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +72,12 @@ def _properties(resources: Resources, name: str) -> dict[str, Any]:
         ("SyncUserFunction", SYNCING),
         ("ReconcileFunction", RECONCILING),
         ("CheckReadinessFunction", CHECKING),
+        ("SyncAvatarFunction", SHOWING),
+        ("FetchPictureFunction", FETCHING),
     ],
 )
-def test_a_function_knows_its_settings_and_no_more(resources: Resources, function: str, names: set[str]) -> None:
-    assert _properties(resources, function)["Environment"]["Variables"].keys() == names
+def test_a_function_knows_its_settings_and_no_more(function: str, names: set[str]) -> None:
+    assert _properties(deployed(AvatarSource="picture"), function)["Environment"]["Variables"].keys() == names
 
 
 def test_no_function_is_given_the_api_key(resources: Resources) -> None:
@@ -100,13 +105,13 @@ def test_a_pool_made_here_has_the_issuer_of_the_parameter(given: dict[str, str],
 
 
 def test_the_functions_run_where_their_wheels_are_for() -> None:
-    resources = deployed(Architecture="arm64")
+    resources = deployed(Architecture="arm64", AvatarSource="picture")
 
     for function in of_type(resources, "AWS::Lambda::Function").values():
         assert function["Properties"]["Architectures"] == ["arm64"]
         assert function["Properties"]["Runtime"] == "python3.13"
-    (layer,) = of_type(resources, "AWS::Lambda::LayerVersion").values()
-    assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
+    for layer in of_type(resources, "AWS::Lambda::LayerVersion").values():
+        assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
 
 
 def test_the_sign_up_trigger_ends_before_cognito_stops_waiting(resources: Resources) -> None:
@@ -478,5 +483,8 @@ def test_the_outputs_are_what_an_app_and_an_operator_need() -> None:
         "CheckReadinessFunctionName",
         "AlarmTopicArn",
         "DashboardName",
+        "AvatarQueueUrl",
+        "AvatarDeadLetterQueueUrl",
+        "SyncAvatarFunctionName",
     }
     assert all(each["Description"] for each in outputs.values())

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.tools.build.test_toolchain import LAYER_LOCK, pins
+from tests.tools.build.test_toolchain import LAYER_LOCK, PILLOW_LOCK, pins
 from tools.build.prune import UNUSED_DISTRIBUTIONS
 from tools.sbom import bill_of_materials
 from whop_chat.runtime.version import VERSION
@@ -25,7 +25,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     layer = tmp_path_factory.mktemp("layer")
     installed = next(Path(each) for each in sys.path if (Path(each) / "cryptography").is_dir())
     (layer / "python").mkdir()
-    for name in pins(LAYER_LOCK).keys() - set(UNUSED_DISTRIBUTIONS):
+    for name in (pins(LAYER_LOCK) | pins(PILLOW_LOCK)).keys() - set(UNUSED_DISTRIBUTIONS):
         (metadata,) = installed.glob(f"{name.replace('-', '[-_]')}-[0-9]*.dist-info")
         # As the build does, without the list of files.
         shutil.copytree(metadata, layer / "python" / metadata.name, ignore=shutil.ignore_patterns("RECORD"))
@@ -47,7 +47,8 @@ def test_it_is_cyclonedx(document: Any) -> None:
 
 
 def test_it_lists_the_packages_of_the_lock_with_their_versions(document: Any) -> None:
-    locked = {name: version for name, (version, _) in pins(LAYER_LOCK).items() if name not in UNUSED_DISTRIBUTIONS}
+    both = pins(LAYER_LOCK) | pins(PILLOW_LOCK)
+    locked = {name: version for name, (version, _) in both.items() if name not in UNUSED_DISTRIBUTIONS}
 
     assert {each["name"]: each["version"] for each in document["components"]} == locked
     assert all(each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}" for each in document["components"])
@@ -64,3 +65,11 @@ def test_it_lists_the_openssl_that_is_compiled_into_cryptography(document: Any) 
     (cryptography,) = [each for each in document["components"] if each["name"] == "cryptography"]
 
     assert "openssl" in {each["name"] for each in cryptography["components"]}
+
+
+def test_it_lists_the_decoders_that_are_compiled_into_pillow(document: Any) -> None:
+    (pillow,) = [each for each in document["components"] if each["name"] == "pillow"]
+    inside = {each["name"] for each in pillow["components"]}
+
+    assert {"libwebp", "libjpeg / libjpeg-turbo", "zlib"} <= inside
+    assert not {"FriBiDi", "libimagequant", "pybind11", "pillow"} & inside

@@ -5,15 +5,20 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from PIL import features
 
-from tests.tools.build.test_toolchain import LAYER_LOCK, pins
+from tests.tools.build.test_toolchain import LAYER_LOCK, PILLOW_LOCK, pins
 from tools import third_party_licenses
 from tools.build.prune import UNUSED_DISTRIBUTIONS
 from tools.third_party_licenses import FILE, components, document, license_of, license_texts, packaged
 
-PACKAGES = packaged(LAYER_LOCK.read_text())
+PACKAGES = packaged()
 # Each allows distribution in a work under other terms. MPL-2.0 asks for the source of its own files, which are Python.
-PERMISSIVE = {"Apache-2.0", "BSD", "BSD-3-Clause", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unicode-3.0"}
+PERMISSIVE = {
+    *("Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unicode-3.0"),
+    # What Pillow is and brings.
+    *("MIT-CMU", "MIT-open-group", "FTL", "IJG", "libtiff", "X11", "Zlib"),
+}
 EXCEPTION = " WITH LLVM-exception"
 
 each_package = pytest.mark.parametrize("name", PACKAGES)
@@ -31,7 +36,8 @@ def test_the_file_is_what_the_metadata_says() -> None:
 
 def test_the_file_names_the_versions_of_the_lock_and_nothing_else() -> None:
     listed = dict(re.findall(r"^=+\n(\S+) (\S+)\nLicence: ", FILE.read_text(), re.MULTILINE))
-    locked = {name: version for name, (version, _) in pins(LAYER_LOCK).items() if name not in UNUSED_DISTRIBUTIONS}
+    both = pins(LAYER_LOCK) | pins(PILLOW_LOCK)
+    locked = {name: version for name, (version, _) in both.items() if name not in UNUSED_DISTRIBUTIONS}
 
     assert {name.replace("_", "-"): version for name, version in listed.items()} == locked
 
@@ -49,6 +55,16 @@ def test_what_is_compiled_into_a_package_has_a_permissive_licence(name: str) -> 
 
 def test_openssl_is_listed_because_it_is_compiled_into_cryptography() -> None:
     assert "openssl" in {name for name, _, _ in components(distribution("cryptography"))}
+
+
+@pytest.mark.parametrize("feature", ["libimagequant", "fribidi"])
+def test_the_libraries_that_pillow_names_and_does_not_bring_are_not_there(feature: str) -> None:
+    """The first is under the GPL, the second under the LGPL. Pillow's wheels are built without them."""
+    libraries = [file.name.lower() for file in distribution("pillow").files or () if "pillow.libs" in str(file)]
+
+    assert libraries
+    assert not [name for name in libraries if feature.removeprefix("lib") in name]
+    assert not features.check("libimagequant")
 
 
 def test_a_licence_that_binds_the_whole_work_is_noticed() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from tests.fakes.settings import ALIASES, BAD_ALIASES
 from whop_chat.settings import (
+    AvatarSettings,
     AwsSettings,
     EnrolmentSettings,
     LinkSettings,
     MintSettings,
+    PictureSettings,
     PoolSettings,
     SettingsError,
     SignUpSettings,
@@ -51,6 +53,12 @@ OAUTH_ENV = {
     "OAUTH_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:client-secret",
     "DATA_KEY_SECRET_ARN": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data-key",
 }
+AVATAR_ENV = {
+    "AVATAR_SOURCE": "picture",
+    "AVATAR_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/Avatars",
+    "AVATAR_DEAD_LETTER_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/DeadAvatars",
+    "FETCH_PICTURE_FUNCTION": "fetch-picture",
+}
 ENROLMENT_NAMES = frozenset(list(ENV)[2:14]) | {"SYNC_QUEUE_URL"}
 
 
@@ -87,6 +95,7 @@ def test_every_value_arrives_in_its_own_form() -> None:
         trusted_providers=(),
         email_reuse="refuse",
         profile_name=(("name",), ("given_name", "family_name")),
+        avatar_source=None,
         user_pool_client_ids=("web", "mobile"),
         user_pool_issuer="original",
         token_use="access",
@@ -110,6 +119,11 @@ def test_every_value_arrives_in_its_own_form() -> None:
         (MintSettings, ENV.keys() - {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY"}),
         (SyncSettings, ENROLMENT_NAMES | {"SYNC_DEAD_LETTER_QUEUE_URL", "DELETE_POLICY", "USER_POOL_CLIENT_IDS"}),
         (
+            AvatarSettings,
+            {name for name in ENROLMENT_NAMES if name.startswith(("WHOP_", "USER"))} | AVATAR_ENV.keys(),
+        ),
+        (PictureSettings, {"AVATAR_SOURCE"}),
+        (
             PoolSettings,
             {name for name in ENROLMENT_NAMES - {"EMAIL_REUSE"} if not name.startswith("WHOP_")},
         ),
@@ -126,6 +140,68 @@ def test_a_policy_for_deletions_is_one_of_two() -> None:
     assert SyncSettings.from_env(ENV).delete_policy == "keep-account"
     with pytest.raises(SettingsError, match="DELETE_POLICY is none of keep-account, delete-account"):
         SyncSettings.from_env({**ENV, "DELETE_POLICY": "delete"})
+
+
+@pytest.mark.parametrize(
+    "source", ["picture", "s3://my-bucket/avatars/{sub}", "s3://bucket/{sub}", "s3://b.c-d/a/b_c/{sub}"]
+)
+def test_pictures_come_from_an_attribute_or_from_an_object_of_the_user(source: str) -> None:
+    env = {**ENV, **AVATAR_ENV, "AVATAR_SOURCE": source}
+
+    assert PictureSettings.from_env(env).avatar_source == source
+    assert SyncSettings.from_env(env).avatar_source == source
+    assert AvatarSettings.from_env(env).avatar_source == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "email",
+        "s3://bucket/prefix/",
+        "s3://bucket/{sub}/{sub}",
+        "s3://bucket/{sub}.png",
+        "s3://bucket/../{sub}*",
+        "s3://*/{sub}",
+        "s3:///{sub}",
+        "s3://bucket/prefix*/{sub}",
+        "s3://Bucket/{sub}",
+        "https://bucket/{sub}",
+        "s3://bucket/{username}",
+    ],
+)
+def test_pictures_come_from_nowhere_else(source: str) -> None:
+    for settings in (PictureSettings, SyncSettings, AvatarSettings):
+        with pytest.raises(SettingsError, match="AVATAR_SOURCE is not picture or like s3://bucket/prefix/"):
+            settings.from_env({**ENV, **AVATAR_ENV, "AVATAR_SOURCE": source})
+
+
+@pytest.mark.parametrize("value", ["", "off"])
+def test_without_pictures_there_is_no_source_of_them(value: str) -> None:
+    assert SyncSettings.from_env({**ENV, "AVATAR_SOURCE": value}).avatar_source is None
+    with pytest.raises(SettingsError):
+        PictureSettings.from_env({"AVATAR_SOURCE": value})
+
+
+@pytest.mark.parametrize(
+    ("version", "enough"),
+    [
+        ("2026-08-21-1", True),
+        ("2026-08-25", True),
+        ("2026-10-15-1", True),
+        ("2026-08-21-10", True),
+        ("2026-08-21", False),
+        ("2026-08-20-9", False),
+        ("2025-01-01", False),
+    ],
+)
+def test_pictures_need_a_version_that_has_files(version: str, enough: bool) -> None:
+    env = {**ENV, **AVATAR_ENV, "WHOP_API_VERSION": version}
+    if enough:
+        assert AvatarSettings.from_env(env).whop_api_version == version
+    else:
+        with pytest.raises(SettingsError, match="WHOP_API_VERSION is older than 2026-08-21-1, which pictures need"):
+            AvatarSettings.from_env(env)
+    assert SyncSettings.from_env(env).whop_api_version == version
 
 
 def test_a_data_key_is_needed_where_tokens_are_kept_and_not_looked_at_elsewhere() -> None:

@@ -52,6 +52,11 @@ def build_layer(artifacts: Path, architecture: str) -> None:
     compile_all(python / PACKAGE.name, f"/opt/python/{PACKAGE.name}")
 
 
+def build_packages(artifacts: Path, lock: Path, architecture: str) -> None:
+    """Writes `python/` with the wheels of `lock` into `artifacts`: a layer without code of ours."""
+    shutil.copytree(dependencies(architecture, lock), artifacts / "python")
+
+
 def build_function(artifacts: Path, source: Path, architecture: str) -> None:
     """Copies the handler into `artifacts` and writes the layer's hash beside it.
 
@@ -63,18 +68,19 @@ def build_function(artifacts: Path, source: Path, architecture: str) -> None:
     compile_all(artifacts, "/var/task")
 
 
-def dependencies(architecture: str) -> Path:
-    """The locked wheels for `architecture`, pruned and compiled, from the cache if nothing they depend on changed.
+def dependencies(architecture: str, lock: Path = LOCK) -> Path:
+    """The wheels of `lock` for `architecture`, compiled, from the cache if nothing they depend on changed.
 
-    Raises CalledProcessError if pip finds no wheel whose hash is in the lock.
+    Those of the package are pruned. Raises CalledProcessError if pip finds no wheel whose hash is in the lock.
     """
-    cached = CACHE / digest([LOCK, *RECIPE], architecture, sys.version)
+    cached = CACHE / digest([lock, *RECIPE], architecture, sys.version)
     if not cached.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
             python = Path(scratch) / "python"
-            install(python, architecture)
-            prune(python)
+            install(python, lock, architecture)
+            if lock == LOCK:
+                prune(python)
             compile_all(python, "/opt/python")
             # another build may have been as fast; whichever comes second has made the same bytes
             if not cached.is_dir():
@@ -82,7 +88,7 @@ def dependencies(architecture: str) -> Path:
     return cached
 
 
-def install(target: Path, architecture: str) -> None:
+def install(target: Path, lock: Path, architecture: str) -> None:
     """Unpacks the locked wheels into `target` without what names this machine (scripts, installation records)."""
     machine = MACHINES[architecture]
     tags = [*(f"manylinux_2_{minor}_{machine}" for minor in GLIBC_MINORS), f"manylinux2014_{machine}"]
@@ -90,7 +96,7 @@ def install(target: Path, architecture: str) -> None:
     command += ["--no-compile", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command += ["--python-version", ".".join(map(str, PYTHON)), "--implementation", "cp"]
     command += [f"--platform={tag}" for tag in tags]
-    command += ["--target", str(target), "--requirement", str(LOCK)]
+    command += ["--target", str(target), "--requirement", str(lock)]
     environment = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
     subprocess.run(command, check=True, env=environment)  # nosec B603  # our own arguments
     shutil.rmtree(target / "bin", ignore_errors=True)
@@ -129,9 +135,9 @@ def digest(files: list[Path], *facts: str) -> str:
 
 
 def main() -> None:
-    """Command line: `build.py layer|function --architecture NAME --artifacts FOLDER [--source FOLDER]`."""
+    """Command line: `build.py layer|packages|function --architecture NAME --artifacts FOLDER [--source FOLDER]`."""
     parser = argparse.ArgumentParser(prog="build.py")
-    parser.add_argument("what", choices=["layer", "function"])
+    parser.add_argument("what", choices=["layer", "packages", "function"])
     parser.add_argument("--architecture", choices=sorted(MACHINES), required=True)
     parser.add_argument("--artifacts", type=Path, required=True)
     parser.add_argument("--source", type=Path)
@@ -140,6 +146,8 @@ def main() -> None:
         raise SystemExit(f"the bytecode must be that of Python 3.13, not {sys.version_info[0]}.{sys.version_info[1]}")
     if asked.what == "layer":
         build_layer(asked.artifacts, asked.architecture)
+    elif asked.what == "packages":
+        build_packages(asked.artifacts, ROOT / asked.source / LOCK.name, asked.architecture)
     else:
         build_function(asked.artifacts, asked.source, asked.architecture)
 

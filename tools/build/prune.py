@@ -9,7 +9,10 @@ import shutil
 from pathlib import Path
 
 # What the functions call. An AWS service that is not named here does not exist for the layer's boto3.
-SERVICES = ("cognito-idp", "dynamodb", "secretsmanager", "sqs")
+SERVICES = ("cognito-idp", "dynamodb", "lambda", "s3", "secretsmanager", "sqs")
+# Only the functions for pictures call these. botocore finds their hosts by the rules in their own data. So they are
+# left out of `endpoints.json`, which every function reads when it starts.
+_NOT_IN_ENDPOINTS = ("lambda", "s3")
 
 # httpx imports anyio only for its asynchronous client. cffi imports pycparser only to read declarations in C.
 UNUSED_DISTRIBUTIONS = ("anyio", "pycparser")
@@ -34,15 +37,25 @@ def prune(python: Path) -> None:
 def _prune_data(data: Path) -> None:
     """Keep the services in use, and what belongs to all services (retries, defaults, partitions)."""
     for name in SERVICES:
-        _only(data, f"{name}/*/service-2.json.gz")
+        _keep_newest_version(data / name)
     for folder in data.iterdir():
         if folder.is_dir() and folder.name not in SERVICES:
             _remove(folder)
     endpoints = data / "endpoints.json"
     everywhere = json.loads(endpoints.read_text())
+    kept = set(SERVICES) - set(_NOT_IN_ENDPOINTS)
     for partition in everywhere["partitions"]:
-        partition["services"] = {name: it for name, it in partition["services"].items() if name in SERVICES}
+        partition["services"] = {name: it for name, it in partition["services"].items() if name in kept}
     endpoints.write_text(json.dumps(everywhere, separators=(",", ":")))
+
+
+def _keep_newest_version(service: Path) -> None:
+    """Keep the API version that botocore uses: the last one. Lambda has two."""
+    versions = sorted(path.parent for path in service.glob("*/service-2.json.gz"))
+    if not versions:
+        raise FileNotFoundError(f"no version of {service.name}")
+    for older in versions[:-1]:
+        _remove(older)
 
 
 def _only(folder: Path, pattern: str) -> Path:

@@ -8,6 +8,9 @@ TO = --architecture $(ARCHITECTURE) --artifacts "$(ARTIFACTS_DIR)"
 build-WhopChatLayer:
 	@$(BUILD) layer $(TO)
 
+build-PillowLayer:
+	@$(BUILD) packages $(TO) --source layers/pillow
+
 build-MintTokenFunction:
 	@$(BUILD) function $(TO) --source functions/mint_token
 
@@ -25,3 +28,9 @@ build-ReconcileFunction:
 
 build-CheckReadinessFunction:
 	@$(BUILD) function $(TO) --source functions/check_readiness
+
+build-SyncAvatarFunction:
+	@$(BUILD) function $(TO) --source functions/sync_avatar
+
+build-FetchPictureFunction:
+	@$(BUILD) function $(TO) --source functions/fetch_picture

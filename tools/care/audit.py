@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the packages in the layer, by pip-audit.
+"""Known vulnerabilities of the packages in the layers, by pip-audit.
 
 pip-audit says "No known vulnerabilities found", with status 0, even if its service knew no package at all. So this
 module reads its answer, and says which packages nobody has looked at.
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tools.build.build import LOCK
 from tools.care import PYTHON, ROOT
+from tools.third_party_licenses import LOCKS
 
 # For one package.
 _SECONDS = 5
@@ -30,7 +30,7 @@ class Audit:
 
 
 def read(answer: str) -> Audit | None:
-    """What pip-audit's JSON says. None if there is none, because its service could not be reached."""
+    """What pip-audit's JSON says. None if there is none: its service could not be reached, or it failed otherwise."""
     try:
         packages = json.loads(answer)["dependencies"]
     except ValueError:
@@ -50,7 +50,7 @@ def read(answer: str) -> Audit | None:
 def report(audit: Audit | None) -> tuple[str, int]:
     """What to print, and the exit status: 1 if a package is known to be vulnerable."""
     if audit is None:
-        return "pip-audit: NOT AUDITED, the service could not be reached", 0
+        return "pip-audit: NOT AUDITED, it has no answer", 0
     lines = [f"pip-audit: {len(audit.audited)} packages audited, {len(audit.vulnerable)} vulnerabilities"]
     lines += [f"  {each}" for each in audit.vulnerable]
     if audit.unknown:
@@ -63,13 +63,17 @@ def _any_of(versions: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Audit the lock of the layer."""
-    command = [str(PYTHON), "-m", "pip_audit", "--requirement", str(LOCK), "--disable-pip", "--require-hashes"]
+    """Audit the locks of the layers."""
+    command = [str(PYTHON), "-m", "pip_audit", "--disable-pip", "--require-hashes"]
+    command += [f"--requirement={lock}" for lock in LOCKS]
     command += ["--format", "json", "--progress-spinner", "off", "--timeout", str(_SECONDS)]
     # Its status is 1 for a vulnerability and for a failure alike. What it prints tells them apart.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # nosec B603  # our own arguments
-    text, status = report(read(done.stdout))
+    text, status = report(audit := read(done.stdout))
     print(text)
+    if audit is None:
+        # Such as that the service could not be reached.
+        print(*done.stderr.strip().splitlines()[-1:], sep="\n")
     sys.exit(status)
 
 

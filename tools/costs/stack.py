@@ -1,5 +1,6 @@
 """What the bill depends on in the stack itself: memory sizes, secrets, alarms, and the time of an invocation."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def read_stack() -> Stack:
         memory={name: resources[_logical_id(name)]["Properties"]["MemorySize"] for name in _FUNCTIONS},
         cold={name: Work(figures[0], figures[1]) for name, figures in measured.items()},
         warm={name: Work(figures[2], figures[3]) for name, figures in measured.items()},
-        secrets=len([each for each in _of_type(resources, "AWS::SecretsManager::Secret") if "Condition" not in each]),
+        secrets=len([each for each in _of_type(resources, "AWS::SecretsManager::Secret") if _is_made(each)]),
         alarm_metrics=sum(map(_metrics_of, alarms)),
         dashboards=len(_of_type(resources, "AWS::CloudWatch::Dashboard")),
         log_days=template["Parameters"]["LogRetentionDays"]["Default"],
@@ -77,6 +78,12 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]
     return [each for each in resources.values() if each["Type"] == kind]
 
 
+def _is_made(resource: Mapping[str, Any]) -> bool:
+    """Whether a stack with the default parameters has the resource. `EnrolUsers` is true by default."""
+    return resource.get("Condition") in (None, "EnrolUsers")
+
+
 def _metrics_of(alarm: Mapping[str, Any]) -> int:
-    """One, or with metric math as many as it reads."""
-    return len([each for each in alarm["Properties"].get("Metrics", [{"MetricStat": {}}]) if "MetricStat" in each])
+    """One, or with metric math as many as it reads, also those that a condition can leave out."""
+    metrics = alarm["Properties"].get("Metrics")
+    return 1 if metrics is None else json.dumps(metrics).count('"MetricStat"')

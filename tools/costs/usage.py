@@ -32,11 +32,11 @@ class Calls:
 
 
 # A linked user gets a token: the circuit state is read, and the mint is counted on the record.
-MINT = Calls(reads=1, writes=1, whop=1, log_bytes=522)
+MINT = Calls(reads=1, writes=1, whop=1, log_bytes=799)
 # A message about a user who is new: the user is enrolled and gets a name.
-SYNC = Calls(reads=3, writes=10, whop=2, log_bytes=413)
+SYNC = Calls(reads=3, writes=10, whop=2, log_bytes=1164)
 # A sign-up is enqueued.
-SIGN_UP_LOG_BYTES = 450
+SIGN_UP_LOG_BYTES = 247
 
 # SQS: a message is sent, received and deleted.
 _REQUESTS_A_MESSAGE = 3

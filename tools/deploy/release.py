@@ -14,7 +14,7 @@ from manage.table_change import OtherTable, require_same_table
 from tools.deploy import answers, artifacts, stacks, template
 from tools.deploy.answers import Overlay
 from tools.deploy.artifacts import Artifacts
-from tools.deploy.errors import Declined, DeployError
+from tools.deploy.errors import DeployError
 from tools.deploy.sam import Sam
 from tools.deploy.samconfig import Stage
 from tools.deploy.screen import Screen
@@ -153,7 +153,7 @@ def _reviewed(target: Target, purpose: str, url: str, parameters: Mapping[str, s
         target.screen.show_parameters(before.parameters if before else defaults, parameters)
         target.screen.show_changes(change_set.changes)
         target.screen.approve(f"Deploy these changes to {stack} in {target.place}?")
-    except (Declined, DeployError):
+    except BaseException:  # Also an interrupt at the question.
         change_set.discard()
         raise
     return change_set

@@ -112,12 +112,18 @@ class ChangeSet:
         ]
 
     def execute(self) -> None:
-        """Deploy it and wait. Raises `DeployError` if CloudFormation fails, and has undone what it did."""
+        """Deploy it and wait.
+
+        Raises `DeployError` if CloudFormation fails, and has undone what it did. Raises botocore's `WaiterError` if
+        nobody knows how it ends, such as with credentials that have expired meanwhile: it goes on at AWS.
+        """
         self._client.execute_change_set(StackName=self._stack, ChangeSetName=self._arn)
         waiter = self._client.get_waiter("stack_create_complete" if self._is_new else "stack_update_complete")
         try:
             waiter.wait(StackName=self._stack, WaiterConfig=_OFTEN)
-        except WaiterError:
+        except WaiterError as error:
+            if not _has_ended(error.last_response):
+                raise
             raise DeployError("\n".join(["The deployment failed.", *_failures(self._client, self._stack)])) from None
 
     def discard(self) -> None:
@@ -139,6 +145,11 @@ def _is_new(stack: Stack | None) -> bool:
             f"aws cloudformation delete-stack --stack-name {stack.name}"
         )
     return False
+
+
+def _has_ended(answer: Any) -> bool:
+    """Whether the answer of DescribeStacks shows a stack that nothing changes any more. An error shows none."""
+    return any(not each["StackStatus"].endswith("_IN_PROGRESS") for each in answer.get("Stacks", []))
 
 
 def _failures(client: "CloudFormationClient", stack: str) -> list[str]:

@@ -71,6 +71,28 @@ class Alarm:
         return str(returned)
 
 
+def alarms_of(resources: Mapping[str, Any], stack: str, physical: Callable[[str], str] = str) -> dict[str, Alarm]:
+    """The alarms among ``resources`` by logical id. ``physical`` gives what CloudFormation calls a resource."""
+    found = {name: each for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+    return {name: Alarm(resolved(each["Properties"], stack, physical)) for name, each in found.items()}
+
+
+def resolved(node: Any, stack: str, physical: Callable[[str], str]) -> Any:
+    """``node`` with names in place of its references. The other attributes of resources are not in use here."""
+    match node:
+        case {"Ref": "AWS::StackName"}:
+            return stack
+        case {"Ref": name} | {"Fn::GetAtt": [name, _]}:
+            return physical(name)
+        case {"Fn::Sub": str(text)}:
+            return text.replace("${AWS::StackName}", stack)
+        case Mapping():
+            return {key: resolved(each, stack, physical) for key, each in node.items()}
+        case list():
+            return [resolved(each, stack, physical) for each in node]
+    return node
+
+
 def values_of(queries: list[dict[str, Any]], samples: Samples, *, start: float) -> dict[str, Value]:
     """The value of each metric and expression of a query in one period, by id. Expressions come after what they use."""
     metrics: dict[str, Value] = {}

@@ -8,9 +8,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 

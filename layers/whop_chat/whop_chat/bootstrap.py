@@ -45,7 +45,7 @@ def enrolment_parts(
 ) -> EnrolmentParts:
     """The parts, which share the connections of ``http``. ``priority`` is the caller's part of Whop's rate limit."""
     users = DynamoDBUserRepository(aws, settings.users_table)
-    pool = UserPool(aws, settings.user_pool_id, settings.profile_name)
+    pool = UserPool(aws, settings.user_pool_id, settings.profile_name, settings.avatar_source)
     whop = whop_client(settings, aws, api_key, http, telemetry, states, priority)
     queue = SyncQueue(aws, settings.sync_queue_url)
     refusals = Refusals(aws, settings.users_table)

@@ -29,6 +29,9 @@ _ALIAS_TEMPLATE = (
     r"((?=.{1,223}$)(?=[^@]{5,33}@)(?!\.)(?!.*\.[.@])[A-Za-z0-9._+-]*\{sub\}[A-Za-z0-9._+-]*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63})?"
 )
+# The name of a bucket (Amazon S3, "General purpose bucket naming rules"), and characters that are safe in a key.
+_AVATAR_SOURCE = r"picture|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[A-Za-z0-9!_.()-]+/)*\{sub\}"
+_FILES_SINCE = "2026-08-21-1"
 _ALIAS_EXAMPLE = "like chat+{sub}@team.com, with at most 28 other characters before the @"
 
 
@@ -79,6 +82,16 @@ def matching(pattern: str, description: str) -> Callable[[str], str]:
 def _loopback(value: str) -> str | None:
     """A loopback address or None. No other host is accepted, because it would get signed calls and secrets."""
     return matching(LOOPBACK_URL, "a loopback address")(value) if value else None
+
+
+def _pictures(value: str) -> str | None:
+    """As `avatar_source`, or None without pictures. Functions that set none do not have the variable."""
+    return None if value in ("", "off") else avatar_source(value)
+
+
+def avatar_source(value: str) -> str:
+    """``picture``, or the address of one object a user. Raises `ValueError`."""
+    return matching(_AVATAR_SOURCE, "picture or like s3://bucket/prefix/{sub}")(value)
 
 
 class Environment:
@@ -187,6 +200,9 @@ class TableSettings(Environment):
     users_table: str = setting("USERS_TABLE", text)
 
 
+_api_version = matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version")
+
+
 @dataclass(frozen=True, kw_only=True)
 class WhopSettings(TableSettings):
     """The settings of a client of Whop, whose limits are counted in the users table."""
@@ -196,7 +212,7 @@ class WhopSettings(TableSettings):
     whop_base_url: str = setting(
         "WHOP_BASE_URL", matching(_WHOP_BASE_URL, "Whop's production or sandbox API, nor a loopback address")
     )
-    whop_api_version: str = setting("WHOP_API_VERSION", matching(r"\d{4}-\d{2}-\d{2}(-\d+)?", "a dated API version"))
+    whop_api_version: str = setting("WHOP_API_VERSION", _api_version)
     whop_company_field: Literal["account_id", "company_id"] = setting(
         "WHOP_COMPANY_FIELD", _one_of("account_id", "company_id")
     )
@@ -227,6 +243,8 @@ class PoolSettings(SignUpSettings, TableSettings):
     )
     trusted_providers: tuple[str, ...] = setting("TRUSTED_PROVIDERS", _optional_list)
     profile_name: tuple[tuple[str, ...], ...] = setting("PROFILE_NAME", name_rule)
+    avatar_source: str | None = setting("AVATAR_SOURCE", _pictures, optional=True)
+    """Where the users' pictures are, as for `PictureSettings`. None: they get none."""
 
     def __post_init__(self) -> None:
         if self.enrolment_email == "alias" and not self.alias_email_template:
@@ -240,6 +258,14 @@ class EnrolmentSettings(PoolSettings, WhopSettings):
     email_reuse: Literal["refuse", "inherit"] = setting("EMAIL_REUSE", _one_of("refuse", "inherit"))
     oauth: bool = setting("OAUTH_CLIENT_ID", bool, optional=True)
     """Whether users can link Whop accounts of their own. Then `OAuthSettings` are there too."""
+
+
+def _with_files(value: str) -> str:
+    """A version of Whop's API that has files (Whop, "Direct file uploads"). Raises `ValueError` for an older one."""
+    version, since = (tuple(map(int, each.split("-"))) for each in (_api_version(value), _FILES_SINCE))
+    if version < since:
+        raise ValueError(f"is older than {_FILES_SINCE}, which pictures need")
+    return value
 
 
 def _data_key_secret_arn(env: Mapping[str, str]) -> str | None:
@@ -279,6 +305,8 @@ class SyncSettings(EnrolmentSettings):
     delete_policy: Literal["keep-account", "delete-account"] = setting(
         "DELETE_POLICY", _one_of("keep-account", "delete-account")
     )
+    avatar_queue_url: str | None = setting("AVATAR_QUEUE_URL", optional_text, optional=True)
+    """The queue of ``sync_avatar``. None without pictures."""
 
 
 def _same_as(cls: type, name: str) -> Any:
@@ -326,3 +354,25 @@ class LinkSettings(OAuthCallerSettings):
         loopback = [url for url in (self.oauth_redirect_uri, *self.oauth_return_urls) if url.startswith("http:")]
         if loopback and not self.whop_base_url.startswith("http:"):
             raise SettingsError("OAUTH_REDIRECT_URI and OAUTH_RETURN_URLS have a loopback address outside a local run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvatarSettings(WhopSettings):
+    """The settings of ``sync_avatar``."""
+
+    user_pool_id: str = setting("USER_POOL_ID", text)
+    avatar_source: str = setting("AVATAR_SOURCE", avatar_source)
+    avatar_queue_url: str = setting("AVATAR_QUEUE_URL", text)
+    avatar_dead_letter_queue_url: str = setting("AVATAR_DEAD_LETTER_QUEUE_URL", text)
+    fetch_picture_function: str = setting("FETCH_PICTURE_FUNCTION", text)
+    whop_api_version: str = setting("WHOP_API_VERSION", _with_files)
+
+
+@dataclass(frozen=True)
+class PictureSettings(Environment):
+    """The settings of ``fetch_picture``.
+
+    ``avatar_source`` is ``picture`` for any public https address, or ``s3://bucket/prefix/{sub}``.
+    """
+
+    avatar_source: str = setting("AVATAR_SOURCE", avatar_source)

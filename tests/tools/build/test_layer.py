@@ -24,6 +24,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AW
 ENDPOINTS = """
 import boto3, io, json, sys
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 
 class Raw(io.BytesIO):
     def stream(self):
@@ -39,16 +40,28 @@ calls = {
     "dynamodb": lambda client: client.get_item(TableName="table", Key={"pk": {"S": "key"}}),
     "secretsmanager": lambda client: client.get_secret_value(SecretId="secret"),
     "sqs": lambda client: client.get_queue_url(QueueName="queue"),
+    "lambda": lambda client: client.invoke(FunctionName="function"),
+    "s3": lambda client: client.get_object(Bucket="bucket", Key="key"),
 }
 found = []
 session = boto3.Session()
 for region in sys.argv[1:]:
     for service, call in calls.items():
-        client = session.client(service, region_name=region)
+        config = Config(s3={"us_east_1_regional_endpoint": "regional"})
+        client = session.client(service, region_name=region, config=config)
         client.meta.events.register("before-send", instead_of_sending)
         call(client)
 print(json.dumps(found))
 """
+
+HOSTS = {
+    "cognito-idp": "",
+    "dynamodb": "",
+    "secretsmanager": "",
+    "sqs": "",
+    "lambda": "2015-03-31/functions/function/invocations",
+    "bucket.s3": "key",
+}
 
 # The sides of httpx and cryptography that the functions use, without the packages that only their other sides need.
 REQUEST_AND_SIGNATURE = """
@@ -95,6 +108,16 @@ def _printed(*command: str, packages: Path | None = None) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def pillow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The layer of Pillow, in the same way."""
+    artifacts = tmp_path_factory.mktemp("artifacts") / "pillow"
+    command = [f"{sys.base_prefix}/bin/python3.13", "-Es", "-m", "tools.build.build", "packages"]
+    command += ["--architecture", ARCHITECTURE, "--artifacts", str(artifacts), "--source", "layers/pillow"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return artifacts
+
+
 def _in_the_layer(layer: Path, script: str, *arguments: str) -> Any:
     """What ``script`` prints when there is nothing but the layer and Python's own library (`-S`)."""
     return _printed(str(LAMBDA), "-S", "-c", script, *arguments, packages=layer / "python")
@@ -121,9 +144,9 @@ def test_requests_go_where_those_of_an_unpruned_boto3_go(layer: Path) -> None:
 
     assert pruned == _printed(sys.executable, "-c", ENDPOINTS, *asked)
     assert pruned == [
-        [f"https://{service}.{region}.{dns_suffix(region)}/", region, service]
+        [f"https://{host}.{region}.{dns_suffix(region)}/{path}", region, host.rpartition(".")[2]]
         for region in asked
-        for service in SERVICES
+        for host, path in HOSTS.items()
     ]
 
 
@@ -137,7 +160,8 @@ def test_httpx_and_cryptography_work_without_what_was_removed(layer: Path) -> No
     assert _in_the_layer(layer, REQUEST_AND_SIGNATURE) == ["there", "kept"]
 
 
-def test_every_module_of_the_package_finds_what_it_imports(layer: Path) -> None:
+def test_every_module_of_the_package_finds_what_it_imports(layer: Path, pillow: Path) -> None:
+    """Those that decode pictures find it in the layer of Pillow, which one function has besides."""
     folder = layer / "python" / "whop_chat"
     files = [path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py")]
     modules = sorted(".".join(file.parts).removesuffix(".__init__") for file in files)
@@ -145,7 +169,23 @@ def test_every_module_of_the_package_finds_what_it_imports(layer: Path) -> None:
         "import importlib, json, sys; print(json.dumps([importlib.import_module(it).__name__ for it in sys.argv[1:]]))"
     )
 
-    assert _in_the_layer(layer, script, *modules) == modules
+    both = Path(os.pathsep.join([str(layer / "python"), str(pillow / "python")]))
+    assert _printed(str(LAMBDA), "-S", "-c", script, *modules, packages=both) == modules
+    decoding = [it for it in modules if ".pictures" in it and _missing(layer, it)]
+    assert decoding == ["whop_chat.pictures.fetch", "whop_chat.pictures.image"]
+
+
+def _missing(layer: Path, module: str) -> bool:
+    """Whether a module of ours does not find what it imports with the layer alone."""
+    environment = {**CREDENTIALS, "PYTHONPATH": str(layer / "python")}
+    command = [str(LAMBDA), "-S", "-c", f"import {module}"]
+    return b"No module named 'PIL'" in subprocess.run(command, env=environment, capture_output=True, check=False).stderr
+
+
+def test_pillow_is_a_layer_of_its_own_with_its_licence(pillow: Path) -> None:
+    assert {path.name.partition("-")[0] for path in (pillow / "python").iterdir()} == {"PIL", "pillow", "pillow.libs"}
+    assert [path for path in (pillow / "python").glob("*.dist-info/licenses/LICENSE*") if path.stat().st_size]
+    assert list((pillow / "python" / "PIL" / "__pycache__").iterdir())
 
 
 def test_every_package_of_the_lock_is_there_with_its_licence(layer: Path) -> None:

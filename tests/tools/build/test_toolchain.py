@@ -13,8 +13,9 @@ import pytest
 from tests.template.translation import ROOT, accepts, template
 
 LAYER_LOCK = ROOT / "layers" / "whop_chat" / "requirements.txt"
+PILLOW_LOCK = ROOT / "layers" / "pillow" / "requirements.txt"
 NODE_LOCKS = [ROOT / "bench" / "node", ROOT / "clients" / "typescript"]
-LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), LAYER_LOCK]
+LOCKS = [*sorted((ROOT / "requirements").glob("*.txt")), LAYER_LOCK, PILLOW_LOCK]
 
 
 def pins(lock: Path) -> dict[str, tuple[str, int]]:
@@ -49,15 +50,16 @@ def test_a_node_lock_names_versions_and_hashes_and_no_place_to_get_them(folder: 
 
 def test_what_is_compiled_is_pinned_for_every_processor() -> None:
     """A lock holds the hashes of all files of a version; cryptography and cffi have wheels for each processor."""
-    layer = pins(LAYER_LOCK)
+    layer = pins(LAYER_LOCK) | pins(PILLOW_LOCK)
 
+    assert layer["pillow"][1] > 10
     assert layer["cryptography"][1] > 10
     assert layer["cffi"][1] > 10
 
 
 def test_the_tests_run_what_the_cloud_runs() -> None:
     dev, layer, runtime = (pins(lock) for lock in (ROOT / "requirements" / "dev.txt", LAYER_LOCK, _runtime()))
-    for package, (version, _) in {**layer, **runtime}.items():
+    for package, (version, _) in {**layer, **pins(PILLOW_LOCK), **runtime}.items():
         assert dev[package][0] == version
 
 

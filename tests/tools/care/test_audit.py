@@ -45,6 +45,6 @@ def test_a_package_that_the_service_does_not_know_is_not_called_sound() -> None:
     assert "NOT AUDITED, the service does not know them: anyio" in text
 
 
-def test_a_service_that_cannot_be_reached_is_said_and_fails_nothing() -> None:
-    """pip-audit then prints a stack trace on standard error, nothing on standard output, and ends with status 1."""
-    assert report(read("")) == ("pip-audit: NOT AUDITED, the service could not be reached", 0)
+def test_an_audit_without_an_answer_is_said_and_fails_nothing() -> None:
+    """Such as without a network: a stack trace on standard error, nothing on standard output, and status 1."""
+    assert report(read("")) == ("pip-audit: NOT AUDITED, it has no answer", 0)

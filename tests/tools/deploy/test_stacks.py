@@ -6,6 +6,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -116,6 +118,18 @@ def test_a_failed_deployment_says_what_failed_in_this_deployment_only() -> None:
             ChangeSet(client, "chat", f"{arn}/change-set", is_new=False).execute()
 
     assert str(failure.value).splitlines()[1:] == ["Queue: first", "Other: second"]
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "Throttling"])
+def test_a_deployment_that_nobody_could_follow_is_not_called_failed(code: str) -> None:
+    once = Config(retries={"total_max_attempts": 1})
+    client: Any = boto3.client("cloudformation", region_name=REGION, config=once)
+    with Stubber(client) as stub:
+        stub.add_response("execute_change_set", {})
+        stub.add_client_error("describe_stacks", code)
+
+        with pytest.raises(WaiterError, match=code):
+            ChangeSet(client, "chat", "change-set", is_new=False).execute()
 
 
 def _event(arn: str, resource: str, status: str, reason: str = "") -> dict[str, Any]:

@@ -354,6 +354,22 @@ def test_two_users_with_one_address_are_left_out(
     assert run.messages() == []
 
 
+def test_a_user_with_the_address_of_a_linked_one_is_left_out_too(
+    run: DeployedStack, people: dict[str, UserRef], tmp_path: Path
+) -> None:
+    run.cloud.cognito.admin_update_user_attributes(
+        UserPoolId=run.cloud.pool_id,
+        Username="ann",
+        UserAttributes=[{"Name": "email", "Value": "lin@example.test"}, {"Name": "email_verified", "Value": "true"}],
+    )
+    emails = tmp_path / "emails"
+    emails.write_text("lin@example.test\n")
+    done = run("--json", "reconcile", "--backfill", "--emails-from", str(emails), "--yes")
+
+    assert (done.status, done.json["outcome"], done.json["counts"]["ambiguous"]) == (0, "nothing_to_do", 1)
+    assert run.messages() == []
+
+
 def test_a_file_that_cannot_be_read_is_refused(run: DeployedStack, tmp_path: Path) -> None:
     refused = run("--json", "reconcile", "--backfill", "--subs-from", str(tmp_path / "missing"))
     assert (refused.status, refused.json["outcome"]) == (1, "unreadable_file")

@@ -76,6 +76,40 @@ def test_a_confirmed_user_is_read_with_what_enrolment_needs(pool: Pool) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (None, None),
+        ("picture", "https://pictures.example/ada.jpg"),
+        ("s3://bucket/prefix/{sub}", "s3://bucket/prefix/"),
+    ],
+)
+def test_a_picture_is_where_the_source_says(pool: Pool, source: str | None, found: str | None) -> None:
+    user = pool.sign_up(made_up("pictured"), picture="https://pictures.example/ada.jpg", name="../s3://other/key")
+    users = UserPool(aws_at_moto(), pool.id, NAMES, source)
+    expected = f"{found}{user.sub}" if found and found.startswith("s3:") else found
+
+    assert users.admin_get(user, deadline=AN_HOUR).picture == expected
+    assert users.lookup(user, deadline=AN_HOUR).pool_user.picture == expected
+
+
+def test_a_user_may_have_no_picture(pool: Pool) -> None:
+    user = pool.sign_up(made_up("faceless"))
+
+    assert UserPool(aws_at_moto(), pool.id, NAMES, "picture").admin_get(user, deadline=AN_HOUR).picture == ""
+
+
+def test_the_key_of_an_object_is_never_what_a_user_wrote(pool: Pool) -> None:
+    """Another user's key in the bucket, in the attribute that a user may write."""
+    other = "s3://bucket/prefix/0a1b2c3d-4e5f-6789-abcd-ef0123456789"
+    user = pool.sign_up(made_up("thief"), picture=other)
+    found = UserPool(aws_at_moto(), pool.id, NAMES, "s3://bucket/prefix/{sub}").admin_get(user, deadline=AN_HOUR)
+
+    assert found.picture == f"s3://bucket/prefix/{user.sub}"
+    assert other not in repr(found)
+    assert found.picture_is_object
+
+
 def test_a_user_with_a_phone_only_has_no_address(pool: Pool) -> None:
     user = pool.users.admin_get(pool.sign_up("phone-only", phone_number="+15550100"), deadline=AN_HOUR)
 

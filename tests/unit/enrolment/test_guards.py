@@ -3,7 +3,8 @@
 import pytest
 
 from local.whop_simulator import Fault
-from tests.unit.enrolment.world import ANN, HOUR, World, person
+from tests.fakes.whop import rate_limiter
+from tests.unit.enrolment.world import ANN, BEN, HOUR, World, person
 from whop_chat.cognito.pool import UserDisabled, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import AliasEmail, VerifiedEmail
@@ -11,7 +12,7 @@ from whop_chat.enrolment.errors import Blocked, DeletedMeanwhile, Denied, Enrolm
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.metrics import ENROLMENTS
 from whop_chat.users.record import Record, Status
-from whop_chat.whop.errors import WhopUnavailable
+from whop_chat.whop.errors import OutOfPermits, WhopUnavailable
 
 
 def test_a_new_user_gets_an_account_and_its_owner(world: World) -> None:
@@ -68,6 +69,16 @@ def test_an_attempt_that_waits_for_another_one_does_not_count(world: World) -> N
         world.enrol()
 
     assert world.telemetry.counted(ENROLMENTS) == []
+
+
+def test_an_attempt_that_waits_for_a_permit_does_not_count(world: World) -> None:
+    """In a backfill this is the pace, not a failure."""
+    world.rate_limiter = rate_limiter(lambda: world.now, places=1)
+    world.enrol(BEN)
+    with pytest.raises(OutOfPermits):
+        world.enrol(ANN)
+
+    assert world.telemetry.counted(ENROLMENTS) == [{"outcome": "linked"}]
 
 
 def test_the_account_is_titled_by_nothing_personal(world: World) -> None:

@@ -234,6 +234,17 @@ def test_an_address_that_blocked_a_repair_is_not_tried_again_within_a_day(world:
     assert len(world.creates()) == creates
 
 
+def test_another_address_is_a_reason_for_one_more_repair_and_not_for_many(world: World) -> None:
+    link = world.enrol()
+    _blocked_repairs_under_changing_addresses(world, link)
+    settled = world.people[ANN.sub] = person(ANN.sub, email="new@home.test")
+    world.simulator.add_fault(Fault("accounts.create", "status", status=403))
+    with pytest.raises(WhopForbidden):
+        world.enrolment.repair(ANN, link.whop_user_id, settled, deadline=Deadline(3))
+
+    assert world.enrolment.repair(ANN, link.whop_user_id, settled, deadline=Deadline(3)) is None
+
+
 def test_a_link_is_repaired_at_the_first_sync_after_the_address_is_verified(world: World) -> None:
     link = world.enrol()
     world.people[ANN.sub] = person(ANN.sub, email="new@home.test", email_verified=False)

@@ -43,6 +43,7 @@ class World:
         self.reuse: EmailReuse = "refuse"
         self.old_answers: list[httpx.Response] = []
         self.keyless: Exception | None = None
+        self.rate_limiter = rate_limiter()
         self.telemetry = RecordingTelemetry()
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -77,7 +78,7 @@ class World:
             api_version="2026-10-15-1",
             company_field="account_id",
             circuit=circuit(),
-            rate_limiter=rate_limiter(),
+            rate_limiter=self.rate_limiter,
             telemetry=self.telemetry,
             sleep=lambda _seconds: None,
         )

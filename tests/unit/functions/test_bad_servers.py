@@ -29,7 +29,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.runtime import botocore_clients
 from whop_chat.runtime import http as transport
 from whop_chat.settings import SettingsError
-from whop_chat.sync import batch
+from whop_chat.sync import batch, worker
 from whop_chat.sync.queue import Source, decode, encode
 
 pytestmark = pytest.mark.thorough
@@ -267,7 +267,7 @@ def test_a_second_answer_of_aws_is_nobody_s_record(world: World, mint: ModuleTyp
 
 @pytest.fixture
 def sync(world: World, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(batch, "_SECONDS_PER_USER", _SHORT_SECONDS)
+    monkeypatch.setattr(worker, "SECONDS_PER_USER", _SHORT_SECONDS)
     monkeypatch.setattr(batch, "_QUEUE_SECONDS", _SHORT_SECONDS / 2)
     return load_function("sync_user")
 

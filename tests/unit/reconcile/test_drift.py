@@ -58,6 +58,41 @@ def test_a_linked_user_is_in_step_as_long_as_the_name_is_the_one_that_was_set() 
     assert found(listed(), linked(None)) == Finding(Drift.STALE)
 
 
+PICTURE = "https://pictures.example/ada.jpg"
+HAS_PICTURE = dataclasses.replace(linked(), picture_digest=profile_digest(ADA.sub, PICTURE), picture_at=7)
+
+
+def pictured(picture: str | None, *, name: str = "Ada") -> ListedUser:
+    found = listed(name=name)
+    return dataclasses.replace(found, pool_user=dataclasses.replace(found.pool_user, picture=picture))
+
+
+def test_a_linked_user_is_in_step_as_long_as_the_picture_is_the_one_that_was_handled() -> None:
+    assert found(pictured(PICTURE), HAS_PICTURE) == Finding(Drift.IN_STEP)
+    assert found(pictured(PICTURE), linked()) == Finding(Drift.PICTURE)
+    assert found(pictured("https://pictures.example/hat.jpg"), HAS_PICTURE) == Finding(Drift.PICTURE)
+
+
+def test_a_picture_that_is_uploaded_and_not_shown_yet_is_out_of_step() -> None:
+    assert found(pictured(PICTURE), dataclasses.replace(HAS_PICTURE, picture_file_id="file_1")) == Finding(
+        Drift.PICTURE
+    )
+
+
+def test_who_has_no_picture_any_more_is_out_of_step_until_it_is_removed() -> None:
+    assert found(pictured(""), HAS_PICTURE) == Finding(Drift.PICTURE)
+    assert found(pictured(""), dataclasses.replace(HAS_PICTURE, picture_at=None)) == Finding(Drift.IN_STEP)
+    assert found(pictured(""), linked()) == Finding(Drift.IN_STEP)
+
+
+def test_a_stack_without_pictures_looks_at_none() -> None:
+    assert found(pictured(None), HAS_PICTURE) == Finding(Drift.IN_STEP)
+
+
+def test_a_user_is_counted_once_and_for_the_name_first() -> None:
+    assert found(pictured(PICTURE, name="Ada L."), linked()) == Finding(Drift.STALE)
+
+
 def test_a_block_is_due_once_the_address_is_another_one() -> None:
     old = dataclasses.replace(
         blocked("identity_conflict", None), blocked_digest=address_digest(ADA.sub, "old@home.test")

@@ -19,6 +19,7 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import VerifiedEmail
 from whop_chat.reconcile.command import Command, InvalidCommand
 from whop_chat.reconcile.drift import Drift
+from whop_chat.reconcile.report import report_of
 from whop_chat.reconcile.run import USERS_PER_MINUTE, Reconcile
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
@@ -207,6 +208,7 @@ def mixed(count: int = 130) -> tuple[Town, dict[str, int]]:
         "passwordless": met["passwordless"],
         "unfinished": met["abandoned"],
         "stale": stale,
+        "picture": 0,
         "in_progress": 0,
         "blocked": met["unverified"],
         "denied": met["denied"],
@@ -568,6 +570,30 @@ def test_a_run_is_stopped_although_another_invocation_works_on_it() -> None:
 
     assert town.order(STOP)["outcome"] == "stopped"
     assert town.order(CONTINUE) == {"refused": "no run is under way"}
+
+
+@pytest.mark.parametrize(("late", "first", "outcome"), [(STOP, CONTINUE, "completed"), (CONTINUE, STOP, "stopped")])
+def test_of_two_invocations_that_end_a_run_the_report_is_that_of_the_first(
+    late: Command, first: Command, outcome: str
+) -> None:
+    town, _ = mixed()
+    town.order(BACKFILL, seconds=15.1)
+    town.clock.advance(60)
+    save_report, laps = town.checkpoints.save_report, itertools.count()
+
+    def overtaken(*arguments: Any, **options: Any) -> None:
+        if next(laps) == 0:
+            town.order(first)
+        save_report(*arguments, **options)
+
+    town.checkpoints.save_report = overtaken  # type: ignore[method-assign]
+    town.order(late)
+    report = town.checkpoints.latest_report()
+
+    assert town.checkpoints.checkpoint is not None
+    assert report is not None
+    assert (town.checkpoints.checkpoint.outcome, report["outcome"]) == (outcome, outcome)
+    assert report["finished_at"] == report_of(town.checkpoints.checkpoint)["finished_at"]
 
 
 def test_a_run_that_was_replaced_meanwhile_is_not_stopped_in_its_place() -> None:

@@ -29,7 +29,7 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.sync.batch import SyncBatch
 from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage, decode, encode
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.worker import SECONDS_PER_USER, SyncUser
 from whop_chat.users.record import Record, StaleRecord, Status
 from whop_chat.users.runs import State
 from whop_chat.whop.api_key import NotConfigured
@@ -58,6 +58,7 @@ class Pool:
         self.name = name
         self.misnamed = misnamed
         self.status = PoolStatus.ACTIVE
+        self.picture: str | None = None
         self.asked: list[str] = []
 
     def admin_get(self, user: UserRef, *, deadline: Deadline | None = None) -> PoolUser:
@@ -73,7 +74,9 @@ class Pool:
     def _answer(self, user: UserRef) -> PoolUser:
         if isinstance(self.name, Exception):
             raise self.name
-        return PoolUser(sub=user.sub, email=None, email_verified=False, name=self.name, providers=())
+        return PoolUser(
+            sub=user.sub, email=None, email_verified=False, name=self.name, providers=(), picture=self.picture
+        )
 
 
 class Cleaning(CleanUp):
@@ -122,6 +125,7 @@ class Case:
         self.clean_up = Cleaning()
         self.telemetry = RecordingTelemetry()
         self.own_accounts = OwnAccounts(self.users)
+        self.avatars: Queue | None = None
         if linked:
             self.write(Record(status=Status.LINKED, whop_user_id="user_Ada"))
 
@@ -147,6 +151,7 @@ class Case:
                 self.telemetry,
                 pool_id=ADA.pool_id,
                 client_ids=client_ids,
+                avatars=self.avatars,
                 runs=self.runs,
                 own_accounts=self.own_accounts,
                 clock=Clock(NOW + 0.9),
@@ -713,6 +718,7 @@ class Delivery:
             self.dead_letters,
             self.backlog,
             self.telemetry,
+            seconds=SECONDS_PER_USER,
             clock=Clock(NOW),
             jitter=lambda: jitter,
             sleep=self.slept.append,
@@ -856,7 +862,7 @@ def test_a_message_about_another_pool_is_set_aside_as_it_is() -> None:
     body = encode(dataclasses.replace(ADA, pool_id="eu-west-1_Other"), Source.SIGN_UP)
     queue, dead_letters, telemetry = Queue(), Queue(), RecordingTelemetry()
     with Case(Server()).syncing() as syncing:
-        answer = SyncBatch(syncing, queue, dead_letters, FixedBacklog(), telemetry).handle(
+        answer = SyncBatch(syncing, queue, dead_letters, FixedBacklog(), telemetry, seconds=SECONDS_PER_USER).handle(
             [{**record_of(ADA), "body": body}], lambda: 60.0
         )
 
@@ -1032,12 +1038,26 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     case.users.put(BOB, Record(status=Status.LINKED, whop_user_id="user_Bob"), expected=None)
     queue = Queue()
     with case.syncing() as syncing:
-        SyncBatch(syncing, queue, Queue(), FixedBacklog(), case.telemetry, jitter=lambda: 0.0).handle(
-            event("sync_user_batch")["Records"], lambda: 60.0
-        )
+        SyncBatch(
+            syncing, queue, Queue(), FixedBacklog(), case.telemetry, seconds=SECONDS_PER_USER, jitter=lambda: 0.0
+        ).handle(event("sync_user_batch")["Records"], lambda: 60.0)
 
     assert len(server.requests) == 1
     assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}
+
+
+@pytest.mark.parametrize(("linked", "asked"), [(False, []), (True, ["read"])])
+def test_while_nobody_may_be_created_the_pool_is_not_asked_about_who_has_to_be(linked: bool, asked: list[str]) -> None:
+    server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}), RENAMED)
+    case = Case(server, linked=linked)
+    with case.syncing() as syncing:
+        create = {"email": "ada@home.test", "title": "ada", "external_id": "ada", "idempotency_key": "one"}
+        with pytest.raises(WhopRateLimited):
+            syncing._whop.create_account(**create, deadline=Deadline(5))
+        with contextlib.nullcontext() if linked else pytest.raises(WhopRateLimited):
+            syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
+
+    assert case.pool.asked == asked
 
 
 # Users with a Whop account of their own

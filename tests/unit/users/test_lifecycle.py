@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from whop_chat.cognito.pool import PoolStatus
-from whop_chat.users.lifecycle import Action, next_action, reinstate, suspend, tombstone
+from whop_chat.users.lifecycle import (
+    Action,
+    next_action,
+    reinstate,
+    suspend,
+    tombstone,
+    without_identity,
+    without_profile,
+)
 from whop_chat.users.record import Record, Status
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "architecture.md"
@@ -83,6 +91,32 @@ def test_a_tombstone_keeps_the_ids_and_nothing_of_the_attributes() -> None:
     assert tombstone(dataclasses.replace(FULL, idempotency_key=None, reason="x", email_mode="verified"), 100) == Record(
         status=Status.DELETED, generation=2, whop_user_id="user_Ann", whop_account_id="biz_Ann"
     )
+
+
+PICTURED = dataclasses.replace(
+    FULL,
+    picture_digest="digest",
+    picture_content="content",
+    picture_file_id="file_1",
+    picture_reason="too_large",
+    picture_failures=2,
+    picture_at=9,
+)
+
+
+def test_a_tombstone_remembers_that_there_is_a_picture_to_remove_and_nothing_made_of_it() -> None:
+    assert tombstone(PICTURED, 100) == dataclasses.replace(tombstone(FULL, 100), picture_at=9)
+
+
+def test_another_whop_user_has_no_name_and_no_picture_of_ours() -> None:
+    assert without_profile(PICTURED) == dataclasses.replace(FULL, profile_digest=None)
+
+
+@pytest.mark.parametrize("before", [PICTURED, tombstone(PICTURED, 100)], ids=["linked", "deleted"])
+def test_who_loses_their_whop_user_loses_its_picture(before: Record) -> None:
+    after = without_identity(before, email_mode="verified", blocked_digest="address")
+
+    assert (after.picture_at, after.picture_digest, after.picture_content, after.picture_file_id) == (None,) * 4
 
 
 def test_a_tombstone_of_an_enrolment_under_way_waits_for_its_end() -> None:

@@ -80,6 +80,12 @@ def test_a_record_comes_back_as_it_was_written(users: UserRepository) -> None:
         repairs=1,
         repaired_at=8,
         cleaned_at=9,
+        picture_digest="picture",
+        picture_content="content",
+        picture_file_id="file_1",
+        picture_reason="too_large",
+        picture_failures=13,
+        picture_at=14,
         mints_since=10,
         mints=11,
     )

@@ -13,7 +13,7 @@ from tests.fakes.moto_aws import AN_HOUR
 from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline
-from whop_chat.sync.batch import _SECONDS_PER_USER
+from whop_chat.sync.worker import SECONDS_PER_USER
 from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import CircuitState, CircuitStates, Reason
 
@@ -64,6 +64,16 @@ def test_after_three_calls_without_an_answer_nobody_calls_for_five_seconds() -> 
     assert fleet.counted() == ["circuit opened"]
 
 
+def test_who_only_looks_leaves_the_probe_to_a_caller() -> None:
+    fleet = Fleet(2)
+    fleet.go_dead()
+    assert fleet.one.peek(CREATE, deadline=AN_HOUR) == Rejection(Reason.UNAVAILABLE, 5)
+    fleet.clock.advance(5)
+
+    assert fleet.one.peek(CREATE, deadline=AN_HOUR) is None
+    assert fleet.callers() == [fleet.one]
+
+
 def test_other_operations_are_called_as_before() -> None:
     fleet = Fleet(2)
     fleet.go_dead(CREATE)
@@ -97,7 +107,7 @@ def test_whoever_tries_has_more_time_than_a_call_takes() -> None:
     fleet.go_dead()
     fleet.clock.advance(5)
     assert len(fleet.callers()) == 1
-    fleet.clock.advance(_SECONDS_PER_USER)
+    fleet.clock.advance(SECONDS_PER_USER)
 
     assert fleet.callers() == []
 

@@ -19,7 +19,7 @@ from tests.fakes.whop import Keys, whop_over
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.metrics import KEY_REFUSED, WHOP_LATENCY
 from whop_chat.runtime.version import VERSION
-from whop_chat.whop.client import Account, UserToken, Whop
+from whop_chat.whop.client import Account, NewFile, UserToken, Whop
 from whop_chat.whop.errors import (
     CircuitOpen,
     OutOfPermits,
@@ -46,6 +46,8 @@ ACCOUNT = {
     "metadata": {"external_id": EXTERNAL_ID},
 }
 USER = {"id": "user_Ada", "name": "Ada"}
+UPLOAD_URL = "https://storage.example/file_1?signature=of-a-test"
+NEW_FILE = {"id": "file_1", "upload_url": UPLOAD_URL, "upload_headers": {"Content-Type": "image/png", "x-acl": "a"}}
 Call = Callable[[Whop], Any]
 
 
@@ -75,7 +77,22 @@ def rename(whop: Whop) -> None:
     whop.set_profile("user_Ada", name="Ada", deadline=Deadline(5))
 
 
+def show(whop: Whop) -> None:
+    whop.set_picture("user_Ada", file_id="file_1", deadline=Deadline(5))
+
+
+def new_file(whop: Whop) -> NewFile:
+    return whop.create_file("avatar.png", idempotency_key="key-1", deadline=Deadline(5))
+
+
+def look(whop: Whop) -> str:
+    return whop.upload_status("file_1", deadline=Deadline(5))
+
+
 CALLS: list[tuple[Call, Any]] = [
+    (show, USER),
+    (new_file, NEW_FILE),
+    (look, {"id": "file_1", "upload_status": "ready"}),
     (mint, TOKEN),
     (create, ACCOUNT),
     (find, {"data": []}),
@@ -140,8 +157,17 @@ def refused(kind: type[WhopError]) -> Iterator[pytest.ExceptionInfo[WhopError]]:
         ),
         (delete, {"id": "biz_Child", "deleted": True}, "DELETE", "/api/v1/accounts/biz_Child", None),
         (rename, USER, "PATCH", f"/api/v1/users/user_Ada?account_id={COMPANY_ID}", {"name": "Ada"}),
+        (
+            show,
+            USER,
+            "PATCH",
+            f"/api/v1/users/user_Ada?account_id={COMPANY_ID}",
+            {"profile_picture": {"id": "file_1"}},
+        ),
+        (new_file, NEW_FILE, "POST", "/api/v1/files", {"filename": "avatar.png", "visibility": "public"}),
+        (look, {"upload_status": "ready"}, "GET", "/api/v1/files/file_1", None),
     ],
-    ids=["mint", "create", "find", "delete", "rename"],
+    ids=["mint", "create", "find", "delete", "rename", "show", "new_file", "look"],
 )
 def test_each_operation_is_one_request(call: Call, answer: Any, method: str, target: str, body: Any) -> None:
     server = Server(ok(answer))
@@ -155,7 +181,7 @@ def test_each_operation_is_one_request(call: Call, answer: Any, method: str, tar
     assert request.headers["Accept"] == "application/json"
     assert request.headers["Api-Version-Date"] == API_VERSION
     assert request.headers["User-Agent"] == f"whop-chat-auth/{VERSION}"
-    assert request.headers.get("Idempotency-Key") == ("key-1" if call is create else None)
+    assert request.headers.get("Idempotency-Key") == ("key-1" if call in (create, new_file) else None)
 
 
 @pytest.mark.parametrize("field", ["account_id", "company_id"])
@@ -197,6 +223,59 @@ def test_an_id_is_one_segment_of_a_path() -> None:
         b"/api/v1/users/..%2Faccounts%3Fx%3D%2Fy",
         b"/api/v1/accounts/a%2Fb%23c",
     ]
+
+
+FILE = NewFile("file_1", UPLOAD_URL, {"Content-Type": "image/png", "x-acl": "a"})
+
+
+def test_a_file_is_uploaded_where_whop_says_with_its_headers_and_without_the_key() -> None:
+    server = Server(ok(NEW_FILE), httpx.Response(200))
+    with whop_over(server) as whop:
+        file = new_file(whop)
+        whop.upload(file, b"png", deadline=Deadline(5))
+
+    assert file == FILE
+    assert "signature" not in repr(file)
+    _, upload = server.requests
+    assert (upload.method, str(upload.url), upload.content) == ("PUT", UPLOAD_URL, b"png")
+    assert {"content-type": "image/png", "x-acl": "a"}.items() <= dict(upload.headers).items()
+    assert not {"authorization", "api-version-date", "idempotency-key", "cookie"} & upload.headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [(403, WhopRefused), (400, WhopRefused), (301, WhopRefused), (500, WhopUnavailable), (503, WhopUnavailable)],
+)
+def test_storage_that_does_not_take_a_file_is_told_apart_from_one_that_fails(
+    answer: int, kind: type[WhopError]
+) -> None:
+    server = Server(httpx.Response(answer, headers={"Location": "https://elsewhere.example/"}))
+    with whop_over(server) as whop, refused(kind) as caught:
+        whop.upload(FILE, b"png", deadline=Deadline(5))
+
+    assert (caught.value.operation, caught.value.status) == ("upload_file", answer)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://storage.example/file_1", "ftp://storage.example/file_1", "file:///etc/passwd", "//storage/x"]
+)
+def test_no_file_is_uploaded_over_another_protocol_than_whops(url: str) -> None:
+    server = Server()
+    with whop_over(server) as whop, refused(WhopInvalidResponse):
+        whop.upload(NewFile("file_1", url, {}), b"png", deadline=Deadline(5))
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"id": ""}, {"upload_url": None}, {"upload_headers": {"Content-Type": 7}}, {"upload_headers": ["Content-Type"]}],
+    ids=str,
+)
+def test_a_new_file_that_cannot_be_uploaded_is_no_answer(changes: dict[str, Any]) -> None:
+    with whop_over(Server(ok({**NEW_FILE, **changes}, 201))) as whop, refused(WhopInvalidResponse):
+        new_file(whop)
 
 
 def test_a_cookie_of_one_answer_does_not_go_with_the_next_request() -> None:

@@ -14,7 +14,7 @@ from tests.fakes.telemetry import RecordingTelemetry
 from whop_chat.api.routes import BUDGET_SECONDS
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
-from whop_chat.sync.batch import _SECONDS_PER_USER
+from whop_chat.sync.worker import SECONDS_PER_USER
 from whop_chat.whop.rate_limit import (
     DELAY_SECONDS,
     LIMIT_CALLS,
@@ -87,7 +87,7 @@ def test_600_calls_a_minute_are_40_in_five_seconds_and_26_of_them_for_the_backgr
 
 
 def test_what_is_on_its_way_for_as_long_as_a_function_may_take_is_provided_for_with_a_second_for_the_clocks() -> None:
-    assert max(_SECONDS_PER_USER, BUDGET_SECONDS) + 2 * 1 <= DELAY_SECONDS
+    assert max(SECONDS_PER_USER, BUDGET_SECONDS) + 2 * 1 <= DELAY_SECONDS
 
 
 class Caller:

@@ -42,12 +42,12 @@ def display_name(attributes: Mapping[str, str], rule: NameRule) -> str | None:
     return None
 
 
-def profile_digest(sub: str, name: str) -> str:
-    """The digest that a record stores of the name at Whop, to notice a new one.
+def profile_digest(sub: str, text: str) -> str:
+    """The digest that a record stores of a text of the profile, such as the name at Whop, to notice a new one.
 
-    It is keyed with ``sub``, so that the names of two users cannot be compared.
+    It is keyed with ``sub``, so that the texts of two users cannot be compared.
     """
-    return hmac.new(sub.encode(), name.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(sub.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def _clean(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from whop_chat.cognito.display_name import NameRule, display_name
+from whop_chat.cognito.display_name import NameRule, display_name, profile_digest
 from whop_chat.cognito.user import UserRef, is_sub
 from whop_chat.runtime.aws import AwsError, aws_call, validating
 from whop_chat.runtime.aws_session import AwsClients
@@ -66,7 +66,8 @@ class PoolUser:
     """The attributes that enrolment and profiles need.
 
     ``providers`` names the identity providers that write the user's attributes. A federated user has some, and so has a
-    native user with a linked external identity. It is empty for other native users.
+    native user with a linked external identity. It is empty for other native users. ``picture`` is the address of the
+    user's picture, empty if they have none, and None if this stack sets no pictures.
     """
 
     sub: str
@@ -74,6 +75,17 @@ class PoolUser:
     email_verified: bool
     name: str | None = field(repr=False)
     providers: tuple[str, ...]
+    picture: str | None = field(repr=False, default=None)
+
+    @property
+    def picture_digest(self) -> str | None:
+        """The digest of the picture's address for the user's record, or None without a picture."""
+        return profile_digest(self.sub, self.picture) if self.picture else None
+
+    @property
+    def picture_is_object(self) -> bool:
+        """Whether the picture is in a bucket, so that it can change under the same address."""
+        return self.picture is not None and self.picture.startswith("s3://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +119,15 @@ class Page:
 class UserPool:
     """Reads the users of one pool.
 
-    Every method raises `AwsError` and `DeadlineExceeded`.
+    ``pictures`` says where their pictures are: None for nowhere, ``picture`` for the address in that attribute, or
+    ``s3://bucket/prefix/{sub}``. Every method raises `AwsError` and `DeadlineExceeded`.
     """
 
-    def __init__(self, aws: AwsClients, pool_id: str, names: NameRule) -> None:
+    def __init__(self, aws: AwsClients, pool_id: str, names: NameRule, pictures: str | None = None) -> None:
         self._aws = aws
         self._pool_id = pool_id
         self._names = names
+        self._pictures = pictures
 
     def admin_get(self, user: UserRef, *, deadline: Deadline) -> PoolUser:
         """The current attributes of a user who just proved that they can sign in, from AdminGetUser.
@@ -209,9 +223,22 @@ class UserPool:
             email_verified=attributes.get("email_verified", "").lower() == "true",
             name=display_name(attributes, self._names),
             providers=_providers(attributes) if status == "EXTERNAL_PROVIDER" or "identities" in attributes else (),
+            picture=_picture(attributes, self._pictures),
         )
         user = UserRef(pool_id=self._pool_id, sub=pool_user.sub, username=username)
         return ListedUser(user, _pool_status(row.get("Enabled"), status), pool_user)
+
+
+def _picture(attributes: Mapping[str, str], source: str | None) -> str | None:
+    """The address of a user's picture. That of an object is made of the ``sub`` only, which no user can write."""
+    sub = attributes.get("sub", "")
+    match source:
+        case None:
+            return None
+        case "picture":
+            return _encodable(attributes.get("picture", ""))
+        case _:
+            return source.replace("{sub}", sub) if is_sub(sub) else ""
 
 
 def _encodable(text: str) -> str:

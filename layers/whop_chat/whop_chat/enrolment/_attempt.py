@@ -12,7 +12,14 @@ from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import EmailMode, address_digest, external_id, has_email
 from whop_chat.enrolment.errors import Blocked, EnrolmentInProgress, Link
 from whop_chat.users.lease import LEASE_SECONDS, Lease
-from whop_chat.users.lifecycle import SETTLING_SECONDS, blocked, keep_link, next_generation, without_identity
+from whop_chat.users.lifecycle import (
+    SETTLING_SECONDS,
+    blocked,
+    keep_link,
+    next_generation,
+    without_identity,
+    without_profile,
+)
 from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
 from whop_chat.users.repository import UserRepository
 from whop_chat.whop.client import Account, Whop
@@ -162,13 +169,12 @@ class Attempt:
 
     def _linked(self, account: Account) -> Record:
         return dataclasses.replace(
-            self._outcome_known,
+            without_profile(self._outcome_known),
             status=Status.LINKED,
             lease_until=0,
             email_mode=None,
             whop_user_id=account.user_id,
             whop_account_id=account.id,
-            profile_digest=None,
         )
 
     def _transfer(self, whop_user_id: str, linked: Record) -> None:

@@ -27,7 +27,7 @@ from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.metrics import ENROLMENTS
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.users.lease import Lease
-from whop_chat.users.lifecycle import blocked, keep_link, replacement_of
+from whop_chat.users.lifecycle import blocked, keep_link, replacement_of, without_profile
 from whop_chat.users.record import AlreadyReserved, Record, StaleRecord, Status
 from whop_chat.users.refusals import SignedInReader
 from whop_chat.users.repository import UserRepository
@@ -147,12 +147,16 @@ class Enrolment:
             return self.enrol(user, record, pool_user, deadline=deadline)
         now = self._now()
         repairs = record.repairs if now - record.repaired_at < _REPAIR_SECONDS else 0
-        if pool_user and is_another_address(record.blocked_digest, user.sub, self._email_policy.email(pool_user)):
-            repairs = min(repairs, _REPAIRS - 1)
+        blocked_digest = record.blocked_digest
+        if pool_user and is_another_address(blocked_digest, user.sub, self._email_policy.email(pool_user)):
+            # A repair that Whop refuses for another reason leaves no digest, so the former one would allow more.
+            repairs, blocked_digest = min(repairs, _REPAIRS - 1), None
         if repairs >= _REPAIRS:
             return None
         # The name is due again, so the next sync asks Whop about the user and finds out whether the link is repaired.
-        suspect = dataclasses.replace(record, repairs=repairs + 1, repaired_at=now, profile_digest=None)
+        suspect = dataclasses.replace(
+            record, repairs=repairs + 1, repaired_at=now, profile_digest=None, blocked_digest=blocked_digest
+        )
         try:
             if not repairs:
                 return self._look_up_again(user, record, suspect, pool_user, deadline)
@@ -173,7 +177,7 @@ class Enrolment:
             raise
         try:
             if owner is not None and owner != record.whop_user_id:
-                moved = dataclasses.replace(suspect, whop_user_id=owner, profile_digest=None)
+                moved = dataclasses.replace(without_profile(suspect), whop_user_id=owner)
                 with contextlib.suppress(AlreadyReserved):
                     self._users.link(user, moved, expected=record, deadline=deadline)
                     return Link(owner)

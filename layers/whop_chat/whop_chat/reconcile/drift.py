@@ -22,6 +22,8 @@ class Drift(StrEnum):
     """An enrolment ended without an outcome, or a block may be tried again."""
     STALE = "stale"
     """The name or the status is not the one in the pool."""
+    PICTURE = "picture"
+    """The picture is not the one in the pool, or was not looked at yet. Everything else is in step."""
     IN_PROGRESS = "in_progress"
     BLOCKED = "blocked"
     """The user cannot be enrolled for now."""
@@ -70,7 +72,7 @@ def _enrolled(listed: ListedUser, record: Record | None, email_policy: EmailPoli
     refusal = email_policy.refusal(listed.pool_user)
     match record.status:
         case Status.LINKED:
-            return Finding(Drift.IN_STEP if _has_current_name(listed.pool_user, record, now) else Drift.STALE)
+            return Finding(_profile_drift(listed.pool_user, record, now))
         case Status.PENDING:
             return Finding(Drift.IN_PROGRESS if record.lease_until > now else Drift.UNFINISHED)
         case Status.BLOCKED:
@@ -90,6 +92,11 @@ def _never_enrolled(listed: ListedUser, enrollable: Drift, email_policy: EmailPo
     return Finding(Drift.BLOCKED, refusal) if refusal else Finding(enrollable)
 
 
-def _has_current_name(pool_user: PoolUser, record: Record, now: float) -> bool:
-    """Whether Whop has the user's name. A user without a name keeps the one at Whop."""
-    return pool_user.name is None or record.has_name(profile_digest(pool_user.sub, pool_user.name), now)
+def _profile_drift(pool_user: PoolUser, record: Record, now: float) -> Drift:
+    """Whether Whop has the user's name and picture. A user without a name keeps the one at Whop."""
+    name = pool_user.name
+    if name is not None and not record.has_name(profile_digest(pool_user.sub, name), now):
+        return Drift.STALE
+    if pool_user.picture is not None and not record.has_picture(pool_user.picture_digest):
+        return Drift.PICTURE
+    return Drift.IN_STEP

@@ -235,6 +235,7 @@ class Reconcile:
         """Store the report of a run and end it. ``expected`` is the stored checkpoint, if that is not ``checkpoint``.
 
         The report is stored first. If the invocation is killed after that, the run ends again with the same report.
+        Raises `Superseded`, and then the report is that of the invocation which has ended the run, if one has.
         """
         ended = dataclasses.replace(
             checkpoint,
@@ -247,7 +248,13 @@ class Reconcile:
         report = report_of(ended)
         deadline = Deadline(_STEP_SECONDS)
         self._checkpoints.save_report(ended.run, report, deadline=deadline)
-        ended = self._checkpoints.save(ended, expected=expected or checkpoint, deadline=deadline)
+        try:
+            ended = self._checkpoints.save(ended, expected=expected or checkpoint, deadline=deadline)
+        except Superseded:
+            current = self._checkpoints.load(deadline=deadline)
+            if current is not None and current.run == ended.run and current.phase is Phase.FINISHED:
+                self._checkpoints.save_report(current.run, report_of(current), deadline=deadline)
+            raise
         self._telemetry.event("reconciled", **report)
         self._telemetry.count(RECONCILES_FINISHED if outcome in _GOOD_ENDS else RECONCILES_UNFINISHED)
         return ended
@@ -365,7 +372,7 @@ def _wanted(findings: Collection[tuple[ListedUser, Finding]], checkpoint: Checkp
         created.add(Drift.PASSWORDLESS)
     return {
         CREATED: [listed.user for listed, finding in findings if finding.drift in created],
-        UPDATED: [listed.user for listed, finding in findings if finding.drift is Drift.STALE],
+        UPDATED: [listed.user for listed, finding in findings if finding.drift in (Drift.STALE, Drift.PICTURE)],
     }
 
 

@@ -5,8 +5,9 @@ deadline bounds every connect, handshake, read and write, and the resolver.
 """
 
 import contextlib
+import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,6 +20,14 @@ _KEEPALIVE_SECONDS = 5.0
 _TLS_RECORD_BYTES = 16 * 1024  # RFC 8446, section 5.1
 
 _deadline: ContextVar[Deadline] = ContextVar("deadline")
+
+type Connect = Callable[[str, int, float], httpcore.NetworkStream]
+"""Connects to a host and a port within some seconds. It also decides which address a name stands for."""
+
+
+def ipv4_addresses(host: str, port: int) -> list[str]:
+    """The IPv4 addresses of ``host``. Raises OSError if there are none."""
+    return [str(address[0]) for *_, address in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)]
 
 
 @contextlib.contextmanager
@@ -37,14 +46,18 @@ def bounded_by(deadline: Deadline) -> Iterator[None]:
 class ConnectionPool(httpcore.ConnectionPool):
     """httpcore's pool, for any number of threads. Its connections keep to the deadline of `bounded_by`."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext, connect: Connect) -> None:
         super().__init__(ssl_context=tls)
         self._tls = tls
+        self._connect = connect
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
         """A new connection. httpcore calls this if no connection to ``origin`` is free."""
         return _Connection(
-            origin, ssl_context=self._tls, keepalive_expiry=_KEEPALIVE_SECONDS, network_backend=_Backend()
+            origin,
+            ssl_context=self._tls,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=_Backend(self._connect),
         )
 
 
@@ -67,6 +80,9 @@ class _Connection(httpcore.HTTPConnection):
 class _Backend(httpcore.NetworkBackend):
     """httpcore's own backend, with the time that is left as its timeout. httpcore's own timeouts are ignored."""
 
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+
     def connect_tcp(
         self,
         host: str,
@@ -75,13 +91,13 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address of ``host`` that accepts one.
+        """A connection to ``host``.
 
         It is made in a thread that is abandoned if it is late, because nothing can interrupt the resolver.
         """
         left = _left(httpcore.ConnectTimeout)
         try:
-            return _Stream(run_within(left, lambda: httpcore.SyncBackend().connect_tcp(host, port, left)))
+            return _Stream(run_within(left, lambda: self._connect(host, port, left)))
         except DeadlineExceeded:
             raise httpcore.ConnectTimeout from None
         except UnicodeError:  # Not a host name.

@@ -18,6 +18,7 @@ from whop_chat.runtime.version import USER_AGENT
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -65,6 +66,12 @@ class AwsClients:
     def secretsmanager(self) -> "SecretsManagerClient":
         """The client of Secrets Manager."""
         client: SecretsManagerClient = self._client("secretsmanager")
+        return client
+
+    @property
+    def functions(self) -> "LambdaClient":
+        """The client of Lambda."""
+        client: LambdaClient = self._client("lambda")
         return client
 
     @property

@@ -14,13 +14,13 @@ from typing import Literal
 import certifi
 import httpcore
 import httpx
-from httpx import Request, Response
+from httpx import URL, InvalidURL, Request, Response
 
-from whop_chat.runtime._network import ConnectionPool, bounded_by
+from whop_chat.runtime._network import Connect, ConnectionPool, bounded_by, ipv4_addresses
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 
-__all__ = ["HttpClient", "Request", "Response"]
+__all__ = ["URL", "Connect", "HttpClient", "InvalidURL", "Request", "Response", "ipv4_addresses", "to_any_address"]
 
 Roots = Literal["aws", "mozilla"]
 
@@ -31,14 +31,26 @@ _CA_DIRECTORY = Path(__file__).parents[3] / "ca-certificates"
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
+def to_any_address(host: str, port: int, seconds: float) -> httpcore.NetworkStream:
+    """A connection to the first address of ``host`` that accepts one within ``seconds``."""
+    return httpcore.SyncBackend().connect_tcp(host, port, seconds)
+
+
 class HttpClient:
     """Sends requests, for any number of threads. It has no proxy, no cookie, no redirect and no credential.
 
-    ``roots`` names the root certificates that servers are verified with. Only tests give a ``transport``.
+    ``roots`` names the root certificates that servers are verified with. ``connect`` chooses the address of a host; TLS
+    and HTTP keep the host's name. Only tests give a ``transport``.
     """
 
-    def __init__(self, transport: httpx.BaseTransport | None = None, *, roots: Roots = "mozilla") -> None:
-        self._transport = transport or _Transport(_tls(roots))
+    def __init__(
+        self,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        roots: Roots = "mozilla",
+        connect: Connect = to_any_address,
+    ) -> None:
+        self._transport = transport or _Transport(_tls(roots), connect)
 
     def request(
         self,
@@ -53,7 +65,7 @@ class HttpClient:
         """As `send`, with a request of ``method``, ``url``, ``headers`` and ``content``."""
         try:
             request = Request(method, url, headers=headers, content=content)
-        except (httpx.InvalidURL, ValueError):
+        except (InvalidURL, ValueError):
             raise TransportError("LocalProtocolError") from None
         return self.send(request, deadline=deadline, max_bytes=max_bytes)
 
@@ -116,8 +128,8 @@ def _body(answer: Response, max_bytes: int) -> bytes:
 class _Transport(httpx.BaseTransport):
     """As `httpx.HTTPTransport`, but with our pool, which that class does not accept."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self._pool = ConnectionPool(tls)
+    def __init__(self, tls: ssl.SSLContext, connect: Connect) -> None:
+        self._pool = ConnectionPool(tls, connect)
 
     def handle_request(self, request: Request) -> Response:
         """The answer, with its body as a stream. Both this method and the stream raise httpcore's errors."""

@@ -34,15 +34,19 @@ WHOP_LATENCY = Metric(
     "WhopLatency",
     ("operation", "status"),
     unit="Milliseconds",
-    operation=("mint_token", "create_account", "find_accounts", "delete_account", "update_user"),
+    operation=("mint_token", "create_account", "find_accounts", "update_user"),
     status=("2xx", "4xx", "5xx"),
 )
-"""The time until Whop's answer. Its number of samples is the number of calls. No answer counts as ``5xx``."""
+"""The time until Whop's answer. Its number of samples is the number of calls. No answer counts as ``5xx``. Calls about
+files are left out, because nobody waits for them."""
 
 KEY_REFUSED = Metric(
-    "KeyRefused", ("service",), (), service=("mint_token", "sync_user", "check_readiness", "whop_oauth")
+    "KeyRefused", ("service",), (), service=("mint_token", "sync_user", "check_readiness", "whop_oauth", "sync_avatar")
 )
 """Whop refused the API key or the OAuth client, and the secret has no newer one."""
+
+PICTURES_REFUSED = Metric("PicturesRefused")
+"""A picture that cannot be used, so the last one stays."""
 
 WAITS_TOLD = Metric("WaitsTold")
 """Whop answered 429, and said how long nobody may call the operation."""
@@ -71,6 +75,7 @@ ALL = (
     ENROLMENTS,
     WHOP_LATENCY,
     KEY_REFUSED,
+    PICTURES_REFUSED,
     WAITS_TOLD,
     SYNC_AGE,
     SIGN_UPS_NOT_ENQUEUED,

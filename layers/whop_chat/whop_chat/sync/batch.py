@@ -4,7 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
@@ -12,12 +12,10 @@ from whop_chat.runtime.errors import Retryable
 from whop_chat.runtime.metrics import SYNC_AGE
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.sync.backlog import Backlog
-from whop_chat.sync.queue import SyncQueue, UnreadableMessage, correlation_id_of, decode
-from whop_chat.sync.worker import SyncUser
+from whop_chat.sync.queue import SyncMessage, SyncQueue, UnreadableMessage, correlation_id_of, decode
 from whop_chat.whop.errors import CircuitOpen, OutOfPermits, WhopRateLimited
 
-_SECONDS_PER_USER = 8.0
-# After a user's time is up: to release the lease and to postpone the message.
+# After a message's time is up: to release the lease and to postpone the message.
 _SECONDS_TO_SETTLE = 2.0
 _QUEUE_SECONDS = 1.0
 _MAX_BACKOFF_SECONDS = 900
@@ -28,22 +26,34 @@ _BACKOFF_BY_AGE = 1 / 32
 _RETURN_SECONDS = 10
 
 
+class Handler(Protocol):
+    """What handles a message: `whop_chat.sync.worker.SyncUser`, or ``SyncAvatar`` for pictures."""
+
+    def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
+        """Do what ``message`` asks for. Raises `UnreadableMessage`, and `Retryable` to get it again."""
+
+
 class SyncBatch:
-    """Handles one delivery from the queue (AWS, "Reporting batch item failures")."""
+    """Handles one delivery from the queue (AWS, "Reporting batch item failures").
+
+    ``seconds`` is the time of each message. ``backlog`` is told how long messages wait; None: nobody asks.
+    """
 
     def __init__(
         self,
-        sync_user: SyncUser,
+        handler: Handler,
         queue: SyncQueue,
         dead_letters: SyncQueue,
-        backlog: Backlog,
+        backlog: Backlog | None,
         telemetry: Telemetry,
         *,
+        seconds: float,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._sync_user = sync_user
+        self._handler = handler
+        self._seconds = seconds
         self._queue = queue
         self._dead_letters = dead_letters
         self._backlog = backlog
@@ -60,12 +70,13 @@ class SyncBatch:
     def _done(self, record: Mapping[str, Any], remaining_seconds: Callable[[], float]) -> bool:
         self._telemetry.bind_user(None)
         self._telemetry.bind_correlation(correlation_id_of(record))
-        self._telemetry.count(SYNC_AGE, self._clock() - self._sent_at(record))
+        if self._backlog is not None:
+            self._telemetry.count(SYNC_AGE, self._clock() - self._sent_at(record))
         # A sync that starts has time to finish. The next delivery handles the rest.
-        if remaining_seconds() < _SECONDS_PER_USER + _SECONDS_TO_SETTLE:
+        if remaining_seconds() < self._seconds + _SECONDS_TO_SETTLE:
             return self._postponed(record, 1)
         try:
-            self._sync_user.sync(decode(_text(record, "body")), deadline=Deadline(_SECONDS_PER_USER))
+            self._handler.sync(decode(_text(record, "body")), deadline=Deadline(self._seconds))
         except UnreadableMessage as error:
             return self._set_aside(record, error)
         except Retryable as error:
@@ -103,6 +114,8 @@ class SyncBatch:
         return False
 
     def _report_waiting(self, record: Mapping[str, Any]) -> None:
+        if self._backlog is None:
+            return
         try:
             self._backlog.report(self._sent_at(record), deadline=Deadline(_QUEUE_SECONDS))
         except (AwsError, DeadlineExceeded) as error:
@@ -112,7 +125,7 @@ class SyncBatch:
         """Sleep until there are permits again. The next message would read pool and table without success before."""
         if not isinstance(error, OutOfPermits):
             return
-        if remaining >= _SECONDS_PER_USER + _SECONDS_TO_SETTLE + error.retry_after:
+        if remaining >= self._seconds + _SECONDS_TO_SETTLE + error.retry_after:
             self._sleep(error.retry_after)
 
     def _sent_at(self, record: Mapping[str, Any]) -> float:

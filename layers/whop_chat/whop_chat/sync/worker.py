@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from whop_chat.cognito.display_name import profile_digest
-from whop_chat.cognito.pool import NotActive, PoolStatus, PoolUser, UserGone
+from whop_chat.cognito.pool import PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.cleanup import CleanUp
 from whop_chat.enrolment.enrol import Enrolment, PoolReader
@@ -18,7 +18,8 @@ from whop_chat.runtime.aws import AwsError
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import Refused
 from whop_chat.runtime.telemetry import Telemetry
-from whop_chat.sync.queue import Source, SyncMessage, UnreadableMessage
+from whop_chat.sync.queue import Source, SyncMessage, SyncQueue, UnreadableMessage
+from whop_chat.sync.reading import read_user
 from whop_chat.users.lifecycle import (
     Action,
     after_naming,
@@ -36,9 +37,8 @@ from whop_chat.whop.api_key import NotConfigured
 from whop_chat.whop.client import Whop
 from whop_chat.whop.errors import WhopError, WhopForbidden, WhopNotFound, WhopRefused, WhopUnauthorized
 
-# These users have just acted, so Cognito bills them as active anyway. They are read with AdminGetUser, consistently.
-# It also proves that they can sign in, whatever their password.
-_ACTIVE_SOURCES = (Source.SIGN_UP, Source.SIGN_IN, Source.FIRST_TOKEN)
+SECONDS_PER_USER = 8.0
+"""The time of one message."""
 # Cognito names it where no app client is involved, such as in AdminConfirmSignUp.
 _NO_CLIENT = "CLIENT_ID_NOT_APPLICABLE"
 
@@ -59,8 +59,8 @@ class SyncUser:
     ``client_ids`` are the app clients whose users may chat. A sign-up or a sign-in through another client enrols
     nobody, because Whop would send that person an e-mail. No client counts as allowed. A message makes the next mint
     ask the pool again about a user in ``refusals``. None: no refusal is remembered. ``runs`` says which runs are
-    stopped, and counts what becomes of their users. None: nobody asks for that. ``own_accounts``
-    is None if no user can link a Whop account of their own.
+    stopped, and counts what becomes of their users. None: nobody asks for that. ``own_accounts`` is None if no user can
+    link a Whop account of their own. ``avatars`` is the queue of pictures, or None without pictures.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class SyncUser:
         refusals: Refusals | None = None,
         runs: Runs | None = None,
         own_accounts: OwnAccounts | None = None,
+        avatars: SyncQueue | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._users = users
@@ -90,6 +91,7 @@ class SyncUser:
         self._refusals = refusals
         self._runs = runs
         self._own_accounts = own_accounts
+        self._avatars = avatars
         self._clock = clock
 
     def sync(self, message: SyncMessage, *, deadline: Deadline) -> None:
@@ -115,7 +117,7 @@ class SyncUser:
         user = message.user
         self._require_create_allowed(user, deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
-        pool_user, pool_status = self._pool_user(user, message.source, deadline)
+        pool_user, pool_status = read_user(self._pool, user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
         if self._refusals is not None and (record is None or record.linked_to is None):
             # A mint of a linked user does not ask the pool.
@@ -143,8 +145,10 @@ class SyncUser:
             case Action.DELETE, Record(), _:
                 deleted = self._write(user, tombstone(record, int(self._clock())), record, deadline)
                 self._telemetry.event("user deleted")
+                self._remove_picture(message, deleted, deadline)
                 self._clean_up_after(user, deleted, deadline)
             case Action.CLEAN_UP, Record(), _:
+                self._remove_picture(message, record, deadline)
                 self._clean_up_after(user, record, deadline)
             case _:
                 self._telemetry.event("user left as they are", pool_status=pool_status.value)
@@ -192,20 +196,6 @@ class SyncUser:
         state = state if message.enrols else State.UPDATED
         self._runs.advance(message.run, [message.user.sub], state, deadline=deadline)
 
-    def _pool_user(self, user: UserRef, source: Source, deadline: Deadline) -> tuple[PoolUser | None, PoolStatus]:
-        """The user, and their status. A password that is due counts as active if ``source`` makes up for it."""
-        try:
-            if source in _ACTIVE_SOURCES:
-                # The message may have a wrong user name. So if this read finds no user, the look-up by sub decides.
-                with contextlib.suppress(UserGone):
-                    return self._pool.admin_get(user, deadline=deadline), PoolStatus.ACTIVE
-            listed = self._pool.lookup(user, deadline=deadline)
-        except NotActive as error:
-            return None, error.status
-        if listed.may_sign_in and source in (*_ACTIVE_SOURCES, Source.PASSWORDLESS):
-            return listed.pool_user, PoolStatus.ACTIVE
-        return listed.pool_user, listed.status
-
     def _write(self, user: UserRef, record: Record, expected: Record, deadline: Deadline) -> Record:
         return self._users.put(user, record, expected=expected, deadline=deadline)
 
@@ -228,7 +218,32 @@ class SyncUser:
         self._set_profile(user, pool_user, deadline)
         if not message.enrols:
             self._settle(message, State.UPDATED, deadline)
+        self._ask_for_picture(message, pool_user, deadline)
         self._telemetry.event("user synced")
+
+    def _ask_for_picture(self, message: SyncMessage, pool_user: PoolUser, deadline: Deadline) -> None:
+        """Enqueue the user's picture if it is not the one that was handled last. Raises nothing that is about it.
+
+        An object in a bucket can change under the same address. So it is looked at in each sync, as any picture is when
+        an operator asks for one.
+        """
+        if self._avatars is None:
+            return
+        user, digest = message.user, pool_user.picture_digest
+        try:
+            record = self._users.get(user, deadline=deadline)
+            if record is None or record.linked_to is None:
+                return
+            if message.source is Source.COMMAND or pool_user.picture_is_object or not record.has_picture(digest):
+                self._avatars.send(user, message.source, deadline=deadline)
+        except (AwsError, DeadlineExceeded) as error:
+            # The next reconcile finds the difference.
+            self._telemetry.warning("picture not enqueued", error)
+
+    def _remove_picture(self, message: SyncMessage, tombstone: Record, deadline: Deadline) -> None:
+        """Enqueue the removal of a deleted user's picture. An error delivers the message again, so it is not lost."""
+        if self._avatars is not None and tombstone.picture_at is not None:
+            self._avatars.send(message.user, message.source, deadline=deadline)
 
     def _set_profile(self, user: UserRef, pool_user: PoolUser, deadline: Deadline) -> None:
         """Set the name in the company, unless it is the name that was set last. Raises `StaleRecord`.

@@ -79,6 +79,7 @@ def tombstone(record: Record, now: int) -> Record:
         whop_user_id=record.whop_user_id,
         whop_account_id=record.whop_account_id,
         own_whop_user_id=record.own_whop_user_id,
+        picture_at=record.picture_at,
         retry_at=unsettled_until if unsettled_until > now else None,
     )
 
@@ -103,6 +104,20 @@ def after_naming(record: Record, profile_digest: str, now: int, *, settled: bool
         profile_digest=profile_digest,
         name_unsettled_until=known if settled else now + SETTLING_SECONDS,
         synced_at=now,
+    )
+
+
+def without_profile(record: Record) -> Record:
+    """``record`` whose Whop user has no name and no picture of ours yet."""
+    return dataclasses.replace(
+        record,
+        profile_digest=None,
+        picture_digest=None,
+        picture_content=None,
+        picture_file_id=None,
+        picture_reason=None,
+        picture_failures=0,
+        picture_at=None,
     )
 
 
@@ -136,7 +151,7 @@ def without_identity(record: Record, *, email_mode: str, blocked_digest: str) ->
     ``blocked_digest`` is the digest of the address that the Whop user belongs to.
     """
     unlinked = dataclasses.replace(
-        record, whop_user_id=None, whop_account_id=None, profile_digest=None, name_unsettled_until=0
+        without_profile(record), whop_user_id=None, whop_account_id=None, name_unsettled_until=0
     )
     if record.status is Status.DELETED:
         return unlinked

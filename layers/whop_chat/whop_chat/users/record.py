@@ -83,6 +83,18 @@ class Record:
     """When the last repair was."""
     cleaned_at: int | None = None
     """When the clean-up at Whop after a deleted user was completed."""
+    picture_digest: str | None = field(default=None, repr=False)
+    """Digest of the address whose picture was handled last, with whatever outcome."""
+    picture_content: str | None = field(default=None, repr=False)
+    """Digest of the file that Whop shows, or of the one that ``picture_file_id`` is."""
+    picture_file_id: str | None = None
+    """The file at Whop that is uploaded, and not the user's picture yet."""
+    picture_reason: str | None = None
+    """Why the last picture could not be used."""
+    picture_failures: int = 0
+    """How often in a row a picture could not be fetched for a reason that may be gone later."""
+    picture_at: int | None = None
+    """When a picture of the user was uploaded for the company. None: Whop shows none of ours, or the neutral one."""
     mints_since: int = 0
     """When the window of ``mints`` began."""
     mints: int = 0
@@ -104,6 +116,12 @@ class Record:
         It is due again once no earlier call can set the name back any more.
         """
         return self.profile_digest == profile_digest and not 0 < self.name_unsettled_until <= now
+
+    def has_picture(self, picture_digest: str | None) -> bool:
+        """Whether no call is due to give this user the picture of ``picture_digest`` (None: no picture)."""
+        if picture_digest is None:
+            return self.picture_at is None
+        return self.picture_digest == picture_digest and self.picture_file_id is None
 
 
 def new_version() -> str:

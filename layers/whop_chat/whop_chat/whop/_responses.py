@@ -47,6 +47,15 @@ class UserToken:
         return f"UserToken(expires_at={self.expires_at.isoformat()})"
 
 
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that is not uploaded yet. A PUT of its content to ``upload_url`` needs all of ``upload_headers``."""
+
+    id: str
+    upload_url: str = field(repr=False)
+    upload_headers: Mapping[str, str] = field(repr=False)
+
+
 # RFC 9110, section 15.5.9, and RFC 8470, section 5.2: the request may be sent again as it is.
 _NOT_PROCESSED = (408, 425)
 _REFUSALS: Mapping[int, type[WhopRefused]] = {
@@ -83,6 +92,15 @@ def account(answer: Any) -> Account:
         external_id=_external_id(answer),
         parent_id=_optional(parent.get("id")),
     )
+
+
+def new_file(answer: Any) -> NewFile:
+    headers = {_nonempty(name): _nonempty(value) for name, value in (answer.get("upload_headers") or {}).items()}
+    return NewFile(_nonempty(answer["id"]), _nonempty(answer["upload_url"]), headers)
+
+
+def upload_status(answer: Any) -> str:
+    return _nonempty(answer["upload_status"])
 
 
 def _external_id(answer: Mapping[str, Any]) -> str | None:

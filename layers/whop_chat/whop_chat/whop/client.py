@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from whop_chat.runtime.deadline import Deadline, DeadlineExceeded
 from whop_chat.runtime.errors import TransportError
@@ -22,7 +22,7 @@ from whop_chat.runtime.metrics import KEY_REFUSED, WHOP_LATENCY
 from whop_chat.runtime.telemetry import Telemetry
 from whop_chat.runtime.version import USER_AGENT
 from whop_chat.whop import _responses
-from whop_chat.whop._responses import Account, UserToken
+from whop_chat.whop._responses import Account, NewFile, UserToken
 from whop_chat.whop.circuit_breaker import CircuitBreaker, Rejection
 from whop_chat.whop.circuit_state import Reason
 from whop_chat.whop.errors import (
@@ -33,6 +33,7 @@ from whop_chat.whop.errors import (
     WhopError,
     WhopInvalidResponse,
     WhopRateLimited,
+    WhopRefused,
     WhopUnauthorized,
     WhopUnavailable,
 )
@@ -44,7 +45,7 @@ _MIN_SECONDS_FOR_RETRY = 0.3
 # A call without an answer counts as a failure of Whop only if it had this much time.
 _FAIR_SECONDS = 1.0
 
-__all__ = ["Account", "KeySource", "UserToken", "Whop"]
+__all__ = ["Account", "KeySource", "NewFile", "UserToken", "Whop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +174,54 @@ class Whop:
 
         Whop, "Update user": from version 2026-06-08, an API key requires the account selector.
         """
+        return self._update_user(user_id, {"name": name}, deadline)
+
+    def set_picture(self, user_id: str, *, file_id: str, deadline: Deadline) -> bool:
+        """Make an uploaded file the picture of ``user_id`` in our company. As `set_profile`."""
+        return self._update_user(user_id, {"profile_picture": {"id": file_id}}, deadline)
+
+    def create_file(self, filename: str, *, idempotency_key: str, deadline: Deadline) -> NewFile:
+        """A file to upload, within an hour (Whop, "Upload files", from version 2026-08-21-1).
+
+        It is public, as everybody in the chat sees it. Whop takes the content type from the ending of ``filename``.
+        """
+        body = {"filename": filename, "visibility": "public"}
+        headers = {"Idempotency-Key": idempotency_key}
+        return self._call(
+            "create_file", "POST", "/files", _responses.new_file, body=body, headers=headers, deadline=deadline
+        ).value
+
+    def upload(self, file: NewFile, content: bytes, *, deadline: Deadline) -> None:
+        """Upload the content of ``file`` to the storage that Whop named. The API key does not go there.
+
+        Storage has no rate limit of Whop's, so neither permit nor circuit is asked for.
+        """
+        if urlsplit(file.upload_url).scheme != urlsplit(self._base_url).scheme:
+            raise WhopInvalidResponse("upload_file")
+        try:
+            answer = self._http.request(
+                "PUT",
+                file.upload_url,
+                headers=file.upload_headers,
+                content=content,
+                deadline=deadline,
+                max_bytes=_MAX_RESPONSE_BYTES,
+            )
+        except TransportError as error:
+            raise WhopUnavailable("upload_file", code=error.reason) from None
+        if answer.status_code >= 500:
+            raise WhopUnavailable("upload_file", status=answer.status_code)
+        if not 200 <= answer.status_code < 300:
+            raise WhopRefused("upload_file", status=answer.status_code)
+
+    def upload_status(self, file_id: str, *, deadline: Deadline) -> str:
+        """``pending``, ``processing``, ``ready`` or ``failed``. Only the key that created a file can read it."""
+        path = f"/files/{quote(file_id, safe='')}"
+        return self._call("find_file", "GET", path, _responses.upload_status, deadline=deadline).value
+
+    def _update_user(self, user_id: str, body: Mapping[str, Any], deadline: Deadline) -> bool:
         path = f"/users/{quote(user_id, safe='')}"
         query = {"account_id": self.company_id}
-        body = {"name": name}
         answer = self._call("update_user", "PATCH", path, _responses.nothing, query=query, body=body, deadline=deadline)
         return not answer.repeated
 
@@ -288,7 +334,8 @@ class Whop:
             raise WhopUnavailable(operation, code=error.reason) from None
         finally:
             milliseconds = (time.monotonic() - started) * 1000
-            self._telemetry.count(WHOP_LATENCY, milliseconds, operation=operation, status=_status_class(status))
+            if operation in WHOP_LATENCY.values["operation"]:
+                self._telemetry.count(WHOP_LATENCY, milliseconds, operation=operation, status=_status_class(status))
         return response
 
     def _record_answer(self, operation: Operation, response: Response, deadline: Deadline) -> None:

@@ -5,7 +5,16 @@ from typing import Literal
 from whop_chat.runtime.deadline import DeadlineExceeded
 from whop_chat.runtime.errors import Retryable
 
-Operation = Literal["mint_token", "create_account", "find_accounts", "delete_account", "update_user"]
+Operation = Literal[
+    "mint_token",
+    "create_account",
+    "find_accounts",
+    "delete_account",
+    "update_user",
+    "create_file",
+    "upload_file",
+    "find_file",
+]
 OAuthOperation = Literal["oauth_token", "oauth_revoke", "oauth_userinfo", "oauth_keys"]
 
 
