@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { build } from "esbuild";
 import Whop from "@whop/sdk";
 
+import { send } from "./steps.js";
 import { ALLOWED_ORIGIN, configuration, here, newUser, serveApp, startBrowser } from "./world.js";
 
 const GUIDE = await readFile(here("../../docs/dev.md"), "utf8");
@@ -90,6 +91,32 @@ test("oidc-client-ts", async () => {
     await page.waitForFunction(() => window.recipe);
     assert.equal(await page.evaluate(async () => (await window.recipe.comeBack()).profile.sub), user.sub);
     assert.match(await chatToken(page), /./);
+  } finally {
+    await close();
+  }
+});
+
+test("Whop's own loader for the embedded components takes the client's tokens", async () => {
+  const { whopUrl, channelId } = await configuration();
+  const code = `
+    import { loadWhopElements } from "@whop/embedded-components-vanilla-js";
+    import { ChatTokens } from "../../clients/typescript/src/chat-tokens.js";
+    import { pullToken } from "../../clients/typescript/src/pull.js";
+
+    export async function chat(user) {
+      const tokens = new ChatTokens({ apiUrl, userId: user.sub, cognitoToken: async () => user.accessToken });
+      const elements = await loadWhopElements();
+      const session = elements.createChatSession({ token: pullToken(tokens) });
+      session.createElement("chat-element", { channelId }).mount("#chat");
+    }`;
+  const page = `<!doctype html><title>Whop's loader</title><div id="chat"></div>
+    <script src="${whopUrl}/elements/embedded-components.js"></script><script src="/recipe.js"></script>`;
+  const close = await serveApp(ALLOWED_ORIGIN, { "/recipe.js": await bundle(code, { ...values, channelId }), page });
+  try {
+    const opened = await (await browser.newContext()).newPage();
+    await opened.goto(ALLOWED_ORIGIN);
+    await opened.evaluate((user) => window.recipe.chat(user), user);
+    await send(opened.frameLocator("#chat iframe"), "Hello by Whop's loader");
   } finally {
     await close();
   }

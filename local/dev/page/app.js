@@ -155,6 +155,7 @@ function show(token) {
   user.token = token;
   byId("token").hidden = false;
   say(configuration.companyId, "token-company");
+  drawLife();
   done("mint");
   say("A token for chat.");
 }
