@@ -62,7 +62,8 @@ class LocalStack:
     """Context manager for one run. It stops every server that it started, however the block ends.
 
     `build`, `start` and `deploy` are separate, so that a caller can time each. State and logs are in ``folder``, which
-    is kept only if the block ends with an error. Entering the block raises `local.sam.EnvironmentMissingError` if
+    is kept only if the block ends with an error. With ``package_source``, functions import the packages in that folder
+    in place of those that were built. Entering the block raises `local.sam.EnvironmentMissingError` if
     ``make environments`` has not run.
     """
 
@@ -71,8 +72,9 @@ class LocalStack:
     whop_url: str
     whop: SimulatorControl
 
-    def __init__(self, *, root: Path = ROOT) -> None:
+    def __init__(self, *, root: Path = ROOT, package_source: Path | None = None) -> None:
         self._root = root
+        self._package_source = package_source
 
     def __enter__(self) -> Self:
         for environment in ("sam", "emulator", "lambda"):
@@ -100,9 +102,9 @@ class LocalStack:
         """Build the tree as it is now; the path of the built template. An unchanged tree is not built again."""
         return self._sam.build()
 
-    def sources(self) -> str:
-        """A digest of everything that `build` reads."""
-        return self._sam.digest()
+    def sources(self, *, without: Path | None = None) -> str:
+        """A digest of everything that `build` reads, but not of the folder ``without``."""
+        return self._sam.digest(without=without)
 
     def start(self) -> None:
         """Start the AWS emulator and the Whop simulator.
@@ -189,6 +191,10 @@ class LocalStack:
             if email is None or email in mail["To"]
         ]
         return found[::-1]
+
+    def restart_functions(self) -> None:
+        """End every warm function, so that the next invocation starts it anew."""
+        self.http.post(f"{self.emulator_url}/_local/restart").raise_for_status()
 
     def switch(self, *, readable_401: bool) -> None:
         """Whether the gateway's own 401 has CORS headers. At first it has none, and a page sees a network error."""
@@ -296,6 +302,7 @@ class LocalStack:
             DECISION_LOG=str(self._decision_log),
             STATE_DIR=str(state),
             TMPDIR=str(temporary),
+            PACKAGE_SOURCE=str(self._package_source or ""),
         )
 
     def _whop(self, port: int) -> Command:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from botocore.exceptions import ClientError
 
 from local.dev.playground import Playground
-from local.dev.running import deploy, follow_sources, summary
+from local.dev.running import PACKAGE_SOURCE, deploy, follow_sources, summary
 from local.dev.server import served
 from local.processes import HOST, ServerError, interruptible
 from local.sam import EnvironmentMissingError, SamError
@@ -18,7 +18,7 @@ from local.whop_simulator.asgi import listen
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C or SIGTERM; the exit status."""
     options = _parser().parse_args(arguments)
-    cloud = LocalStack()
+    cloud = LocalStack(package_source=PACKAGE_SOURCE)
     try:
         with interruptible(), cloud, listen(options.port) as listener:
             page = f"http://{HOST}:{listener.getsockname()[1]}"

@@ -1,15 +1,22 @@
-"""Deploys the stack for development, and again whenever a source of it changes."""
+"""Deploys the stack for development, and again whenever a source of it changes.
+
+The functions import our package from the tree itself. So a change in it needs no deployment, only functions that start
+anew.
+"""
 
 import math
 import secrets
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from local.processes import wait_until
-from local.sam import SamError
+from local.sam import ROOT, SamError
 from local.stack import Deployment, LocalStack
 
 STACK = "whop-chat-dev"
+PACKAGE_SOURCE = ROOT / "layers" / "whop_chat"
+_PACKAGE = PACKAGE_SOURCE / "whop_chat"
 _POLL_SECONDS = 0.5
 
 
@@ -47,21 +54,40 @@ def _allow_every_sign_in(cloud: LocalStack, deployment: Deployment, origins: Seq
 
 
 def follow_sources(cloud: LocalStack, origins: Sequence[str]) -> None:
-    """Deploy again whenever a source changes, and print how it went. Ends only by an exception."""
-    deployed = cloud.sources()
+    """Put every changed source into force, and print how that went. Ends only by an exception."""
+    now = _digests(cloud)
     while True:
-        deployed = _changed(cloud, deployed)
-        begun = time.monotonic()
-        try:
-            cloud.deploy(cloud.build(), STACK, _parameters(origins))
-            print(f"Deployed the changed sources, in {time.monotonic() - begun:.0f} s.", flush=True)
-        except SamError as error:
-            print(f"{error}\nThe stack is as it was before this change.", flush=True)
+        before, now = now, _changed(cloud, now)
+        if now.deployed != before.deployed:
+            _deploy_again(cloud, origins)
+        else:
+            cloud.restart_functions()
+            print("The package has changed, and the functions start anew.", flush=True)
 
 
-def _changed(cloud: LocalStack, deployed: str) -> str:
-    wait_until(lambda: cloud.sources() != deployed, math.inf, poll=_POLL_SECONDS)
-    return cloud.sources()
+class _Digests(NamedTuple):
+    """Of what has to be deployed, and of everything."""
+
+    deployed: str
+    all: str
+
+
+def _digests(cloud: LocalStack) -> _Digests:
+    return _Digests(cloud.sources(without=_PACKAGE), cloud.sources())
+
+
+def _changed(cloud: LocalStack, before: _Digests) -> _Digests:
+    wait_until(lambda: _digests(cloud) != before, math.inf, poll=_POLL_SECONDS)
+    return _digests(cloud)
+
+
+def _deploy_again(cloud: LocalStack, origins: Sequence[str]) -> None:
+    begun = time.monotonic()
+    try:
+        cloud.deploy(cloud.build(), STACK, _parameters(origins))
+        print(f"Deployed the changed sources, in {time.monotonic() - begun:.0f} s.", flush=True)
+    except SamError as error:
+        print(f"{error}\nThe stack is as it was before this change.", flush=True)
 
 
 def summary(cloud: LocalStack, deployment: Deployment, page: str) -> str:
@@ -80,5 +106,5 @@ def summary(cloud: LocalStack, deployment: Deployment, page: str) -> str:
   {environment} \\
     make manage ARGS="--stack {STACK} status ada@example.com"
 
-  A saved source is deployed in some seconds. Press Ctrl-C to stop.
+  A saved source is in force in some seconds. Press Ctrl-C to stop.
 """

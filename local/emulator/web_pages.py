@@ -10,10 +10,11 @@ from typing import Any
 from ministack import app
 from ministack.services import apigateway, apigateway_v1
 
+from local.emulator.functions import restart
 from local.emulator.patching import Function, wrap
 from local.origins import is_loopback, may_control
 
-SWITCHES = "/_local/switches"
+SWITCHES, RESTART = "/_local/switches", "/_local/restart"
 _CONTROL = ("/_ministack/", "/_localstack/", "/_local/")
 _HOSTED_UI = ("/oauth2/", "/login", "/logout")
 _COGNITO = b"AWSCognitoIdentityProviderService."
@@ -35,6 +36,9 @@ def _guarded(stock: Function) -> Function:
             await stock(scope, receive, send)
         elif not _admitted(scope):
             await _answer(send, 403, {"message": "local.emulator does not answer this web page"})
+        elif scope["path"] == RESTART:
+            restart()
+            await _answer(send, 200, {})
         elif scope["path"] == SWITCHES:
             _switches.update(json.loads((await receive()).get("body") or b"{}"))
             await _answer(send, 200, _switches)

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -110,37 +111,48 @@ def test_the_log_has_the_lines_of_our_code_only() -> None:
 
 
 class FakeCloud:
-    """A stack whose sources change after each deployment. The second deployment fails, the third is the last."""
+    """A stack with two sources, which notes how a change of them is put into force."""
 
     def __init__(self) -> None:
-        self.deployed: list[str] = []
-        self._digests = iter(["a", "a", "a", "b", "b", "c", "c", "c", "d", "d"])
+        self.template = self.package = "good"
+        self.done: list[str] = []
 
-    def sources(self) -> str:
+    def sources(self, *, without: Path | None = None) -> str:
         """As in `LocalStack`."""
-        return next(self._digests)
+        return self.template if without else self.template + self.package
 
     def build(self) -> str:
         """As in `LocalStack`."""
-        return "template"
+        return self.template
 
-    def deploy(self, *_: Any) -> None:
+    def deploy(self, template: str, *_: Any) -> None:
         """As in `LocalStack`."""
-        self.deployed.append("deployed")
-        if len(self.deployed) == 2:
+        if template == "bad":
             raise SamError("a syntax error")
-        if len(self.deployed) == 3:
-            raise KeyboardInterrupt
+        self.done.append(f"deployed {template}")
+
+    def restart_functions(self) -> None:
+        """As in `LocalStack`."""
+        self.done.append(f"restarted with {self.package}")
 
 
-def test_a_changed_source_is_deployed_also_after_a_bad_one(
+def test_a_change_is_put_into_force_also_after_a_bad_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("local.dev.running._POLL_SECONDS", 0)
     cloud = FakeCloud()
+    edits = iter([("template", "bad"), ("template", "better"), ("package", "newer")])
 
+    def edit(changed: Callable[[], bool], *_: object, **__: object) -> bool:
+        """In place of waiting: the next edit, and Ctrl-C after the last."""
+        assert not changed()
+        setattr(cloud, *next(edits, ("", "")))
+        if not changed():
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr("local.dev.running.wait_until", edit)
     with pytest.raises(KeyboardInterrupt):
         follow_sources(cast(LocalStack, cloud), [_PAGE])
 
-    assert len(cloud.deployed) == 3
+    assert cloud.done == ["deployed better", "restarted with newer"]
     assert "a syntax error" in capsys.readouterr().out
