@@ -18,7 +18,14 @@ _GIVEN = {
     "SyncDeadLetterQueue": job.DEAD_LETTER_QUEUE_URL,
     "WhopSecret": job.SECRET_ARN,
 }
-_CONDITIONS = {"CreateUserPool": False, "CreateUsersTable": True, "KeepTokens": False}
+_CONDITIONS = {
+    "CreateUserPool": False,
+    "CreateUsersTable": True,
+    "EnrolUsers": True,
+    "KeepTokens": False,
+    "LinkAccounts": False,
+    "SetPictures": False,
+}
 
 
 def function_environment(template: Path, function: str) -> dict[str, str]:

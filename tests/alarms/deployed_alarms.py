@@ -10,6 +10,9 @@ NAMESPACE = f"WhopChat/{STACK}"
 EMAIL = "ops@example.test"
 
 
-def alarms(stack: str = STACK, physical: Callable[[str], str] = str) -> dict[str, Alarm]:
-    """The alarms by logical id. ``physical`` gives what CloudFormation calls a resource of the stack."""
-    return alarms_of(deployed(AlarmEmail=EMAIL, AvatarSource="picture"), stack, physical)
+def alarms(stack: str = STACK, physical: Callable[[str], str] = str, *, pictures: str = "picture") -> dict[str, Alarm]:
+    """The alarms by logical id. ``physical`` gives what CloudFormation calls a resource of the stack.
+
+    ``pictures`` is the stack's `AvatarSource`.
+    """
+    return alarms_of(deployed(AlarmEmail=EMAIL, AvatarSource=pictures), stack, physical)

@@ -120,7 +120,7 @@ def watched(cloud: LocalStack, stack: Deployment, confidential: Confidential) ->
     key = make_key(cloud, confidential)
     cloud.put_api_key(deployment, key)
     app = TeamApp(cloud, deployment, confidential)
-    return Watched(cloud, app, key, alarms(STACK, lambda name: _physical(cloud, name)))
+    return Watched(cloud, app, key, alarms(STACK, lambda name: _physical(cloud, name), pictures="off"))
 
 
 @pytest.fixture(autouse=True)

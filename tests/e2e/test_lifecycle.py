@@ -30,7 +30,7 @@ def signed_up(cloud: LocalStack, app: TeamApp, lane: SyncLane, email: str | None
 def name_at_whop(cloud: LocalStack, app: TeamApp, whop: SimulatorControl, user: User) -> str | None:
     """The name that the user's Whop user has in the company."""
     whop_user = cloud.user_record(app.deployment, user.sub)["whop_user_id"]
-    names = {(each["account_id"], each["user_id"]): each["name"] for each in whop.state()["profiles"]}
+    names = {(each["account_id"], each["user_id"]): each.get("name") for each in whop.state()["profiles"]}
     return names.get((DEFAULT_COMPANY, whop_user))
 
 
