@@ -31,4 +31,9 @@ def started(folder: Path, origins: Sequence[str] = ()) -> Iterator[str]:
     with running(Command(arguments, os.environ, folder=ROOT, log=log)) as server:
         server.wait_until(lambda: "Press Ctrl-C" in log.read_text(), _SECONDS)
         [page] = re.findall(rf"page +(http://{re.escape(HOST)}:\d+)/", log.read_text())
-        yield page
+        try:
+            yield page
+        finally:
+            # It stops its own servers, which takes longer than `running` waits.
+            server.process.terminate()
+            server.process.wait(_SECONDS)
