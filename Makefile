@@ -36,6 +36,10 @@ OFFLINE = env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+.PHONY: dev
+dev: environments ## the local stack, which stays up, and a page to try it on (ARGS="--origin http://localhost:5173")
+	@$(OFFLINE) $(DEV) -m local.dev $(ARGS)
+
 .PHONY: demo
 demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
 	@$(OFFLINE) $(DEV) -m local.demo
@@ -47,7 +51,7 @@ local: environments ## an empty AWS and Whop on this machine until Ctrl-C, to de
 # The two halves take about as long as each other, and stand side by side: each has its own servers on free ports.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
-	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
+	@$(if $(NODE),$(MAKE) --no-print-directory $(CLIENT_MODULES))
 	@$(MAKE) --no-print-directory --jobs=2 test-package test-whole
 
 # Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
@@ -83,9 +87,13 @@ github: .venv/dev/.ready ## the workflows and forms in .github, against their sc
 	@$(SCHEMA) vendor.dependabot .github/dependabot.yml
 
 .PHONY: clients
-clients: .venv/dev/.ready ## every case of clients/cases.json, in each language whose tools are here
-	@$(if $(NODE),$(MAKE) --no-print-directory clients/typescript/node_modules/.ready)
-	@$(OFFLINE) $(DEV) -m pytest tests/clients -rs
+clients: environments ## every case of clients/cases.json in each language whose tools are here, and browser tests
+	@$(if $(NODE),$(MAKE) --no-print-directory $(CLIENT_MODULES))
+	@$(OFFLINE) BROWSER_TESTS=all $(DEV) -m pytest tests/clients -rs
+
+.PHONY: screenshots
+screenshots: environments tests/browser/node_modules/.ready ## the README's pictures of the page of make dev
+	@$(OFFLINE) $(DEV) -m tools.screenshots
 
 .PHONY: prose
 prose: .venv/dev/.ready ## how long the sentences of the documents are
@@ -131,6 +139,7 @@ bench: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what it costs, as rat
 memory: .venv/dev/.ready $(BENCH:%=.venv/%/.ready) build ## what each function takes and costs by its memory size (ARGS="--help")
 	@$(OFFLINE) $(DEV) -m bench.memory $(ARGS)
 
+CLIENT_MODULES := clients/typescript/node_modules/.ready tests/browser/node_modules/.ready
 NODE = $(and $(shell command -v node),$(shell command -v npm))
 
 # The lock has the hash of each package. Nothing of a package runs at its installation.
@@ -194,7 +203,7 @@ delete: .venv/sam/.ready ## delete a deployed stack; a user pool that it made an
 .PHONY: clean
 clean: ## remove everything that was installed or built
 	rm -rf .venv .aws-sam .local dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/node/node_modules \
-		clients/typescript/node_modules clients/typescript/types
+		clients/typescript/node_modules clients/typescript/types tests/browser/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------------------------------------------- environments

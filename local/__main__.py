@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from local.processes import ServerError, interruptible
-from local.sam import FAKE_KEYS, REGION, ROOT, EnvironmentMissingError, architecture
+from local.sam import ROOT, EnvironmentMissingError, architecture
 from local.stack import LocalStack
 from local.whop_simulator import DEFAULT_COMPANY
 
@@ -25,7 +25,7 @@ def main(folder: Path = ROOT / ".local") -> int:
         with interruptible(), cloud:
             cloud.start()
             key_file.write_text(_new_key(cloud))
-            environment_file.write_text(_as_shell(environment(cloud)))
+            environment_file.write_text(_as_shell(_environment(cloud)))
             print(_WELCOME, flush=True)
             signal.pause()
     except KeyboardInterrupt:
@@ -50,13 +50,10 @@ def _as_shell(variables: Mapping[str, str]) -> str:
     return "".join(["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN\n", *exports])
 
 
-def environment(cloud: LocalStack) -> Mapping[str, str]:
-    """The variables that lead the AWS CLI, boto3 and `make deploy` to ``cloud``, and to no real account."""
-    aws = {"AWS_ENDPOINT_URL": cloud.emulator_url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, **FAKE_KEYS}
-    nobody_s = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
-    # The local cloud has one company, and functions can reach the simulator only.
+def _environment(cloud: LocalStack) -> dict[str, str]:
+    """What leads to ``cloud``: its one company, and the simulator, which is all that its functions can reach."""
     parameters = {"WhopBaseUrl": cloud.whop_url, "WhopCompanyId": DEFAULT_COMPANY, "Architecture": architecture()}
-    return aws | nobody_s | {"NO_PROXY": "127.0.0.1"} | parameters
+    return cloud.environment() | parameters
 
 
 _WELCOME = """\

@@ -68,7 +68,7 @@ class Sam:
         complete, so two runs can build concurrently.
         """
         builds = self._root / ".aws-sam" / "local"
-        built = builds / self._digest()
+        built = builds / self.digest()
         if not built.exists():
             builds.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=builds, prefix="unfinished-") as unfinished:
@@ -120,10 +120,15 @@ class Sam:
             "TMPDIR": str(self._state),
         }
 
-    def _digest(self) -> str:
-        """A digest of everything a build reads: sources, processor, Python, and the SAM CLI's version."""
+    def digest(self, *, without: Path | None = None) -> str:
+        """A digest of everything a build reads: sources, processor, Python, and the SAM CLI's version.
+
+        ``without`` is a folder whose files do not count.
+        """
         digest = hashlib.sha256(f"{architecture()} {sys.version}".encode())
         for path in self._sources():
+            if without in path.parents:
+                continue
             digest.update(f"\0{path.relative_to(self._root)}\0".encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()[:16]

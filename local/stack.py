@@ -62,7 +62,8 @@ class LocalStack:
     """Context manager for one run. It stops every server that it started, however the block ends.
 
     `build`, `start` and `deploy` are separate, so that a caller can time each. State and logs are in ``folder``, which
-    is kept only if the block ends with an error. Entering the block raises `local.sam.EnvironmentMissingError` if
+    is kept only if the block ends with an error. With ``package_source``, functions import the packages in that folder
+    in place of those that were built. Entering the block raises `local.sam.EnvironmentMissingError` if
     ``make environments`` has not run.
     """
 
@@ -71,8 +72,9 @@ class LocalStack:
     whop_url: str
     whop: SimulatorControl
 
-    def __init__(self, *, root: Path = ROOT) -> None:
+    def __init__(self, *, root: Path = ROOT, package_source: Path | None = None) -> None:
         self._root = root
+        self._package_source = package_source
 
     def __enter__(self) -> Self:
         for environment in ("sam", "emulator", "lambda"):
@@ -99,6 +101,10 @@ class LocalStack:
     def build(self) -> Path:
         """Build the tree as it is now; the path of the built template. An unchanged tree is not built again."""
         return self._sam.build()
+
+    def sources(self, *, without: Path | None = None) -> str:
+        """A digest of everything that `build` reads, but not of the folder ``without``."""
+        return self._sam.digest(without=without)
 
     def start(self) -> None:
         """Start the AWS emulator and the Whop simulator.
@@ -149,6 +155,12 @@ class LocalStack:
         api_id = (urlsplit(api_url).hostname or "").split(".")[0]
         return f"{self.emulator_url}/_aws/execute-api/{api_id}/$default"
 
+    def environment(self) -> dict[str, str]:
+        """The variables that lead the AWS CLI, boto3 and `make deploy` to this cloud, and to no real account."""
+        aws = {"AWS_ENDPOINT_URL": self.emulator_url, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, **FAKE_KEYS}
+        nobody_s = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        return aws | nobody_s | {"NO_PROXY": HOST}
+
     # -- for tests and the demo
 
     def put_api_key(self, deployment: Deployment, value: str) -> None:
@@ -160,23 +172,33 @@ class LocalStack:
 
     def confirmation_code(self, email: str, *, seconds: float = 5.0) -> str:
         """The code in the newest mail from Cognito to ``email``. Raises TimeoutError if no mail arrives in time."""
-        if not wait_until(lambda: bool(self._mails(email)), seconds):
+        if not wait_until(lambda: bool(self.mails(email)), seconds):
             raise TimeoutError("no mail arrived")
-        found = re.search(r"\b\d{6}\b", self._mails(email)[-1])
+        found = re.search(r"\b\d{6}\b", self.mails(email)[0]["text"])
         if not found:
             raise ValueError("the mail has no code of six digits")
         return found.group()
 
-    def _mails(self, email: str) -> list[str]:
+    def mails(self, email: str | None = None) -> list[dict[str, str]]:
+        """The mails from Cognito, or those to ``email``, newest first: ``to`` and ``text``."""
         accounts: dict[str, list[dict[str, Any]]] = self.http.get(
             f"{self.emulator_url}/_ministack/ses/messages"
         ).json()["messages"]
-        return [
-            f"{mail['BodyText']}{mail['BodyHtml'] or ''}"
+        found = [
+            {"to": ", ".join(mail["To"]), "text": f"{mail['BodyText']}{mail['BodyHtml'] or ''}"}
             for mails in accounts.values()
             for mail in mails
-            if email in mail["To"]
+            if email is None or email in mail["To"]
         ]
+        return found[::-1]
+
+    def restart_functions(self) -> None:
+        """End every warm function, so that the next invocation starts it anew."""
+        self.http.post(f"{self.emulator_url}/_local/restart").raise_for_status()
+
+    def switch(self, *, readable_401: bool) -> None:
+        """Whether the gateway's own 401 has CORS headers. At first it has none, and a page sees a network error."""
+        self.http.post(f"{self.emulator_url}/_local/switches", json={"readable_401": readable_401}).raise_for_status()
 
     def user_record(self, deployment: Deployment, sub: str, *, pool_id: str | None = None) -> dict[str, str]:
         """The record of the Cognito user ``sub`` in the users table, every value as text. Empty if there is none."""
@@ -189,8 +211,11 @@ class LocalStack:
 
     def function_log(self) -> list[str]:
         """Every line that a function of this run wrote, and every line in CloudWatch Logs."""
-        written = self._function_log.read_text().splitlines() if self._function_log.exists() else []
-        return [*written, *self._cloudwatch_lines()]
+        return [*self.function_lines(), *self._cloudwatch_lines()]
+
+    def function_lines(self) -> list[str]:
+        """Every line that a function of this run wrote, as ``<function name>\t<line>``."""
+        return self._function_log.read_text().splitlines() if self._function_log.exists() else []
 
     def decisions(self) -> set[Decision]:
         """What the roles of this run were allowed and denied."""
@@ -277,6 +302,7 @@ class LocalStack:
             DECISION_LOG=str(self._decision_log),
             STATE_DIR=str(state),
             TMPDIR=str(temporary),
+            PACKAGE_SOURCE=str(self._package_source or ""),
         )
 
     def _whop(self, port: int) -> Command:

@@ -10,6 +10,7 @@ Environment, all optional:
 ``GATEWAY_PORT``          the port, 4566 by default
 ``AUTH``                  ``true``: check signatures, and enforce the policies of users and roles
 ``LAMBDA_PYTHON``         the interpreter for the handlers: Python 3.13 with the boto3 of the Lambda runtime
+``PACKAGE_SOURCE``        a folder whose packages replace those of the layers, in functions that start from now on
 ``FUNCTION_LOG``          a file that gets every line of every function, as ``<function name>\t<line>``
 ``DECISION_LOG``          a file that gets every call of a role, as ``<role>\t<action>\t<Sid that allowed it>``
 ``TMPDIR``, ``STATE_DIR`` folders of this run: MiniStack unpacks the code of each warm function in the first

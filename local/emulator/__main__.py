@@ -33,9 +33,9 @@ def main() -> None:
 
     from ministack import app
 
-    from local.emulator import cloudformation, cloudtrail, cognito, dynamodb, functions, http_api, iam
+    from local.emulator import cloudformation, cloudtrail, cognito, dynamodb, functions, http_api, iam, web_pages
 
-    for service in (functions, http_api, cognito, cloudtrail, cloudformation, dynamodb, iam):
+    for service in (functions, http_api, cognito, cloudtrail, cloudformation, dynamodb, iam, web_pages):
         service.install()
     app.main()
 

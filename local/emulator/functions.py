@@ -31,6 +31,11 @@ def install() -> None:
     )
 
 
+def restart() -> None:
+    """End every warm function, so that the next invocation starts it anew."""
+    lambda_runtime.reset()
+
+
 def _handlers_own_python(stock: Function) -> Function:
     """Stock runs handlers with its own interpreter and packages, and searches layers before the function's code.
 
@@ -43,6 +48,8 @@ def _handlers_own_python(stock: Function) -> Function:
         if runtime.startswith("python"):
             binary = os.environ.get("LAMBDA_PYTHON") or binary
             code_first = "    sys.path.remove(code_dir); sys.path.insert(0, code_dir)\n"
+            if source := os.environ.get("PACKAGE_SOURCE"):
+                code_first += f"    sys.path.insert(1, {source!r})\n"
             script = script.replace(_BEFORE_THE_HANDLER_IS_IMPORTED, code_first + _BEFORE_THE_HANDLER_IS_IMPORTED)
         return binary, script
 

@@ -43,12 +43,16 @@ answered with a 400 and ``{"error"}``.
 ``POST people``           ``{"email", "name"?}`` adds a Whop user who has no account of ours
 ``POST oauth_apps``       ``{"client_id", "redirect_uris", "secret"?}`` registers an app for OAuth
 ``POST end_consents``     ``{"user_id"}`` ends a user's OAuth consents
+``POST expire_tokens``     every token that was minted expires now
 ``POST block_deletion``   ``{"account_id", "reason"}``: its DELETE answers 400, until reason is null
 ``GET  clock``            ``POST clock/advance {"seconds"}`` moves it forward, and completes delayed calls
 ``POST reset``            forgets everything except the keys, their companies and the OAuth apps
 ========================  ==========================================================================================
 
-The paths are under ``/_simulator/``. The simulator listens on 127.0.0.1 only, and does not authenticate these calls.
+The paths are under ``/_simulator/``. The simulator listens on 127.0.0.1 only. It does not authenticate these calls, but
+refuses those of web pages (`local.origins`).
+
+``/elements/`` has stand-ins for Whop's chat scripts (`local.whop_simulator.chat_script`).
 """
 
 from local.whop_simulator.core import DEFAULT_COMPANY, Simulator

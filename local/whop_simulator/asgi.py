@@ -11,9 +11,11 @@ import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from local.origins import may_control
+from local.whop_simulator import chat_script
 from local.whop_simulator.control_surface import PREFIX, control
 from local.whop_simulator.core import Simulator
-from local.whop_simulator.wire import Fate, Request, Response
+from local.whop_simulator.wire import Fate, Request, Response, json_response
 
 _DROP = "whop_simulator.drop"
 
@@ -39,7 +41,11 @@ class WhopApp:
 
     async def _answer(self, request: Request) -> Response:
         if request.path.startswith(PREFIX):
+            if not may_control(request.header("host") or "", request.header("origin")):
+                return json_response(403, {"error": "web pages may not control the simulator"})
             return control(self._simulator, request)
+        if request.path.startswith(chat_script.PREFIX):
+            return chat_script.file(request.path)
         exchange = self._simulator.receive(request)
         if exchange.delay > 0:
             await asyncio.sleep(exchange.delay)

@@ -136,6 +136,10 @@ class SimulatorControl:
         """Add a Whop user who has no account of ours; the user id."""
         return str(self._ask("POST", "people", json={"email": email, "name": name})["id"])
 
+    def expire_tokens(self) -> None:
+        """End the life of every minted token now."""
+        self._ask("POST", "expire_tokens")
+
     def block_deletion(self, account_id: str, reason: str | None) -> None:
         """Make DELETE of the account answer 400 with ``reason``, until ``reason`` is None."""
         self._ask("POST", "block_deletion", json={"account_id": account_id, "reason": reason})

@@ -135,6 +135,11 @@ def _end_consents(simulator: Simulator, request: Request, body: Json) -> Json:
     return {}
 
 
+def _expire_tokens(simulator: Simulator, request: Request, body: Json) -> Json:
+    simulator.expire_tokens()
+    return {}
+
+
 def _block_deletion(simulator: Simulator, request: Request, body: Json) -> Json:
     reason = body.get("reason")
     simulator.block_deletion(_text(body, "account_id"), None if reason is None else str(reason))
@@ -183,6 +188,7 @@ _ACTIONS: dict[tuple[str, str], Callable[[Simulator, Request, Json], Json]] = {
     ("POST", "people"): _add_person,
     ("POST", "oauth_apps"): _add_oauth_app,
     ("POST", "end_consents"): _end_consents,
+    ("POST", "expire_tokens"): _expire_tokens,
     ("POST", "block_deletion"): _block_deletion,
     ("GET", "clock"): _clock,
     ("POST", "clock/advance"): _advance,

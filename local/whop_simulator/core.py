@@ -55,7 +55,13 @@ class Simulator:
             operation, resource = route(request.method, request.path)
             name = operation.name if operation else UNKNOWN
             exchange = Exchange(
-                request, operation, resource, self.now(), len(self._calls), self._finish, self._faults.take(name)
+                request,
+                operation,
+                resource,
+                now := self.now(),
+                len(self._calls),
+                self._finish,
+                self._faults.take(name, now),
             )
             if exchange.fault is not None and exchange.fault.kind == "unreachable":
                 exchange.sent = Response(0, fate=Fate.UNREACHABLE)
@@ -275,6 +281,11 @@ class Simulator:
         with self._lock:
             self._state.oauth.end_user(user_id)
 
+    def expire_tokens(self) -> None:
+        """End the life of every minted token now."""
+        with self._lock:
+            self._state.expire_tokens(self.now())
+
     def block_deletion(self, account_id: str, reason: str | None) -> None:
         """Make DELETE of the account answer 400 with ``reason``, until ``reason`` is None. Raises `KeyError`."""
         with self._lock:
@@ -285,7 +296,7 @@ class Simulator:
         if fault.operation not in (*NAMES, "*"):
             raise ValueError(f"operation is * or one of {', '.join(NAMES)}")
         with self._lock:
-            self._faults.add(fault)
+            self._faults.add(fault, self.now())
 
     def clear_faults(self, operation: str | None = None) -> None:
         """Remove the faults of an operation, or all."""
@@ -295,7 +306,7 @@ class Simulator:
     def faults(self) -> tuple[Fault, ...]:
         """The faults in force."""
         with self._lock:
-            return self._faults.pending()
+            return self._faults.pending(self.now())
 
     @property
     def readings(self) -> Readings:

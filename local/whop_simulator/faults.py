@@ -1,5 +1,6 @@
 """Faults: what goes wrong with the next calls of an operation."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
@@ -28,7 +29,7 @@ class Fault:
     """What happens to the next ``count`` calls of ``operation``, after ``skip`` calls without a fault.
 
     ``operation`` is a name such as ``accounts.create``, or ``*``. With ``count`` None, the fault applies until it is
-    removed. "Done" means that the call had its effect at Whop.
+    removed, and with ``lasts`` at most for so many seconds. "Done" means that the call had its effect at Whop.
 
     ========================  =======================================================================================
     ``status``                not done; the answer is ``status``, with ``body`` or else Whop's error envelope; a 429
@@ -49,6 +50,7 @@ class Fault:
     operation: str
     kind: FaultKind
     count: int | None = 1
+    lasts: float | None = None
     skip: int = 0
     status: int = 500
     body: str | None = None
@@ -61,8 +63,8 @@ class Fault:
             raise ValueError(f"kind is one of {', '.join(KINDS)}")
         if self.effect not in ("late", "early"):
             raise ValueError("effect is late or early")
-        if (self.count is not None and self.count < 1) or self.skip < 0 or self.seconds < 0:
-            raise ValueError("count is at least 1, skip and seconds are not negative")
+        if (self.count is not None and self.count < 1) or min(self.skip, self.seconds, self.lasts or 0) < 0:
+            raise ValueError("count is at least 1; skip, seconds and lasts are not negative")
         if not 400 <= self.status <= 599:
             raise ValueError("status is an error status")
 
@@ -89,6 +91,7 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "operation": (str,),
     "kind": (str,),
     "count": (int, type(None)),
+    "lasts": (int, float, type(None)),
     "skip": (int,),
     "status": (int,),
     "body": (str, type(None)),
@@ -107,6 +110,7 @@ class _Active:
     fault: Fault
     skip: int
     left: int | None
+    until: float
 
 
 class FaultPlan:
@@ -115,22 +119,23 @@ class FaultPlan:
     def __init__(self) -> None:
         self._active: list[_Active] = []
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: Fault, now: float) -> None:
         """Add a fault."""
-        self._active.append(_Active(fault, fault.skip, fault.count))
+        until = math.inf if fault.lasts is None else now + fault.lasts
+        self._active.append(_Active(fault, fault.skip, fault.count, until))
 
     def clear(self, operation: str | None = None) -> None:
         """Remove the faults of ``operation``, or all."""
         self._active = [] if operation is None else [a for a in self._active if a.fault.operation != operation]
 
-    def pending(self) -> tuple[Fault, ...]:
+    def pending(self, now: float) -> tuple[Fault, ...]:
         """The faults in force."""
-        return tuple(active.fault for active in self._active)
+        return tuple(active.fault for active in self._active if now < active.until)
 
-    def take(self, operation: str) -> Fault | None:
+    def take(self, operation: str, now: float) -> Fault | None:
         """The fault that applies to this call, or None. Counts it as used."""
         for active in list(self._active):
-            if active.fault.operation not in (operation, "*"):
+            if active.fault.operation not in (operation, "*") or now >= active.until:
                 continue
             if active.skip > 0:
                 active.skip -= 1

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import re
 import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from local.whop_simulator import rules
 from local.whop_simulator.oauth_state import OAuthState
@@ -233,6 +233,12 @@ class State:
         )
         self.tokens[minted.token] = minted
         return minted
+
+    def expire_tokens(self, now: float) -> None:
+        """End the life of every token that is valid now."""
+        self.tokens = {
+            token: replace(minted, expires_at=min(minted.expires_at, now)) for token, minted in self.tokens.items()
+        }
 
     def as_json(self) -> Json:
         """The state as JSON, without the value of any key or token."""

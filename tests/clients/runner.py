@@ -1,9 +1,10 @@
 """What the tests of the clients share: the names of all cases, and how a runner's report is read."""
 
 import json
+import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ DOCUMENT: dict[str, Any] = json.loads((CLIENTS / "cases.json").read_text())
 NAMES = {case["name"] for case in DOCUMENT["cases"]} | {f"problem {code}" for code in DOCUMENT["problems"]}
 
 
-def run(command: Sequence[str | Path], folder: Path) -> str:
-    """What a program prints, which ends well."""
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+def run(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What a program prints, which ends well. ``environment`` is added to that of the tests."""
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

@@ -233,3 +233,51 @@ def test_a_pool_with_tags_of_cloudformation_can_be_updated(cloud: LocalStack, sm
     pool = cloud.cognito.describe_user_pool(UserPoolId=small["UserPoolId"])["UserPool"]
     assert (pool.get("AutoVerifiedAttributes", []), pool["UserPoolTags"]) == ([], tags)
     assert "aws:cloudformation:stack-name" in tags
+
+
+_EVIL = "https://evil.example.test"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/_ministack/reset", {"origin": _EVIL}),
+        ("/_ministack/reset", {"host": "evil.example.test"}),
+        ("/_local/switches", {"origin": _EVIL}),
+        ("/2015-03-31/functions", {"origin": _EVIL}),
+        ("/2015-03-31/functions", {"origin": "http://evil.example.test", "host": "evil.example.test"}),
+        ("/", {"origin": _EVIL, "x-amz-target": "DynamoDB_20120810.ListTables"}),
+        (
+            "/",
+            {
+                "origin": _EVIL,
+                "x-amz-target": "AWSCognitoIdentityProviderService.ListUserPools",
+                "authorization": "AWS4-HMAC-SHA256 Credential=test/20261129/us-east-1/cognito-idp/aws4_request",
+            },
+        ),
+    ],
+)
+def test_a_web_page_cannot_use_what_needs_keys_at_aws(cloud: LocalStack, path: str, headers: dict[str, str]) -> None:
+    assert cloud.http.post(f"{cloud.emulator_url}{path}", json={}, headers=headers).status_code == 403
+
+
+def test_a_web_page_can_use_a_user_pool(cloud: LocalStack, app: ChatApp) -> None:
+    target = {"x-amz-target": "AWSCognitoIdentityProviderService.InitiateAuth", "origin": ORIGINS[0]}
+    body = {"AuthFlow": "REFRESH_TOKEN_AUTH", "ClientId": app.client_id, "AuthParameters": {"REFRESH_TOKEN": "none"}}
+
+    answer = cloud.http.post(cloud.emulator_url, json=body, headers=target)
+
+    assert answer.json()["__type"] == "NotAuthorizedException"
+
+
+def test_the_gateway_s_401_is_readable_only_with_the_switch(cloud: LocalStack, small: Deployment) -> None:
+    def allowed() -> list[str]:
+        answer = _ask(cloud, small, authorization="Bearer none", origin=ORIGINS[0])
+        assert answer.status_code == 401
+        return answer.headers.get_list("access-control-allow-origin")
+
+    cloud.switch(readable_401=True)
+    readable = allowed()
+    cloud.switch(readable_401=False)
+
+    assert (readable, allowed()) == ([ORIGINS[0]], [])

@@ -182,6 +182,7 @@ export class ChatTokens {
   #listen() {
     if (this.#listening) return;
     this.#listening = new AbortController();
+    if (globalThis.navigator?.onLine === false) this.#online = false;
     const { signal } = this.#listening;
     globalThis.window?.addEventListener?.("online", () => this.online(), { signal });
     globalThis.window?.addEventListener?.("offline", () => this.offline(), { signal });

@@ -69,3 +69,12 @@ def test_an_invalid_control_request_is_refused(control: SimulatorControl) -> Non
         control.advance(-1)
     with pytest.raises(ControlError, match="biz_Nowhere"):
         control.block_deletion("biz_Nowhere", "why")
+
+
+def test_the_client_lets_every_token_expire(control: SimulatorControl, whop: Api) -> None:
+    user = whop.enrol("jane@people.test", "pool:jane")
+    token = str(whop.mint(user).json()["token"])
+    assert whop.say(token).status == 200
+    control.expire_tokens()
+    assert whop.say(token).status == 401
+    assert whop.say(str(whop.mint(user).json()["token"])).status == 200

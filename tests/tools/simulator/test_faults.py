@@ -85,3 +85,11 @@ def test_an_invalid_fault_is_refused(fields: dict[str, object]) -> None:
 def test_a_fault_for_an_unknown_operation_is_refused(simulator: Simulator) -> None:
     with pytest.raises(ValueError, match="operation"):
         simulator.add_fault(Fault("accounts.explode", "status"))
+
+
+def test_a_fault_can_end_by_itself(whop: Api, simulator: Simulator) -> None:
+    whop.fault("*", "status", count=None, lasts=20, status=429, wait=20)
+    assert whop.call("GET", "/accounts").status == 429
+    simulator.advance(20)
+    assert simulator.faults() == ()
+    assert whop.call("GET", "/accounts").status == 200

@@ -126,3 +126,17 @@ def test_a_stopped_simulator_is_not_ready(simulator: Simulator) -> None:
         gone = base_url
     with SimulatorControl(gone, timeout=1.0) as control:
         assert not control.is_ready()
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example.test"}, {"host": "evil.example.test"}])
+def test_no_web_page_controls_a_served_simulator(simulator: Simulator, headers: dict[str, str]) -> None:
+    with served(simulator) as base_url:
+        assert httpx.post(f"{base_url}/_simulator/reset", headers=headers).status_code == 403
+        assert httpx.post(f"{base_url}/_simulator/reset").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["embedded-components.js", "whop-elements.js", "frame.js", "frame.html"])
+def test_the_stand_ins_for_whop_s_scripts_are_served(simulator: Simulator, name: str) -> None:
+    with served(simulator) as base_url:
+        assert httpx.get(f"{base_url}/elements/{name}").status_code == 200
+        assert httpx.get(f"{base_url}/elements/../{name}").status_code == 404
