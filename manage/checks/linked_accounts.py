@@ -4,9 +4,15 @@ from collections.abc import Iterator
 
 from manage.checks.finding import Finding, Severity
 from manage.deployment import Deployment
+from manage.stack import Stack
 from whop_chat.settings import LinkSettings, SettingsError
 
 _CALLBACK = "/oauth/whop/callback"
+
+
+def callback_url(stack: Stack) -> str:
+    """Where Whop sends users back to, at the API of the stack."""
+    return f"{stack.output('ApiUrl').rstrip('/')}{_CALLBACK}"
 
 
 def check(deployment: Deployment) -> Iterator[Finding]:
@@ -24,7 +30,7 @@ def check(deployment: Deployment) -> Iterator[Finding]:
             "Deploy this repository's template with a correct value of the parameter.",
         )
         return
-    expected = f"{stack.output('ApiUrl').rstrip('/')}{_CALLBACK}"
+    expected = callback_url(stack)
     if settings.oauth_redirect_uri != expected:
         yield Finding(
             Severity.WARNING,
