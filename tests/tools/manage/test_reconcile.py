@@ -240,10 +240,12 @@ def test_a_stop_says_how_many_are_enrolled_and_how_many_are_not(run: DeployedSta
     stopped = run("--json", "reconcile", "--stop").json
 
     assert stopped["outcome"] == "stopped"
-    assert (stopped["enrolled"], stopped["not_enrolled"], stopped["unknown"]) == (2, 2, 1)
+    counts = [stopped[name] for name in ("enrolled", "not_enrolled", "waiting", "unknown")]
+    assert counts == [2, 1, 1, 1]
     assert runs_of(run).is_stopped(stopped["run"]["run"], deadline=AN_HOUR)
     again = run("reconcile", "--stop")
-    assert "2 of its users are enrolled, and 2 are not." in again.out
+    assert "2 of its users are enrolled, and 1 are not." in again.out
+    assert "Messages of 1 more still wait" in again.out
     assert "Of 1 more nobody knows" in again.out
 
 
@@ -252,7 +254,7 @@ def test_a_run_by_its_id_can_be_stopped_while_another_is_the_last(run: DeployedS
     second = run("--json", "reconcile").json["run"]["run"]
     stopped = run("--json", "reconcile", "--stop", first).json
 
-    assert (stopped["run"]["run"], stopped["not_enrolled"]) == (first, 1)
+    assert (stopped["run"]["run"], stopped["not_enrolled"], stopped["waiting"]) == (first, 0, 1)
     assert runs_of(run).is_stopped(first, deadline=AN_HOUR)
     assert not runs_of(run).is_stopped(second, deadline=AN_HOUR)
     assert run.acts()[-1][1:] == ("reconcile stop", first)
