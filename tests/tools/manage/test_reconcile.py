@@ -406,6 +406,23 @@ def test_a_pilot_hands_on_at_the_pace_of_a_run_and_not_to_a_full_queue(run: Depl
     assert run.slept > 1.5
 
 
+def test_a_pilot_that_is_stopped_does_not_wait_for_a_full_queue(run: DeployedStack) -> None:
+    for number in range(15):
+        run.cloud.sign_up(f"user-{number}")
+    queue = run.queue(run.cloud.queue_url)._messages
+
+    def filled_and_stopped() -> None:
+        if len(queue) == 10:
+            runs_of(run).stop(str(run.messages()[0].run), deadline=AN_HOUR)
+            for _ in range(USERS_PER_MINUTE):
+                run.cloud.sqs.send_message(QueueUrl=run.cloud.queue_url, MessageBody="{}")
+
+    run.then = filled_and_stopped
+    done = run("--json", "reconcile", "--backfill", "--limit", "15", "--yes")
+
+    assert (done.json["outcome"], done.json["users"]["handed_on"]) == ("stopped", 10)
+
+
 def test_a_pilot_that_is_stopped_hands_on_nobody_else(run: DeployedStack) -> None:
     for number in range(25):
         run.cloud.sign_up(f"user-{number}")
