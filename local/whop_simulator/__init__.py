@@ -16,9 +16,9 @@ As a process: ``python -m local.whop_simulator --port 8080 --key-file FILE [--co
 
 The API is under ``/api/v1``: POST access_tokens; POST, GET accounts; GET, PATCH, DELETE accounts/{id}; GET, PATCH
 users/{id}; POST, GET messages; POST, GET apps; GET, PATCH apps/{id}. Operations are named as in the SDK:
-``access_tokens.create``, ``accounts.create``, ``accounts.list``, ``accounts.retrieve``, ``accounts.update``, ``accounts.delete``, ``users.retrieve``,
-``users.update``, ``messages.create``, ``messages.list``, ``apps.create``, ``apps.list``, ``apps.retrieve``,
-``apps.update``.
+``access_tokens.create``, ``accounts.create``, ``accounts.list``, ``accounts.retrieve``, ``accounts.update``,
+``accounts.delete``, ``users.retrieve``, ``users.update``, ``messages.create``, ``messages.list``, ``apps.create``,
+``apps.list``, ``apps.retrieve``, ``apps.update``.
 
 The OAuth server has paths of its own: ``/oauth/authorize`` (a consent page),
 ``/oauth/token``, ``/oauth/userinfo``, ``/oauth/revoke``, discovery and key set, named ``oauth.token`` and so on.

@@ -191,7 +191,9 @@ def test_the_sdk_creates_a_file_that_becomes_a_picture(whop: Whop) -> None:
     assert file.id in str(user.profile_picture.url)
 
 
-def test_an_app_of_the_sdk_is_created_found_and_changed(whop: Whop, simulator: Simulator, sdk: Callable[[str], Whop]) -> None:
+def test_an_app_of_the_sdk_is_created_found_and_changed(
+    whop: Whop, simulator: Simulator, sdk: Callable[[str], Whop]
+) -> None:
     key = secrets.token_urlsafe(16)
     simulator.add_key(key, company_id=COMPANY, owner_level=True)
     developer = sdk(key)

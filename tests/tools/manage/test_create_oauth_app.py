@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from local.whop_simulator import Fault, Simulator
+from local.whop_simulator import DEFAULT_COMPANY, Fault, Simulator
 from local.whop_simulator.oauth_state import App
 from local.whop_simulator.state import CHAT_SCOPES
 from tests.tools.manage.deployment import OPERATOR, DeployedStack
@@ -12,7 +12,6 @@ from tests.tools.manage.run import Run
 
 CALLBACK = "https://api.team.test/oauth/whop/callback"
 SDK_URI = "com.team.app://oauth/callback"
-COMPANY = "biz_Platform"
 SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:client-secret"
 
 
@@ -20,13 +19,15 @@ SECRET_ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:client-secret
 def key(run: DeployedStack, whop: Simulator) -> str:
     """An API key of the company that may change apps, and nothing else."""
     run.parameters |= {
-        "WhopCompanyId": COMPANY,
+        "WhopCompanyId": DEFAULT_COMPANY,
         "WhopBaseUrl": "https://api.whop.com",
         "WhopApiVersion": "2026-10-15-1",
     }
     run.outputs["ApiUrl"] = "https://api.team.test"
     key = secrets.token_urlsafe(24)
-    whop.add_key(key, company_id=COMPANY, permissions=frozenset({"developer:create_app", "developer:update_app"}))
+    whop.add_key(
+        key, company_id=DEFAULT_COMPANY, permissions=frozenset({"developer:create_app", "developer:update_app"})
+    )
     return key
 
 
@@ -37,7 +38,7 @@ def create(run: DeployedStack, key: str, *arguments: str) -> Run:
 
 
 def apps(whop: Simulator) -> list[App]:
-    return list(whop.oauth_apps())
+    return [*whop.oauth_apps()]
 
 
 def test_a_stack_gets_an_app_with_its_callback(run: DeployedStack, whop: Simulator, key: str) -> None:
@@ -45,7 +46,7 @@ def test_a_stack_gets_an_app_with_its_callback(run: DeployedStack, whop: Simulat
 
     assert (done.status, done.json["outcome"]) == (0, "created"), done.err
     (app,) = apps(whop)
-    assert (app.name, app.company_id, app.redirect_uris) == ("chat", COMPANY, (CALLBACK,))
+    assert (app.name, app.company_id, app.redirect_uris) == ("chat", DEFAULT_COMPANY, (CALLBACK,))
     assert done.json["parameters"] == {"OAuthClientId": app.client_id, "OAuthRedirectUri": CALLBACK}
     assert run.acts() == [(OPERATOR, "create-oauth-app", f"created {app.client_id}")]
 
@@ -96,7 +97,11 @@ def test_only_a_confidential_app_has_a_secret_to_store(run: DeployedStack, whop:
 
 @pytest.mark.parametrize(
     ("permissions", "company"),
-    [(set[str](), COMPANY), ({"developer:create_app"}, COMPANY), ({"developer:update_app"}, "biz_Other")],
+    [
+        (set[str](), DEFAULT_COMPANY),
+        ({"developer:create_app"}, DEFAULT_COMPANY),
+        ({"developer:update_app"}, "biz_Other"),
+    ],
 )
 def test_what_whop_refuses_is_told_and_nothing_is_changed(
     run: DeployedStack, whop: Simulator, key: str, permissions: set[str], company: str
@@ -131,7 +136,7 @@ def test_without_a_key_nothing_is_changed(run: DeployedStack, whop: Simulator, k
 def test_an_app_whose_creation_got_no_answer_is_found_by_the_next_run(
     run: DeployedStack, whop: Simulator, key: str
 ) -> None:
-    whop.add_fault(Fault("apps.create", "dropped"))
+    whop.add_fault(Fault("apps.create", "drop_after"))
 
     assert create(run, key).status == 1
     assert create(run, key).json["outcome"] == "unchanged"
