@@ -4,9 +4,10 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from manage.errors import Refused
+from whop_chat.oauth.authorization import OAuthClient, authorization_url, new_secret
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.errors import TransportError
 from whop_chat.runtime.http import HttpClient, Response
@@ -52,6 +53,23 @@ class WhopApi:
             return {row["action"] for row in rows if row["granted"] is True and row["action"] in actions}
         except (ValueError, KeyError, TypeError):
             return None
+
+    def authorization_error(self, client: OAuthClient, scopes: Collection[str]) -> str | None:
+        """The error with which Whop ends an authorization request before anybody signs in, or None.
+
+        ``redirect_uri`` stands for an answer without a redirect: the client or its redirect URI is unknown (RFC 6749,
+        section 4.1.2.1). It is unproven that Whop looks at either of them, or at the scopes, so early.
+        """
+        url = authorization_url(
+            self.base_url, client, scopes, state=new_secret(), nonce=new_secret(), verifier=new_secret()
+        )
+        response = self._request("GET", url, {"Accept": "text/html", "User-Agent": USER_AGENT})
+        if response.status_code >= 400:
+            return "redirect_uri"
+        location = response.headers.get("location", "")
+        if not location.startswith(client.redirect_uri):
+            return None
+        return next(iter(parse_qs(urlsplit(location).query).get("error", [])), None)
 
     def app(self, key: str, app_id: str) -> WhopApp:
         """The app (Whop's SDK, ``apps.retrieve``). Raises `Refused` if the key may not see it."""
@@ -103,14 +121,14 @@ class WhopApi:
         }
         if body is not None:
             headers["Content-Type"] = "application/json"
+        content = b"" if body is None else json.dumps(body).encode()
+        return self._request(method, f"{self.base_url}/api/v1{path}", headers, content)
+
+    def _request(self, method: str, url: str, headers: Mapping[str, str], content: bytes = b"") -> Response:
+        deadline = Deadline(_SECONDS)
         try:
             response = self._http.request(
-                method,
-                f"{self.base_url}/api/v1{path}",
-                headers=headers,
-                content=b"" if body is None else json.dumps(body).encode(),
-                deadline=Deadline(_SECONDS),
-                max_bytes=_MAX_BYTES,
+                method, url, headers=headers, content=content, deadline=deadline, max_bytes=_MAX_BYTES
             )
         except TransportError as error:
             raise Refused(f"Whop does not answer at {self.base_url}: {error.reason}.") from None

@@ -5,13 +5,12 @@ It uses an API key from standard input. The stack's own key need not be able to 
 
 import argparse
 
-from manage.checks.linked_accounts import callback_url
+from manage.checks.linked_accounts import callback_url, requested_scopes
 from manage.console import Console
 from manage.deployment import Deployment
 from manage.errors import Refused
 from manage.stack import Stack
 from manage.whop_api import WhopApi, WhopApp
-from whop_chat.minting.features import FEATURE_SCOPES
 from whop_chat.whop.api_key import NotConfigured, key_in
 
 NAME = "create-oauth-app"
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     with deployment.audit.entry(NAME) as entry:
         app, outcome = _set_up(deployment.whop_for_operator, key, stack, arguments, wanted)
         entry.outcome = f"{outcome} {app.id}"
-    missing = sorted(set(_scopes(stack)) - app.permissions)
+    missing = sorted(set(requested_scopes(stack)) - app.permissions)
     console.answer(
         "\n".join(_text(stack, app, outcome, missing)),
         outcome=outcome,
@@ -76,11 +75,6 @@ def _set_up(
 
 def _parameters(stack: Stack, app: WhopApp) -> dict[str, str]:
     return {"OAuthClientId": app.id, "OAuthRedirectUri": callback_url(stack)}
-
-
-def _scopes(stack: Stack) -> list[str]:
-    features = stack.parameters.get("ChatFeatures", ",".join(FEATURE_SCOPES))
-    return [scope for feature in features.split(",") for scope in FEATURE_SCOPES[feature.strip()]]
 
 
 def _text(stack: Stack, app: WhopApp, outcome: str, missing: list[str]) -> list[str]:
