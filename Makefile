@@ -41,7 +41,7 @@ dev: environments ## the local stack, which stays up, and a page to try it on (A
 	@$(OFFLINE) $(DEV) -m local.dev $(ARGS)
 
 .PHONY: demo
-demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
+demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat, link an account
 	@$(OFFLINE) $(DEV) -m local.demo
 
 .PHONY: local
