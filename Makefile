@@ -165,7 +165,8 @@ costs: .venv/dev/.ready ## a month's bill of AWS by service (ARGS="--users 40000
 	@$(DEV) -m tools.costs $(ARGS)
 
 .PHONY: model
-model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
+model: .venv/dev/.ready ## every state of the enrolment and refresh protocols (ARGS="--workers 3 --disturbances 3")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.refresh_model
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
 
 .PHONY: fuzz
