@@ -400,6 +400,22 @@ def test_a_deletion_during_the_upload_removes_what_was_shown_after_it(case: Case
     assert case.record.status is Status.DELETED
 
 
+def test_a_deletion_during_the_fetch_leaves_nothing_of_the_picture_on_the_tombstone(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted_meanwhile(address: str, *, deadline: Deadline) -> bytes:
+        case.replace(tombstone(case.record, NOW))
+        raise refused("not_a_picture")
+
+    monkeypatch.setattr(case.fetcher, "fetch", deleted_meanwhile)
+    with pytest.raises(StaleRecord):
+        case.sync()
+    case.sync()
+
+    assert (case.record.picture_digest, case.record.picture_reason) == (None, None)
+    assert case.telemetry.counted(PICTURES_REFUSED) == []
+
+
 # Whop takes its time, or does not take the picture
 
 

@@ -215,6 +215,8 @@ class SyncAvatar:
         record = self._users.get(user, deadline=deadline)
         if record is None:
             return
+        if record.status is Status.DELETED and wanted.digest is not None:
+            raise StaleRecord  # A tombstone keeps nothing made of a picture.
         failures = record.picture_failures + 1
         may_pass = isinstance(refusal, WhopRefused) or refusal.reason in TRANSIENT
         again = may_pass and failures < _ATTEMPTS
