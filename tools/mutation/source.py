@@ -1,7 +1,8 @@
 """Which parts of a module may be mutated.
 
-Left out is what no test can notice, or should: annotations, docstrings, `__repr__`, protocols, imports, the arguments
-of `@dataclass`, `raise AssertionError`, what only the type checker sees, and the prose of errors and log lines.
+Left out is what no test can notice, or should: annotations and names of types, docstrings, `__repr__`, protocols,
+imports, the arguments of `@dataclass`, `raise AssertionError`, what only the type checker sees, and the prose of errors
+and log lines, to which the name of an AWS operation in `validating` belongs.
 """
 
 import ast
@@ -89,7 +90,9 @@ def _is_left_out(node: ast.AST, above: ast.AST) -> bool:
             return True
         case ast.Raise(exc=ast.Call(func=ast.Name(id="AssertionError"))):
             return True
-        case ast.Call(func=ast.Name(id="dataclass")):
+        case ast.Call(func=ast.Name(id="dataclass" | "validating")):
+            return True
+        case ast.Assign(value=ast.Subscript(value=ast.Name(id="Literal"))):
             return True
         case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]):
             return True
