@@ -1,7 +1,7 @@
 """doctor, run as an operator runs it: a sound stack, and the same stack with one fault at a time.
 
-tests/tools/manage/test_doctor_faults.py has the faults that cannot be planted here: those of stage prod, of a clock, and
-of what an account or a pool no longer has.
+tests/tools/manage/test_doctor_faults.py has the faults that cannot be planted here: those of stage prod, of a clock,
+and of what an account or a pool no longer has.
 """
 
 import json
