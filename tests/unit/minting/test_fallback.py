@@ -186,7 +186,7 @@ def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch:
             super().join(5)
 
     class Slow(MemoryTokenCache):
-        def find(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
+        def load(self, cache_key: CacheKey, *, deadline: Deadline) -> CacheEntry:
             assert waited_for.wait(5)
             return super().load(cache_key, deadline=deadline)
 

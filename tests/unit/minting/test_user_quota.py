@@ -73,7 +73,7 @@ def test_who_was_refused_is_refused_without_a_call_until_the_minute_is_over() ->
     case.refuse()
     calls = case.table.calls
     case.clock.advance(59)
-    with pytest.raises(TooManyRequests) as refusal:
+    with pytest.raises(TooManyRequests, match="again in 1 s") as refusal:
         case.count()
 
     assert (refusal.value.retry_after, case.table.calls) == (1, calls)
