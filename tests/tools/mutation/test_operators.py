@@ -71,6 +71,7 @@ def test_an_operator_makes_each_of_its_faults_once(operator: str, source: str, e
         "__slots__ = ('a',)",
         "type A = B | 'C'",
         "A = Literal['a', 'b']",
+        "A = Callable[[], 'B']",
         "with validating('GetItem'): ...",
         "cast('A', b)",
     ],

@@ -253,6 +253,13 @@ def test_a_refusal_without_the_address_blocks_nobody(world: World, status: int) 
     assert world.enrol().created
 
 
+def test_a_refusal_that_names_the_address_blocks(world: World) -> None:
+    world.old_answers = [httpx.Response(400, json={"error": {"type": "invalid_request_error", "param": "email"}})]
+    with pytest.raises(Blocked, match=r"^enrolment_rejected$"):
+        world.enrol()
+    assert world.record().reason == "enrolment_rejected"
+
+
 def test_a_create_in_flight_is_not_asked_about(world: World) -> None:
     world.simulator.add_fault(Fault("accounts.create", "crash_before"))
     with pytest.raises(EnrolmentInProgress):

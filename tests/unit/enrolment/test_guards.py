@@ -125,6 +125,12 @@ def test_an_untrusted_provider_blocks_under_a_reason_of_its_own(world: World) ->
     assert world.enrol().created
 
 
+def test_a_block_without_a_reason_is_a_block(world: World) -> None:
+    world.write(Record(status=Status.BLOCKED, email_mode="verified"))
+    with pytest.raises(Blocked, match=r"^blocked$"):
+        world.enrol()
+
+
 def test_a_block_ends_when_the_team_switches_to_aliases(world: World) -> None:
     world.people[ANN.sub] = person(ANN.sub, email=None, email_verified=False)
     with pytest.raises(Blocked):

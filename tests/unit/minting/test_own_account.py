@@ -73,11 +73,22 @@ class Company(FakeWhop):
         return UserToken(f"token-of-{user_id}", expires_at)
 
 
+class Table(MemoryUserRepository):
+    """Counts the calls."""
+
+    calls = 0
+
+    def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline | None = None) -> Record | None:
+        self.calls += 1
+        return super().count_mint(user, limit=limit, now=now)
+
+
 class Case:
     """Both ways to a token, of a user with ``record``."""
 
     def __init__(self, record: Record | None) -> None:
-        users, clock = MemoryUserRepository(), Clock(NOW.timestamp())
+        users, clock = Table(), Clock(NOW.timestamp())
+        self.users = users
         if record is not None:
             users.put(ADA, record, expected=None)
         self.telemetry = RecordingTelemetry()
@@ -140,3 +151,4 @@ def test_the_tokens_of_own_accounts_count_against_the_limit_too() -> None:
     for _ in range(2):
         with pytest.raises(TooManyRequests):
             mint(case.own_only)
+    assert case.users.calls == PER_MINUTE + 1, "who was refused is refused without a call"

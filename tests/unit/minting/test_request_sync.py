@@ -33,21 +33,32 @@ class Verifier(TokenVerifier):
         return Caller(ADA.sub, ADA.username, "client", self._groups, frozenset(), 0)
 
 
+class Table(MemoryUserRepository):
+    """Counts the calls."""
+
+    calls = 0
+
+    def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline | None = None) -> Record | None:
+        self.calls += 1
+        return super().count_mint(user, limit=limit, now=now)
+
+
 class Case:
     """Requests of one user, who has a record unless ``enrolled`` is false."""
 
     def __init__(self, *groups: str, enrolled: bool = True, error: AwsError | None = None) -> None:
         self.queue = Queue(error)
         self.clock = Clock(1_800_000_000.0)
-        users = MemoryUserRepository()
+        users = self.users = Table()
         if enrolled:
             users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_1"), expected=None)
         policy = FeaturePolicy(["channels"], denied_groups=["banned"], group_features={})
+        self.telemetry = RecordingTelemetry()
         self._sync = RequestSync(
             Authorizer(Verifier(*groups), policy, pool_id=ADA.pool_id),
             UserQuota(users, PER_MINUTE, clock=self.clock),
             self.queue,
-            RecordingTelemetry(),
+            self.telemetry,
         )
 
     def request(self, token: str = "good") -> None:
@@ -63,6 +74,7 @@ def test_the_user_of_the_token_is_enqueued() -> None:
     case.request()
 
     assert case.enqueued == [SyncMessage(ADA, Source.REQUEST)]
+    assert case.telemetry.users == [ADA.sub]
 
 
 def test_a_token_that_is_not_good_enqueues_nobody() -> None:
@@ -89,6 +101,10 @@ def test_one_user_can_only_ask_so_often() -> None:
         case.request()
 
     assert len(case.enqueued) == PER_MINUTE
+    calls = case.users.calls
+    with pytest.raises(TooManyRequests):
+        case.request()
+    assert case.users.calls == calls, "who was refused is refused without a call"
     case.clock.advance(60)
     case.request()
     assert len(case.enqueued) == PER_MINUTE + 1
