@@ -48,11 +48,11 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 local: environments ## an empty AWS and Whop on this machine until Ctrl-C, to deploy to: docs/local.md
 	@$(OFFLINE) $(DEV) -m local
 
-# The two halves take about as long as each other, and stand side by side: each has its own servers on free ports.
+# The three parts stand side by side, because the end-to-end tests mostly wait. Each has its own servers on free ports.
 .PHONY: test
 test: environments lint template care ## lint, template checks, make care, and all tests with the coverage of the package
 	@$(if $(NODE),$(MAKE) --no-print-directory $(CLIENT_MODULES))
-	@$(MAKE) --no-print-directory --jobs=2 test-package test-whole
+	@$(MAKE) --no-print-directory --jobs=3 test-package test-programs test-end-to-end
 
 # Tracing makes the other tests half as slow again, and the unit tests alone must run every line of the package.
 .PHONY: test-package
@@ -60,9 +60,13 @@ test-package: .venv/dev/.ready
 	@$(OFFLINE) $(DEV) -m coverage run -m pytest tests/unit
 	@$(DEV) -m coverage report
 
-.PHONY: test-whole
-test-whole: environments
-	@$(OFFLINE) $(DEV) -m pytest --ignore=tests/unit
+.PHONY: test-programs
+test-programs: environments
+	@$(OFFLINE) $(DEV) -m pytest --ignore=tests/unit --ignore=tests/e2e
+
+.PHONY: test-end-to-end
+test-end-to-end: environments
+	@$(OFFLINE) $(DEV) -m pytest tests/e2e
 
 .PHONY: unit
 unit: .venv/dev/.ready ## the quick tests

@@ -91,14 +91,21 @@ def hand_on(
     with console.progress("handing on", len(users)) as progress:
         for number, batch in enumerate(itertools.batched(users, MAX_BATCH, strict=False)):
             throttle.wait(len(batch))
-            while is_full(deployment.queue.depth(deadline=deployment.deadline())):
-                time.sleep(_FULL_QUEUE_SECONDS)
-            if deployment.runs.is_stopped(run, deadline=deployment.deadline()):
+            if not _may_continue(deployment, run):
                 return
             deployment.queue.send_many(batch, source, run=run, deadline=deployment.deadline())
             subs = [user.sub for user in batch]
             deployment.runs.advance(run, subs, State.TO_ENROL, deadline=deployment.deadline())
             progress.show(number * MAX_BATCH + len(batch))
+
+
+def _may_continue(deployment: Deployment, run: str) -> bool:
+    """Whether the run is not stopped, after a wait while the queue is full."""
+    while not deployment.runs.is_stopped(run, deadline=deployment.deadline()):
+        if not is_full(deployment.queue.depth(deadline=deployment.deadline())):
+            return True
+        time.sleep(_FULL_QUEUE_SECONDS)
+    return False
 
 
 def _of_drift(

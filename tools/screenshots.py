@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404  # node, without a shell
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +23,8 @@ def main() -> int:
         return 1
     with interruptible(), tempfile.TemporaryDirectory() as folder, started(Path(folder)) as page:
         environment = {**os.environ, "PAGE_URL": page, "CHROMIUM": browser}
-        return subprocess.run([node, _SCRIPT, _PICTURES], env=environment, check=False).returncode
+        command = [node, str(_SCRIPT), str(_PICTURES)]
+        return subprocess.run(command, env=environment, check=False).returncode  # nosec B603  # our own arguments
 
 
 if __name__ == "__main__":

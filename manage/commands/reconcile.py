@@ -125,7 +125,7 @@ def _require_no_run(deployment: Deployment) -> None:
 
 
 def _stop(deployment: Deployment, console: Console, run: str) -> int:
-    """Stop a run, and say how many of its users are enrolled and how many are not."""
+    """Stop a run, and say how many of its users are enrolled, are not, still wait, or may be."""
     last = deployment.checkpoints.load(deadline=deployment.deadline())
     if run in (_LAST_RUN, last and last.run):
         run = _send(deployment, {"command": "stop"})["run"]
@@ -136,13 +136,16 @@ def _stop(deployment: Deployment, console: Console, run: str) -> int:
             entry.outcome = run
     users = reconcile_client.after_stop(deployment, run)
     enrolled, unknown = users.counts[State.ENROLLED], users.counts[State.UNKNOWN]
-    not_enrolled = users.counts[State.TO_ENROL] - enrolled - unknown
+    not_enrolled = users.counts[State.LEFT] + users.counts[State.STOPPED]
+    waiting = users.counts[State.TO_ENROL] - enrolled - not_enrolled - unknown
     text = f"Run {run} is stopped: {enrolled} of its users are enrolled, and {not_enrolled} are not."
+    if waiting:
+        text += f"\nMessages of {waiting} more still wait, and enrol nobody. `{NAME} --watch {run}` counts them."
     if unknown:
         text += (
             f"\nOf {unknown} more nobody knows: Whop did not answer when they were enrolled. The next run finds out."
         )
-    data = {"enrolled": enrolled, "not_enrolled": not_enrolled, "unknown": unknown}
+    data = {"enrolled": enrolled, "not_enrolled": not_enrolled, "waiting": waiting, "unknown": unknown}
     console.answer(text, outcome="stopped", **deployment.as_data(), run={"run": run}, **data)
     return 0
 

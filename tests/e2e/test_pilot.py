@@ -94,7 +94,7 @@ def test_who_waits_when_a_run_is_stopped_is_not_enrolled_by_it(pool: Pool, confi
         for user, name in zip(others[:2], names[:2], strict=True):
             assert app.mint(app.sign_in(user, username=name).access).status_code == 200
         stopped = again.reconcile("--stop", run)
-        assert (stopped["outcome"], stopped["enrolled"], stopped["not_enrolled"]) == ("stopped", 0, 5)
+        assert (stopped["outcome"], stopped["enrolled"], stopped["waiting"]) == ("stopped", 0, 5)
     pool.lane.settle()
 
     ended = again.reconcile("--watch", run)

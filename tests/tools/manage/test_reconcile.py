@@ -240,10 +240,12 @@ def test_a_stop_says_how_many_are_enrolled_and_how_many_are_not(run: DeployedSta
     stopped = run("--json", "reconcile", "--stop").json
 
     assert stopped["outcome"] == "stopped"
-    assert (stopped["enrolled"], stopped["not_enrolled"], stopped["unknown"]) == (2, 2, 1)
+    counts = [stopped[name] for name in ("enrolled", "not_enrolled", "waiting", "unknown")]
+    assert counts == [2, 1, 1, 1]
     assert runs_of(run).is_stopped(stopped["run"]["run"], deadline=AN_HOUR)
     again = run("reconcile", "--stop")
-    assert "2 of its users are enrolled, and 2 are not." in again.out
+    assert "2 of its users are enrolled, and 1 are not." in again.out
+    assert "Messages of 1 more still wait" in again.out
     assert "Of 1 more nobody knows" in again.out
 
 
@@ -252,7 +254,7 @@ def test_a_run_by_its_id_can_be_stopped_while_another_is_the_last(run: DeployedS
     second = run("--json", "reconcile").json["run"]["run"]
     stopped = run("--json", "reconcile", "--stop", first).json
 
-    assert (stopped["run"]["run"], stopped["not_enrolled"]) == (first, 1)
+    assert (stopped["run"]["run"], stopped["not_enrolled"], stopped["waiting"]) == (first, 0, 1)
     assert runs_of(run).is_stopped(first, deadline=AN_HOUR)
     assert not runs_of(run).is_stopped(second, deadline=AN_HOUR)
     assert run.acts()[-1][1:] == ("reconcile stop", first)
@@ -402,6 +404,23 @@ def test_a_pilot_hands_on_at_the_pace_of_a_run_and_not_to_a_full_queue(run: Depl
     assert waited[:3] == [USERS_PER_MINUTE + 10] * 3
     # The second batch comes two seconds after the first: 300 a minute.
     assert run.slept > 1.5
+
+
+def test_a_pilot_that_is_stopped_does_not_wait_for_a_full_queue(run: DeployedStack) -> None:
+    for number in range(15):
+        run.cloud.sign_up(f"user-{number}")
+    queue = run.queue(run.cloud.queue_url)._messages
+
+    def filled_and_stopped() -> None:
+        if len(queue) == 10:
+            runs_of(run).stop(str(run.messages()[0].run), deadline=AN_HOUR)
+            for _ in range(USERS_PER_MINUTE):
+                run.cloud.sqs.send_message(QueueUrl=run.cloud.queue_url, MessageBody="{}")
+
+    run.then = filled_and_stopped
+    done = run("--json", "reconcile", "--backfill", "--limit", "15", "--yes")
+
+    assert (done.json["outcome"], done.json["users"]["handed_on"]) == ("stopped", 10)
 
 
 def test_a_pilot_that_is_stopped_hands_on_nobody_else(run: DeployedStack) -> None:

@@ -52,6 +52,7 @@ class Case:
         users = self.users = Table()
         if enrolled:
             users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_1"), expected=None)
+        self.telemetry = RecordingTelemetry()
         policy = FeaturePolicy(["channels"], denied_groups=["banned"], group_features={})
         self.telemetry = RecordingTelemetry()
         self._sync = RequestSync(
@@ -75,6 +76,14 @@ def test_the_user_of_the_token_is_enqueued() -> None:
 
     assert case.enqueued == [SyncMessage(ADA, Source.REQUEST)]
     assert case.telemetry.users == [ADA.sub]
+
+
+def test_the_lines_about_the_sync_bear_the_id_of_the_request() -> None:
+    case = Case()
+    case.telemetry.bind_correlation("request-1")
+    case.request()
+
+    assert case.queue.correlation_ids == ["request-1"]
 
 
 def test_a_token_that_is_not_good_enqueues_nobody() -> None:

@@ -1060,18 +1060,40 @@ def test_after_a_429_the_rest_of_the_batch_waits_without_asking_again() -> None:
     assert queue.postponed == {"receipt-handle-1": 30, "receipt-handle-2": 30}
 
 
-@pytest.mark.parametrize(("linked", "asked"), [(False, []), (True, ["read"])])
-def test_while_nobody_may_be_created_the_pool_is_not_asked_about_who_has_to_be(linked: bool, asked: list[str]) -> None:
-    server = Server(httpx.Response(429, json={}, headers={"Retry-After": "30"}), RENAMED)
-    case = Case(server, linked=linked)
-    with case.syncing() as syncing:
-        create = {"email": "ada@home.test", "title": "ada", "external_id": "ada", "idempotency_key": "one"}
+@contextlib.contextmanager
+def _waiting(case: Case) -> Iterator[SyncUser]:
+    """Whop has just told to wait with creates. The case's server needs that answer first."""
+    create = {"email": "ada@home.test", "title": "ada", "external_id": "ada", "idempotency_key": "one"}
+    with case.syncing(["app"]) as syncing:
         with pytest.raises(WhopRateLimited):
             syncing._whop.create_account(**create, deadline=Deadline(5))
-        with contextlib.nullcontext() if linked else pytest.raises(WhopRateLimited):
-            syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
+        yield syncing
+
+
+WAIT = httpx.Response(429, json={}, headers={"Retry-After": "30"})
+
+
+@pytest.mark.parametrize(("linked", "asked"), [(False, []), (True, ["read"])])
+def test_while_nobody_may_be_created_the_pool_is_not_asked_about_who_has_to_be(linked: bool, asked: list[str]) -> None:
+    case = Case(Server(WAIT, RENAMED), linked=linked)
+    with _waiting(case) as syncing, contextlib.nullcontext() if linked else pytest.raises(WhopRateLimited):
+        syncing.sync(SyncMessage(ADA, Source.SIGN_UP), deadline=Deadline(5))
 
     assert case.pool.asked == asked
+
+
+@pytest.mark.parametrize(
+    "message",
+    [SyncMessage(ADA, Source.ENROL, run=RUN), SyncMessage(ADA, Source.SIGN_UP, client_id="of another app")],
+    ids=["of a stopped run", "of another app client"],
+)
+def test_a_message_that_creates_nothing_is_handled_also_while_nobody_may_be_created(message: SyncMessage) -> None:
+    case = Case(Server(WAIT), linked=False)
+    case.runs.stop(RUN, deadline=Deadline(5))
+    with _waiting(case) as syncing:
+        syncing.sync(message, deadline=Deadline(5))
+
+    assert case.users.get(ADA) is None
 
 
 # Users with a Whop account of their own

@@ -115,7 +115,7 @@ class SyncUser:
 
     def _sync(self, message: SyncMessage, deadline: Deadline) -> None:
         user = message.user
-        self._require_create_allowed(user, deadline)
+        self._require_create_allowed(message, deadline)
         # The pool is read first: a deleted user stays deleted, and the record then shows a lease that began in between.
         pool_user, pool_status = read_user(self._pool, user, message.source, deadline)
         record = self._users.get(user, deadline=deadline)
@@ -160,16 +160,17 @@ class SyncUser:
             deleted = self._own_accounts.remove(user, deadline=deadline) or deleted
         self._clean_up.clean(user, deleted, deadline=deadline)
 
-    def _require_create_allowed(self, user: UserRef, deadline: Deadline) -> None:
-        """Raise what a create would raise, if the user waits for one and Whop is not to be called.
+    def _require_create_allowed(self, message: SyncMessage, deadline: Deadline) -> None:
+        """Raise what a create would raise, if ``message`` may lead to one and Whop is not to be called.
 
         So messages that are delivered during a wait use up none of the team's quota of calls to the pool.
         """
         try:
             self._whop.require_allowed("create_account", deadline=deadline)
         except WhopError:
-            record = self._users.get(user, deadline=deadline)
-            if record is None or record.status is Status.PENDING:
+            record = self._users.get(message.user, deadline=deadline)
+            is_awaited = record is None or record.status is Status.PENDING
+            if is_awaited and self._may_link(message, record) and not self._is_stopped(message, record, deadline):
                 raise
 
     def _may_link(self, message: SyncMessage, record: Record | None) -> bool:
