@@ -107,6 +107,13 @@ def test_a_mutant_differs_by_its_change_only_and_keeps_the_lines() -> None:
     assert len({ast.unparse(tree) for tree in trees}) == len(mutants) == 10
 
 
+def test_a_mutant_of_another_source_is_an_error() -> None:
+    mutant = next(mutants_of("module", "a == b"))
+
+    with pytest.raises(ValueError, match="module has changed"):
+        mutated("b == a", mutant)
+
+
 def test_an_id_survives_changes_elsewhere_and_tells_equal_changes_apart() -> None:
     before = list(mutants_of("module", "def f(a):\n    return a == a == a\n"))
     after = list(mutants_of("module", "import b\n\ndef e():\n    return b\n\n\ndef f(a):\n    return a == a == a\n"))

@@ -354,6 +354,10 @@ def test_the_letter_case_of_true_does_not_matter(
     assert read(cognito, client, given).email_verified is True
 
 
+def test_half_a_surrogate_pair_makes_no_address(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
+    assert read(cognito, client, answer({"email": "ada\ud800@example.test"})).email is None
+
+
 def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
     assert read(cognito, client, answer({"email": "", "email_verified": "true"})).email is None
 
