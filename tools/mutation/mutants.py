@@ -53,9 +53,11 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
 
 
 def mutated(source: str, mutant: Mutant) -> ast.Module:
-    """The module with the change of ``mutant``. Lines keep their numbers."""
+    """The module with the change of ``mutant``. Lines keep their numbers. Raises `ValueError` for another source."""
     tree = ast.parse(source)
     site = next(site for number, site in enumerate(sites(tree)) if number == mutant.site)
+    if _short(ast.unparse(site.node)) != mutant.before:
+        raise ValueError(f"{mutant.module} has changed since its mutants were made")
     replacement = list(_changes(site))[mutant.variant][1]
     changed: ast.Module = _Replace(site.node, replacement).visit(tree)
     return ast.fix_missing_locations(changed)

@@ -92,7 +92,7 @@ def _is_left_out(node: ast.AST, above: ast.AST) -> bool:
             return True
         case ast.Call(func=ast.Name(id="dataclass" | "validating")):
             return True
-        case ast.Assign(value=ast.Subscript(value=ast.Name(id="Literal"))):
+        case ast.Assign(value=ast.Subscript(value=ast.Name(id="Literal" | "Callable"))):
             return True
         case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]):
             return True

@@ -71,6 +71,7 @@ def test_an_operator_makes_each_of_its_faults_once(operator: str, source: str, e
         "__slots__ = ('a',)",
         "type A = B | 'C'",
         "A = Literal['a', 'b']",
+        "A = Callable[[], 'B']",
         "with validating('GetItem'): ...",
         "cast('A', b)",
     ],
@@ -104,6 +105,13 @@ def test_a_mutant_differs_by_its_change_only_and_keeps_the_lines() -> None:
         pairs = zip(changed, source.splitlines(), strict=True)
         assert [number for number, (one, other) in enumerate(pairs, start=1) if one != other] == [mutant.line]
     assert len({ast.unparse(tree) for tree in trees}) == len(mutants) == 10
+
+
+def test_a_mutant_of_another_source_is_an_error() -> None:
+    mutant = next(mutants_of("module", "a == b"))
+
+    with pytest.raises(ValueError, match="module has changed"):
+        mutated("b == a", mutant)
 
 
 def test_an_id_survives_changes_elsewhere_and_tells_equal_changes_apart() -> None:

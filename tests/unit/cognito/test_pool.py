@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
+from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, aws_over
 from tests.fakes.moto_aws import client as sdk_client
 from whop_chat.cognito.display_name import name_rule, profile_digest
 from whop_chat.cognito.pool import (
@@ -22,6 +23,7 @@ from whop_chat.cognito.pool import (
     UserGone,
     UserInactive,
     UserPool,
+    not_active,
 )
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
@@ -101,6 +103,18 @@ def test_a_picture_has_a_digest_for_the_record_and_none_has_none() -> None:
 
     assert shown.picture_digest == profile_digest(ADA.sub, "https://pictures.example/ada.jpg")
     assert (bare.picture_digest, unset.picture_digest) == (None, None)
+    assert not any(user.picture_is_object for user in (shown, bare, unset))
+
+
+def test_a_log_line_with_a_user_shows_none_of_their_attributes() -> None:
+    user = PoolUser(sub=ADA.sub, email="hidden", email_verified=True, name="hidden", providers=(), picture="hidden")
+
+    assert "hidden" not in repr(user)
+
+
+@pytest.mark.parametrize("error", [UserGone, UserDisabled, UserInactive])
+def test_a_status_that_was_stored_is_the_same_refusal_again(error: type[NotActive]) -> None:
+    assert type(not_active(error.status)) is error
 
 
 def test_the_words_for_a_status_are_stored_so_they_stay() -> None:
@@ -352,6 +366,20 @@ def test_the_letter_case_of_true_does_not_matter(
     given = answer({"email": "ada@example.test", "email_verified": verified})
 
     assert read(cognito, client, given).email_verified is True
+
+
+def test_half_a_surrogate_pair_makes_no_address(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
+    assert read(cognito, client, answer({"email": "ada\ud800@example.test"})).email is None
+
+
+@pytest.mark.parametrize("username", ["ada", 7])
+def test_an_attribute_that_is_no_text_is_an_error_of_aws(username: object) -> None:
+    attributes = [{"Name": "sub", "Value": ADA.sub}, {"Name": "email", "Value": 5 if username == "ada" else "a@b.test"}]
+    user = {"Username": username, "UserAttributes": attributes, "UserStatus": "CONFIRMED", "Enabled": True}
+    aws = aws_over(httpx.MockTransport(lambda _: httpx.Response(200, json=user)))
+
+    with pytest.raises(AwsError, match="AdminGetUser: InvalidResponse"):
+        UserPool(aws, ADA.pool_id, NAMES).admin_get(ADA, deadline=AN_HOUR)
 
 
 def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:

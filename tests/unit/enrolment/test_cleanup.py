@@ -149,6 +149,17 @@ def test_a_whop_user_of_somebody_else_keeps_their_name(world: World) -> None:
     assert world.names == {buried.whop_user_id: "Ann"}
 
 
+def test_one_of_several_that_is_somebody_else_s_by_now_does_not_keep_the_others_from_losing_theirs(
+    world: World,
+) -> None:
+    world.buried(linked=False, generation=3)
+    first, *others = sorted(world.account(ANN, generation, f"{generation}@home.test")[1] for generation in (1, 2, 3))
+    world.users.reservations[first] = (POOL, BEN.sub)
+    world.clean()
+
+    assert world.names == dict.fromkeys(others, NEUTRAL_NAME)
+
+
 @pytest.mark.parametrize("policy", ["keep-account", "delete-account"])
 def test_it_can_be_done_twice(world: World, policy: DeletePolicy) -> None:
     world.buried()

@@ -18,6 +18,7 @@ def slept(world: World) -> list[float]:
         slept.append(seconds)
         if len(slept) == 2:
             world.write(Record(status=Status.LINKED, whop_user_id="user_Ann"))
+            world.people.clear()  # a linked user is not looked up
 
     world.sleep = sleep
     return slept

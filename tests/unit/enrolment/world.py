@@ -16,7 +16,7 @@ from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
-from whop_chat.enrolment.errors import Link
+from whop_chat.enrolment.errors import BLOCK_REASONS, Blocked, Link
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
 from whop_chat.users.record import Record
@@ -96,7 +96,12 @@ class World:
         )
 
     def enrol(self, user: UserRef = ANN) -> Link:
-        return self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
+        try:
+            return self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
+        except Blocked as refusal:
+            if refusal.reason not in BLOCK_REASONS:
+                raise AssertionError(refusal.reason) from refusal
+            raise
 
     def record(self, user: UserRef = ANN) -> Record:
         record = self.users.get(user)

@@ -10,6 +10,7 @@ from whop_chat.users.lifecycle import (
     Action,
     after_naming,
     before_naming,
+    blocked,
     keep_link,
     next_action,
     reinstate,
@@ -155,6 +156,12 @@ def test_a_replacement_resumes_the_create_whose_outcome_is_unknown() -> None:
     link = dataclasses.replace(FULL, key_generation=4, tried=6)
 
     assert replacement_of(link) == dataclasses.replace(link, generation=4)
+
+
+def test_a_block_ends_the_lease_and_says_why_and_until_when() -> None:
+    assert blocked(FULL, "no_verified_email", email_mode="alias", retry_at=60) == dataclasses.replace(
+        FULL, status=Status.BLOCKED, lease_until=0, reason="no_verified_email", email_mode="alias", retry_at=60
+    )
 
 
 @pytest.mark.parametrize(("digest", "kept"), [("new", "new"), (None, "old")])

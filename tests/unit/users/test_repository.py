@@ -326,6 +326,15 @@ def test_two_clocks_that_differ_a_little_count_in_one_window(users: UserReposito
     assert used_up.value.until == NOW + 60
 
 
+def test_two_clocks_that_differ_by_a_minute_count_in_one_window(users: UserRepository) -> None:
+    ann_linked(users)
+    count(users, now=NOW + 60)
+    record = count(users, now=NOW)
+
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 60, 2)
+
+
 def test_a_clock_that_was_wrong_by_hours_shuts_nobody_out(users: UserRepository) -> None:
     ann_linked(users)
     for _ in range(3):
@@ -526,7 +535,7 @@ def test_a_cancelled_link_that_had_landed_is_a_link() -> None:
 
 @pytest.mark.usefixtures("dynamodb")
 def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
-    failures = iter([cancelled()])
+    failures = iter([cancelled()] * 2)
     users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
     record = link_ann(users)
     assert users.get(ANN, deadline=AN_HOUR) == record
@@ -534,11 +543,18 @@ def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
 
 @pytest.mark.usefixtures("dynamodb")
 def test_a_link_that_is_cancelled_again_and_again_is_reported() -> None:
-    users = interrupted("TransactWriteItems", lambda _request: cancelled())
+    attempts = []
+
+    def cancel(request: httpx.Request) -> httpx.Response:
+        attempts.append(request)
+        return cancelled()
+
+    users = interrupted("TransactWriteItems", cancel)
     claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     with pytest.raises(AwsError):
         users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == claim
+    assert len(attempts) == 3
 
 
 def link_ann(users: DynamoDBUserRepository) -> Record:
@@ -685,6 +701,7 @@ def test_a_record_holds_no_attribute_that_expires_it(dynamodb: "DynamoDBClient")
     DynamoDBUserRepository(aws_at_moto(), TABLE).put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     [item] = dynamodb.scan(TableName=TABLE)["Items"]
     assert "ttl" not in item
+    assert (item["pool"], item["sub"]) == ({"S": ANN.pool_id}, {"S": ANN.sub})
 
 
 def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynamodb: "DynamoDBClient") -> None:
