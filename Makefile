@@ -168,6 +168,10 @@ costs: .venv/dev/.ready ## a month's bill of AWS by service (ARGS="--users 40000
 model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
 
+.PHONY: mutation
+mutation: .venv/dev/.ready ## 1,200 small faults against the unit tests, under an hour; resumes (ARGS="--help")
+	@$(OFFLINE) $(DEV) -m tools.mutation $(ARGS)
+
 .PHONY: fuzz
 fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --seed 1")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)

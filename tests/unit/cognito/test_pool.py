@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
 from tests.fakes.moto_aws import client as sdk_client
-from whop_chat.cognito.display_name import name_rule
+from whop_chat.cognito.display_name import name_rule, profile_digest
 from whop_chat.cognito.pool import (
     ListedUser,
     NotActive,
@@ -91,6 +91,20 @@ def test_a_picture_is_where_the_source_says(pool: Pool, source: str | None, foun
 
     assert users.admin_get(user, deadline=AN_HOUR).picture == expected
     assert users.lookup(user, deadline=AN_HOUR).pool_user.picture == expected
+
+
+def test_a_picture_has_a_digest_for_the_record_and_none_has_none() -> None:
+    shown, bare, unset = (
+        PoolUser(sub=ADA.sub, email=None, email_verified=False, name=None, providers=(), picture=picture)
+        for picture in ("https://pictures.example/ada.jpg", "", None)
+    )
+
+    assert shown.picture_digest == profile_digest(ADA.sub, "https://pictures.example/ada.jpg")
+    assert (bare.picture_digest, unset.picture_digest) == (None, None)
+
+
+def test_the_words_for_a_status_are_stored_so_they_stay() -> None:
+    assert [*PoolStatus] == ["active", "disabled", "password_due", "inactive", "gone"]
 
 
 def test_a_user_may_have_no_picture(pool: Pool) -> None:
@@ -382,6 +396,16 @@ def test_a_list_that_shows_another_user_does_not_show_this_one(
 def test_only_a_sub_goes_into_a_filter(sub: str) -> None:
     with pytest.raises(ValueError, match="not a sub"):
         UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
+
+
+def test_a_page_is_as_large_as_cognito_allows(cognito: Stubber) -> None:
+    users = UserPool(aws_at_moto(), ADA.pool_id, NAMES)
+    cognito.add_response("list_users", {"Users": []}, {"UserPoolId": ADA.pool_id, "Limit": 60})
+    of_group = {"UserPoolId": ADA.pool_id, "GroupName": "beta", "Limit": 60}
+    cognito.add_response("list_users_in_group", {"Users": []}, of_group)
+
+    assert users.list_page(None, deadline=AN_HOUR).users == ()
+    assert users.list_group("beta", None, deadline=AN_HOUR).users == ()
 
 
 def test_a_failure_of_the_list_says_nothing_about_the_user(

@@ -181,6 +181,18 @@ def test_an_unexplained_conflict_starts_a_new_generation(world: World) -> None:
     assert world.record().generation == 2
 
 
+def test_an_unexplained_conflict_under_a_key_that_was_replaced_starts_one_too(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "drop_before", count=2))
+    with pytest.raises(WhopUnavailable):
+        world.enrol()
+    conflict = httpx.Response(409, json={"error": {}})
+    replayed = httpx.Response(409, headers={"Idempotent-Replayed": "true"}, json={"error": {}})
+    world.old_answers = [conflict, replayed]  # the last one first
+
+    assert world.enrol().created
+    assert world.record().generation == 2
+
+
 def test_a_conflict_that_never_ends_uses_up_five_generations_and_blocks_for_an_hour(world: World) -> None:
     world.simulator.add_fault(Fault("accounts.create", "status", status=409, count=1000))
     for _ in range(4):

@@ -176,6 +176,22 @@ def test_a_deleted_user_is_not_enrolled(world: World) -> None:
     assert not isinstance(gone.value, DeletedMeanwhile)
 
 
+def test_who_loses_the_race_to_a_worker_that_gave_up_comes_again(world: World) -> None:
+    put = world.users.put
+
+    def given_up_meanwhile(
+        user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline | None = None
+    ) -> Record:
+        world.users.put = put  # type: ignore[method-assign]
+        world.write(Record(status=Status.PENDING))
+        return put(user, record, expected=expected)
+
+    world.users.put = given_up_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(EnrolmentInProgress):
+        world.enrol()
+    assert world.enrol().created
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(Status.DENIED, Denied), (Status.DISABLED, UserDisabled), (Status.DELETED, DeletedMeanwhile)],

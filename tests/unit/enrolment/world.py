@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -45,6 +46,7 @@ class World:
         self.keyless: Exception | None = None
         self.rate_limiter = rate_limiter()
         self.telemetry = RecordingTelemetry()
+        self.sleep: Callable[[float], None] = lambda _seconds: None
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.old_answers and request.method == "POST":
@@ -83,7 +85,14 @@ class World:
             sleep=lambda _seconds: None,
         )
         return Enrolment(
-            self.users, self, whop, self.addresses, self.telemetry, reuse=self.reuse, clock=lambda: self.now
+            self.users,
+            self,
+            whop,
+            self.addresses,
+            self.telemetry,
+            reuse=self.reuse,
+            clock=lambda: self.now,
+            sleep=self.sleep,
         )
 
     def enrol(self, user: UserRef = ANN) -> Link:

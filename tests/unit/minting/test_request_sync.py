@@ -42,12 +42,13 @@ class Case:
         users = MemoryUserRepository()
         if enrolled:
             users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_1"), expected=None)
+        self.telemetry = RecordingTelemetry()
         policy = FeaturePolicy(["channels"], denied_groups=["banned"], group_features={})
         self._sync = RequestSync(
             Authorizer(Verifier(*groups), policy, pool_id=ADA.pool_id),
             UserQuota(users, PER_MINUTE, clock=self.clock),
             self.queue,
-            RecordingTelemetry(),
+            self.telemetry,
         )
 
     def request(self, token: str = "good") -> None:
@@ -63,6 +64,14 @@ def test_the_user_of_the_token_is_enqueued() -> None:
     case.request()
 
     assert case.enqueued == [SyncMessage(ADA, Source.REQUEST)]
+
+
+def test_the_lines_about_the_sync_bear_the_id_of_the_request() -> None:
+    case = Case()
+    case.telemetry.bind_correlation("request-1")
+    case.request()
+
+    assert case.queue.correlation_ids == ["request-1"]
 
 
 def test_a_token_that_is_not_good_enqueues_nobody() -> None:

@@ -546,6 +546,121 @@ def link_ann(users: DynamoDBUserRepository) -> Record:
     return users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
 
 
+# A Whop user that the user linked themselves
+
+
+def put_own(
+    users: DynamoDBUserRepository,
+    own: str | None,
+    expected: Record | None,
+    *items: Any,
+    user: UserRef = ANN,
+    **changes: Any,
+) -> Record:
+    record = dataclasses.replace(expected or Record(status=Status.PENDING), own_whop_user_id=own, **changes)
+    return users.put_own(user, record, expected=expected, items=items, deadline=AN_HOUR)
+
+
+def holder(users: UserRepository, whop_user_id: str) -> str | None:
+    found = users.holder(whop_user_id, deadline=AN_HOUR)
+    return found.sub if found else None
+
+
+@pytest.fixture
+def stored(dynamodb: "DynamoDBClient") -> DynamoDBUserRepository:
+    return DynamoDBUserRepository(aws_at_moto(), TABLE)
+
+
+@pytest.mark.parametrize("linked_before", [False, True])
+def test_a_whop_user_of_their_own_is_reserved_too(stored: DynamoDBUserRepository, linked_before: bool) -> None:
+    before = ann_linked(stored) if linked_before else None
+    record = put_own(stored, "user_own", before)
+
+    assert stored.get(ANN, deadline=AN_HOUR) == record
+    assert record.version not in ("", before and before.version)
+    assert holder(stored, "user_own") == ANN.sub
+    assert holder(stored, "user_1") == (ANN.sub if linked_before else None)
+
+
+def test_the_whop_user_of_another_cannot_become_ones_own(stored: DynamoDBUserRepository) -> None:
+    ann_linked(stored)
+    with pytest.raises(AlreadyReserved):
+        put_own(stored, "user_1", None, user=BEN)
+
+    assert stored.get(BEN, deadline=AN_HOUR) is None
+    assert holder(stored, "user_1") == ANN.sub
+
+
+def test_another_whop_user_of_their_own_releases_the_former_one(stored: DynamoDBUserRepository) -> None:
+    first = put_own(stored, "user_own", None)
+    second = put_own(stored, "user_new", first)
+    assert (holder(stored, "user_own"), holder(stored, "user_new")) == (None, ANN.sub)
+
+    put_own(stored, None, second)
+    assert holder(stored, "user_new") is None
+
+
+def test_a_whop_user_that_they_are_enrolled_as_too_stays_theirs(stored: DynamoDBUserRepository) -> None:
+    linked_twice = put_own(stored, "user_1", ann_linked(stored))
+    put_own(stored, None, linked_twice)
+
+    assert holder(stored, "user_1") == ANN.sub
+
+
+def test_a_new_link_does_not_release_the_whop_user_of_their_own(stored: DynamoDBUserRepository) -> None:
+    linked_twice = put_own(stored, "user_1", ann_linked(stored))
+    stored.link(ANN, dataclasses.replace(linked_twice, whop_user_id="user_2"), expected=linked_twice, deadline=AN_HOUR)
+
+    assert (holder(stored, "user_1"), holder(stored, "user_2")) == (ANN.sub, ANN.sub)
+
+
+def test_a_link_of_their_own_over_a_record_that_has_changed_loses(stored: DynamoDBUserRepository) -> None:
+    first = ann_linked(stored)
+    current = stored.put(ANN, first, expected=first, deadline=AN_HOUR)
+    for before in (first, None):
+        with pytest.raises(StaleRecord):
+            put_own(stored, "user_own", before)
+
+    assert (stored.get(ANN, deadline=AN_HOUR), holder(stored, "user_own")) == (current, None)
+
+
+@pytest.mark.parametrize(
+    ("condition", "written"), [("attribute_not_exists(pk)", True), ("attribute_exists(pk)", False)]
+)
+def test_what_goes_with_the_link_is_written_with_it_or_neither_is(
+    stored: DynamoDBUserRepository, dynamodb: "DynamoDBClient", condition: str, written: bool
+) -> None:
+    key = {"pk": {"S": "ELSE"}}
+    item = {"Put": {"TableName": TABLE, "Item": key, "ConditionExpression": condition}}
+    with contextlib.nullcontext() if written else pytest.raises(StaleRecord):
+        put_own(stored, "user_own", None, item)
+
+    assert (stored.get(ANN, deadline=AN_HOUR) is not None) is written
+    assert ("Item" in dynamodb.get_item(TableName=TABLE, Key=key)) is written
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_of_their_own_whose_answer_is_lost_is_a_link() -> None:
+    def arrives_without_an_answer(request: httpx.Request) -> httpx.Response:
+        answer(request)
+        raise httpx.ReadTimeout("the answer is lost")
+
+    users = interrupted("TransactWriteItems", arrives_without_an_answer)
+    record = put_own(users, "user_own", None)
+
+    assert users.get(ANN, deadline=AN_HOUR) == record
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_of_their_own_that_aws_does_not_answer_is_not_stale() -> None:
+    def is_lost(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(AwsError) as failure:
+        put_own(interrupted("TransactWriteItems", is_lost), "user_own", None)
+    assert failure.value.code != "TransactionCanceledException"
+
+
 @pytest.mark.usefixtures("dynamodb")
 def test_another_failure_of_aws_is_reported_with_its_code() -> None:
     with pytest.raises(AwsError) as failure:
