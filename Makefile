@@ -169,6 +169,10 @@ model: .venv/dev/.ready ## every state of the enrolment and refresh protocols (A
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.refresh_model
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
 
+.PHONY: mutation
+mutation: .venv/dev/.ready ## 1,200 small faults against the unit tests, under an hour; resumes (ARGS="--help")
+	@$(OFFLINE) $(DEV) -m tools.mutation $(ARGS)
+
 .PHONY: fuzz
 fuzz: .venv/dev/.ready ## bad input for every function (ARGS="--runs 50000 --seed 1")
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.fuzz $(ARGS)

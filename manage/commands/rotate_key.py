@@ -4,7 +4,7 @@ import argparse
 import time
 
 from manage.checks import whop_key
-from manage.checks.finding import Severity
+from manage.checks.finding import Finding, Severity
 from manage.console import Console, timestamp
 from manage.deployment import Deployment
 from manage.errors import Refused
@@ -34,10 +34,12 @@ def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     _require_other(new, old)
     with deployment.audit.entry(NAME) as entry:
         with secret.pending(new) as pending:
-            _prove(deployment, pending)
+            unproven = _prove(deployment, pending)
             secret.promote(pending, replacing=old)
         entry.outcome = "rotated"
     revocable_at = timestamp(_revocable_at(stack))
+    for finding in unproven:
+        console.say(finding.as_text())
     console.answer(
         f"The new key is in use; every function has it within {MAX_AGE_SECONDS / 60:.0f} minutes. Revoke the old key "
         f"at Whop after {revocable_at}. It is unknown whether Whop ends a token with the key that minted it. "
@@ -45,6 +47,7 @@ def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
         outcome="rotated",
         **deployment.as_data(),
         revoke_old_key_after=revocable_at,
+        findings=[each.as_data() for each in unproven],
     )
     return 0
 
@@ -63,8 +66,8 @@ def _require_other(new: str, old: Version) -> None:
         raise Refused("This key is in use already. Nothing was written.", outcome="nothing_to_do")
 
 
-def _prove(deployment: Deployment, pending: Version) -> None:
-    """Raise `Refused` unless Whop accepts the stored key for all that the settings need."""
+def _prove(deployment: Deployment, pending: Version) -> list[Finding]:
+    """What Whop does not say about the stored key. Raises `Refused` if it lacks anything that the settings need."""
     found = list(whop_key.of_key(deployment, key_in(pending.text)))
     problems = [each for each in found if each.severity is Severity.PROBLEM]
     if problems:
@@ -73,6 +76,7 @@ def _prove(deployment: Deployment, pending: Version) -> None:
             outcome="not_proven",
             findings=[each.as_data() for each in problems],
         )
+    return found
 
 
 def _revocable_at(stack: Stack) -> float:

@@ -6,7 +6,7 @@ from whop_chat.sync.queue import SyncQueue
 
 
 class Queue(SyncQueue):
-    """Keeps what is sent and postponed; with ``error`` it refuses both."""
+    """Keeps what is sent and postponed, in time; with ``error`` it refuses both."""
 
     def __init__(self, error: AwsError | None = None) -> None:
         self.sent: list[str] = []
@@ -16,6 +16,7 @@ class Queue(SyncQueue):
 
     def send_raw(self, body: str, *, correlation_id: str | None = None, deadline: Deadline) -> None:
         self._refuse()
+        deadline.require()
         self.sent.append(body)
         self.correlation_ids.append(correlation_id)
 

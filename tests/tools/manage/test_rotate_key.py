@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
@@ -74,6 +75,20 @@ def test_a_key_that_whop_does_not_accept_for_all_changes_nothing(
     assert [each["code"] for each in done.json["findings"]] == [code]
     assert run.secret() == API_KEY
     assert new not in done.out + done.err
+
+
+def test_a_key_whose_permissions_whop_does_not_tell_is_in_use_and_the_operator_knows(
+    run: DeployedStack, new_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404 if request.url.path.endswith("permissions") else 200, json={"data": None})
+
+    monkeypatch.setitem(run.cloud.internet.hosts, "api.whop.com", answer)
+    done = rotate(run, new_key)
+
+    assert (done.status, [each["code"] for each in done.json["findings"]]) == (0, ["permissions_unknown"])
+    assert "Compare the key at Whop with" in done.err
+    assert run.secret() == new_key
 
 
 @pytest.mark.parametrize("text", ["", "two words", '"quoted"', "{"])

@@ -360,6 +360,18 @@ def test_the_picture_of_whoever_has_the_whop_user_now_stays(shown: Case) -> None
     assert (shown.shown, shown.calls) == (FACE, WHOLE_WAY)
 
 
+def test_a_neutral_picture_that_waited_does_not_replace_that_of_whoever_has_the_whop_user_now(shown: Case) -> None:
+    """A user who signs up again can get the same Whop user once the deletion is cleaned up."""
+    shown.replace(tombstone(shown.record, NOW))
+    shown.read(file_processing="after_a_minute")
+    assert shown.again(1) == [10]
+    shown.users.reservations[shown.user_id] = (ADA.pool_id, "somebody-else")
+    shown.clock.advance(60)
+    shown.sync()
+
+    assert shown.shown == FACE
+
+
 def test_a_deletion_during_the_upload_removes_what_was_shown_after_it(case: Case) -> None:
     case.read(file_processing="after_a_minute")
     with pytest.raises(PictureNotReady):
@@ -386,6 +398,22 @@ def test_a_deletion_during_the_upload_removes_what_was_shown_after_it(case: Case
 
     assert case.shown == NEUTRAL
     assert case.record.status is Status.DELETED
+
+
+def test_a_deletion_during_the_fetch_leaves_nothing_of_the_picture_on_the_tombstone(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted_meanwhile(address: str, *, deadline: Deadline) -> bytes:
+        case.replace(tombstone(case.record, NOW))
+        raise refused("not_a_picture")
+
+    monkeypatch.setattr(case.fetcher, "fetch", deleted_meanwhile)
+    with pytest.raises(StaleRecord):
+        case.sync()
+    case.sync()
+
+    assert (case.record.picture_digest, case.record.picture_reason) == (None, None)
+    assert case.telemetry.counted(PICTURES_REFUSED) == []
 
 
 # Whop takes its time, or does not take the picture

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from tests.fakes.moto_aws import AN_HOUR, aws_at_moto
+from tests.fakes.moto_aws import AN_HOUR, aws_at_moto, aws_over
 from tests.fakes.moto_aws import client as sdk_client
-from whop_chat.cognito.display_name import name_rule
+from whop_chat.cognito.display_name import name_rule, profile_digest
 from whop_chat.cognito.pool import (
     ListedUser,
     NotActive,
@@ -22,6 +23,7 @@ from whop_chat.cognito.pool import (
     UserGone,
     UserInactive,
     UserPool,
+    not_active,
 )
 from whop_chat.cognito.user import UserRef
 from whop_chat.runtime.aws import AwsError
@@ -91,6 +93,32 @@ def test_a_picture_is_where_the_source_says(pool: Pool, source: str | None, foun
 
     assert users.admin_get(user, deadline=AN_HOUR).picture == expected
     assert users.lookup(user, deadline=AN_HOUR).pool_user.picture == expected
+
+
+def test_a_picture_has_a_digest_for_the_record_and_none_has_none() -> None:
+    shown, bare, unset = (
+        PoolUser(sub=ADA.sub, email=None, email_verified=False, name=None, providers=(), picture=picture)
+        for picture in ("https://pictures.example/ada.jpg", "", None)
+    )
+
+    assert shown.picture_digest == profile_digest(ADA.sub, "https://pictures.example/ada.jpg")
+    assert (bare.picture_digest, unset.picture_digest) == (None, None)
+    assert not any(user.picture_is_object for user in (shown, bare, unset))
+
+
+def test_a_log_line_with_a_user_shows_none_of_their_attributes() -> None:
+    user = PoolUser(sub=ADA.sub, email="hidden", email_verified=True, name="hidden", providers=(), picture="hidden")
+
+    assert "hidden" not in repr(user)
+
+
+@pytest.mark.parametrize("error", [UserGone, UserDisabled, UserInactive])
+def test_a_status_that_was_stored_is_the_same_refusal_again(error: type[NotActive]) -> None:
+    assert type(not_active(error.status)) is error
+
+
+def test_the_words_for_a_status_are_stored_so_they_stay() -> None:
+    assert [*PoolStatus] == ["active", "disabled", "password_due", "inactive", "gone"]
 
 
 def test_a_user_may_have_no_picture(pool: Pool) -> None:
@@ -340,6 +368,20 @@ def test_the_letter_case_of_true_does_not_matter(
     assert read(cognito, client, given).email_verified is True
 
 
+def test_half_a_surrogate_pair_makes_no_address(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
+    assert read(cognito, client, answer({"email": "ada\ud800@example.test"})).email is None
+
+
+@pytest.mark.parametrize("username", ["ada", 7])
+def test_an_attribute_that_is_no_text_is_an_error_of_aws(username: object) -> None:
+    attributes = [{"Name": "sub", "Value": ADA.sub}, {"Name": "email", "Value": 5 if username == "ada" else "a@b.test"}]
+    user = {"Username": username, "UserAttributes": attributes, "UserStatus": "CONFIRMED", "Enabled": True}
+    aws = aws_over(httpx.MockTransport(lambda _: httpx.Response(200, json=user)))
+
+    with pytest.raises(AwsError, match="AdminGetUser: InvalidResponse"):
+        UserPool(aws, ADA.pool_id, NAMES).admin_get(ADA, deadline=AN_HOUR)
+
+
 def test_an_empty_address_is_none(cognito: Stubber, client: "CognitoIdentityProviderClient") -> None:
     assert read(cognito, client, answer({"email": "", "email_verified": "true"})).email is None
 
@@ -382,6 +424,16 @@ def test_a_list_that_shows_another_user_does_not_show_this_one(
 def test_only_a_sub_goes_into_a_filter(sub: str) -> None:
     with pytest.raises(ValueError, match="not a sub"):
         UserPool(aws_at_moto(), ADA.pool_id, NAMES).lookup(dataclasses.replace(ADA, sub=sub), deadline=AN_HOUR)
+
+
+def test_a_page_is_as_large_as_cognito_allows(cognito: Stubber) -> None:
+    users = UserPool(aws_at_moto(), ADA.pool_id, NAMES)
+    cognito.add_response("list_users", {"Users": []}, {"UserPoolId": ADA.pool_id, "Limit": 60})
+    of_group = {"UserPoolId": ADA.pool_id, "GroupName": "beta", "Limit": 60}
+    cognito.add_response("list_users_in_group", {"Users": []}, of_group)
+
+    assert users.list_page(None, deadline=AN_HOUR).users == ()
+    assert users.list_group("beta", None, deadline=AN_HOUR).users == ()
 
 
 def test_a_failure_of_the_list_says_nothing_about_the_user(

@@ -1,5 +1,6 @@
 """What a verified token says, what a verifier insists on, and which failures mean 401, 403 and 503."""
 
+import itertools
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -136,12 +137,13 @@ def test_a_resource_bound_access_token_is_accepted_whatever_its_audience() -> No
 
 def test_the_largest_token_that_is_read_has_10_kib() -> None:
     short = sign(access_claims({"filler": "x" * 5000}))
-    # Three payload bytes are four characters, so the exact length is reached from a multiple of four below it.
-    room = (10240 - len(short)) // 4 * 3
-    largest = sign(access_claims({"filler": "x" * (5000 + room)}))
+    room = 5000 + (10240 - len(short)) // 4 * 3
+    # Three bytes are four characters, so not each length can be reached by the payload alone.
+    sizes = itertools.product(range(room - 9, room), range(9))
+    tokens = {len(token): token for token in (sign(access_claims({"filler": "x" * n}), note="x" * m) for n, m in sizes)}
 
-    assert 10240 - 4 < len(largest) <= 10240
-    assert verify(largest).sub == SUB
+    assert verify(tokens[10240]).sub == SUB
+    assert reason_for(tokens[10241]) == Reason.TOO_LARGE
 
 
 def test_a_user_in_as_many_groups_as_cognito_allows_gets_in() -> None:

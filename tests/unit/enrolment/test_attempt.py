@@ -35,8 +35,9 @@ def test_a_changed_address_starts_a_new_generation(world: World) -> None:
 
 def test_a_lease_that_is_held_is_respected(world: World) -> None:
     world.write(Record(status=Status.PENDING, lease_until=int(world.now) + 1))
-    with pytest.raises(EnrolmentInProgress):
+    with pytest.raises(EnrolmentInProgress) as progress:
         world.enrol()
+    assert progress.value.retry_after == 1
     assert world.creates() == []
 
 
@@ -181,6 +182,29 @@ def test_an_unexplained_conflict_starts_a_new_generation(world: World) -> None:
     assert world.record().generation == 2
 
 
+def test_an_unexplained_conflict_under_an_old_key_may_be_about_the_first_request(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "drop_before", count=2))
+    with pytest.raises(WhopUnavailable):
+        world.enrol()
+    world.now += LEASE_SECONDS
+    world.simulator.add_fault(Fault("accounts.create", "status", status=409))
+
+    assert world.enrol().created
+    assert world.record().generation == 1
+
+
+def test_an_unexplained_conflict_under_a_key_that_was_replaced_starts_one_too(world: World) -> None:
+    world.simulator.add_fault(Fault("accounts.create", "drop_before", count=2))
+    with pytest.raises(WhopUnavailable):
+        world.enrol()
+    conflict = httpx.Response(409, json={"error": {}})
+    replayed = httpx.Response(409, headers={"Idempotent-Replayed": "true"}, json={"error": {}})
+    world.old_answers = [conflict, replayed]  # the last one first
+
+    assert world.enrol().created
+    assert world.record().generation == 2
+
+
 def test_a_conflict_that_never_ends_uses_up_five_generations_and_blocks_for_an_hour(world: World) -> None:
     world.simulator.add_fault(Fault("accounts.create", "status", status=409, count=1000))
     for _ in range(4):
@@ -239,6 +263,13 @@ def test_a_refusal_without_the_address_blocks_nobody(world: World, status: int) 
         world.enrol()
     assert world.record().status is Status.PENDING
     assert world.enrol().created
+
+
+def test_a_refusal_that_names_the_address_blocks(world: World) -> None:
+    world.old_answers = [httpx.Response(400, json={"error": {"type": "invalid_request_error", "param": "email"}})]
+    with pytest.raises(Blocked, match=r"^enrolment_rejected$"):
+        world.enrol()
+    assert world.record().reason == "enrolment_rejected"
 
 
 def test_a_create_in_flight_is_not_asked_about(world: World) -> None:

@@ -149,6 +149,17 @@ def test_a_whop_user_of_somebody_else_keeps_their_name(world: World) -> None:
     assert world.names == {buried.whop_user_id: "Ann"}
 
 
+def test_one_of_several_that_is_somebody_else_s_by_now_does_not_keep_the_others_from_losing_theirs(
+    world: World,
+) -> None:
+    world.buried(linked=False, generation=3)
+    first, *others = sorted(world.account(ANN, generation, f"{generation}@home.test")[1] for generation in (1, 2, 3))
+    world.users.reservations[first] = (POOL, BEN.sub)
+    world.clean()
+
+    assert world.names == dict.fromkeys(others, NEUTRAL_NAME)
+
+
 @pytest.mark.parametrize("policy", ["keep-account", "delete-account"])
 def test_it_can_be_done_twice(world: World, policy: DeletePolicy) -> None:
     world.buried()
@@ -178,6 +189,16 @@ def test_a_refusal_is_recorded_and_not_tried_again(world: World) -> None:
     assert after.reason.startswith("delete_account: 400")
     assert [message for _, message in world.telemetry.failures] == ["clean-up refused"]
     assert world.names == {buried.whop_user_id: NEUTRAL_NAME}
+
+
+def test_each_of_two_refusals_is_recorded(world: World) -> None:
+    world.buried()
+    world.simulator.add_fault(Fault("users.update", "status", status=400))
+    world.simulator.add_fault(Fault("accounts.delete", "status", status=403))
+    renamed, deleted = str(world.clean("delete-account").reason).split("; ")
+
+    assert renamed.startswith("update_user: 400")
+    assert deleted.startswith("delete_account: 403")
 
 
 def test_a_key_without_the_permission_is_a_refusal_too(world: World) -> None:
@@ -279,7 +300,7 @@ def test_what_may_pass_is_tried_again_and_then_done(world: World, fault: Fault, 
 
 def test_while_a_create_may_still_land_it_is_done_and_stays_open(world: World) -> None:
     world.buried(linked=False, retry_at=NOW + 60)
-    with pytest.raises(OutcomeUnknown) as unsettled:
+    with pytest.raises(OutcomeUnknown, match="for 60 s") as unsettled:
         world.clean("delete-account")
     assert unsettled.value.retry_after == 60
 

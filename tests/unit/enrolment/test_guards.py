@@ -27,8 +27,7 @@ def test_a_new_user_gets_an_account_and_its_owner(world: World) -> None:
         account["owner_id"],
         account["id"],
     )
-    assert record.idempotency_key is None
-    assert record.email_digest is None
+    assert (record.idempotency_key, record.email_digest, record.lease_until) == (None, None, 0)
 
 
 def test_a_linked_user_costs_no_call(world: World) -> None:
@@ -125,6 +124,12 @@ def test_an_untrusted_provider_blocks_under_a_reason_of_its_own(world: World) ->
     assert world.enrol().created
 
 
+def test_a_block_without_a_reason_is_a_block(world: World) -> None:
+    world.write(Record(status=Status.BLOCKED, email_mode="verified"))
+    with pytest.raises(Blocked, match=r"^blocked$"):
+        world.enrolment.enrol(ANN, world.record(), deadline=Deadline(3))
+
+
 def test_a_block_ends_when_the_team_switches_to_aliases(world: World) -> None:
     world.people[ANN.sub] = person(ANN.sub, email=None, email_verified=False)
     with pytest.raises(Blocked):
@@ -174,6 +179,38 @@ def test_a_deleted_user_is_not_enrolled(world: World) -> None:
     with pytest.raises(UserGone) as gone:
         world.enrol()
     assert not isinstance(gone.value, DeletedMeanwhile)
+
+
+def meanwhile(world: World, theirs: Record) -> None:
+    """Another worker writes ``theirs`` just before the next write."""
+    put = world.users.put
+
+    def overtaken(
+        user: UserRef, record: Record, *, expected: Record | None, deadline: Deadline | None = None
+    ) -> Record:
+        world.users.put = put  # type: ignore[method-assign]
+        world.write(theirs)
+        return put(user, record, expected=expected)
+
+    world.users.put = overtaken  # type: ignore[method-assign]
+
+
+def test_who_loses_the_race_to_a_worker_that_gave_up_comes_again(world: World) -> None:
+    meanwhile(world, Record(status=Status.PENDING))
+    with pytest.raises(EnrolmentInProgress):
+        world.enrol()
+    assert world.enrol().created
+
+
+def test_who_loses_the_race_gets_the_link_of_the_winner(world: World) -> None:
+    meanwhile(world, Record(status=Status.LINKED, whop_user_id="user_Winner"))
+    assert world.enrol() == Link("user_Winner")
+
+
+def test_so_does_a_repair(world: World) -> None:
+    link = world.enrol()
+    meanwhile(world, Record(status=Status.LINKED, whop_user_id="user_Winner"))
+    assert world.enrolment.repair(ANN, link.whop_user_id, deadline=Deadline(3)) == Link("user_Winner")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_a_link_that_was_repaired_meanwhile_is_used(world: World) -> None:
     assert len(world.creates()) == 1
 
 
+def test_a_repair_of_a_user_whose_record_is_gone_enrols_them(world: World) -> None:
+    repaired = repair(world, "user_Before")
+    assert repaired is not None
+    assert repaired.created
+
+
 def test_a_repair_releases_the_former_whop_user(world: World) -> None:
     link = world.enrol()
     repair(world, link.whop_user_id)

@@ -134,6 +134,15 @@ def test_the_holder_may_be_of_another_pool_or_unrecorded(world: World) -> None:
     assert relink(world).whop_user_id == link.whop_user_id
 
 
+def test_a_whop_user_that_its_holder_linked_themselves_stays_theirs(world: World) -> None:
+    link = world.enrol(ANN)
+    world.write(dataclasses.replace(world.record(ANN), own_whop_user_id=link.whop_user_id), ANN)
+    world.people[BEN.sub] = person(BEN.sub, email="sub-ann@home.test")
+    with pytest.raises(Blocked, match="identity_conflict"):
+        relink(world)
+    assert world.users.reservations == {link.whop_user_id: (POOL, ANN.sub)}
+
+
 def test_a_relink_waits_for_a_clean_up_as_well(world: World) -> None:
     deleted(world, cleaned=False)
     with pytest.raises(Blocked, match="identity_conflict"):

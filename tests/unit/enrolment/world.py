@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from whop_chat.cognito.pool import ListedUser, PoolStatus, PoolUser, UserGone
 from whop_chat.cognito.user import UserRef
 from whop_chat.enrolment.email_policy import EmailPolicy, VerifiedEmail
 from whop_chat.enrolment.enrol import EmailReuse, Enrolment
-from whop_chat.enrolment.errors import Link
+from whop_chat.enrolment.errors import BLOCK_REASONS, Blocked, Link
 from whop_chat.runtime.deadline import Deadline
 from whop_chat.runtime.http import HttpClient
 from whop_chat.users.record import Record
@@ -45,6 +46,7 @@ class World:
         self.keyless: Exception | None = None
         self.rate_limiter = rate_limiter()
         self.telemetry = RecordingTelemetry()
+        self.sleep: Callable[[float], None] = lambda _seconds: None
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.old_answers and request.method == "POST":
@@ -83,11 +85,23 @@ class World:
             sleep=lambda _seconds: None,
         )
         return Enrolment(
-            self.users, self, whop, self.addresses, self.telemetry, reuse=self.reuse, clock=lambda: self.now
+            self.users,
+            self,
+            whop,
+            self.addresses,
+            self.telemetry,
+            reuse=self.reuse,
+            clock=lambda: self.now,
+            sleep=self.sleep,
         )
 
     def enrol(self, user: UserRef = ANN) -> Link:
-        return self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
+        try:
+            return self.enrolment.enrol(user, self.users.get(user), deadline=Deadline(3))
+        except Blocked as refusal:
+            if refusal.reason not in BLOCK_REASONS:
+                raise AssertionError(refusal.reason) from refusal
+            raise
 
     def record(self, user: UserRef = ANN) -> Record:
         record = self.users.get(user)

@@ -106,6 +106,7 @@ class Case:
         always: bool | None = None,
         client: Whop | None = None,
         clock: Clock | None = None,
+        ttl: timedelta = TTL,
     ) -> None:
         self.enrolment = enrolment
         self.whop = whop
@@ -128,7 +129,7 @@ class Case:
             self.queue,
             self.telemetry,
             None if always is None else reuse,
-            ttl=TTL,
+            ttl=ttl,
             clock=self.clock,
         )
 
@@ -215,8 +216,17 @@ def test_a_token_is_to_be_refreshed_after_four_fifths_of_the_life_that_whop_gran
     "life", [timedelta(0), timedelta(seconds=-1), timedelta(days=-1), TTL + timedelta(seconds=1), timedelta(days=1)]
 )
 def test_a_token_that_is_past_or_lives_longer_than_asked_for_is_no_token(life: timedelta) -> None:
-    with pytest.raises(WhopInvalidResponse):
+    with pytest.raises(WhopInvalidResponse, match="mint_token: 200 expires_at"):
         linked(expires_in=life).mint()
+
+
+def test_no_token_is_asked_for_that_whop_would_refuse_for_its_life() -> None:
+    """Whop's limit is three hours, by its own clock."""
+    case = Case(Enrolling(Link("user_Ada")), Tokens("user_Ada"), ttl=timedelta(hours=4))
+    case.mint()
+
+    [(_, _, expires_at)] = case.whop.asked
+    assert expires_at == NOW + timedelta(hours=2, minutes=59, seconds=50)
 
 
 def test_a_token_is_in_no_description_of_it() -> None:

@@ -33,21 +33,33 @@ class Verifier(TokenVerifier):
         return Caller(ADA.sub, ADA.username, "client", self._groups, frozenset(), 0)
 
 
+class Table(MemoryUserRepository):
+    """Counts the calls."""
+
+    calls = 0
+
+    def count_mint(self, user: UserRef, *, limit: int, now: int, deadline: Deadline | None = None) -> Record | None:
+        self.calls += 1
+        return super().count_mint(user, limit=limit, now=now)
+
+
 class Case:
     """Requests of one user, who has a record unless ``enrolled`` is false."""
 
     def __init__(self, *groups: str, enrolled: bool = True, error: AwsError | None = None) -> None:
         self.queue = Queue(error)
         self.clock = Clock(1_800_000_000.0)
-        users = MemoryUserRepository()
+        users = self.users = Table()
         if enrolled:
             users.put(ADA, Record(status=Status.LINKED, whop_user_id="user_1"), expected=None)
+        self.telemetry = RecordingTelemetry()
         policy = FeaturePolicy(["channels"], denied_groups=["banned"], group_features={})
+        self.telemetry = RecordingTelemetry()
         self._sync = RequestSync(
             Authorizer(Verifier(*groups), policy, pool_id=ADA.pool_id),
             UserQuota(users, PER_MINUTE, clock=self.clock),
             self.queue,
-            RecordingTelemetry(),
+            self.telemetry,
         )
 
     def request(self, token: str = "good") -> None:
@@ -63,6 +75,15 @@ def test_the_user_of_the_token_is_enqueued() -> None:
     case.request()
 
     assert case.enqueued == [SyncMessage(ADA, Source.REQUEST)]
+    assert case.telemetry.users == [ADA.sub]
+
+
+def test_the_lines_about_the_sync_bear_the_id_of_the_request() -> None:
+    case = Case()
+    case.telemetry.bind_correlation("request-1")
+    case.request()
+
+    assert case.queue.correlation_ids == ["request-1"]
 
 
 def test_a_token_that_is_not_good_enqueues_nobody() -> None:
@@ -89,6 +110,10 @@ def test_one_user_can_only_ask_so_often() -> None:
         case.request()
 
     assert len(case.enqueued) == PER_MINUTE
+    calls = case.users.calls
+    with pytest.raises(TooManyRequests):
+        case.request()
+    assert case.users.calls == calls, "who was refused is refused without a call"
     case.clock.advance(60)
     case.request()
     assert len(case.enqueued) == PER_MINUTE + 1

@@ -1,6 +1,7 @@
 """Kept tokens: what can be opened, by whom, and what an item shows to others."""
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,13 @@ def test_two_items_of_one_token_have_nothing_in_common(dynamodb: "DynamoDBClient
     first = item(dynamodb)["encrypted"]
     keep(secret)
     assert item(dynamodb)["encrypted"] != first
+
+
+def test_an_item_is_found_by_user_and_scopes(dynamodb: "DynamoDBClient", secret: str) -> None:
+    keep(secret)
+    scopes = hashlib.sha256(b"chat:message:create chat:read").hexdigest()
+
+    assert item(dynamodb)["pk"] == {"S": f"TOKEN#eu-west-1_Pool#sub-ada#{scopes[:16]}"}
 
 
 def test_an_item_vanishes_when_its_token_ends(dynamodb: "DynamoDBClient", secret: str) -> None:

@@ -21,10 +21,13 @@ class Refusing(MemoryUserRepository):
     """A table that refuses writes with ``error``, once it is set."""
 
     error: Exception | None = None
+    seconds = 0.0
+    """What the last write had time for."""
 
-    def put(self, user: UserRef, record: Record, **options: Any) -> Record:
+    def put(self, user: UserRef, record: Record, *, deadline: Deadline | None = None, **options: Any) -> Record:
         if self.error is not None:
             raise self.error
+        self.seconds = deadline.remaining() if deadline else -1.0
         return super().put(user, record, **options)
 
 
@@ -98,6 +101,17 @@ def test_a_release_raises_no_error_of_the_table(users: Refusing, lease: Lease, e
     users.error = error
     lease.release(dataclasses.replace(lease.record, lease_until=0))
     assert users.get(ANN) == lease.record
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(0, 0, 0.3), (3600, 0.3, 3600)])
+def test_a_release_has_some_time_even_after_the_deadline(
+    users: Refusing, clock: Clock, seconds: float, least: float, most: float
+) -> None:
+    lease = Lease(users, ANN, deadline=Deadline(seconds), clock=clock)
+    lease.acquire(NEW, None)
+    lease.release(lease.record)
+
+    assert least <= users.seconds <= most
 
 
 def test_a_release_of_a_lost_lease_changes_nothing(users: Refusing, clock: Clock, lease: Lease) -> None:

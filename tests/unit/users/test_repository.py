@@ -326,6 +326,15 @@ def test_two_clocks_that_differ_a_little_count_in_one_window(users: UserReposito
     assert used_up.value.until == NOW + 60
 
 
+def test_two_clocks_that_differ_by_a_minute_count_in_one_window(users: UserRepository) -> None:
+    ann_linked(users)
+    count(users, now=NOW + 60)
+    record = count(users, now=NOW)
+
+    assert record is not None
+    assert (record.mints_since, record.mints) == (NOW + 60, 2)
+
+
 def test_a_clock_that_was_wrong_by_hours_shuts_nobody_out(users: UserRepository) -> None:
     ann_linked(users)
     for _ in range(3):
@@ -526,7 +535,7 @@ def test_a_cancelled_link_that_had_landed_is_a_link() -> None:
 
 @pytest.mark.usefixtures("dynamodb")
 def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
-    failures = iter([cancelled()])
+    failures = iter([cancelled()] * 2)
     users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
     record = link_ann(users)
     assert users.get(ANN, deadline=AN_HOUR) == record
@@ -534,16 +543,138 @@ def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
 
 @pytest.mark.usefixtures("dynamodb")
 def test_a_link_that_is_cancelled_again_and_again_is_reported() -> None:
-    users = interrupted("TransactWriteItems", lambda _request: cancelled())
+    attempts = []
+
+    def cancel(request: httpx.Request) -> httpx.Response:
+        attempts.append(request)
+        return cancelled()
+
+    users = interrupted("TransactWriteItems", cancel)
     claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     with pytest.raises(AwsError):
         users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
     assert users.get(ANN, deadline=AN_HOUR) == claim
+    assert len(attempts) == 3
 
 
 def link_ann(users: DynamoDBUserRepository) -> Record:
     claim = users.put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     return users.link(ANN, linked("user_1"), expected=claim, deadline=AN_HOUR)
+
+
+# A Whop user that the user linked themselves
+
+
+def put_own(
+    users: DynamoDBUserRepository,
+    own: str | None,
+    expected: Record | None,
+    *items: Any,
+    user: UserRef = ANN,
+    **changes: Any,
+) -> Record:
+    record = dataclasses.replace(expected or Record(status=Status.PENDING), own_whop_user_id=own, **changes)
+    return users.put_own(user, record, expected=expected, items=items, deadline=AN_HOUR)
+
+
+def holder(users: UserRepository, whop_user_id: str) -> str | None:
+    found = users.holder(whop_user_id, deadline=AN_HOUR)
+    return found.sub if found else None
+
+
+@pytest.fixture
+def stored(dynamodb: "DynamoDBClient") -> DynamoDBUserRepository:
+    return DynamoDBUserRepository(aws_at_moto(), TABLE)
+
+
+@pytest.mark.parametrize("linked_before", [False, True])
+def test_a_whop_user_of_their_own_is_reserved_too(stored: DynamoDBUserRepository, linked_before: bool) -> None:
+    before = ann_linked(stored) if linked_before else None
+    record = put_own(stored, "user_own", before)
+
+    assert stored.get(ANN, deadline=AN_HOUR) == record
+    assert record.version not in ("", before and before.version)
+    assert holder(stored, "user_own") == ANN.sub
+    assert holder(stored, "user_1") == (ANN.sub if linked_before else None)
+
+
+def test_the_whop_user_of_another_cannot_become_ones_own(stored: DynamoDBUserRepository) -> None:
+    ann_linked(stored)
+    with pytest.raises(AlreadyReserved):
+        put_own(stored, "user_1", None, user=BEN)
+
+    assert stored.get(BEN, deadline=AN_HOUR) is None
+    assert holder(stored, "user_1") == ANN.sub
+
+
+def test_another_whop_user_of_their_own_releases_the_former_one(stored: DynamoDBUserRepository) -> None:
+    first = put_own(stored, "user_own", None)
+    second = put_own(stored, "user_new", first)
+    assert (holder(stored, "user_own"), holder(stored, "user_new")) == (None, ANN.sub)
+
+    put_own(stored, None, second)
+    assert holder(stored, "user_new") is None
+
+
+def test_a_whop_user_that_they_are_enrolled_as_too_stays_theirs(stored: DynamoDBUserRepository) -> None:
+    linked_twice = put_own(stored, "user_1", ann_linked(stored))
+    put_own(stored, None, linked_twice)
+
+    assert holder(stored, "user_1") == ANN.sub
+
+
+def test_a_new_link_does_not_release_the_whop_user_of_their_own(stored: DynamoDBUserRepository) -> None:
+    linked_twice = put_own(stored, "user_1", ann_linked(stored))
+    stored.link(ANN, dataclasses.replace(linked_twice, whop_user_id="user_2"), expected=linked_twice, deadline=AN_HOUR)
+
+    assert (holder(stored, "user_1"), holder(stored, "user_2")) == (ANN.sub, ANN.sub)
+
+
+def test_a_link_of_their_own_over_a_record_that_has_changed_loses(stored: DynamoDBUserRepository) -> None:
+    first = ann_linked(stored)
+    current = stored.put(ANN, first, expected=first, deadline=AN_HOUR)
+    for before in (first, None):
+        with pytest.raises(StaleRecord):
+            put_own(stored, "user_own", before)
+
+    assert (stored.get(ANN, deadline=AN_HOUR), holder(stored, "user_own")) == (current, None)
+
+
+@pytest.mark.parametrize(
+    ("condition", "written"), [("attribute_not_exists(pk)", True), ("attribute_exists(pk)", False)]
+)
+def test_what_goes_with_the_link_is_written_with_it_or_neither_is(
+    stored: DynamoDBUserRepository, dynamodb: "DynamoDBClient", condition: str, written: bool
+) -> None:
+    key = {"pk": {"S": "ELSE"}}
+    item = {"Put": {"TableName": TABLE, "Item": key, "ConditionExpression": condition}}
+    with contextlib.nullcontext() if written else pytest.raises(StaleRecord):
+        put_own(stored, "user_own", None, item)
+
+    assert (stored.get(ANN, deadline=AN_HOUR) is not None) is written
+    assert ("Item" in dynamodb.get_item(TableName=TABLE, Key=key)) is written
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_of_their_own_whose_answer_is_lost_is_a_link() -> None:
+    def arrives_without_an_answer(request: httpx.Request) -> httpx.Response:
+        answer(request)
+        raise httpx.ReadTimeout("the answer is lost")
+
+    users = interrupted("TransactWriteItems", arrives_without_an_answer)
+    record = put_own(users, "user_own", None)
+
+    assert users.get(ANN, deadline=AN_HOUR) == record
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_a_link_of_their_own_that_aws_does_not_answer_is_not_stale() -> None:
+    def is_lost(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(AwsError) as failure:
+        put_own(interrupted("TransactWriteItems", is_lost), "user_own", None)
+    assert failure.value.code != "TransactionCanceledException"
 
 
 @pytest.mark.usefixtures("dynamodb")
@@ -570,6 +701,7 @@ def test_a_record_holds_no_attribute_that_expires_it(dynamodb: "DynamoDBClient")
     DynamoDBUserRepository(aws_at_moto(), TABLE).put(ANN, CLAIM, expected=None, deadline=AN_HOUR)
     [item] = dynamodb.scan(TableName=TABLE)["Items"]
     assert "ttl" not in item
+    assert (item["pool"], item["sub"]) == ({"S": ANN.pool_id}, {"S": ANN.sub})
 
 
 def test_what_an_operator_wrote_by_hand_is_read_as_far_as_it_is_understood(dynamodb: "DynamoDBClient") -> None:

@@ -121,7 +121,7 @@ class SyncAvatar:
     def _wanted(self, message: SyncMessage, record: Record, deadline: Deadline) -> _Wanted | None:
         """The picture that the user is to have, or None to leave the one that they have."""
         if record.status is Status.DELETED:
-            return _NO_PICTURE
+            return None if self._has_successor(message.user, record, deadline) else _NO_PICTURE
         if record.status is not Status.LINKED:
             return None
         pool_user, status = read_user(self._pool, message.user, message.source, deadline)
@@ -129,6 +129,11 @@ class SyncAvatar:
             return None
         again = message.source is Source.COMMAND or pool_user.picture_is_object
         return _Wanted(pool_user.picture, pool_user.picture_digest, again)
+
+    def _has_successor(self, user: UserRef, tombstone: Record, deadline: Deadline) -> bool:
+        """Whether another user has the deleted user's Whop user by now, such as after a second sign-up."""
+        holder = self._users.holder(str(tombstone.whop_user_id), deadline=deadline)
+        return holder is not None and (holder.pool_id, holder.sub) != (user.pool_id, user.sub)
 
     def _bring(self, user: UserRef, record: Record, wanted: _Wanted, deadline: Deadline) -> None:
         if record.picture_file_id is not None and record.picture_digest == wanted.digest:
@@ -152,11 +157,8 @@ class SyncAvatar:
             self._users.put(user, fetched, expected=record, deadline=deadline)
 
     def _remove(self, user: UserRef, record: Record, deadline: Deadline) -> None:
-        """Replace a picture of ours by the neutral one. A Whop user that another user has by now keeps theirs."""
+        """Replace a picture of ours by the neutral one."""
         if record.picture_at is None:
-            return
-        holder = self._users.holder(str(record.whop_user_id), deadline=deadline)
-        if holder is not None and (holder.pool_id, holder.sub) != (user.pool_id, user.sub):
             return
         neutral = dataclasses.replace(
             record,
@@ -213,6 +215,8 @@ class SyncAvatar:
         record = self._users.get(user, deadline=deadline)
         if record is None:
             return
+        if record.status is Status.DELETED and wanted.digest is not None:
+            raise StaleRecord  # A tombstone keeps nothing made of a picture.
         failures = record.picture_failures + 1
         may_pass = isinstance(refusal, WhopRefused) or refusal.reason in TRANSIENT
         again = may_pass and failures < _ATTEMPTS

@@ -28,4 +28,4 @@ class RequestSync:
         self._telemetry.bind_user(user.sub)
         self._quota.require_not_refused(user)
         if self._quota.count(user, deadline=deadline) is not None:
-            self._queue.send(user, Source.REQUEST, deadline=deadline)
+            self._queue.send(user, Source.REQUEST, correlation_id=self._telemetry.correlation_id, deadline=deadline)
