@@ -1,5 +1,6 @@
 """What a record says of its user."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,13 @@ from whop_chat.users.record import Record, Status
 
 def record(status: Status = Status.LINKED, **fields: Any) -> Record:
     return Record(status=status, **fields)
+
+
+def test_a_new_record_is_of_the_first_generation_and_has_counted_nothing() -> None:
+    known = {name: value for name, value in dataclasses.asdict(record()).items() if value is not None}
+
+    assert (known.pop("status"), known.pop("version"), known.pop("generation")) == (Status.LINKED, "", 1)
+    assert set(known.values()) == {0}
 
 
 @pytest.mark.parametrize("status", Status)
