@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from whop_chat.users.record import Record, Status
+from whop_chat.users.record import Record, StaleRecord, Status
 
 
 def record(status: Status = Status.LINKED, **fields: Any) -> Record:
@@ -64,6 +64,10 @@ def test_a_log_line_with_a_record_has_no_key_and_no_digest_of_an_address() -> No
     )
 
     assert "hidden" not in shown
+
+
+def test_who_lost_a_race_may_come_again_in_a_second() -> None:
+    assert StaleRecord().retry_after == 1
 
 
 def test_the_words_for_a_status_are_stored_so_they_stay() -> None:

@@ -551,6 +551,16 @@ def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
 
 
 @pytest.mark.usefixtures("dynamodb")
+def test_so_is_a_transfer_if_the_holder_has_not_changed() -> None:
+    failures = iter([cancelled()] * 2)
+    held = ann_linked(DynamoDBUserRepository(aws_at_moto(), TABLE))
+    users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+
+    assert taken_by_ben(users, claim, held, Record(status=Status.DELETED)).linked_to == "user_1"
+
+
+@pytest.mark.usefixtures("dynamodb")
 def test_a_link_that_is_cancelled_again_and_again_is_reported() -> None:
     attempts = []
 
