@@ -14,6 +14,7 @@ from manage.commands import (
     allow,
     attach,
     close_circuit,
+    create_oauth_app,
     dead_letters,
     deny,
     detach,
@@ -59,6 +60,7 @@ COMMANDS: tuple[Command, ...] = (
     close_circuit,
     rotate_key,
     rotate_data_key,
+    create_oauth_app,
     report,
     dead_letters,
 )

@@ -136,6 +136,12 @@ class Deployment:
         return WhopApi(self._http, base_url, self.whop_settings.whop_api_version)
 
     @property
+    def whop_for_operator(self) -> WhopApi:
+        """Whop's API where the stack calls it, also for a stack whose functions have no API key."""
+        parameters = self.stack.parameters
+        return WhopApi(self._http, parameters["WhopBaseUrl"], parameters["WhopApiVersion"])
+
+    @property
     def own_links(self) -> OwnLinks:
         """The links to users' own Whop accounts, to seal them again. They cannot be opened with this object."""
         return OwnLinks(self._aws, self._table, self._data_keys, client_id="")

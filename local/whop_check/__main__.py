@@ -18,7 +18,7 @@ from rich.console import Console
 
 from local.processes import interruptible
 from local.whop_check.client import Sandbox
-from local.whop_check.questions import OTHER_USER, QUESTIONS, RATE_LIMIT
+from local.whop_check.questions import OAUTH_CLIENT, OTHER_USER, QUESTIONS, RATE_LIMIT
 from local.whop_check.report import ask_all
 
 SANDBOX = "https://sandbox-api.whop.com"
@@ -33,6 +33,10 @@ whop-check asks Whop's sandbox ({SANDBOX}). It needs
   WHOP_SANDBOX_COMPANY_ID  that account's id, biz_…
   WHOP_SANDBOX_EMAIL       or --email: an address with {{n}} in it, such as whop-check+{{n}}@your-domain, under a domain
                            that gets mail: Whop refuses undeliverable addresses, and writes to the owners of accounts
+
+It asks about OAuth what it can without a person. An ID token takes one: deploy a stack on the sandbox with
+AuthModes=both and link an account. If its issuer is not OAuthIssuer, the log line `not linked` has `id_token: issuer`.
+Production has an issuer of its own: curl https://api.whop.com/.well-known/openid-configuration
 """
 
 
@@ -49,8 +53,9 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     trust_env = options.base_url == SANDBOX
     tls = _tls(trust_env=trust_env)
     with httpx.Client(base_url=options.base_url, timeout=_TIMEOUT_SECONDS, trust_env=trust_env, verify=tls) as http:
-        sandbox = Sandbox(http, key, company_id, options.email, stranger=options.other_user)
-        options_given = {OTHER_USER: options.other_user, RATE_LIMIT: options.provoke_rate_limit}
+        stranger, app = options.other_user, options.oauth_client
+        sandbox = Sandbox(http, key, company_id, options.email, stranger=stranger, oauth_client=app)
+        options_given = {OTHER_USER: stranger, OAUTH_CLIENT: app, RATE_LIMIT: options.provoke_rate_limit}
         given = {name for name, value in options_given.items() if value}
         console = Console(width=_COLUMNS, highlight=False)
         try:
@@ -76,6 +81,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--email", default=environment.get("WHOP_SANDBOX_EMAIL", ""), help="address with {n} in it")
     parser.add_argument(OTHER_USER, help="user_… of a Whop user who owns no account of yours: asks about minting")
+    parser.add_argument(OAUTH_CLIENT, help="app_… of an app of the sandbox: asks whether it needs a client secret")
     parser.add_argument(RATE_LIMIT, action="store_true", help="make over 600 calls to meet a 429")
     parser.add_argument("--base-url", default=SANDBOX, help="the sandbox, or a loopback address")
     return parser

@@ -45,11 +45,19 @@ class Sandbox:
     """
 
     def __init__(
-        self, http: httpx.Client, key: str, company_id: str, email_template: str, *, stranger: str | None = None
+        self,
+        http: httpx.Client,
+        key: str,
+        company_id: str,
+        email_template: str,
+        *,
+        stranger: str | None = None,
+        oauth_client: str | None = None,
     ) -> None:
         self.http = http
         self.company_id = company_id
         self.stranger = stranger
+        self.oauth_client = oauth_client
         self.company_field = "account_id"
         self.run = secrets.token_hex(4)
         self.created: dict[str, None] = {}
@@ -85,6 +93,10 @@ class Sandbox:
         if response.status_code in (401, 429) or response.is_server_error:
             raise NotAnsweredError(f"{method} {path}: {refusal(response)} {message(response)}")
         return response
+
+    def oauth(self, method: str, path: str, **body: Any) -> httpx.Response:
+        """One request to the OAuth server, without the API key. ``body`` is httpx's ``json`` or ``data``."""
+        return self.http.request(method, path, headers={"Accept": "application/json"}, **body)
 
     def create(
         self, email: str, external_id: str | None = None, *, idempotency_key: str | None = None, **fields: object

@@ -5,11 +5,12 @@
 
 from dataclasses import dataclass
 
-from local.whop_check import probes
+from local.whop_check import oauth_probes, probes
 from local.whop_check.probes import Probe
 from local.whop_simulator.versions import SDK_PIN
 
 OTHER_USER = "--other-user"
+OAUTH_CLIENT = "--oauth-client"
 RATE_LIMIT = "--provoke-rate-limit"
 _OLD_VERSION = "2026-09-02-1"  # the last one whose SDK release says company_id
 
@@ -148,6 +149,31 @@ QUESTIONS: tuple[Question, ...] = (
         "the two granted",
         "manage/whop_api.py, granted, by which doctor and rotate-key judge a key",
         probes.permissions_of_the_key,
+    ),
+    Question(
+        "Who issues ID tokens, by the discovery document?",
+        "the host itself",
+        "OAuthIssuer, for this host; reading oauth_issuer",
+        oauth_probes.issuer,
+    ),
+    Question(
+        "Where are the keys of ID tokens?",
+        "/.well-known/jwks.json, ES256",
+        "oauth/server.py, key_set, and oauth/id_token.py; reading oauth_keys",
+        oauth_probes.key_set,
+    ),
+    Question(
+        "Does the OAuth token endpoint read JSON, or a form?",
+        "JSON 401 invalid_client, form 400 invalid_request",
+        "oauth/server.py, the body, unless JSON is invalid_client; reading oauth_body",
+        oauth_probes.token_body,
+    ),
+    Question(
+        "What does it answer to the app without a client secret, for a made-up code?",
+        "400 invalid_grant",
+        "a client secret in OAuthClientSecretArn, if it is invalid_client; reading oauth_invalid_grant_status",
+        oauth_probes.client_secret,
+        needs=OAUTH_CLIENT,
     ),
     # Last, because Whop refuses this operation for a minute afterwards.
     Question(

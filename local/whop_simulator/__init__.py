@@ -15,9 +15,10 @@ As a process: ``python -m local.whop_simulator --port 8080 --key-file FILE [--co
 (PROVEN, DOCUMENTED, GUESSED), its source, and the reading that changes a guess.
 
 The API is under ``/api/v1``: POST access_tokens; POST, GET accounts; GET, PATCH, DELETE accounts/{id}; GET, PATCH
-users/{id}; POST, GET messages. Operations are named as in the SDK: ``access_tokens.create``, ``accounts.create``,
-``accounts.list``, ``accounts.retrieve``, ``accounts.update``, ``accounts.delete``, ``users.retrieve``,
-``users.update``, ``messages.create``, ``messages.list``.
+users/{id}; POST, GET messages; POST, GET apps; GET, PATCH apps/{id}. Operations are named as in the SDK:
+``access_tokens.create``, ``accounts.create``, ``accounts.list``, ``accounts.retrieve``, ``accounts.update``,
+``accounts.delete``, ``users.retrieve``, ``users.update``, ``messages.create``, ``messages.list``, ``apps.create``,
+``apps.list``, ``apps.retrieve``, ``apps.update``.
 
 The OAuth server has paths of its own: ``/oauth/authorize`` (a consent page),
 ``/oauth/token``, ``/oauth/userinfo``, ``/oauth/revoke``, discovery and key set, named ``oauth.token`` and so on.
@@ -41,7 +42,7 @@ answered with a 400 and ``{"error"}``.
 ``POST keys``             ``{"key", "company_id"?, "permissions"?, "owner_level"?, "pinned_version"?}``;
                           ``DELETE {"key"}`` revokes
 ``POST people``           ``{"email", "name"?}`` adds a Whop user who has no account of ours
-``POST oauth_apps``       ``{"client_id", "redirect_uris", "secret"?}`` registers an app for OAuth
+``POST oauth_apps``       ``{"client_id", "redirect_uris", "secret"?, "permissions"?}`` registers an app for OAuth
 ``POST end_consents``     ``{"user_id"}`` ends a user's OAuth consents
 ``POST expire_tokens``     every token that was minted expires now
 ``POST block_deletion``   ``{"account_id", "reason"}``: its DELETE answers 400, until reason is null

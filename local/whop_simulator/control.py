@@ -119,9 +119,22 @@ class SimulatorControl:
             body["pinned_version"] = pinned_version
         return str(self._ask("POST", "keys", json=body)["id"])
 
-    def add_oauth_app(self, client_id: str, redirect_uris: Iterable[str], *, secret: str | None = None) -> None:
-        """Register an app for OAuth, or change it."""
-        body: Json = {"client_id": client_id, "redirect_uris": [*redirect_uris], "secret": secret}
+    def add_oauth_app(
+        self,
+        client_id: str,
+        redirect_uris: Iterable[str],
+        *,
+        secret: str | None = None,
+        permissions: Iterable[str] | None = None,
+    ) -> None:
+        """Register an app for OAuth, or change it. ``permissions`` are the scopes that it may ask for; None is all."""
+        asked = None if permissions is None else [*permissions]
+        body: Json = {
+            "client_id": client_id,
+            "redirect_uris": [*redirect_uris],
+            "secret": secret,
+            "permissions": asked,
+        }
         self._ask("POST", "oauth_apps", json=body)
 
     def end_consents(self, user_id: str) -> None:

@@ -121,11 +121,14 @@ def _add_person(simulator: Simulator, request: Request, body: Json) -> Json:
 
 
 def _add_oauth_app(simulator: Simulator, request: Request, body: Json) -> Json:
-    redirect_uris, secret = body.get("redirect_uris"), body.get("secret")
-    if not isinstance(redirect_uris, list):
-        raise ValueError("redirect_uris is an array")
+    redirect_uris, secret, permissions = body.get("redirect_uris"), body.get("secret"), body.get("permissions")
+    if not isinstance(redirect_uris, list) or not isinstance(permissions, list | None):
+        raise ValueError("redirect_uris and permissions are arrays")
     simulator.add_oauth_app(
-        _text(body, "client_id"), map(str, redirect_uris), secret=None if secret is None else str(secret)
+        _text(body, "client_id"),
+        map(str, redirect_uris),
+        secret=None if secret is None else str(secret),
+        permissions=None if permissions is None else map(str, permissions),
     )
     return {}
 

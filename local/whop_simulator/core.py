@@ -271,10 +271,28 @@ class Simulator:
         with self._lock:
             return self._state.add_person(email.strip().lower(), name, self.now()).id
 
-    def add_oauth_app(self, client_id: str, redirect_uris: Iterable[str], *, secret: str | None = None) -> None:
-        """Register an app for OAuth, or change it. With ``secret`` it is a confidential client."""
+    def add_oauth_app(
+        self,
+        client_id: str,
+        redirect_uris: Iterable[str],
+        *,
+        secret: str | None = None,
+        permissions: Iterable[str] | None = None,
+    ) -> None:
+        """Register an app for OAuth, or change it. With ``secret`` it is a confidential client.
+
+        ``permissions`` are the scopes that it may ask users for; None is all.
+        """
+        asked = None if permissions is None else frozenset(permissions)
         with self._lock:
-            self._state.oauth.apps[client_id] = App(client_id, DEFAULT_COMPANY, tuple(redirect_uris), secret)
+            self.add_company()
+            app = App(client_id, DEFAULT_COMPANY, tuple(redirect_uris), secret, permissions=asked)
+            self._state.oauth.apps[client_id] = app
+
+    def oauth_apps(self) -> tuple[App, ...]:
+        """The registered apps, oldest first."""
+        with self._lock:
+            return tuple(self._state.oauth.apps.values())
 
     def end_consents(self, user_id: str) -> None:
         """End all OAuth consents of a user, as if they had removed the app at Whop."""

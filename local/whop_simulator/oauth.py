@@ -5,7 +5,7 @@ import hashlib
 import html
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
@@ -20,6 +20,7 @@ from local.whop_simulator.wire import ApiError, Json, Response, json_response
 
 CODE_SECONDS = 60
 _CHALLENGE_METHODS = ("S256",)
+_IDENTITY_SCOPES = frozenset({"openid", "profile", "email"})
 _SHOWN = ("client_id", "redirect_uri", "scope", "state", "nonce", "code_challenge", "code_challenge_method")
 
 
@@ -175,7 +176,14 @@ def _refusal(call: Call, query: Mapping[str, str]) -> Response | None:
     challenged = query.get("code_challenge") and query.get("code_challenge_method") in _CHALLENGE_METHODS
     if not challenged or ("openid" in query.get("scope", "").split() and not query.get("nonce")):
         return _back(call, query, {"error": "invalid_request"})
+    if call.readings.oauth_scope_refused and not _may_ask(app, query.get("scope", "").split()):
+        return _back(call, query, {"error": "invalid_scope"})
     return None
+
+
+@implements(rules.OAUTH_SCOPES)
+def _may_ask(app: App, scopes: Collection[str]) -> bool:
+    return app.permissions is None or {*scopes} <= app.permissions | _IDENTITY_SCOPES
 
 
 def _back(call: Call, query: Mapping[str, str], answer: Mapping[str, str]) -> Response:

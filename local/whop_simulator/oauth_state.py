@@ -10,12 +10,17 @@ from local.whop_simulator.wire import Json
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An app that is registered for OAuth. ``secret`` is None for a public client."""
+    """An app that is registered for OAuth. ``secret`` is None for a public client.
+
+    ``permissions`` is what it may ask users for, besides their identity. None is everything.
+    """
 
     client_id: str
     company_id: str
     redirect_uris: tuple[str, ...]
     secret: str | None = field(default=None, repr=False)
+    name: str = "Team chat"
+    permissions: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.whop_simulator import account_list, accounts, files, messages, oauth, permissions, rules, tokens, users
+from local.whop_simulator import account_list, accounts, apps, files, messages, oauth, permissions, rules, tokens, users
 from local.whop_simulator.call import Call
 from local.whop_simulator.readings import Readings
 from local.whop_simulator.rules import implements
@@ -51,6 +51,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("users.update", "PATCH", "users", users.update, with_id=True),
     Operation("files.create", "POST", "files", files.create),
     Operation("files.retrieve", "GET", "files", files.retrieve, with_id=True),
+    Operation("apps.create", "POST", "apps", apps.create),
+    Operation("apps.list", "GET", "apps", apps.list_),
+    Operation("apps.retrieve", "GET", "apps", apps.retrieve, with_id=True),
+    Operation("apps.update", "PATCH", "apps", apps.update, with_id=True),
     Operation("messages.create", "POST", "messages", messages.create, current=False),
     Operation("messages.list", "GET", "messages", messages.list_, current=False),
 )

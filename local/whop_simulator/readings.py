@@ -56,6 +56,9 @@ class Readings:
     oauth_iss: bool = True
     """The redirect to the app names the issuer (RFC 9207)."""
 
+    oauth_scope_refused: bool = True
+    """An app may ask for its requested permissions only, and hears that before anybody signs in."""
+
     oauth_scope_returned: bool = True
     oauth_reuse: Literal["ends_consent", "refused"] = "ends_consent"
     """What the reuse of a replaced refresh token does, besides being refused."""

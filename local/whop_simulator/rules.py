@@ -464,6 +464,13 @@ OAUTH_AUTHORIZE = _documented(
     "Authorization needs a registered client_id, its exact redirect_uri, S256, and with openid a nonce.",
     OAUTH,
 )
+OAUTH_SCOPES = _guessed(
+    "oauth.scopes",
+    "An app that asks for a scope which is not among its requested permissions gets invalid_scope, before anybody "
+    "signs in.",
+    f"{OAUTH} names the error; the SDK names requested_permissions",
+    "oauth_scope_refused",
+)
 OAUTH_ISS = _guessed("oauth.iss", "The redirect names the issuer (RFC 9207).", "no page", "oauth_iss")
 OAUTH_BODY = _guessed(
     "oauth.body",
@@ -494,6 +501,20 @@ OAUTH_KEYS = _guessed("oauth.keys", "The key set is at /.well-known/jwks.json.",
 OAUTH_ID_TOKEN = _guessed("oauth.id-token", "ID tokens are ES256, for an hour.", f"{OAUTH} names ES256 only")
 OAUTH_ISSUER = _guessed("oauth.issuer", "The issuer is the API host.", "no page", "oauth_issuer")
 OAUTH_ERRORS = _documented("oauth.errors", 'An error is {"error", "error_description"}.', TROUBLE)
+
+APP_SHAPE = _proven("apps.shape", "An app has redirect_uris, oauth_client_type and requested_permissions.", SDK)
+APP_CREATE = _proven(
+    "apps.create", "POST /apps takes name and redirect_uris, and answers no client secret.", f"{SDK} apps.create"
+)
+APP_LIST = _proven(
+    "apps.list", "GET /apps takes account_id, and query, which is matched against names.", f"{SDK} apps.list"
+)
+APP_UPDATE = _proven("apps.update", "PATCH /apps/{id} replaces redirect_uris.", f"{SDK} apps.update")
+APP_PERMISSION = _guessed(
+    "apps.permission",
+    "Creating an app takes developer:create_app, changing it developer:update_app. A new app requests no permission.",
+    f"{SDK} names developer:update_app for another field",
+)
 
 RULES: tuple[Rule, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
 

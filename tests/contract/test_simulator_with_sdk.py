@@ -189,3 +189,23 @@ def test_the_sdk_creates_a_file_that_becomes_a_picture(whop: Whop) -> None:
     assert seen == ["processing", "ready"]
     assert user.profile_picture is not None
     assert file.id in str(user.profile_picture.url)
+
+
+def test_an_app_of_the_sdk_is_created_found_and_changed(
+    whop: Whop, simulator: Simulator, sdk: Callable[[str], Whop]
+) -> None:
+    key = secrets.token_urlsafe(16)
+    simulator.add_key(key, company_id=COMPANY, owner_level=True)
+    developer = sdk(key)
+    made = developer.apps.create(name="chat", account_id=COMPANY, redirect_uris=["https://one.test/callback"])
+    assert (made.redirect_uris, made.oauth_client_type, made.account.id) == (
+        ["https://one.test/callback"],
+        "public",
+        COMPANY,
+    )
+    assert [app.id for app in developer.apps.list(account_id=COMPANY, query="chat", first=50)] == [made.id]
+    changed = developer.apps.update(made.id, redirect_uris=["https://two.test/callback"])
+    assert developer.apps.retrieve(made.id) == changed
+    assert changed.redirect_uris == ["https://two.test/callback"]
+    with pytest.raises(ForbiddenError):
+        whop.apps.create(name="chat")

@@ -172,9 +172,12 @@ def test_a_file_that_whop_has_not_processed_is_shown_by_a_later_delivery(
     gallery: Gallery, whop: SimulatorControl
 ) -> None:
     whop.change_readings(file_processing="after_a_minute")
+    polls = gallery.calls()["files.retrieve"]
     user = gallery.app.sign_up(confirm=False)
     gallery.put(user, picture(RED))
     gallery.app.confirm(user)
+    # A delivery polls twice, and then postpones its message.
+    assert wait_until(lambda: gallery.calls()["files.retrieve"] == polls + 2, SYNC_SECONDS)
     assert wait_until(lambda: "picture_file_id" in gallery.record(user), SYNC_SECONDS)
     file = gallery.record(user)["picture_file_id"]
     whop.change_readings(file_processing="at_once")

@@ -1,4 +1,8 @@
-"""doctor, run as an operator runs it: a sound stack, and the same stack with one fault at a time."""
+"""doctor, run as an operator runs it: a sound stack, and the same stack with one fault at a time.
+
+tests/tools/manage/test_doctor_faults.py has the faults that cannot be planted here: those of stage prod, of a clock,
+and of what an account or a pool no longer has.
+"""
 
 import json
 import secrets
@@ -13,10 +17,15 @@ from botocore.config import Config
 
 from local.sam import FAKE_KEYS, REGION
 from local.stack import Deployment, LocalStack
+from local.whop_simulator import Fault as SimulatorFault
 from local.whop_simulator.state import DEFAULT_PERMISSIONS
 from manage.pool_settings import UserPool
 from tests.e2e.confidential import Confidential
 from tests.e2e.harness import configuration, deploy_with, manage
+from whop_chat.runtime.sealed import KeyRing
+
+# Of every stack, because they are choices.
+_TOLD = ("list", "mint_concurrency_unbounded")
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,12 @@ class Examined:
         return session.client(service, endpoint_url=self.cloud.emulator_url, config=Config(proxies={}))  # type: ignore[call-overload]
 
     def found(self) -> list[str]:
-        """The codes of what ``doctor`` finds, without what it only tells. They agree with the exit status."""
+        """The codes of what ``doctor`` finds, without what it tells of each stack. They agree with the exit status."""
         done = manage(self.cloud, self.deployment.name, "doctor")
         findings = json.loads(done.stdout)["findings"]
         has_problem = any(each["severity"] == "problem" for each in findings)
         assert done.returncode == int(has_problem), done.stderr
-        return [each["code"] for each in findings if each["severity"] != "info"]
+        return [each["code"] for each in findings if each["code"] not in _TOLD]
 
     @property
     def api_id(self) -> str:
@@ -88,6 +97,21 @@ def _key(**properties: Any) -> Callable[[Examined], str]:
         return key
 
     return make
+
+
+def _whop(fault: SimulatorFault) -> Fault:
+    def planted(examined: Examined) -> Iterator[None]:
+        examined.cloud.whop.add_fault(fault)
+        yield
+        examined.cloud.whop.clear_faults()
+
+    return planted
+
+
+def _ring_of_two(examined: Examined) -> str:
+    client, secret = examined.client("secretsmanager"), examined.deployment["DataKeySecretArn"]
+    before = client.get_secret_value(SecretId=secret)["SecretString"]
+    return KeyRing.from_secret(before).with_new_key().to_secret()
 
 
 def _environment(examined: Examined) -> Iterator[None]:
@@ -215,12 +239,17 @@ def _unsubscribed(examined: Examined) -> Iterator[None]:
     client.subscribe(TopicArn=topic, Protocol=before["Protocol"], Endpoint=before["Endpoint"])
 
 
+_ANOTHER_FUNCTION = f"arn:aws:lambda:{REGION}:000000000000:function:another"
+
 FAULTS: dict[str, Fault] = {
     "api_key_unusable": _secret("WhopSecretArn", lambda _: "{}"),
     "api_key_refused": _secret("WhopSecretArn", lambda _: f"apik_{secrets.token_urlsafe(24)}"),
     "permission_missing": _secret("WhopSecretArn", _key(permissions=DEFAULT_PERMISSIONS - {"dms:read"})),
     "other_company": _secret("WhopSecretArn", _key(company_id="biz_Other")),
+    "api_version_refused": _whop(SimulatorFault("accounts.list", "status", status=400, count=None)),
+    "permissions_unknown": _whop(SimulatorFault("permissions.list", "status", status=404, count=None)),
     "data_keys_unusable": _secret("DataKeySecretArn", lambda _: "short"),
+    "data_key_rotation_unfinished": _secret("DataKeySecretArn", _ring_of_two),
     "other_environment": _environment,
     "other_authorizer_issuer": _authorizer(Issuer="https://cognito-idp.us-east-1.amazonaws.com/us-east-1_Another"),
     "other_authorizer_clients": _authorizer(Audience=["another"]),
@@ -229,6 +258,7 @@ FAULTS: dict[str, Fault] = {
     "email_not_verified": _pool(AutoVerifiedAttributes=[]),
     "other_issuer": _pool(IssuerConfiguration={"Type": "UPDATED"}),
     "trigger_missing": _pool(LambdaConfig={}),
+    "trigger_of_another": _pool(LambdaConfig={"PostConfirmation": _ANOTHER_FUNCTION}),
     "users_can_be_guessed": _app_client(PreventUserExistenceErrors="LEGACY"),
     "trusted_attribute_writable": _app_client(WriteAttributes=["email_verified"]),
     "queue_late": _late_queue,

@@ -9,6 +9,9 @@ import java.util.concurrent.CancellationException
 /** A token for Whop's chat. Times are milliseconds on this device's clock. */
 class ChatToken(val token: String, val expiresAt: Long, val refreshAt: Long)
 
+/** The Whop account that a user has linked. */
+class WhopUser(val id: String, val name: String?, val username: String?, val picture: String?)
+
 /** No token: [kind] says what the app does, [code] why, [show] what the user sees. */
 class ChatException(val kind: String, val code: String) : Exception("no chat token: $kind ($code)") {
     val show: String = SHOW_FOR[code] ?: SHOW.getValue(kind)
@@ -33,8 +36,8 @@ interface Platform {
 
     fun later(ms: Long, run: () -> Unit): Cancellable
 
-    /** Sends a POST request that follows no redirect. Answers null if the network fails. */
-    fun post(url: String, headers: Map<String, String>, body: String?, done: (HttpAnswer?) -> Unit): Cancellable
+    /** Sends a request that follows no redirect. Answers null if the network fails. */
+    fun send(method: String, url: String, headers: Map<String, String>, body: String?, done: (HttpAnswer?) -> Unit): Cancellable
 }
 
 /**
@@ -65,6 +68,9 @@ class ChatTokens(
     private var refusedUntil = 0L
     private var online = true
 
+    // Counts the changes of the user's Whop account. A token that was asked for before a change is not used.
+    private var account = 0
+
     // No request before this time, and why. `told`: the service named the time, so being online again does not end it.
     private var notBefore = 0L
     private var reason = ""
@@ -83,18 +89,36 @@ class ChatTokens(
             refused != null -> answered { done(Result.failure(refused)) }
             usable != null && platform.now() < usable.refreshAt -> answered { done(Result.success(usable)) }
             else -> {
-                val run = shared ?: start(Run("/chat/token", mints = true)).also { shared = it }
-                join(run) { result -> done(result.map { it!! }) }
+                val body = features?.let { Json.text(mapOf("features" to it)) }
+                val run = shared ?: start(Run("/chat/token", body = body, mints = true, read = ::chatToken)).also { shared = it }
+                join(run, done)
             }
         }
     }
 
     /** Tells the service that the user's name has changed. Answers when the service has noted it. */
-    fun sync(done: (Result<Unit>) -> Unit): Cancellable = entered {
-        val closed = refusal?.takeIf { refusedUntil == Long.MAX_VALUE }
-        if (closed != null) answered { done(Result.failure(closed)) }
-        else join(start(Run("/chat/sync", mints = false))) { result -> done(result.map { Unit }) }
+    fun sync(done: (Result<Unit>) -> Unit): Cancellable =
+        tell(Run("/chat/sync", read = { _, _ -> Unit }, noted = { refusal = null }), done)
+
+    /**
+     * Answers the URL at which the user signs in to Whop. Open it in the system's browser. Whop then sends the browser
+     * back to [returnTo], one of the stack's `OAuthReturnUrls`. Its fragment gets a `result` for [complete], or an `error`.
+     */
+    fun link(returnTo: String, done: (Result<String>) -> Unit): Cancellable =
+        tell(Run(LINK, body = Json.text(mapOf("return_to" to returnTo)), read = { body, _ -> body["authorize_url"] as? String }), done)
+
+    /**
+     * Links the account that signed in at Whop, and answers it. From now on there are tokens of that account only. A
+     * result is good once, so no failure is waited for: after any, [link] again.
+     */
+    fun complete(result: String, done: (Result<WhopUser>) -> Unit): Cancellable {
+        val body = Json.text(mapOf("result" to result))
+        return tell(Run("/oauth/whop/complete", body = body, once = true, read = ::whopUser, noted = ::change), done)
     }
+
+    /** Unlinks the user's own Whop account. From now on there are no tokens of that account. */
+    fun unlink(done: (Result<Unit>) -> Unit): Cancellable =
+        tell(Run(LINK, method = "DELETE", read = { _, _ -> Unit }, noted = ::change), done)
 
     /** The user has signed out, or another one has signed in. Nothing under way is answered, and nothing is asked. */
     fun close() = entered { close(ChatException("signed-out", "signed_out")) }
@@ -114,11 +138,27 @@ class ChatTokens(
 
     // ---------------------------------------------------------------------------------------------- callers and runs
 
-    private class Caller(val done: (Result<ChatToken?>) -> Unit)
+    private class Caller(val done: (Result<Any>) -> Unit)
 
-    /** One request that callers share. It ends when the last of them leaves. */
-    private class Run(val path: String, val mints: Boolean) {
+    /**
+     * One request that callers share. It ends when the last of them leaves.
+     *
+     * @param once it is not sent again after a wait
+     * @param read the answer's value from its body, or null if it makes no sense. Its second argument brings a time of the
+     *   service's clock to this device's clock.
+     * @param noted called with the answer, before the callers are
+     */
+    private class Run(
+        val path: String,
+        val method: String = "POST",
+        val body: String? = null,
+        val mints: Boolean = false,
+        val once: Boolean = false,
+        val read: (Map<String, Any?>, Long) -> Any?,
+        val noted: () -> Unit = {}
+    ) {
         val callers = LinkedHashSet<Caller>()
+        var account = 0
         var ended = false
         var asleep = false
         var retried = false
@@ -153,20 +193,26 @@ class ChatTokens(
         return run
     }
 
-    private fun join(run: Run, done: (Result<ChatToken?>) -> Unit): Cancellable {
-        val caller = Caller(done)
+    private fun <T> tell(run: Run, done: (Result<T>) -> Unit): Cancellable = entered {
+        val closed = refusal?.takeIf { refusedUntil == Long.MAX_VALUE }
+        if (closed != null) answered { done(Result.failure(closed)) } else join(start(run), done)
+    }
+
+    @Suppress("UNCHECKED_CAST")
+    private fun <T> join(run: Run, done: (Result<T>) -> Unit): Cancellable {
+        val caller = Caller { result -> done(result.map { it as T }) }
         run.callers.add(caller)
         return object : Cancellable {
             override fun cancel() = entered {
                 if (run.callers.remove(caller)) {
-                    if (run.callers.isEmpty()) end(run, Result.success(null))
+                    if (run.callers.isEmpty()) end(run, Result.failure(CancellationException()))
                     outbox.add { done(Result.failure(CancellationException())) }
                 }
             }
         }
     }
 
-    private fun end(run: Run, result: Result<ChatToken?>) {
+    private fun end(run: Run, result: Result<Any>) {
         run.ended = true
         run.stop()
         runs.remove(run)
@@ -180,6 +226,14 @@ class ChatTokens(
         refusal = error
         refusedUntil = Long.MAX_VALUE
         for (run in runs.toList()) end(run, Result.failure(error))
+    }
+
+    /** The user's Whop account is another one: forgets what belongs to the one before. */
+    private fun change() {
+        account++
+        kept = null
+        refusal = null
+        wakeRuns()
     }
 
     private fun wakeRuns() {
@@ -202,6 +256,7 @@ class ChatTokens(
         val ms = maxOf(due, notBefore) - platform.now()
         if (online && ms <= 0) {
             run.retried = false
+            run.account = account
             return ask(run)
         }
         val wait = if (online) Wait(if (due > notBefore) "refresh_after" else reason, ms) else Wait("offline", null)
@@ -234,11 +289,10 @@ class ChatTokens(
     }
 
     private fun send(run: Run, cognito: String) {
-        val body = features?.takeIf { run.mints }?.joinToString(",", "{\"features\":[", "]}") { "\"$it\"" }
         val headers = mapOf("Authorization" to "Bearer $cognito") +
-            if (body == null) emptyMap() else mapOf("Content-Type" to "application/json")
+            if (run.body == null) emptyMap() else mapOf("Content-Type" to "application/json")
         val sentAt = platform.now()
-        val request = platform.post(apiUrl.trimEnd('/') + run.path, headers, body) { answer ->
+        val request = platform.send(run.method, apiUrl.trimEnd('/') + run.path, headers, run.body) { answer ->
             entered {
                 if (run.request != null) {
                     run.request = null
@@ -264,13 +318,17 @@ class ChatTokens(
         if (answer.status !in 200..299) return judge(run, failureOf(answer, body))
         // Without a readable date, both clocks count as equal.
         val shift = sentAt - (answer.date?.let(::httpDate) ?: sentAt)
-        val token = if (run.mints) chatToken(body, shift) else null
-        if (run.mints && token == null) return judge(run, Failure("defect", "invalid_response", answer.status))
+        val value = run.read(body, shift) ?: return judge(run, Failure("defect", "invalid_response", answer.status))
         failures = 0
         refreshed = false
-        if (run.mints) kept = token else if (refusedUntil < Long.MAX_VALUE) refusal = null
-        end(run, Result.success(token))
+        if (outdated(run)) return gate(run)
+        if (run.mints) kept = value as ChatToken
+        run.noted()
+        end(run, Result.success(value))
     }
+
+    /** Whether [run] asked for a token of an account that the user no longer has. */
+    private fun outdated(run: Run) = run.mints && run.account != account
 
     private fun judge(run: Run, failure: Failure) {
         val (kind, code) = failure
@@ -288,12 +346,14 @@ class ChatTokens(
         val instead = if (run.mints) usable() else null
         when {
             instead != null -> end(run, Result.success(instead))
-            kind == "broken" || (kind == "defect" && failures >= MOST_FAILURES) -> refuse(run, ChatException("broken", code))
+            kind == "broken" || run.once || (kind == "defect" && failures >= MOST_FAILURES) ->
+                refuse(run, ChatException("broken", code))
             else -> gate(run)
         }
     }
 
     private fun refuse(run: Run, error: ChatException) {
+        if (outdated(run)) return gate(run)
         if (run.mints) {
             kept = null
             refusal = error
@@ -318,6 +378,14 @@ class ChatTokens(
     }
 }
 
+/** The account of an answer to `POST /oauth/whop/complete`. */
+private fun whopUser(body: Map<String, Any?>, @Suppress("UNUSED_PARAMETER") shift: Long): WhopUser? {
+    val user = body["whop_user"] as? Map<*, *>
+    val id = (user?.get("id") as? String)?.takeIf { it.isNotEmpty() } ?: return null
+    return WhopUser(id, user["name"] as? String, user["username"] as? String, user["picture"] as? String)
+}
+
+private const val LINK = "/oauth/whop/link"
 private const val TWO_MINUTES = 120_000L
 private const val REMEMBERED = 60_000L
 private const val PATIENCE = 15_000L

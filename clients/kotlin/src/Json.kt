@@ -1,6 +1,6 @@
 package whopchat
 
-/** Reads JSON (RFC 8259), because neither Kotlin nor the JVM does. Numbers are doubles. */
+/** Reads and writes JSON (RFC 8259), because neither Kotlin nor the JVM does. Numbers are doubles. */
 internal class Json private constructor(private val text: String) {
     private var at = 0
 
@@ -12,6 +12,15 @@ internal class Json private constructor(private val text: String) {
         } catch (error: IllegalArgumentException) {
             emptyMap()
         }
+
+        /** The JSON of texts, of lists and of maps from texts. */
+        fun text(value: Any): String = when (value) {
+            is Map<*, *> -> value.entries.joinToString(",", "{", "}") { (name, each) -> text(name!!) + ":" + text(each!!) }
+            is List<*> -> value.joinToString(",", "[", "]") { text(it!!) }
+            else -> value.toString().map(::quoted).joinToString("", "\"", "\"")
+        }
+
+        private fun quoted(char: Char) = if (char < ' ' || char in "\"\\") "\\u%04x".format(char.toInt()) else char.toString()
 
         /** The value of [text]. Throws [IllegalArgumentException] if it is not JSON. */
         fun value(text: String): Any? {

@@ -27,9 +27,9 @@ class JvmPlatform : Platform {
         }
     }
 
-    override fun post(url: String, headers: Map<String, String>, body: String?, done: (HttpAnswer?) -> Unit): Cancellable {
+    override fun send(method: String, url: String, headers: Map<String, String>, body: String?, done: (HttpAnswer?) -> Unit): Cancellable {
         val connection = URL(url).openConnection() as HttpURLConnection
-        requests.execute { done(answer(connection, headers, body)) }
+        requests.execute { done(answer(connection, method, headers, body)) }
         return object : Cancellable {
             override fun cancel() {
                 // Closing a socket is network work, which Android forbids on the main thread.
@@ -38,13 +38,17 @@ class JvmPlatform : Platform {
         }
     }
 
-    private fun answer(connection: HttpURLConnection, headers: Map<String, String>, body: String?): HttpAnswer? = try {
-        connection.requestMethod = "POST"
+    private fun answer(
+        connection: HttpURLConnection, method: String, headers: Map<String, String>, body: String?
+    ): HttpAnswer? = try {
+        connection.requestMethod = method
         connection.instanceFollowRedirects = false
         connection.useCaches = false
-        connection.doOutput = true
         headers.forEach(connection::setRequestProperty)
-        connection.outputStream.use { it.write((body ?: "").toByteArray()) }
+        if (method == "POST") {
+            connection.doOutput = true
+            connection.outputStream.use { it.write((body ?: "").toByteArray()) }
+        }
         val status = connection.responseCode
         val stream = if (status < 400) connection.inputStream else connection.errorStream
         val text = stream?.use { String(it.readBytes()) } ?: ""

@@ -17,19 +17,29 @@ private class App(private val world: World, private val setting: Members) {
         world.effect("effect" to "wait", "code" to wait.code, *ms)
     }
 
-    private fun settled(caller: String, token: String?, error: Throwable?) = when (error) {
-        null -> world.effect("effect" to "resolve", "caller" to caller, *(token?.let { arrayOf("token" to it) } ?: emptyArray()))
+    private fun settled(caller: String, value: Pair<String, Any>?, error: Throwable?) = when (error) {
+        null -> world.effect("effect" to "resolve", "caller" to caller, *(value?.let { arrayOf(it) } ?: emptyArray()))
         is CancellationException -> world.effect("effect" to "reject", "caller" to caller, "kind" to "aborted")
         is ChatException ->
             world.effect("effect" to "reject", "caller" to caller, "kind" to error.kind, "code" to error.code, "show" to error.show)
         else -> throw error
     }
 
+    private fun members(user: WhopUser) =
+        mapOf("id" to user.id, "name" to user.name, "username" to user.username, "picture" to user.picture)
+
     fun play(event: Members) {
         val caller = event.text("caller") ?: ""
         when (event["event"]) {
-            "call" -> calls[caller] = tokens.token { settled(caller, it.getOrNull()?.token, it.exceptionOrNull()) }
+            "call" -> calls[caller] = tokens.token { settled(caller, it.getOrNull()?.let { "token" to it.token }, it.exceptionOrNull()) }
             "sync" -> calls[caller] = tokens.sync { settled(caller, null, it.exceptionOrNull()) }
+            "link" -> calls[caller] = tokens.link(event.text("return_to")!!) {
+                settled(caller, it.getOrNull()?.let { "url" to it }, it.exceptionOrNull())
+            }
+            "complete" -> calls[caller] = tokens.complete(event.text("result")!!) {
+                settled(caller, it.getOrNull()?.let { "account" to members(it) }, it.exceptionOrNull())
+            }
+            "unlink" -> calls[caller] = tokens.unlink { settled(caller, null, it.exceptionOrNull()) }
             "abort" -> calls.getValue(caller).cancel()
             "signOut" -> tokens.close()
             "switchUser" -> {

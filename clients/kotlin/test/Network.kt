@@ -17,9 +17,19 @@ internal val networkChecks = listOf<Pair<String, () -> Unit>>(
             exchange.responseBody.use { it.write(asked.toByteArray()) }
         }) { url ->
             val answer = CompletableFuture<HttpAnswer?>()
-            JvmPlatform().post(url, mapOf("Authorization" to "Bearer c1"), "{}") { answer.complete(it) }
+            JvmPlatform().send("POST", url, mapOf("Authorization" to "Bearer c1"), "{}") { answer.complete(it) }
             val got = answer.get(20, TimeUnit.SECONDS)!!
             check(got.status == 503 && got.retryAfter == "2" && got.date != null && got.body == "POST Bearer c1{}") { got.body }
+        }
+    },
+    "network a request without a body" to {
+        served({ exchange ->
+            exchange.sendResponseHeaders(200, 0)
+            exchange.responseBody.use { it.write(exchange.requestMethod.toByteArray()) }
+        }) { url ->
+            val answer = CompletableFuture<HttpAnswer?>()
+            JvmPlatform().send("DELETE", url, emptyMap(), null) { answer.complete(it) }
+            check(answer.get(20, TimeUnit.SECONDS)!!.body == "DELETE")
         }
     },
     "network no redirect is followed" to {
@@ -28,7 +38,7 @@ internal val networkChecks = listOf<Pair<String, () -> Unit>>(
             exchange.sendResponseHeaders(307, -1)
         }) { url ->
             val answer = CompletableFuture<HttpAnswer?>()
-            JvmPlatform().post(url, emptyMap(), null) { answer.complete(it) }
+            JvmPlatform().send("POST", url, emptyMap(), null) { answer.complete(it) }
             check(answer.get(20, TimeUnit.SECONDS)!!.status == 307)
         }
     },
@@ -41,7 +51,7 @@ internal val networkChecks = listOf<Pair<String, () -> Unit>>(
             exchange.close()
         }) { url ->
             val answer = CompletableFuture<HttpAnswer?>()
-            val call = JvmPlatform().post(url, emptyMap(), null) { answer.complete(it) }
+            val call = JvmPlatform().send("POST", url, emptyMap(), null) { answer.complete(it) }
             arrived.get(20, TimeUnit.SECONDS)
             call.cancel()
             try {

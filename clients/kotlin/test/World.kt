@@ -89,11 +89,14 @@ internal class World(private val setting: Members) : Platform {
         return part("{\"kid\":\"c$cognitoTokens\"}") + "." + part("{\"sub\":\"$sub\",\"name\":\"Zoë?>~\"}") + ".c"
     }
 
-    override fun post(url: String, headers: Map<String, String>, body: String?, done: (HttpAnswer?) -> Unit): Cancellable {
+    override fun send(
+        method: String, url: String, headers: Map<String, String>, body: String?, done: (HttpAnswer?) -> Unit
+    ): Cancellable {
         check((body == null) == (headers["Content-Type"] == null))
         val jwt = headers.getValue("Authorization").removePrefix("Bearer ")
         val kid = Json.members(String(Base64.getUrlDecoder().decode(jwt.substringBefore("."))))["kid"]
-        val asked = if (body == null) emptyMap() else Json.members(body)
+        val named = if (method == "POST") emptyMap() else mapOf("method" to method)
+        val asked = named + if (body == null) emptyMap() else Json.members(body)
         effect("effect" to "request", "path" to URI(url).path, "cognito" to kid, *asked.toList().toTypedArray())
         check(answers.isNotEmpty()) { "the case has no answer for this request" }
         val script = answers.removeAt(0)

@@ -21,6 +21,11 @@
  */
 
 /**
+ * The Whop account that a user has linked, as `POST /oauth/whop/complete` answers it.
+ * @typedef {{ id: string, name: string | null, username: string | null, picture: string | null }} WhopUser
+ */
+
+/**
  * @typedef {object} Options
  * @property {string} apiUrl The stack's output `ApiUrl`.
  * @property {string} userId The `sub` of the signed-in user. Tokens of other users are refused.
@@ -37,6 +42,7 @@ const PATIENCE = 15_000;
 const LONGEST_WAIT = 3_600_000;
 const SHORTEST_USE = 10_000;
 const MOST_FAILURES = 4;
+const LINK = "/oauth/whop/link";
 
 /** @type {Record<Kind, Show>} */
 const SHOW = { "signed-out": "sign-in", denied: "not-allowed", broken: "unavailable" };
@@ -96,6 +102,8 @@ export class ChatTokens {
   #sleepers = new Set();
   /** @type {AbortController | undefined} */
   #listening;
+  // Counts the changes of the user's Whop account. A token that was asked for before a change is not used.
+  #account = 0;
   #online = globalThis.navigator?.onLine !== false;
   // No request before this time, and why. `told`: the service named the time, so being online again does not end it.
   #notBefore = 0;
@@ -130,9 +138,40 @@ export class ChatTokens {
    * @param {Call} [call]
    * @returns {Promise<void>}
    */
-  sync({ signal } = {}) {
-    if (this.#refusal?.until === Infinity) return Promise.reject(this.#refusal.error);
-    return this.#join(this.#start((aborted) => this.#sync(aborted)), signal);
+  sync(call) {
+    return this.#tell({ path: "/chat/sync" }, () => true, () => (this.#refusal = undefined), call).then(() => {});
+  }
+
+  /**
+   * The URL at which the user signs in to Whop. Whop then sends the browser back to `returnTo`, which has to be one of
+   * the stack's `OAuthReturnUrls`. Its fragment gets a `result` for `complete`, or an `error`.
+   * @param {string} returnTo
+   * @param {Call} [call]
+   * @returns {Promise<string>}
+   */
+  link(returnTo, call) {
+    return this.#tell({ path: LINK, body: { return_to: returnTo } }, ({ authorize_url: url }) => url, () => {}, call);
+  }
+
+  /**
+   * Links the account that signed in at Whop, and answers it. From now on there are tokens of that account only. A
+   * result is good once, so no failure is waited for: after any, `link` again.
+   * @param {string} result
+   * @param {Call} [call]
+   * @returns {Promise<WhopUser>}
+   */
+  complete(result, call) {
+    const request = { path: "/oauth/whop/complete", body: { result }, once: true };
+    return this.#tell(request, ({ whop_user: user }) => user?.id && user, () => this.#change(), call);
+  }
+
+  /**
+   * Unlinks the user's own Whop account. From now on there are no tokens of that account.
+   * @param {Call} [call]
+   * @returns {Promise<void>}
+   */
+  unlink(call) {
+    return this.#tell({ path: LINK, method: "DELETE" }, () => true, () => this.#change(), call).then(() => {});
   }
 
   /** The user has signed out, or another one has signed in. Nothing under way is answered, and nothing is asked. */
@@ -200,6 +239,13 @@ export class ChatTokens {
     const kept = this.#kept;
     if (!kept || kept.expiresAt - Date.now() < TWO_MINUTES) return undefined;
     return { ...kept, refreshAt: Math.max(kept.refreshAt, this.#notBefore) };
+  }
+
+  /** The user's Whop account is another one: forgets what belongs to the one before, and lets a pushed chat know. */
+  #change() {
+    this.#account++;
+    this.#kept = this.#refusal = undefined;
+    this.wake();
   }
 
   // ------------------------------------------------------------------------------------------------- callers
@@ -270,39 +316,62 @@ export class ChatTokens {
    * @returns {Promise<ChatToken>}
    */
   async #mint(aborted) {
+    const { features } = this.#options;
+    const account = this.#account;
+    const request = { path: "/chat/token", body: features && { features } };
     try {
-      return await this.#ask("/chat/token", aborted, {
-        read: (body, shift) => (this.#kept = chatToken(body, shift)),
+      const token = await this.#ask(request, aborted, {
+        read: (body, shift) => {
+          const token = chatToken(body, shift);
+          if (account === this.#account) this.#kept = token;
+          return token;
+        },
         dueAt: () => this.#kept?.refreshAt ?? 0,
         instead: () => this.#usable(),
       });
+      if (account === this.#account) return token;
     } catch (error) {
-      if (error instanceof ChatError && !aborted.aborted) {
+      if (aborted.aborted || !(error instanceof ChatError)) throw error;
+      if (account === this.#account) {
         this.#kept = undefined;
         this.#refusal = { error, until: Date.now() + REMEMBERED };
+        throw error;
       }
-      throw error;
     }
+    return this.#mint(aborted);
   }
 
-  /** @param {AbortSignal} aborted */
-  async #sync(aborted) {
-    await this.#ask("/chat/sync", aborted, { read: () => true, dueAt: () => 0, instead: () => undefined });
-    this.#refusal = undefined;
+  /**
+   * Sends a request of one caller, and calls `done` before it is answered.
+   * @template T
+   * @param {Request} request
+   * @param {Read<T>} read
+   * @param {() => void} done
+   * @param {Call} [call]
+   * @returns {Promise<T>}
+   */
+  #tell(request, read, done, { signal } = {}) {
+    if (this.#refusal?.until === Infinity) return Promise.reject(this.#refusal.error);
+    const run = this.#start(async (aborted) => {
+      const value = await this.#ask(request, aborted, { read, dueAt: () => 0, instead: () => undefined });
+      done();
+      return value;
+    });
+    return this.#join(run, signal);
   }
 
   /**
    * The answer to a request, repeated while its failures pass. `instead` may answer in place of a wait.
    * @template T
-   * @param {string} path
+   * @param {Request} request
    * @param {AbortSignal} aborted
    * @param {{ read: Read<T>, dueAt: () => number, instead: () => T | undefined }} how
    * @returns {Promise<T>}
    */
-  async #ask(path, aborted, { read, dueAt, instead }) {
+  async #ask(request, aborted, { read, dueAt, instead }) {
     for (;;) {
       await this.#gate(dueAt, aborted);
-      const answer = await this.#refreshing(path, aborted, read);
+      const answer = await this.#refreshing(request, aborted, read);
       if (aborted.aborted) throw new Aborted();
       const { kind, code } = answer;
       if (kind === "ok") {
@@ -315,7 +384,8 @@ export class ChatTokens {
       this.#backOff(answer);
       const other = instead();
       if (other) return other;
-      if (kind === "broken" || (kind === "defect" && this.#failures >= MOST_FAILURES)) throw new ChatError("broken", code);
+      const givenUp = request.once || (kind === "defect" && this.#failures >= MOST_FAILURES);
+      if (kind === "broken" || givenUp) throw new ChatError("broken", code);
     }
   }
 
@@ -348,28 +418,28 @@ export class ChatTokens {
   /**
    * Sends a request, and once more with a refreshed Cognito token if that may help: once in a streak of failures.
    * @template T
-   * @param {string} path
+   * @param {Request} request
    * @param {AbortSignal} aborted
    * @param {Read<T>} read
    * @returns {Promise<Answer<T>>}
    */
-  async #refreshing(path, aborted, read) {
-    const answer = await this.#send(path, aborted, read);
+  async #refreshing(request, aborted, read) {
+    const answer = await this.#send(request, aborted, read);
     const stale = answer.code === "network" || answer.status === 401;
     if (!stale || this.#refreshed || aborted.aborted) return answer;
     this.#refreshed = this.#forceRefresh = true;
-    return this.#send(path, aborted, read);
+    return this.#send(request, aborted, read);
   }
 
   /**
    * @template T
-   * @param {string} path
+   * @param {Request} request
    * @param {AbortSignal} aborted
    * @param {Read<T>} read
    * @returns {Promise<Answer<T>>}
    */
-  async #send(path, aborted, read) {
-    const { apiUrl, userId, cognitoToken, features } = this.#options;
+  async #send({ path, method = "POST", body }, aborted, read) {
+    const { apiUrl, userId, cognitoToken } = this.#options;
     let cognito;
     try {
       cognito = await cognitoToken({ forceRefresh: this.#forceRefresh });
@@ -388,12 +458,9 @@ export class ChatTokens {
     const sentAt = Date.now();
     try {
       const response = await fetch(apiUrl.replace(/\/$/, "") + path, {
-        method: "POST",
-        headers: {
-          Authorization: `Bearer ${cognito}`,
-          ...(features && path === "/chat/token" && { "Content-Type": "application/json" }),
-        },
-        body: features && path === "/chat/token" ? JSON.stringify({ features }) : undefined,
+        method,
+        headers: { Authorization: `Bearer ${cognito}`, ...(body && { "Content-Type": "application/json" }) },
+        body: body && JSON.stringify(body),
         cache: "no-store",
         credentials: "omit",
         redirect: "error",
@@ -416,12 +483,17 @@ export class ChatTokens {
  */
 
 /**
+ * What is asked. `once`: it is not sent again after a wait.
+ * @typedef {{ path: string, method?: string, body?: object, once?: boolean }} Request
+ */
+
+/**
  * @template T
  * @typedef {Failure | { kind: "ok", code: "", status: number, value: T }} Answer
  */
 
 /**
- * Reads a body. `shift` brings a time of the service's clock to this device's clock.
+ * Reads a body, or answers nothing if it makes no sense. `shift` brings a time of the service's clock to this device's clock.
  * @template T
  * @typedef {(body: Record<string, any>, shift: number) => T | undefined} Read
  */

@@ -32,7 +32,7 @@ class App {
     const controller = new AbortController();
     this.#calls.set(caller, controller);
     call({ signal: controller.signal }).then(
-      (token) => this.world.effect({ effect: "resolve", caller, ...(token && { token: token.token }) }),
+      (value) => this.world.effect({ effect: "resolve", caller, ...value }),
       (error) => this.world.effect({ effect: "reject", caller, ...this.#reason(error) }),
     );
   }
@@ -43,12 +43,18 @@ class App {
     return { kind: "aborted" };
   }
 
-  do({ event, caller, user, slept = 0 }) {
+  do({ event, caller, user, return_to, result, slept = 0 }) {
     switch (event) {
       case "call":
-        return this.#call(caller, (call) => this.tokens.token(call));
+        return this.#call(caller, async (call) => ({ token: (await this.tokens.token(call)).token }));
       case "sync":
         return this.#call(caller, (call) => this.tokens.sync(call));
+      case "link":
+        return this.#call(caller, async (call) => ({ url: await this.tokens.link(return_to, call) }));
+      case "complete":
+        return this.#call(caller, async (call) => ({ account: await this.tokens.complete(result, call) }));
+      case "unlink":
+        return this.#call(caller, (call) => this.tokens.unlink(call));
       case "abort":
         return this.#calls.get(caller).abort();
       case "signOut":

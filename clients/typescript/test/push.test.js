@@ -48,6 +48,16 @@ test("the chat is mounted with a token, and updated before each expires", async 
   stop();
 });
 
+test("a chat gets a token of the account that was linked or unlinked meanwhile", async () => {
+  const account = { body: JSON.stringify({ whop_user: { id: "user_1" } }) };
+  const { world, tokens, log, stop } = pushed({ answers: [{ token: "w1" }, account, { token: "w2" }, {}, { token: "w3" }] });
+  await world.until(1000);
+  await Promise.all([tokens.complete("r1"), world.until(2000)]);
+  await Promise.all([tokens.unlink(), world.until(3000)]);
+  assert.deepEqual(log, [[100, "mount", "w1"], [1200, "update", "w2"], [2200, "update", "w3"]]);
+  stop();
+});
+
 test("a chat that has slept gets its next token when it wakes", async () => {
   const { world, tokens, log, stop } = pushed(three);
   await world.until(1000);

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -18,7 +19,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from moto.sqs.models import sqs_backends
 
-from manage import dead_letter_queue, users_table
+from manage import dead_letter_queue, throttle, users_table
 from tests.fakes import moto_aws
 from tests.fakes.cloud import Cloud, cloud_at_moto
 from tests.fakes.moto_aws import AN_HOUR, REGION, aws_at_moto
@@ -138,6 +139,8 @@ class DeployedStack:
         with pytest.MonkeyPatch.context() as self._patch:
             self._patch.setattr(boto3, "Session", lambda **_: self._session)
             self._patch.setattr(time, "sleep", self._sleep)
+            clock = SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep)
+            self._patch.setattr(throttle, "time", clock)
             self._patch.setattr(dead_letter_queue, "_WAIT_SECONDS", 0)
             self.answer_with(self._noted)
             yield self

@@ -42,6 +42,7 @@ ARGUMENTS = {
     "close-circuit": ("close-circuit",),
     "rotate-key": ("rotate-key",),
     "rotate-data-key": ("rotate-data-key",),
+    "create-oauth-app": ("create-oauth-app",),
     "report": ("report",),
     "doctor": ("doctor",),
     "dead-letters list": ("dead-letters", "list"),
@@ -72,7 +73,13 @@ def test_a_command_needs_the_permissions_of_the_table(
     run: DeployedStack, whop: Simulator, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     new_key = secrets.token_urlsafe(24)
-    whop.add_key(new_key, company_id=run.cloud.environment["WHOP_COMPANY_ID"])
+    whop.add_key(new_key, company_id=run.cloud.environment["WHOP_COMPANY_ID"], owner_level=True)
+    run.outputs["ApiUrl"] = "https://api.team.test"
+    run.parameters |= {
+        "WhopBaseUrl": "https://api.whop.com",
+        "WhopApiVersion": "2026-10-15-1",
+        "WhopCompanyId": run.cloud.environment["WHOP_COMPANY_ID"],
+    }
     if command == "close-circuit":
         waits = DynamoDBCircuitStore(aws_at_moto(), "users", run.cloud.environment["WHOP_COMPANY_ID"])
         waits.extend("create_account", CircuitState(time.time() + 3600, Reason.LIMITED), deadline=AN_HOUR)

@@ -107,7 +107,8 @@ final class World: Platform, @unchecked Sendable {
     func send(_ request: URLRequest) async throws -> HTTPAnswer {
         let jwt = request.value(forHTTPHeaderField: "Authorization")!.dropFirst("Bearer ".count)
         let body = request.httpBody.flatMap { try? JSONSerialization.jsonObject(with: $0) } as? Members ?? [:]
-        let asked: Members = ["effect": "request", "path": request.url!.path, "cognito": String(jwt.prefix { $0 != "." })]
+        var asked: Members = ["effect": "request", "path": request.url!.path, "cognito": String(jwt.prefix { $0 != "." })]
+        if request.httpMethod != "POST" { asked["method"] = request.httpMethod }
         effect(asked.merging(body) { $1 })
         let script = locked { answers.removeFirst() }
         do {

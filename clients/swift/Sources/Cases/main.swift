@@ -35,12 +35,12 @@ final class App {
         )
     }
 
-    private func call(_ caller: String, _ call: @escaping @Sendable () async throws -> String?) -> Task<Void, Never> {
+    private func call(_ caller: String, _ call: @escaping @Sendable () async throws -> Members) -> Task<Void, Never> {
         let world = world
         return Task {
             do {
-                let token = try await call().map { ["token": $0] } ?? [:]
-                world.effect((["effect": "resolve", "caller": caller] as Members).merging(token) { $1 })
+                let value = try await call()
+                world.effect((["effect": "resolve", "caller": caller] as Members).merging(value) { $1 })
             } catch let error as ChatError {
                 let reason = ["kind": error.kind.rawValue, "code": error.code, "show": error.show.rawValue]
                 world.effect((["effect": "reject", "caller": caller] as Members).merging(reason) { $1 })
@@ -54,11 +54,22 @@ final class App {
         let caller = event["caller"] as? String ?? ""
         let tokens = tokens!
         switch event["event"] as? String {
-        case "call": calls[caller] = call(caller) { try await tokens.token().token }
+        case "call": calls[caller] = call(caller) { ["token": try await tokens.token().token] }
         case "sync":
             calls[caller] = call(caller) {
                 try await tokens.sync()
-                return nil
+                return [:]
+            }
+        case "link":
+            let returnTo = event["return_to"] as! String
+            calls[caller] = call(caller) { ["url": try await tokens.link(returnTo: returnTo).absoluteString] }
+        case "complete":
+            let result = event["result"] as! String
+            calls[caller] = call(caller) { ["account": members(of: try await tokens.complete(result: result))] }
+        case "unlink":
+            calls[caller] = call(caller) {
+                try await tokens.unlink()
+                return [:]
             }
         case "abort": calls[caller]!.cancel()
         case "signOut": await tokens.close()
@@ -74,6 +85,11 @@ final class App {
         default: throw Failed(reason: "no event \(event)")
         }
     }
+}
+
+func members(of user: WhopUser) -> Members {
+    let orNull = { (text: String?) -> Any in text ?? NSNull() }
+    return ["id": user.id, "name": orNull(user.name), "username": orNull(user.username), "picture": orNull(user.picture)]
 }
 
 func played(_ setting: Members, until time: Int = .max) async throws -> World {

@@ -10,6 +10,14 @@ public struct ChatToken: Sendable, Equatable {
     public let refreshAt: Date
 }
 
+/// The Whop account that a user has linked.
+public struct WhopUser: Sendable, Equatable {
+    public let id: String
+    public let name: String?
+    public let username: String?
+    public let picture: String?
+}
+
 /// No token: `kind` says what the app does, `code` why, `show` what the user sees.
 public struct ChatError: Error, Sendable, Equatable {
     public enum Kind: String, Sendable {
@@ -92,6 +100,8 @@ public actor ChatTokens {
     private var kept: ChatToken?
     private var refusal: (error: ChatError, until: Date)?
     private var isOnline = true
+    // Counts the changes of the user's Whop account. A token that was asked for before a change is not used.
+    private var account = 0
 
     // No request before this time, and why. `told`: the service named the time, so being online again does not end it.
     private var notBefore = Date.distantPast
@@ -130,16 +140,34 @@ public actor ChatTokens {
     public func token() async throws -> ChatToken {
         if let refusal, platform.now() < refusal.until { throw refusal.error }
         if let kept = usable(), platform.now() < kept.refreshAt { return kept }
-        let run = shared ?? start(Run(path: "/chat/token", mints: true))
+        let run = shared ?? start(Run(.token(features: features)))
         shared = run
-        guard let token = try await join(run) else { throw CancellationError() }
+        guard case .token(let token) = try await join(run) else { throw CancellationError() }
         return token
     }
 
     /// Tells the service that the user's name has changed. Returns when the service has noted it.
     public func sync() async throws {
-        if let refusal, refusal.until == .distantFuture { throw refusal.error }
-        _ = try await join(start(Run(path: "/chat/sync", mints: false)))
+        _ = try await tell(.sync)
+    }
+
+    /// The URL at which the user signs in to Whop. Open it in the system's browser. Whop then sends the browser back to
+    /// `returnTo`, one of the stack's `OAuthReturnUrls`. Its fragment gets a `result` for `complete`, or an `error`.
+    public func link(returnTo: String) async throws -> URL {
+        guard case .url(let url) = try await tell(.link(returnTo: returnTo)) else { throw CancellationError() }
+        return url
+    }
+
+    /// Links the account that signed in at Whop, and answers it. From now on there are tokens of that account only. A
+    /// result is good once, so no failure is waited for: after any, `link` again.
+    public func complete(result: String) async throws -> WhopUser {
+        guard case .account(let user) = try await tell(.complete(result: result)) else { throw CancellationError() }
+        return user
+    }
+
+    /// Unlinks the user's own Whop account. From now on there are no tokens of that account.
+    public func unlink() async throws {
+        _ = try await tell(.unlink)
     }
 
     /// The user has signed out, or another one has signed in. Nothing under way is answered, and nothing is asked.
@@ -166,19 +194,22 @@ public actor ChatTokens {
 
     // MARK: Callers and runs
 
-    private typealias Caller = CheckedContinuation<ChatToken?, any Error>
+    private typealias Caller = CheckedContinuation<Value, any Error>
 
     /// One request that callers share. It ends when the last of them leaves. Only the actor touches it.
     private final class Run: @unchecked Sendable {
-        let path: String
-        let mints: Bool
+        let request: Request
+        var account = 0
         var callers: [(id: UUID, caller: Caller)] = []
         var work: Task<Void, Never>?
         var sleeper: Task<Void, Never>?
 
-        init(path: String, mints: Bool) {
-            self.path = path
-            self.mints = mints
+        var mints: Bool {
+            if case .token = request { true } else { false }
+        }
+
+        init(_ request: Request) {
+            self.request = request
         }
     }
 
@@ -194,7 +225,12 @@ public actor ChatTokens {
         return run
     }
 
-    private func join(_ run: Run) async throws -> ChatToken? {
+    private func tell(_ request: Request) async throws -> Value {
+        if let refusal, refusal.until == .distantFuture { throw refusal.error }
+        return try await join(start(Run(request)))
+    }
+
+    private func join(_ run: Run) async throws -> Value {
         let id = UUID()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { caller in
@@ -209,11 +245,11 @@ public actor ChatTokens {
     private func leave(_ run: Run, _ id: UUID) {
         guard let index = run.callers.firstIndex(where: { $0.id == id }) else { return }
         let (_, caller) = run.callers.remove(at: index)
-        if run.callers.isEmpty { end(run, with: .success(nil)) }
+        if run.callers.isEmpty { end(run, with: .failure(CancellationError())) }
         caller.resume(throwing: CancellationError())
     }
 
-    private func end(_ run: Run, with result: Result<ChatToken?, any Error>) {
+    private func end(_ run: Run, with result: Result<Value, any Error>) {
         guard runs.contains(where: { $0 === run }) else { return }
         runs.removeAll { $0 === run }
         if shared === run { shared = nil }
@@ -228,6 +264,14 @@ public actor ChatTokens {
         for run in runs { end(run, with: .failure(error)) }
     }
 
+    /// The user's Whop account is another one: forgets what belongs to the one before.
+    private func change() {
+        account += 1
+        kept = nil
+        refusal = nil
+        wake()
+    }
+
     /// The kept token, if two minutes of it are left.
     private func usable() -> ChatToken? {
         guard let kept, kept.expiresAt.timeIntervalSince(platform.now()) >= twoMinutes else { return nil }
@@ -236,25 +280,37 @@ public actor ChatTokens {
 
     // MARK: Asking
 
-    /// The answer to the request of `run`, repeated while its failures pass. Nil for a sync.
-    private func ask(_ run: Run) async throws -> ChatToken? {
+    /// The answer to the request of `run`, repeated while its failures pass.
+    private func ask(_ run: Run) async throws -> Value {
         while true {
             try await gate(run)
+            run.account = account
             let answer = try await refreshing(run)
             try Task.checkCancellation()
             switch answer {
-            case .token(let token):
-                kept = token
+            case .value(let value):
                 succeeded()
-                return token
-            case .noted:
-                if refusal?.until != .distantFuture { refusal = nil }
-                succeeded()
-                return nil
+                if isOutdated(run) { continue }
+                note(value)
+                return value
             case .failure(let failure):
-                if let token = try judge(failure, of: run) { return token }
+                if let token = try judge(failure, of: run) { return .token(token) }
             }
         }
+    }
+
+    private func note(_ value: Value) {
+        switch value {
+        case .token(let token): kept = token
+        case .account, .unlinked: change()
+        case .synced: refusal = nil
+        case .url: break
+        }
+    }
+
+    /// Whether `run` asked for a token of an account that the user no longer has.
+    private func isOutdated(_ run: Run) -> Bool {
+        run.mints && run.account != account
     }
 
     private func succeeded() {
@@ -266,24 +322,26 @@ public actor ChatTokens {
     private func judge(_ failure: Failure, of run: Run) throws -> ChatToken? {
         switch failure.fate {
         case .offline: return nil
-        case .signedOut: throw refused(run, ChatError(kind: .signedOut, code: failure.code))
-        case .denied: throw refused(run, ChatError(kind: .denied, code: failure.code))
+        case .signedOut: return try refuse(run, ChatError(kind: .signedOut, code: failure.code))
+        case .denied: return try refuse(run, ChatError(kind: .denied, code: failure.code))
         case .wait, .defect, .broken: break
         }
         backOff(failure)
         if run.mints, let instead = usable() { return instead }
-        if failure.fate == .broken || (failure.fate == .defect && failures >= mostFailures) {
-            throw refused(run, ChatError(kind: .broken, code: failure.code))
+        if failure.fate == .broken || run.request.isSentOnce || (failure.fate == .defect && failures >= mostFailures) {
+            return try refuse(run, ChatError(kind: .broken, code: failure.code))
         }
         return nil
     }
 
-    private func refused(_ run: Run, _ error: ChatError) -> ChatError {
+    /// Throws the error, or answers nil if the request is to be repeated for another account.
+    private func refuse(_ run: Run, _ error: ChatError) throws -> ChatToken? {
+        if isOutdated(run) { return nil }
         if run.mints {
             kept = nil
             refusal = (error, platform.now() + remembered)
         }
-        return error
+        throw error
     }
 
     private func backOff(_ failure: Failure) {
@@ -353,12 +411,12 @@ public actor ChatTokens {
     }
 
     private func request(_ run: Run, _ cognito: String) throws -> URLRequest {
-        var request = URLRequest(url: apiURL.appendingPathComponent(run.path), cachePolicy: .reloadIgnoringLocalCacheData)
-        request.httpMethod = "POST"
+        var request = URLRequest(url: apiURL.appendingPathComponent(run.request.path), cachePolicy: .reloadIgnoringLocalCacheData)
+        request.httpMethod = run.request.method
         request.setValue("Bearer \(cognito)", forHTTPHeaderField: "Authorization")
-        if let features, run.mints {
+        if let body = run.request.body {
             request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-            request.httpBody = try JSONSerialization.data(withJSONObject: ["features": features])
+            request.httpBody = try JSONSerialization.data(withJSONObject: body)
         }
         return request
     }
@@ -380,15 +438,31 @@ public actor ChatTokens {
     private func read(_ answer: HTTPAnswer, of run: Run, sentAt: Date) -> Answer {
         let body = members(of: answer.body)
         guard 200..<300 ~= answer.status else { return .failure(Failure(answer, body)) }
-        guard run.mints else { return .noted }
         // Without a readable date, both clocks count as equal.
         let shift = answer.date.flatMap(httpDate).map { sentAt.timeIntervalSince($0) } ?? 0
+        guard let found = value(in: body, shift, of: run) else {
+            return .failure(Failure(.defect, "invalid_response", status: answer.status))
+        }
+        return .value(found)
+    }
+
+    private func value(in body: [String: Any], _ shift: TimeInterval, of run: Run) -> Value? {
+        switch run.request {
+        case .token: token(in: body, shift).map { .token($0) }
+        case .link: (body["authorize_url"] as? String).flatMap { URL(string: $0) }.map { .url($0) }
+        case .complete: whopUser(in: body).map { .account($0) }
+        case .sync: .synced
+        case .unlink: .unlinked
+        }
+    }
+
+    private func token(in body: [String: Any], _ shift: TimeInterval) -> ChatToken? {
         guard let token = body["token"] as? String, !token.isEmpty,
               let expiresAt = (body["expires_at"] as? String).flatMap(timestamp),
               let refreshAfter = (body["refresh_after"] as? String).flatMap(timestamp)
-        else { return .failure(Failure(.defect, "invalid_response", status: answer.status)) }
+        else { return nil }
         let refreshAt = max(refreshAfter + shift, platform.now() + shortestUse)
-        return .token(ChatToken(token: token, expiresAt: expiresAt + shift, refreshAt: refreshAt))
+        return ChatToken(token: token, expiresAt: expiresAt + shift, refreshAt: refreshAt)
     }
 }
 
@@ -400,9 +474,52 @@ private let shortestUse: TimeInterval = 10
 private let aYear: TimeInterval = 365 * 86400
 private let mostFailures = 4
 
-private enum Answer {
+/// What is asked.
+private enum Request {
+    case token(features: [String]?)
+    case sync
+    case link(returnTo: String)
+    case complete(result: String)
+    case unlink
+
+    var path: String {
+        switch self {
+        case .token: "/chat/token"
+        case .sync: "/chat/sync"
+        case .link, .unlink: "/oauth/whop/link"
+        case .complete: "/oauth/whop/complete"
+        }
+    }
+
+    var method: String {
+        if case .unlink = self { "DELETE" } else { "POST" }
+    }
+
+    var body: [String: Any]? {
+        switch self {
+        case .token(let features): features.map { ["features": $0] }
+        case .link(let returnTo): ["return_to": returnTo]
+        case .complete(let result): ["result": result]
+        case .sync, .unlink: nil
+        }
+    }
+
+    /// Whether it is not sent again after a wait.
+    var isSentOnce: Bool {
+        if case .complete = self { true } else { false }
+    }
+}
+
+/// What a caller gets.
+private enum Value: Sendable {
     case token(ChatToken)
-    case noted
+    case url(URL)
+    case account(WhopUser)
+    case synced, unlinked
+}
+
+private enum Answer {
+    case value(Value)
     case failure(Failure)
 }
 
@@ -448,6 +565,13 @@ private func subject(of jwt: String) -> String? {
     let base64 = parts[1].replacingOccurrences(of: "-", with: "+").replacingOccurrences(of: "_", with: "/")
     let padded = base64 + String(repeating: "=", count: (4 - base64.count % 4) % 4)
     return Data(base64Encoded: padded).flatMap { members(of: $0)["sub"] as? String }
+}
+
+/// The account of an answer to `POST /oauth/whop/complete`.
+private func whopUser(in body: [String: Any]) -> WhopUser? {
+    guard let user = body["whop_user"] as? [String: Any], let id = user["id"] as? String, !id.isEmpty else { return nil }
+    let text = { (name: String) in user[name] as? String }
+    return WhopUser(id: id, name: text("name"), username: text("username"), picture: text("picture"))
 }
 
 private func members(of json: Data) -> [String: Any] {

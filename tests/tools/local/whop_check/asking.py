@@ -6,12 +6,13 @@ from typing import TextIO
 from rich.console import Console
 
 from local.whop_check.client import Sandbox
-from local.whop_check.questions import OTHER_USER, QUESTIONS, RATE_LIMIT, Question
+from local.whop_check.questions import OAUTH_CLIENT, OTHER_USER, QUESTIONS, RATE_LIMIT, Question
 from local.whop_check.report import ask_all
 from local.whop_simulator import Simulator
 
 EMAIL = "whop-check+{n}@people.test"
-ALL_OPTIONS = frozenset({OTHER_USER, RATE_LIMIT})
+OAUTH_APP = "app_Check"
+ALL_OPTIONS = frozenset({OTHER_USER, OAUTH_CLIENT, RATE_LIMIT})
 ALL_DELETED = "Every account that was created is deleted."
 _COLUMNS = ("question", "answer", "what we assume", "what to change")
 _WIDE = 2000  # no cell wraps, so each row is one line

@@ -33,7 +33,7 @@ def test_an_option_has_its_question_asked(
     with served(simulator) as url:
         assert main(["--base-url", url, "--email", EMAIL, "--other-user", stranger], environment) == 0
     out = capsys.readouterr().out
-    assert out.count("not asked") == 1  # --provoke-rate-limit
+    assert out.count("not asked") == 2  # --oauth-client, --provoke-rate-limit
     assert "--other-user" not in out
 
 

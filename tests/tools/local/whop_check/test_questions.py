@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 import threading
 from collections.abc import Mapping
 
@@ -11,8 +12,8 @@ import pytest
 from local.whop_check.client import Sandbox
 from local.whop_check.probes import shape
 from local.whop_check.questions import QUESTIONS
-from local.whop_simulator import DEFAULT_COMPANY, Exchange, Limits, Request, Simulator, as_httpx_transport
-from tests.tools.local.whop_check.asking import ALL_DELETED, EMAIL, Run, about, remaining
+from local.whop_simulator import DEFAULT_COMPANY, Exchange, Fault, Limits, Request, Simulator, as_httpx_transport
+from tests.tools.local.whop_check.asking import ALL_DELETED, EMAIL, OAUTH_APP, Run, about, remaining
 
 IN_FLIGHT = "still running"
 RATE_LIMIT = "Retry-After"
@@ -39,7 +40,9 @@ def test_the_default_readings_answer_as_assumed() -> None:
     simulator.set_limits(Limits(calls=100))
     stranger = simulator.add_person("stranger@people.test")
     with httpx.Client(transport=as_httpx_transport(simulator), base_url="http://127.0.0.1") as http:
-        run = Run(Sandbox(http, "apik_test", DEFAULT_COMPANY, EMAIL, stranger=stranger), *QUESTIONS)
+        simulator.add_oauth_app(OAUTH_APP, [])
+        sandbox = Sandbox(http, "apik_test", DEFAULT_COMPANY, EMAIL, stranger=stranger, oauth_client=OAUTH_APP)
+        run = Run(sandbox, *QUESTIONS)
     assert run.answered
     assert {row["question"]: row["what to change"] for row in run.rows} == {
         question.text: "as assumed" for question in QUESTIONS
@@ -78,6 +81,11 @@ def test_the_default_readings_answer_as_assumed() -> None:
         (STRANGER, {"mint_for_stranger": "allowed"}, "200"),
         ("account was deleted", {"mint_for_stranger": "allowed"}, "200"),
         ("outlive", {"token_outlives_account": False}, "401 unauthorized (The access token is expired or revoked)"),
+        ("issues ID tokens", {"oauth_issuer": "whop.com"}, "another (https://whop.com)"),
+        ("keys of ID tokens", {"oauth_keys": "oauth"}, "/oauth/jwks, ES256"),
+        ("JSON, or a form", {"oauth_body": "either"}, "JSON 401 invalid_client, form 401 invalid_client"),
+        ("JSON, or a form", {"oauth_body": "form"}, "JSON 400 invalid_request, form 401 invalid_client"),
+        ("client secret", {"oauth_invalid_grant_status": 401}, "401 invalid_grant"),
         ("deleted account free", {"deletion_frees_external_id": False}, "409 conflict (external_id is already in use"),
     ],
 )
@@ -91,6 +99,26 @@ def test_another_reading_gives_another_answer(
     expected = "as assumed" if answer == about(question).assumed else about(question).otherwise
     assert run.rows[0]["what to change"] == expected
     assert remaining(simulator) == []
+
+
+def test_an_app_that_needs_a_secret_is_noticed(sandbox: Sandbox, simulator: Simulator) -> None:
+    simulator.add_oauth_app(OAUTH_APP, [], secret=secrets.token_urlsafe(16))
+    assert Run(sandbox, about("client secret")).answers == ["401 invalid_client"]
+
+
+@pytest.mark.parametrize("question", ["issues ID tokens", "keys of ID tokens", "JSON, or a form"])
+def test_an_oauth_server_that_fails_gives_no_answer(sandbox: Sandbox, simulator: Simulator, question: str) -> None:
+    for operation in ("oauth.discovery", "oauth.token"):
+        simulator.add_fault(Fault(operation, "status", status=500, count=None))
+    run = Run(sandbox, about(question))
+    assert not run.answered
+
+
+def test_the_api_key_does_not_go_to_the_oauth_server(sandbox: Sandbox, simulator: Simulator) -> None:
+    Run(sandbox, *[each for each in QUESTIONS if each.probe.__module__.endswith("oauth_probes")])
+    asked = [call for call in simulator.calls() if call.operation.startswith("oauth.")]
+    assert asked
+    assert {"authorization"}.isdisjoint(name.lower() for call in asked for name in call.header_names)
 
 
 def test_a_403_for_a_stranger_is_not_a_404(sandbox: Sandbox, simulator: Simulator) -> None:
