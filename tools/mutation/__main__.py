@@ -33,11 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{time.monotonic() - start:.0f} s")
     explained = read_explained()
     write("mutation", "Mutants", "make mutation", *page(tried, asked.seed, explained))
-    survivors = [mutant for each in tried for mutant in each.survivors if mutant.id not in explained]
-    for mutant in survivors:
+    unexplained = [mutant for each in tried for mutant in each.survivors if mutant.id not in explained]
+    for mutant in unexplained:
         print(f"{mutant.id} {mutant.module}:{mutant.line} {mutant.before} -> {mutant.after or 'removed'}")
-    if survivors or any(each.share < TARGET for each in tried):
-        raise SystemExit(f"{len(survivors)} survivors without an explanation, or fewer killed than {TARGET:.0%}")
+    missed = [f"fewer than {TARGET:.0%} killed: {each.package}" for each in tried if each.share < TARGET]
+    if unexplained:
+        missed.append(f"survivors without an explanation: {len(unexplained)}")
+    if missed:
+        raise SystemExit("\n".join(missed))
 
 
 def _try_package(package: str, asked: argparse.Namespace) -> Tried:

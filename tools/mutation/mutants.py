@@ -15,12 +15,16 @@ _LONGEST = 120
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change. ``name`` is the function or class that it is in. ``site`` and ``variant`` say where to apply it."""
+    """One change. ``site`` and ``variant`` say where to apply it.
+
+    ``name`` is the function or class that it is in, and empty outside of these. ``statement`` is the statement.
+    """
 
     id: str
     module: str
     name: str
     line: int
+    statement: str
     operator: str
     before: str
     after: str
@@ -42,6 +46,7 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
                 module=module,
                 name=site.name,
                 line=getattr(site.node, "lineno", site.lines.start),
+                statement=_short(ast.unparse(site.statement)) if site.statement else "",
                 operator=operator,
                 before=_short(text[3]),
                 after=_short(text[4]),

@@ -76,6 +76,7 @@ def page(tried: Sequence[Tried], seed: int, explained: Mapping[str, str]) -> lis
     """The parts of the page."""
     return [
         f"Seed {seed}. A mutant is killed if a test of `tests/unit/<package>` fails or hangs with it.",
+        "[CONTRIBUTING.md](../../CONTRIBUTING.md#faults-that-no-test-notices) says what to do with one that survives.",
         as_markdown(by_package(tried)),
         as_markdown(by_operator(tried)),
         *(as_markdown(_survivors(each, explained)) for each in tried if each.survivors),
@@ -89,7 +90,7 @@ def _operators() -> dict[str, str]:
 def _survivors(tried: Tried, explained: Mapping[str, str]) -> Table:
     rows = [
         [
-            f"`{mutant.module.rpartition('.')[2]}`{f' `{mutant.name}`' if mutant.name else ''}",
+            f"`{mutant.module.rpartition('.')[2]}` {_code(mutant.name or mutant.statement)}",
             _code(mutant.before),
             _code(mutant.after) if mutant.after else "removed",
             explained.get(mutant.id, "not explained"),

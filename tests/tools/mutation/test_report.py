@@ -39,8 +39,15 @@ def test_a_survivor_is_there_with_its_reason(tried: Tried) -> None:
     assert "| not explained |" in unexplained
 
 
+def test_a_survivor_outside_of_a_function_is_there_with_its_statement() -> None:
+    mutant = next(each for each in mutants_of("whop_chat.users.record", "LIMIT = 3\n") if each.after == "4")
+    part = page([Tried("users", 50, [(mutant, "survived")])], 1, {})[-1]
+
+    assert "| `record` `LIMIT = 3` | `3` | `4` |" in part
+
+
 def test_a_package_without_survivors_has_no_table_of_them() -> None:
-    assert len(page([Tried("users", 5, [(mutant, "killed") for mutant in MUTANTS])], 1, {})) == 3
+    assert len(page([Tried("users", 5, [(mutant, "killed") for mutant in MUTANTS])], 1, {})) == 4
 
 
 def test_the_reasons_are_sentences() -> None:

@@ -92,7 +92,7 @@ class Busy(MemoryUserRepository):
 
 
 def test_a_denial_outlasts_those_who_write_at_the_same_time() -> None:
-    users = Busy(times=3)
+    users = Busy(times=4)
     deny(users, ANN, deadline=AN_HOUR)
 
     assert without_attempt(users.get(ANN)).status is Status.DENIED
@@ -100,7 +100,7 @@ def test_a_denial_outlasts_those_who_write_at_the_same_time() -> None:
 
 def test_a_denial_that_is_never_first_says_so() -> None:
     with pytest.raises(Contended):
-        deny(Busy(times=99), ANN, deadline=AN_HOUR)
+        deny(Busy(times=5), ANN, deadline=AN_HOUR)
 
 
 def test_a_block_is_looked_at_again_and_keeps_its_reason() -> None:

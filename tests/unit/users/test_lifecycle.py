@@ -13,6 +13,7 @@ from whop_chat.users.lifecycle import (
     blocked,
     keep_link,
     next_action,
+    next_generation,
     reinstate,
     replacement_of,
     suspend,
@@ -134,6 +135,10 @@ def test_a_tombstone_waits_for_a_name_that_may_still_be_set(unsettled_until: int
     settled = dataclasses.replace(FULL, idempotency_key=None, name_unsettled_until=unsettled_until)
 
     assert tombstone(settled, 100).retry_at == retry_at
+
+
+def test_the_next_generation_is_the_next_number() -> None:
+    assert next_generation(FULL) == dataclasses.replace(FULL, generation=3)
 
 
 @pytest.mark.parametrize(

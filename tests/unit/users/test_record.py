@@ -1,14 +1,22 @@
 """What a record says of its user."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from whop_chat.users.record import Record, Status
+from whop_chat.users.record import Record, StaleRecord, Status
 
 
 def record(status: Status = Status.LINKED, **fields: Any) -> Record:
     return Record(status=status, **fields)
+
+
+def test_a_new_record_is_of_the_first_generation_and_has_counted_nothing() -> None:
+    known = {name: value for name, value in dataclasses.asdict(record()).items() if value is not None}
+
+    assert (known.pop("status"), known.pop("version"), known.pop("generation")) == (Status.LINKED, "", 1)
+    assert set(known.values()) == {0}
 
 
 @pytest.mark.parametrize("status", Status)
@@ -56,6 +64,10 @@ def test_a_log_line_with_a_record_has_no_key_and_no_digest_of_an_address() -> No
     )
 
     assert "hidden" not in shown
+
+
+def test_who_lost_a_race_may_come_again_in_a_second() -> None:
+    assert StaleRecord().retry_after == 1
 
 
 def test_the_words_for_a_status_are_stored_so_they_stay() -> None:

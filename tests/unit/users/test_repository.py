@@ -398,6 +398,15 @@ def test_the_last_place_in_a_window_goes_to_one_of_two_mints() -> None:
         count(users, limit=2)
 
 
+@pytest.mark.usefixtures("dynamodb")
+def test_a_mint_that_others_overtake_again_and_again_is_let_through_uncounted() -> None:
+    item = {"status": {"S": "pending"}, "mints": {"N": "1"}, "mints_since": {"N": str(NOW)}}
+    kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
+    users = interrupted("UpdateItem", lambda _: httpx.Response(400, json={"__type": kind, "Item": item}))
+
+    assert count(users) == Record(status=Status.PENDING, mints=1, mints_since=NOW)
+
+
 def test_a_record_from_before_mints_were_counted_is_counted_on(dynamodb: "DynamoDBClient") -> None:
     key = {"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}}
     dynamodb.put_item(TableName=TABLE, Item={**key, "status": {"S": "linked"}, "whop_user_id": {"S": "user_1"}})
@@ -539,6 +548,16 @@ def test_a_link_cancelled_by_a_passing_conflict_is_tried_again() -> None:
     users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
     record = link_ann(users)
     assert users.get(ANN, deadline=AN_HOUR) == record
+
+
+@pytest.mark.usefixtures("dynamodb")
+def test_so_is_a_transfer_if_the_holder_has_not_changed() -> None:
+    failures = iter([cancelled()] * 2)
+    held = ann_linked(DynamoDBUserRepository(aws_at_moto(), TABLE))
+    users = interrupted("TransactWriteItems", lambda request: next(failures, None) or answer(request))
+    claim = users.put(BEN, CLAIM, expected=None, deadline=AN_HOUR)
+
+    assert taken_by_ben(users, claim, held, Record(status=Status.DELETED)).linked_to == "user_1"
 
 
 @pytest.mark.usefixtures("dynamodb")

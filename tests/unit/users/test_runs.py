@@ -220,6 +220,10 @@ def test_a_count_that_is_no_number_is_an_error_of_aws(table: "DynamoDBClient") -
         DynamoDBRuns(aws_at_moto(), TABLE, POOL).progress(RUN, deadline=AN_HOUR)
 
 
+def test_the_words_for_a_state_are_stored_so_they_stay() -> None:
+    assert [*State] == ["to_enrol", "to_update", "enrolled", "updated", "left", "stopped", "unknown"]
+
+
 @pytest.mark.parametrize("text", ["", "run-1", f"{RUN}#", RUN.upper(), f"{RUN}\n", "20270115T080000Z-0a1b2"])
 def test_only_the_id_of_a_run_is_one(text: str) -> None:
     assert is_run(RUN)
