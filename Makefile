@@ -41,7 +41,7 @@ dev: environments ## the local stack, which stays up, and a page to try it on (A
 	@$(OFFLINE) $(DEV) -m local.dev $(ARGS)
 
 .PHONY: demo
-demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat
+demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat, link an account
 	@$(OFFLINE) $(DEV) -m local.demo
 
 .PHONY: local
@@ -165,7 +165,8 @@ costs: .venv/dev/.ready ## a month's bill of AWS by service (ARGS="--users 40000
 	@$(DEV) -m tools.costs $(ARGS)
 
 .PHONY: model
-model: .venv/dev/.ready ## every state of the enrolment protocol (ARGS="--workers 3 --disturbances 3")
+model: .venv/dev/.ready ## every state of the enrolment and refresh protocols (ARGS="--workers 3 --disturbances 3")
+	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.refresh_model
 	@$(OFFLINE) PYTHONPATH=layers/whop_chat $(DEV) -m tests.model.model_search $(ARGS)
 
 .PHONY: mutation

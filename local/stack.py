@@ -7,6 +7,7 @@ import shutil
 import ssl
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -208,6 +209,23 @@ class LocalStack:
             ConsistentRead=True,
         ).get("Item", {})
         return {name: str(next(iter(value.values()))) for name, value in item.items()}
+
+    def expire_own_tokens(self, deployment: Deployment) -> None:
+        """Let every access token that is kept for a user's own Whop account be over, as an hour after its start."""
+        table = deployment["UsersTableName"]
+        links = self.dynamodb.scan(
+            TableName=table,
+            FilterExpression="begins_with(pk, :link)",
+            ExpressionAttributeValues={":link": {"S": "OAUTH#"}},
+            ConsistentRead=True,
+        )["Items"]
+        for link in links:
+            self.dynamodb.update_item(
+                TableName=table,
+                Key={"pk": link["pk"]},
+                UpdateExpression="SET expires_at = :now",
+                ExpressionAttributeValues={":now": {"N": str(int(time.time()))}},
+            )
 
     def function_log(self) -> list[str]:
         """Every line that a function of this run wrote, and every line in CloudWatch Logs."""

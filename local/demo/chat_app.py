@@ -102,6 +102,11 @@ class ChatApp:
             **({} if body is None else {"json": body}),  # type: ignore[arg-type]
         )
 
+    def call(self, method: str, path: str, token: str | None, body: object = None) -> httpx.Response:
+        """Any other request of the app, with the Cognito ``token`` if it is not None."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self._cloud.http.request(method, f"{self._url}{path}", headers=headers, json=body)
+
     def health(self) -> httpx.Response:
         """GET /health."""
         return self._cloud.http.get(f"{self._url}/health")

@@ -6,8 +6,9 @@ import secrets
 
 import httpx
 
-from local.demo.chat_app import ChatApp, Tokens, User
+from local.demo.chat_app import ChatApp, Tokens, User, made_up_email
 from local.demo.console import StepPrinter
+from local.demo.own_account import RETURN_TO, Browser, register_app, result_of
 from local.processes import wait_until
 from local.sam import architecture
 from local.stack import Deployment, LocalStack
@@ -38,6 +39,7 @@ class Demo:
         token = self._mint(app, tokens)
         self._chat(token, whop_user)
         self._try_a_forged_token(app, tokens)
+        self._chat_from_own_account(app, tokens, whop_user)
 
     def _deploy(self) -> Deployment:
         with self._step("build the stack") as report:
@@ -47,7 +49,7 @@ class Demo:
             self._cloud.start()
             report(f"emulator on {_host(self._cloud.emulator_url)}, simulator on {_host(self._cloud.whop_url)}")
         with self._step("deploy with IAM enforced") as report:
-            deployment = self._cloud.deploy(template, _STACK)
+            deployment = self._cloud.deploy(template, _STACK, register_app(self._cloud))
             report(f"{deployment['ApiUrl']} (here: {_host(deployment.api_url)})")
         with self._step("store the Whop API key") as report:
             key = f"apik_{secrets.token_urlsafe(24)}"
@@ -116,6 +118,38 @@ class Demo:
             response = app.mint(forged(tokens.access))
             _expect_status(response, 401)
             report(f"401, WWW-Authenticate: {response.headers.get('www-authenticate', 'missing')}")
+
+    def _chat_from_own_account(self, app: ChatApp, tokens: Tokens, company_user: str) -> None:
+        """The second way: the user links a Whop account that they already have, and chats as that."""
+        browser = Browser(self._cloud.http, app, made_up_email())
+        own = self._link(app, tokens, browser)
+        self._chat(self._mint(app, tokens), own)
+        with self._step("unlink it") as report:
+            _expect_status(app.call("DELETE", "/oauth/whop/link", tokens.access), 200)
+            report("200, revoked at Whop")
+        self._chat(self._mint(app, tokens), company_user)
+
+    def _link(self, app: ChatApp, tokens: Tokens, browser: Browser) -> str:
+        """Link the account of ``browser``; the id of its Whop user."""
+        with self._step("link a Whop account") as report:
+            begun = app.call("POST", "/oauth/whop/link", tokens.access, {"return_to": RETURN_TO})
+            _expect_status(begun, 200)
+            url = str(begun.json()["authorize_url"])
+            _expect_status(browser.page(url), 200)
+            report(f"200, the browser opens {_host(url)}/oauth/authorize")
+        with self._step("agree at Whop") as report:
+            callback = browser.agree(url)
+            _expect_status(callback, 303)
+            result = result_of(callback)
+            if result is None:
+                raise UnexpectedError("303: no result for the app")
+            report(f"303, back at {RETURN_TO} with result {_shortened(result)}")
+        with self._step("complete the link") as report:
+            done = app.call("POST", "/oauth/whop/complete", tokens.access, {"result": result})
+            _expect_status(done, 200)
+            own = str(done.json()["whop_user"]["id"])
+            report(f"200, linked to {own}")
+            return own
 
 
 def forged(token: str) -> str:

@@ -30,7 +30,7 @@ class Playground:
         self._deployment = deployment
         self._app = ChatApp(cloud, deployment)
         self.breakages: Mapping[str, Callable[[], None]] = {
-            "expire": cloud.whop.expire_tokens,
+            "expire": self._expire_tokens,
             "down": lambda: self._fault(Fault("*", "unreachable", count=None)),
             "limit": lambda: self._fault(
                 Fault("*", "status", status=429, wait=LIMITED_SECONDS, count=None, lasts=LIMITED_SECONDS)
@@ -48,6 +48,11 @@ class Playground:
         }
 
     @property
+    def api_url(self) -> str:
+        """The stack's API."""
+        return self._deployment.api_url
+
+    @property
     def whop_url(self) -> str:
         """Where the simulator serves its chat scripts."""
         return self._cloud.whop_url
@@ -60,7 +65,7 @@ class Playground:
     def configuration(self) -> dict[str, Any]:
         """What an app on this stack is configured with."""
         return {
-            "apiUrl": self._deployment.api_url,
+            "apiUrl": self.api_url,
             "region": REGION,
             "userPoolId": self._deployment["UserPoolId"],
             "userPoolClientId": self._deployment["UserPoolClientId"],
@@ -91,6 +96,11 @@ class Playground:
     def _fault(self, fault: Fault) -> None:
         self._cloud.whop.clear_faults()
         self._cloud.whop.add_fault(fault)
+
+    def _expire_tokens(self) -> None:
+        """Every token is over at Whop, and so are those that the service keeps for users' own accounts."""
+        self._cloud.whop.expire_tokens()
+        self._cloud.expire_own_tokens(self._deployment)
 
     def _rotate_key(self) -> None:
         """As an operator does it: the new key is in the secret before the old one ends."""

@@ -10,13 +10,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from local.processes import wait_until
+from local.processes import HOST, wait_until
 from local.sam import ROOT, SamError
 from local.stack import Deployment, LocalStack
 
 STACK = "whop-chat-dev"
 PACKAGE_SOURCE = ROOT / "layers" / "whop_chat"
 _PACKAGE = PACKAGE_SOURCE / "whop_chat"
+_WHOP_APP = "app_Dev"
 _POLL_SECONDS = 0.5
 
 
@@ -24,7 +25,9 @@ def deploy(cloud: LocalStack, origins: Sequence[str]) -> Deployment:
     """Build, start and deploy; the stack has a Whop API key, and its app client allows every way to sign in."""
     template = cloud.build()
     cloud.start()
-    deployment = cloud.deploy(template, STACK, _parameters(origins))
+    parameters = _parameters(cloud, origins)
+    cloud.whop.add_oauth_app(_WHOP_APP, [parameters["OAuthRedirectUri"]])
+    deployment = cloud.deploy(template, STACK, parameters)
     key = f"apik_{secrets.token_urlsafe(24)}"
     cloud.whop.add_key(key)
     cloud.put_api_key(deployment, key)
@@ -32,8 +35,20 @@ def deploy(cloud: LocalStack, origins: Sequence[str]) -> Deployment:
     return deployment
 
 
-def _parameters(origins: Sequence[str]) -> dict[str, str]:
-    return {"AllowedOrigins": ",".join(origins), "WatchCloudTrail": "true"}
+def _parameters(cloud: LocalStack, origins: Sequence[str]) -> dict[str, str]:
+    """The stack serves both ways to sign in. The page is the first origin, and passes Whop's callback on to the API."""
+    page, *apps = origins
+    # The template takes no http URL but those of 127.0.0.1.
+    allowed = [app for app in apps if app.startswith(("https:", f"http://{HOST}:"))]
+    return {
+        "AllowedOrigins": ",".join(origins),
+        "WatchCloudTrail": "true",
+        "AuthModes": "both",
+        "OAuthClientId": _WHOP_APP,
+        "OAuthRedirectUri": f"{page}/oauth/whop/callback",
+        "OAuthReturnUrls": ",".join([f"{page}/linked.html", *(f"{app}/linked" for app in allowed)]),
+        "OAuthIssuer": cloud.whop_url,
+    }
 
 
 def _allow_every_sign_in(cloud: LocalStack, deployment: Deployment, origins: Sequence[str]) -> None:
@@ -84,7 +99,7 @@ def _changed(cloud: LocalStack, before: _Digests) -> _Digests:
 def _deploy_again(cloud: LocalStack, origins: Sequence[str]) -> None:
     begun = time.monotonic()
     try:
-        cloud.deploy(cloud.build(), STACK, _parameters(origins))
+        cloud.deploy(cloud.build(), STACK, _parameters(cloud, origins))
         print(f"Deployed the changed sources, in {time.monotonic() - begun:.0f} s.", flush=True)
     except SamError as error:
         print(f"{error}\nThe stack is as it was before this change.", flush=True)

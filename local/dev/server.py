@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -25,6 +25,7 @@ from local.origins import may_control
 from local.sam import ROOT
 
 _PAGE = Path(__file__).parent / "page"
+_CALLBACK = "/oauth/whop/callback"
 _CLIENT = ROOT / "clients" / "typescript" / "src"
 
 type Handler = Callable[[Request], Awaitable[Response]]
@@ -68,6 +69,7 @@ def app(playground: Playground) -> Starlette:
             control("sign-in", lambda body: _tokens(playground, body)),
             control("break", break_),
             control("user", act),
+            Route(_CALLBACK, lambda request: _to_the_api(playground, request)),
             Route("/mail", lambda _: HTMLResponse(_mail_page(playground.mails()))),
             Mount("/client", StaticFiles(directory=_CLIENT)),
             Mount("/", StaticFiles(directory=_PAGE, html=True)),
@@ -123,6 +125,11 @@ async def _body(request: Request) -> dict[str, Any]:
 def _tokens(playground: Playground, body: dict[str, Any]) -> dict[str, str]:
     tokens = playground.sign_in(body["email"], body["password"])
     return {"accessToken": tokens.access, "idToken": tokens.id, "refreshToken": tokens.refresh}
+
+
+def _to_the_api(playground: Playground, request: Request) -> Response:
+    """Whop's callback, at the API. Its own address is known only after a deployment that needs to know it."""
+    return RedirectResponse(f"{playground.api_url}{_CALLBACK}?{request.url.query}")
 
 
 def _mail_page(mails: list[dict[str, str]]) -> str:

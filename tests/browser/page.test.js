@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
-import { click, done, getToken, openChat, send, signIn } from "./steps.js";
+import { click, connect, done, getToken, openChat, send, signIn } from "./steps.js";
 import { PAGE_URL, breakIt, here, startBrowser } from "./world.js";
 
 let browser;
@@ -163,7 +163,7 @@ test("the keyboard alone is enough", async () => {
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.name));
   }
-  for (const name of ["Sign in", "Get a token", "Open the chat", "Whop is down", "Switch user"]) {
+  for (const name of ["Sign in", "Get a token", "Open the chat", "Connect my Whop account", "Whop is down", "Switch user"]) {
     assert.ok(reached.has(name), name);
   }
 });
@@ -172,6 +172,8 @@ for (const colorScheme of ["light", "dark"]) {
   test(`axe finds nothing serious in ${colorScheme} colours`, async () => {
     await page.emulateMedia({ colorScheme });
     await signIn(page);
+    await connect(page, `axe-${colorScheme}@people.example.test`);
+    await done(page, "link");
     await getToken(page);
     await openChat(page, "embedded components 1.2");
     await click(page, "Deny this user");

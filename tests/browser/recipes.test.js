@@ -6,9 +6,10 @@ import { after, before, test } from "node:test";
 
 import { build } from "esbuild";
 import Whop from "@whop/sdk";
+import { InMemoryWebStorage, OidcClient, WebStorageStateStore } from "oidc-client-ts";
 
 import { send } from "./steps.js";
-import { ALLOWED_ORIGIN, configuration, here, newUser, serveApp, startBrowser } from "./world.js";
+import { ALLOWED_ORIGIN, configuration, here, newUser, serveApp, simulator, startBrowser } from "./world.js";
 
 const GUIDE = await readFile(here("../../docs/dev.md"), "utf8");
 
@@ -133,4 +134,29 @@ test("Whop's own SDK sends a message with the token", async () => {
   const message = await whop.messages.create({ channel_id: channelId, content: "Hello by the SDK" });
 
   assert.equal(message.content, "Hello by the SDK");
+});
+
+test("oidc-client-ts signs in at Whop's simulator, refreshes and reads who it is", async () => {
+  const { whopUrl, channelId } = await configuration();
+  const [client_id, redirect_uri] = ["app_Oidc", "https://app.example.test/callback"];
+  await simulator("POST", "oauth_apps", { client_id, redirect_uris: [redirect_uri] });
+  await simulator("PATCH", "readings", { oauth_body: "either" }); // the library sends forms
+  const client = new OidcClient({
+    authority: whopUrl,
+    client_id,
+    redirect_uri,
+    scope: "openid profile email chat:read chat:message:create",
+    loadUserInfo: true,
+    stateStore: new WebStorageStateStore({ store: new InMemoryWebStorage() }),
+  });
+  const { url } = await client.createSigninRequest({ nonce: "once" });
+  const form = new URLSearchParams([...new URL(url).searchParams, ["email", "oidc@people.example.test"], ["decision", "allow"]]);
+  const decided = await fetch(new URL("/oauth/authorize", url), { method: "POST", body: form, redirect: "manual" });
+  const { state, ...signedIn } = await client.processSigninResponse(decided.headers.get("location"));
+  const refreshed = await client.useRefreshToken({ state: { ...signedIn, data: {}, session_state: null } });
+  const whop = new Whop({ apiKey: refreshed.access_token, baseURL: `${whopUrl}/api/v1` });
+
+  assert.notEqual(refreshed.refresh_token, signedIn.refresh_token);
+  const message = await whop.messages.create({ channel_id: channelId, content: "Hello by oidc-client-ts" });
+  assert.equal(message.user.id, signedIn.profile.sub);
 });

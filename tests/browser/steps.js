@@ -20,6 +20,17 @@ export async function getToken(page) {
   await done(page, "mint");
 }
 
+/** Connects the Whop account of `email`, in the window that the page opens. Returns when that window has closed. */
+export async function connect(page, email, decision = "Allow") {
+  const opened = page.context().waitForEvent("page");
+  await click(page, "Connect my Whop account");
+  const whop = await opened;
+  await whop.getByLabel("Whop e-mail").fill(email);
+  const closed = whop.waitForEvent("close");
+  await click(whop, decision);
+  await closed;
+}
+
 export async function openChat(page, generation) {
   await page.getByLabel(generation).check();
   await click(page, "Open the chat");

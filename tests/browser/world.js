@@ -106,6 +106,15 @@ export const configuration = async () => (known ??= await control("configuration
 
 export const breakIt = (what) => control("break", { what });
 
+/** Controls the Whop simulator itself. */
+export async function simulator(method, what, body) {
+  const { whopUrl } = await configuration();
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(`${whopUrl}/_simulator/${what}`, { method, headers, body: body && JSON.stringify(body) });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
 async function cognito(action, body) {
   const { cognitoUrl, userPoolClientId } = await configuration();
   const response = await fetch(cognitoUrl, {

@@ -40,7 +40,7 @@ def _run(test: str, stack: Mapping[str, str]) -> None:
     assert re.findall(r"^# pass [^0]", report, re.MULTILINE)
 
 
-@pytest.mark.parametrize("test", ["client.test.js", "page.test.js"])
+@pytest.mark.parametrize("test", ["client.test.js", "page.test.js", "link.test.js"])
 def test_in_a_browser(test: str, stack: Mapping[str, str]) -> None:
     _run(test, stack)
 
@@ -52,5 +52,5 @@ def test_at_length_in_a_browser(test: str, stack: Mapping[str, str]) -> None:
 
 
 def test_no_test_is_left_out() -> None:
-    named = {"client.test.js", "page.test.js", "outage.test.js", "recipes.test.js"}
+    named = {"client.test.js", "page.test.js", "link.test.js", "outage.test.js", "recipes.test.js"}
     assert {path.name for path in TESTS.glob("*.test.js")} == named

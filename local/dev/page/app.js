@@ -11,7 +11,7 @@ import { watchRequests } from "./requests.js";
 const byId = (id) => document.getElementById(id);
 const configuration = await get("configuration");
 
-/** @type {{ sub?: string, session?: Session, tokens?: ChatTokens, token?: object, mintedAt?: number, close?: () => void }} */
+/** @type {{ sub?: string, session?: Session, tokens?: ChatTokens, token?: object, mintedAt?: number, close?: () => void, links?: boolean, account?: object }} */
 let user = {};
 
 function done(step, isDone = true) {
@@ -80,9 +80,10 @@ function leave() {
   user.close?.();
   user = {};
   byId("token").hidden = true;
-  for (const step of ["sign-up", "confirm", "sign-in", "sync", "mint", "chat"]) done(step, false);
+  for (const step of ["sign-up", "confirm", "sign-in", "sync", "mint", "chat", "link"]) done(step, false);
   say("Nobody is signed in.", "who");
   say("Waits for a sign-up.", "sync");
+  showAccount();
 }
 
 on(byId("sign-out"), "click", () => {
@@ -102,10 +103,11 @@ async function followSync() {
   try {
     const record = sub ? await get("record", { sub }) : {};
     if (sub && sub === user.sub) {
-      const { status, whop_user_id: whopUser } = record;
+      const { status, whop_user_id: whopUser, own_whop_user_id: ownUser } = record;
       done("sync", status === "linked");
       say(status ? `Status ${status}${whopUser ? `, Whop user ${whopUser}` : ""}.` : "No record yet.", "sync");
-      say(whopUser ?? "—", "token-user");
+      say(ownUser ?? whopUser ?? "—", "token-user");
+      showAccount(ownUser);
     }
   } catch {
     // The server is stopped.
@@ -138,10 +140,7 @@ watchRequests(configuration.apiUrl, (path, { scopes }) => {
 
 on(byId("mint"), "submit", async () => {
   user.tokens?.close();
-  user.close?.();
-  user.close = user.token = undefined;
-  byId("token").hidden = true;
-  for (const step of ["mint", "chat"]) done(step, false);
+  dropToken();
   const tokens = (user.tokens = client());
   try {
     show(await tokens.token());
@@ -149,6 +148,13 @@ on(byId("mint"), "submit", async () => {
     if (tokens === user.tokens) explain(error);
   }
 });
+
+function dropToken() {
+  user.close?.();
+  user.close = user.token = undefined;
+  byId("token").hidden = true;
+  for (const step of ["mint", "chat"]) done(step, false);
+}
 
 function show(token) {
   if (token.token !== user.token?.token) user.mintedAt = Date.now();
@@ -194,6 +200,60 @@ on(byId("open-chat"), "submit", async () => {
   if (tokens !== user.tokens) return close();
   user.close = close;
   done("chat");
+});
+
+// ---------------------------------------------------------------------------------------------------- their own account
+
+function showAccount(id) {
+  const { name, username } = user.account ?? {};
+  say(id ? `Connected: ${name ?? username ?? id}.` : "No account is connected.", "account");
+  done("link", Boolean(id));
+  byId("unlink").hidden = !id;
+}
+
+/** Chat is another Whop user's from now on. */
+function changeAccount(account) {
+  user.account = account;
+  dropToken();
+  say(account?.id ?? "—", "token-user");
+  showAccount(account?.id);
+}
+
+on(byId("link"), "submit", async () => {
+  user.tokens ??= client();
+  try {
+    const url = await user.tokens.link(`${location.origin}/linked.html`);
+    user.links = Boolean(window.open(url, "whop", "popup"));
+    say(user.links ? "Whop asks the user." : "The browser has blocked Whop’s window.");
+  } catch (error) {
+    explain(error);
+  }
+});
+
+/** The page `linked.html`, where Whop sends the user back to. */
+on(new BroadcastChannel("linked"), "message", async ({ data: { result, error } }) => {
+  if (!user.links) return;
+  user.links = false;
+  if (error) return say(`Not connected: ${error}. Show: link-account.`);
+  user.tokens ??= client();
+  try {
+    changeAccount(await user.tokens.complete(result));
+    say("Connected. Get a token of this account.");
+  } catch (error) {
+    explain(error);
+  }
+});
+
+on(byId("unlink"), "click", async () => {
+  user.tokens ??= client();
+  try {
+    await user.tokens.unlink();
+    changeAccount(undefined);
+    byId("link").querySelector("button:not([type])").focus();
+    say("Unlinked. Get a token again.");
+  } catch (error) {
+    explain(error);
+  }
 });
 
 // ---------------------------------------------------------------------------------------------------- break things

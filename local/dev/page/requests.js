@@ -25,16 +25,17 @@ export function watchRequests(apiUrl, onAnswer) {
   window.fetch = async (url, options) => {
     if (!String(url).startsWith(apiUrl)) return send(url, options);
     const path = String(url).slice(apiUrl.length);
+    const shown = options?.method === "DELETE" ? `DELETE ${path}` : path;
     try {
       const response = await send(url, options);
       const body = await response.clone().json().catch(() => ({}));
       const wait = response.headers.get("retry-after");
       const todo = TODO[response.status] ?? "show that the chat is not available";
-      show(path, response.status, body.code ?? "", wait ? `${todo} (${wait} s)` : todo);
+      show(shown, response.status, body.code ?? "", wait ? `${todo} (${wait} s)` : todo);
       if (response.ok) onAnswer(path, body);
       return response;
     } catch (error) {
-      if (!options?.signal?.aborted) show(path, "—", "network error", "refresh the Cognito token once, then wait");
+      if (!options?.signal?.aborted) show(shown, "—", "network error", "refresh the Cognito token once, then wait");
       throw error;
     }
   };

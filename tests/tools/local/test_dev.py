@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import httpx
 import pytest
@@ -24,6 +24,7 @@ class FakePlayground:
 
     whop_url = "http://127.0.0.1:1"
     cognito_url = "http://127.0.0.1:2"
+    api_url = "http://127.0.0.1:2/api"
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -32,7 +33,7 @@ class FakePlayground:
 
     def configuration(self) -> dict[str, str]:
         """As in `Playground`."""
-        return {"apiUrl": "http://127.0.0.1:2/api"}
+        return {"apiUrl": self.api_url}
 
     def mails(self) -> list[dict[str, str]]:
         """As in `Playground`."""
@@ -64,6 +65,14 @@ def test_the_page_and_its_controls_are_served(playground: FakePlayground) -> Non
     assert ask(playground, "POST", "/control/break", {"what": "down"}, {"Origin": _PAGE}).is_success
     assert ask(playground, "POST", "/control/user", {"what": "deny", "sub": "ada"}).is_success
     assert playground.done == ["down", "deny ada"]
+
+
+def test_whops_callback_is_passed_on_to_the_api(playground: FakePlayground) -> None:
+    answer = ask(playground, "GET", "/oauth/whop/callback?code=c&state=s%2F1")
+    assert (answer.status_code, answer.headers["location"]) == (
+        307,
+        "http://127.0.0.1:2/api/oauth/whop/callback?code=c&state=s%2F1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,10 @@ def test_the_log_has_the_lines_of_our_code_only() -> None:
 class FakeCloud:
     """A stack with two sources, which notes how a change of them is put into force."""
 
+    whop_url = "http://127.0.0.1:1"
+
     def __init__(self) -> None:
+        self.parameters: dict[str, str] = {}
         self.template = self.package = "good"
         self.done: list[str] = []
 
@@ -125,8 +137,9 @@ class FakeCloud:
         """As in `LocalStack`."""
         return self.template
 
-    def deploy(self, template: str, *_: Any) -> None:
+    def deploy(self, template: str, _: str, parameters: dict[str, str]) -> None:
         """As in `LocalStack`."""
+        self.parameters = parameters
         if template == "bad":
             raise SamError("a syntax error")
         self.done.append(f"deployed {template}")
@@ -152,7 +165,8 @@ def test_a_change_is_put_into_force_also_after_a_bad_one(
 
     monkeypatch.setattr("local.dev.running.wait_until", edit)
     with pytest.raises(KeyboardInterrupt):
-        follow_sources(cast(LocalStack, cloud), [_PAGE])
+        follow_sources(cast(LocalStack, cloud), [_PAGE, "http://localhost:5173", "https://app.example.test"])
 
     assert cloud.done == ["deployed better", "restarted with newer"]
     assert "a syntax error" in capsys.readouterr().out
+    assert cloud.parameters["OAuthReturnUrls"] == f"{_PAGE}/linked.html,https://app.example.test/linked"
