@@ -11,7 +11,7 @@ from typing import Any
 
 from soak import self_check
 from soak.report import Found, Outcome, as_markdown, as_text
-from soak.scenarios import backfill, faults, flood, outage, pipeline, runs
+from soak.scenarios import backfill, faults, flood, links, outage, pipeline, runs
 from tools.figures import write
 
 
@@ -30,6 +30,7 @@ UNDER_FAULTS: Mapping[str, Scenario] = {
     "flood": Scenario(flood.run),
     "pipeline": Scenario(pipeline.run, options=[{}, {"users": 1000, "limit": 60, "wait_in": "header"}]),
     "runs": Scenario(runs.run, (1, 2, 3)),
+    "links": Scenario(links.run, (1, 2, 3)),
 }
 """Without a name, all of them are run."""
 SCENARIOS = {**UNDER_FAULTS, "backfill": Scenario(backfill.run, options=[{"create": 0.3}, {"create": 0.1}])}

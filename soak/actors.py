@@ -83,23 +83,26 @@ class App:
         if refresh or scheduler.now > self._until - 60:
             self.sign_in()
         is_gone = self._sub in self._stack.pool.gone
-        before = self._stack.record(self._sub).get("status", "gone" if is_gone else None)
+        record = self._stack.record(self._sub)
+        before = record.get("status", "gone" if is_gone else None)
         answer = self._stack.post(self._token)
         self._log.answers[f"{answer['statusCode']} {_code(answer)}".strip()] += 1
         if answer["statusCode"] == 200:
-            self._look_at(json.loads(answer["body"]), before)
+            self._look_at(json.loads(answer["body"]), before, record.get("own_whop_user_id"))
         if answer["statusCode"] == 503 and "Retry-After" not in answer["headers"]:
             self._log.unhelpful.append(_code(answer))
         return answer
 
-    def _look_at(self, body: dict[str, Any], before: str | None) -> None:
-        """Ask Whop whose token it is."""
+    def _look_at(self, body: dict[str, Any], before: str | None, own: str | None) -> None:
+        """Ask Whop whose token it is. ``own`` is the account that the user had linked before the request."""
         simulator = self._stack.simulator
         asked = Request("GET", "/api/v1/users/me", headers=(("authorization", f"Bearer {body['token']}"),))
         whose = simulator.handle(asked)
         user_id = str(whose.json().get("id")) if whose.status == 200 else f"nobody ({whose.status})"
         if self._stack.holder(user_id) != self._sub:
             self._log.wrong.append(f"{self._sub} got a token of {user_id}")
+        if own not in (None, user_id) and own == self._stack.record(self._sub).get("own_whop_user_id"):
+            self._log.wrong.append(f"{self._sub} got a token of {user_id}, and not of their own account {own}")
         # A user who was allowed during the request may have a token.
         if before == "gone" or (before in _SHUT_OUT and self._stack.record(self._sub).get("status") in _SHUT_OUT):
             self._log.late.append(f"{self._sub} got a token while {before}")

@@ -214,10 +214,11 @@ def _shared(stack: Stack) -> Iterator[str]:
 
 
 def _left_over(stack: Stack) -> Iterator[str]:
-    """Reservations for a user who has another Whop user, or none."""
+    """Reservations for a user who has another Whop user, or none. A user may also have an account of their own."""
     for key, item in stack.table.items.items():
         kind, _, whop_user = key.partition("#")
-        if kind == "WHOP" and stack.record(item["sub"]["S"]).get("whop_user_id") != whop_user:
+        record = stack.record(item["sub"]["S"]) if kind == "WHOP" else {}
+        if kind == "WHOP" and whop_user not in (record.get("whop_user_id"), record.get("own_whop_user_id")):
             yield f"{whop_user} is reserved for {item['sub']['S']}, who has another"
 
 

@@ -25,7 +25,7 @@ type Service = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 WHOP = "https://api.whop.com"
 _SECONDS = {"dynamodb": 0.006, "cognito-idp": 0.04, "sqs": 0.012, "secretsmanager": 0.02, "keys": 0.03}
-_WHOP_SECONDS = {"POST accounts": 0.3, "PATCH users": 0.15}
+_WHOP_SECONDS = {"accounts.create": 0.3, "users.update": 0.15}
 """How long a call takes. Whop's times are guesses: its documents name none."""
 _OTHER_WHOP_SECONDS = 0.12
 # An instance knows after a second what Whop reported to another; a call may be under way meanwhile.
@@ -188,8 +188,7 @@ class Network:
         if fault is None and self._unknown_until.get(url.path.rpartition("/")[2]) == math.inf:
             fault = Fault(name, "status", status=404)
         self._note("whop", name, fault.kind if fault else None, killed)
-        kind = f"{request.method} {url.path.split('/')[3]}"
-        half = _WHOP_SECONDS.get(kind, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
+        half = _WHOP_SECONDS.get(name, _OTHER_WHOP_SECONDS) * self._scheduler.chance.uniform(0.3, 0.9)
         self._wait(half, gives_up_at)
         if killed == "before":
             self._die()

@@ -26,6 +26,7 @@ from whop_chat.sync.queue import Source, encode
 COMPANY = "biz_Soak"
 WHOP_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:whop"
 DATA_KEY_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:data-key"
+OAUTH_SECRET = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:oauth-client"
 _QUEUE = "https://sqs.eu-west-1.amazonaws.com/000000000000/sync"
 _DEAD_LETTERS = f"{_QUEUE}-dead"
 ENVIRONMENT = {
@@ -90,7 +91,7 @@ class Stack:
         self.queue = Queue(scheduler, duplicates=duplicates, failed_entries=failed_entries)
         self.dead_letters = Queue(scheduler)
         self.pool = Pool(scheduler, overlooked=overlooked)
-        self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4})
+        self.secrets = Secrets({WHOP_SECRET: "whop-key-0", DATA_KEY_SECRET: "0123456789abcdef" * 4, OAUTH_SECRET: ""})
         self.simulator = Simulator(clock=scheduler.time, limits=limits, readings=readings)
         self.simulator.add_company(COMPANY)
         self.simulator.add_key(self.secrets[WHOP_SECRET], company_id=COMPANY)
@@ -111,6 +112,7 @@ class Stack:
         self.on_signup = Function(scheduler, "on_signup", 4.0)
         self.sync = Function(scheduler, "sync_user", 60.0)
         self.reconcile = Function(scheduler, "reconcile", 900.0)
+        self.whop_oauth = Function(scheduler, "whop_oauth", 15.0)
         self._gateway = _Throttle(scheduler, rate=API_LIMITS[0], burst=API_LIMITS[1])
 
     @contextmanager
@@ -155,17 +157,27 @@ class Stack:
 
     def post(self, token: str, body: str | None = None) -> dict[str, Any]:
         """`POST /chat/token` through API Gateway. Returns the function's answer, or the gateway's 429 or 500."""
+        return self._through_gateway(self.mint, "POST /chat/token", token, body, {})
+
+    def link(self, route: str, token: str, body: str | None = None, **query: str) -> dict[str, Any]:
+        """A route of `whop_oauth`, such as ``POST /oauth/whop/link``, as in `post`."""
+        return self._through_gateway(self.whop_oauth, route, token, body, query)
+
+    def _through_gateway(
+        self, function: Function, route: str, token: str, body: str | None, query: Mapping[str, str]
+    ) -> dict[str, Any]:
         event = {
             "version": "2.0",
-            "routeKey": "POST /chat/token",
-            "headers": {"authorization": f"Bearer {token}"},
+            "routeKey": route,
+            "headers": {"authorization": f"Bearer {token}", "content-type": "application/json"},
+            "queryStringParameters": dict(query),
             "body": body,
             "isBase64Encoded": False,
         }
         if not self._gateway.admits():
             return {"statusCode": 429, "headers": {}, "body": '{"message": "Too Many Requests"}'}
         try:
-            answer: dict[str, Any] = self.mint.invoke(event)
+            answer: dict[str, Any] = function.invoke(event)
         except FunctionFailed:
             return {"statusCode": 500, "headers": {}, "body": '{"message": "Internal Server Error"}'}
         return answer

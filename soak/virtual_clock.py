@@ -43,12 +43,16 @@ def virtual_time(scheduler: Scheduler) -> Iterator[None]:
         id(time.sleep): scheduler.sleep,
         id(random.random): scheduler.chance.random,
     }
+
+    def token_hex(size: int) -> str:
+        return scheduler.chance.randbytes(size).hex()
+
     replaced_modules = (
         ("time", time, clock),
         ("random", random, scheduler.chance),
         ("threading", threading, Threads(scheduler)),
         # The id of a run of reconcile is part of a key, and the keys decide where a page of a scan ends.
-        ("secrets", secrets, SimpleNamespace(token_hex=lambda size: scheduler.chance.randbytes(size).hex())),
+        ("secrets", secrets, SimpleNamespace(token_hex=token_hex, token_urlsafe=token_hex)),
     )
     with ExitStack() as undo:
         # Some functions import `random` only when they need it.

@@ -1,4 +1,4 @@
-"""Whether messages wait for too long, or could not be handled at all."""
+"""Whether messages are read, wait for too long, or could not be handled at all."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,8 @@ from manage.deployment import Deployment
 _LATE_SECONDS = 3600
 _PERIOD_SECONDS = 300
 _RUNBOOK = "docs/runbook.md"
+_READERS = {"SyncUserFunctionName": "sync_user", "SyncAvatarFunctionName": "sync_avatar"}
+_STOPPED = {"Disabled", "Disabling", "Deleting"}
 _DEAD = {
     "SyncDeadLetterQueueUrl": ("about users", f'"Dead letters" in {_RUNBOOK}'),
     "AvatarDeadLetterQueueUrl": ("about pictures", f'"Dead letters" in {_RUNBOOK}'),
@@ -17,8 +19,17 @@ _DEAD = {
 
 
 def check(deployment: Deployment) -> Iterator[Finding]:
-    """A problem for a late sync queue, and a warning for each dead-letter queue that is not empty."""
+    """A problem for a queue that nothing reads and for a late one, and a warning for each that has dead letters."""
     outputs = deployment.stack.outputs
+    for output, function in _READERS.items():
+        states = _event_sources(deployment, outputs[output]) if output in outputs else ["Enabled"]
+        if not set(states) - _STOPPED:
+            yield Finding(
+                Severity.PROBLEM,
+                "queue_not_read",
+                f"{function} does not read its queue: its event source is {' and '.join(states) or 'gone'}.",
+                f'See "A function does not read its queue" in {_RUNBOOK}.',
+            )
     if "SyncQueueUrl" in outputs:
         # What was received before is in the backlog only, and what was not is in SQS's metric only.
         age = max(deployment.backlog.age(deadline=deployment.deadline()), _age_of_unreceived(deployment))
@@ -35,6 +46,12 @@ def check(deployment: Deployment) -> Iterator[Finding]:
             yield Finding(
                 Severity.WARNING, "dead_letters", f"{count} messages {subject} could not be handled.", f"See {entry}."
             )
+
+
+def _event_sources(deployment: Deployment, function: str) -> list[str]:
+    """The state of each (Lambda, "ListEventSourceMappings")."""
+    answer = deployment.stack.client("lambda").list_event_source_mappings(FunctionName=function)
+    return [mapping["State"] for mapping in answer["EventSourceMappings"]]
 
 
 def _age_of_unreceived(deployment: Deployment) -> float:

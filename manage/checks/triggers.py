@@ -46,7 +46,7 @@ def _missing(stack: Stack, pool: PoolState, trigger: str, *, made_here: bool) ->
         Severity.WARNING,
         "trigger_missing",
         f"User pool {pool.name} has no {trigger} function, so its users are enrolled at their first token only.",
-        "Deploy the stack again, which sets it." if made_here else attach,
+        "Deploy with PoolTriggers=none, and then with the value of before." if made_here else attach,
     )
 
 

@@ -21,7 +21,7 @@ from local.whop_simulator import Fault as SimulatorFault
 from local.whop_simulator.state import DEFAULT_PERMISSIONS
 from manage.pool_settings import UserPool
 from tests.e2e.confidential import Confidential
-from tests.e2e.harness import configuration, deploy_with, manage
+from tests.e2e.harness import SyncLane, configuration, deploy_with, manage
 from whop_chat.runtime.sealed import KeyRing
 
 # Of every stack, because they are choices.
@@ -231,6 +231,12 @@ def _dead_letter(examined: Examined) -> Iterator[None]:
     examined.cloud.sqs.purge_queue(QueueUrl=queue)
 
 
+def _switched_off(examined: Examined) -> Iterator[None]:
+    lane = SyncLane(examined.cloud, examined.deployment)
+    with lane.paused():
+        yield
+
+
 def _unsubscribed(examined: Examined) -> Iterator[None]:
     client, topic = examined.client("sns"), examined.deployment["AlarmTopicArn"]
     (before,) = client.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
@@ -262,6 +268,7 @@ FAULTS: dict[str, Fault] = {
     "users_can_be_guessed": _app_client(PreventUserExistenceErrors="LEGACY"),
     "trusted_attribute_writable": _app_client(WriteAttributes=["email_verified"]),
     "queue_late": _late_queue,
+    "queue_not_read": _switched_off,
     "group_missing": _no_group,
     "trigger_not_permitted": _no_permission,
     "not_protected": _unprotected,

@@ -261,6 +261,7 @@ class DeployedStack:
             "lambda.GetAccountSettings": lambda _: {
                 "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
             },
+            "lambda.ListEventSourceMappings": lambda _: {"EventSourceMappings": [{"State": "Enabled"}]},
             "lambda.GetPolicy": lambda _: {"Policy": json.dumps({"Statement": [self.permission()]})},
             "lambda.Invoke": self._invoke,
             "apigatewayv2.GetApi": lambda _: {

@@ -136,6 +136,11 @@ def _old_backlog(run: DeployedStack) -> None:
     Backlog(aws_at_moto(), "users", run.cloud.pool_id).report(time.time() - 7200, deadline=AN_HOUR)
 
 
+def _event_sources(*states: str) -> Callable[[DeployedStack], None]:
+    mappings = {"EventSourceMappings": [{"State": state} for state in states]}
+    return lambda run: answer(run, "lambda.ListEventSourceMappings", mappings)
+
+
 def _dead_letter(run: DeployedStack) -> None:
     run.cloud.sqs.send_message(QueueUrl=run.cloud.dead_letter_queue_url, MessageBody="x")
 
@@ -186,6 +191,8 @@ FAULTS: list[tuple[str, str, Callable[[DeployedStack], None]]] = [
     ("problem", "key_set_unreadable", _no_key_set),
     ("problem", "queue_late", _old_message),
     ("problem", "queue_late", _old_backlog),
+    ("problem", "queue_not_read", _event_sources("Disabled")),
+    ("problem", "queue_not_read", _event_sources()),
     ("warning", "dead_letters", _dead_letter),
     ("warning", "dead_letters", _undelivered_event),
     ("problem", "alarms_unheard", _subscriptions("PendingConfirmation")),

@@ -112,9 +112,12 @@ def test_a_log_line_with_a_user_shows_none_of_their_attributes() -> None:
     assert "hidden" not in repr(user)
 
 
-@pytest.mark.parametrize("error", [UserGone, UserDisabled, UserInactive])
-def test_a_status_that_was_stored_is_the_same_refusal_again(error: type[NotActive]) -> None:
-    assert type(not_active(error.status)) is error
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(PoolStatus.GONE, UserGone), (PoolStatus.DISABLED, UserDisabled), (PoolStatus.INACTIVE, UserInactive)],
+)
+def test_a_status_that_was_stored_is_the_same_refusal_again(status: PoolStatus, error: type[NotActive]) -> None:
+    assert type(not_active(status)) is error
 
 
 def test_the_words_for_a_status_are_stored_so_they_stay() -> None:

@@ -46,6 +46,7 @@ def test_it_begins_with_what_people_say() -> None:
         "The chat does not load",
         "New users get no chat",
         "Everybody gets 503",
+        "A name does not change",
         "Somebody sees another's name",
         "Users complain of mails from Whop",
         "The bill has risen",

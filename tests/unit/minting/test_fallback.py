@@ -180,9 +180,11 @@ def test_the_token_is_looked_for_while_the_caller_does_something_else() -> None:
 
 def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     waited_for = threading.Event()
+    patience: list[float | None] = []
 
     class Joined(threading.Thread):
         def join(self, timeout: float | None = None) -> None:
+            patience.append(timeout)
             waited_for.set()
             super().join(5)
 
@@ -198,3 +200,4 @@ def test_nothing_is_under_way_any_more_when_the_request_is_answered(monkeypatch:
         raise KeyError
 
     assert len(tokens.seconds) == 1
+    assert all(seconds is not None and 0.3 <= seconds <= 0.6 for seconds in patience)

@@ -505,6 +505,14 @@ def test_a_record_that_cannot_be_understood_does_not_hide_the_others(dynamodb: "
     assert users.get_many([ANN, BEN], deadline=AN_HOUR) == {ANN: None, BEN: written}
 
 
+def test_an_attribute_of_another_type_makes_a_record_unreadable(dynamodb: "DynamoDBClient") -> None:
+    key = {"pk": {"S": f"USER#{ANN.pool_id}#{ANN.sub}"}}
+    dynamodb.put_item(TableName=TABLE, Item={**key, "status": {"S": "linked"}, "generation": {"S": "two"}})
+
+    with pytest.raises(AwsError, match="GetItem: InvalidResponse"):
+        DynamoDBUserRepository(aws_at_moto(), TABLE).get(ANN, deadline=AN_HOUR)
+
+
 def interrupted(operation: str, behave: Callable[[httpx.Request], httpx.Response]) -> DynamoDBUserRepository:
     """A directory whose calls of one operation are answered by ``behave``, which may pass them on."""
 

@@ -132,6 +132,13 @@ def test_what_a_run_leaves_in_the_table_expires_with_its_report(table: "DynamoDB
     assert items[f"RUN#{POOL}#{RUN}"]["stopped_at"] == {"N": str(NOW + 3600)}
 
 
+def test_a_stop_that_comes_before_any_user_expires_too(table: "DynamoDBClient") -> None:
+    DynamoDBRuns(aws_at_moto(), TABLE, POOL, clock=Clock(NOW)).stop(RUN, deadline=AN_HOUR)
+
+    [item] = table.scan(TableName=TABLE)["Items"]
+    assert item["ttl"] == {"N": str(NOW + 90 * 86400)}
+
+
 class Meanwhile:
     """Moto, where something happens just before the writes of this name; each once."""
 
