@@ -152,9 +152,12 @@ class LocalStack:
         return Deployment(name, outputs, self._local_url(outputs["ApiUrl"]))
 
     def _local_url(self, api_url: str) -> str:
-        """The URL at which the emulator serves ``https://<api id>.execute-api.…``."""
+        """The URL at which the emulator serves ``https://<api id>.execute-api.…``.
+
+        Its stage is ``$default``. A shell and the ``.env`` of a web app would take that for a variable.
+        """
         api_id = (urlsplit(api_url).hostname or "").split(".")[0]
-        return f"{self.emulator_url}/_aws/execute-api/{api_id}/$default"
+        return f"{self.emulator_url}/_aws/execute-api/{api_id}/%24default"
 
     def environment(self) -> dict[str, str]:
         """The variables that lead the AWS CLI, boto3 and `make deploy` to this cloud, and to no real account."""

@@ -9,13 +9,13 @@ from typing import Any
 
 from local.demo.chat_app import ChatApp, Tokens, User
 from local.dev.log import entries
+from local.dev.running import CHANNEL
 from local.sam import REGION, ROOT
 from local.stack import Deployment, LocalStack
 from local.whop_simulator import DEFAULT_COMPANY, Fault
 
 LIMITED_SECONDS = 20
 SLOW_SECONDS = 2.0
-CHANNEL = "chat_feed_dev"
 
 
 class NotDoneError(Exception):

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from local.processes import HOST, wait_until
-from local.sam import ROOT, SamError
+from local.sam import REGION, ROOT, SamError
 from local.stack import Deployment, LocalStack
 
 STACK = "whop-chat-dev"
+CHANNEL = "chat_feed_dev"
 PACKAGE_SOURCE = ROOT / "layers" / "whop_chat"
 _PACKAGE = PACKAGE_SOURCE / "whop_chat"
 _WHOP_APP = "app_Dev"
@@ -113,9 +114,12 @@ def summary(cloud: LocalStack, deployment: Deployment, page: str) -> str:
   ApiUrl               {deployment.api_url}
   UserPoolId           {deployment["UserPoolId"]}
   UserPoolClientId     {deployment["UserPoolClientId"]}
+  region               {REGION}
   Cognito's endpoint   {cloud.emulator_url}
-  Whop's API           {cloud.whop.api_url}
   confirmation codes   {page}/mail
+  Whop's API           {cloud.whop.api_url}
+  Whop's chat script   {cloud.whop_url}/elements/embedded-components.js
+  a channel id         {CHANNEL}
 
   Operate it with:
   {environment} \\

@@ -1,4 +1,4 @@
-"""CloudFormation: parameters in the SAM transform, resource types that do nothing here, and Ref of a secret."""
+"""CloudFormation: parameters of the transform, conditions in change sets, types that do nothing, Ref of a secret."""
 
 import contextvars
 import json
@@ -31,6 +31,7 @@ def install() -> None:
     wrap(sam, "transform", _with_parameter_values)
     _wrap_everywhere("_apply_transforms", _remember_parameter_values)
     _wrap_everywhere("_evaluate_conditions", _with_joined_values)
+    wrap(changesets, "_resolve_props_for_diff", _without_unmet_conditions)
     for function in ("Contains", "EachMemberEquals", "EachMemberIn", "RefAll", "ValueOf", "ValueOfAll"):
         # Stock reads the functions of Rules only in their long form; AWS reads both forms.
         engine.CfnLoader.add_constructor(f"!{function}", engine._construct_cfn_tag(f"Fn::{function}"))
@@ -105,6 +106,17 @@ def _with_joined_values(stock: Function) -> Function:
         return stock({**template, "Conditions": joined(template.get("Conditions") or {})}, params)
 
     return evaluate
+
+
+def _without_unmet_conditions(stock: Function) -> Function:
+    """Stock's change sets add resources whose condition does not hold, such as a user pool beside one's own."""
+
+    def resolve(template: dict[str, Any], params: dict[str, Any], *names: str) -> dict[str, Any]:
+        met = engine._evaluate_conditions(template, params) if template else {}
+        resources = stock(template, params, *names).get("Resources", {})
+        return {"Resources": {name: each for name, each in resources.items() if met.get(each.get("Condition"), True)}}
+
+    return resolve
 
 
 def _no_op(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from whop_chat.whop.api_key import NotConfigured
 
 PRODUCTION = "https://api.whop.com"
 SANDBOX = "https://sandbox-api.whop.com"
+_FIRST = 'Store a key of the company (docs/deploy.md, "The key").'
 _STORE = 'Store a key of the company (docs/operations.md, "Rotate the API key").'
 # Whop's names; docs/deploy.md says what each is for.
 _ENROLMENT = ("company:create_child", "company:basic:read", "user:profile:update")
@@ -36,7 +37,7 @@ def check(deployment: Deployment) -> Iterator[Finding]:
             Severity.PROBLEM,
             "api_key_unusable",
             f"Every request for a token is answered with 503 not_configured, because {error}.",
-            _STORE,
+            _FIRST,
         )
         return
     yield from of_key(deployment, key)

@@ -1,4 +1,4 @@
-/** The recipes of docs/dev.md, each as an app has it, in a browser against the running stack. */
+/** The recipes of docs/dev.md and docs/clients.md, each as an app has it, in a browser against the running stack. */
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -9,26 +9,31 @@ import Whop from "@whop/sdk";
 import { InMemoryWebStorage, OidcClient, WebStorageStateStore } from "oidc-client-ts";
 
 import { send } from "./steps.js";
-import { ALLOWED_ORIGIN, configuration, here, newUser, serveApp, simulator, startBrowser } from "./world.js";
+import { ALLOWED_ORIGIN, configuration, control, here, newUser, serveApp, simulator, startBrowser } from "./world.js";
 
 const GUIDE = await readFile(here("../../docs/dev.md"), "utf8");
+const CLIENTS = await readFile(here("../../docs/clients.md"), "utf8");
+const CLIENT = here("../../clients/typescript");
 
 /** The code of the section that a heading begins. */
-function recipe(heading) {
-  const section = GUIDE.split(/^### /m).find((each) => each.startsWith(heading));
-  return section.match(/^```js\n(.*?)^```$/ms)[1];
+function recipe(heading, guide = GUIDE) {
+  const section = guide.split(/^##+ /m).find((each) => each.startsWith(`${heading}\n`));
+  return section.match(/^```(?:js|tsx)\n(.*?)^```$/ms)[1];
 }
 
 /** A recipe as one script: it finds the stack's values as globals, and its exports are `window.recipe`. */
 async function bundle(code, values) {
   const globals = Object.entries(values).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
   const { outputFiles } = await build({
-    stdin: { contents: `${globals.join("\n")}\n${code}`, resolveDir: here("."), loader: "js" },
+    stdin: { contents: `${globals.join("\n")}\n${code}`, resolveDir: here("."), loader: "tsx" },
     bundle: true,
     format: "iife",
     globalName: "recipe",
     platform: "browser",
     define: { global: "globalThis" },
+    jsx: "automatic",
+    alias: { "whop-chat-auth-client/react": `${CLIENT}/src/react.js` },
+    nodePaths: [`${CLIENT}/node_modules`], // React, and Whop's package for it
     write: false,
     logLevel: "error",
   });
@@ -118,6 +123,51 @@ test("Whop's own loader for the embedded components takes the client's tokens", 
     await opened.goto(ALLOWED_ORIGIN);
     await opened.evaluate((user) => window.recipe.chat(user), user);
     await send(opened.frameLocator("#chat iframe"), "Hello by Whop's loader");
+  } finally {
+    await close();
+  }
+});
+
+test("the React component shows each user a chat of their own, and a denied user none", async () => {
+  const { whopUrl, channelId } = await configuration();
+  const code = `
+    ${recipe("React", CLIENTS)}
+    import { Amplify } from "aws-amplify";
+    import { getCurrentUser, signIn, signOut } from "aws-amplify/auth";
+    import { StrictMode } from "react";
+    import { createRoot } from "react-dom/client";
+
+    Amplify.configure({ Auth: { Cognito: { userPoolId, userPoolClientId, userPoolEndpoint: cognitoUrl } } });
+    const Fallback = ({ show }) => <p>{show}</p>;
+    const root = createRoot(document.getElementById("chat"));
+
+    export async function open(username, password) {
+      await signOut();
+      await signIn({ username, password });
+      const { userId } = await getCurrentUser();
+      root.render(<StrictMode><Chat key={userId} userId={userId} channelId={channelId} /></StrictMode>);
+    }`;
+  const page = `<!doctype html><title>React</title><div id="chat"></div>
+    <script src="${whopUrl}/elements/embedded-components.js"></script><script src="/recipe.js"></script>`;
+  const close = await serveApp(ALLOWED_ORIGIN, { "/recipe.js": await bundle(code, { ...values, channelId }), page });
+  try {
+    const opened = await (await browser.newContext()).newPage();
+    await opened.goto(ALLOWED_ORIGIN);
+    const open = ({ email, password }) =>
+      opened.evaluate((user) => window.recipe.open(user.email, user.password), { email, password });
+    const chat = opened.frameLocator("#chat iframe");
+    const users = [await newUser("Ada of React"), await newUser("Bob of React")];
+    for (const { name, ...each } of users) {
+      await open(each);
+      await send(chat, `Hello by ${name}`);
+      await chat.locator("li", { hasText: `Hello by ${name}` }).locator("b", { hasText: name }).waitFor();
+      assert.equal(await opened.locator("#chat iframe").count(), 1);
+      assert.ok(await opened.locator("#chat iframe").isVisible());
+    }
+    await control("user", { what: "deny", sub: users[0].sub });
+    await open(users[0]);
+    await opened.getByText("not-allowed", { exact: true }).waitFor();
+    assert.equal(await opened.locator("#chat iframe").count(), 0);
   } finally {
     await close();
   }

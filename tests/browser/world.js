@@ -130,18 +130,18 @@ async function cognito(action, body) {
   return answer;
 }
 
-/** A new user who has signed up and in. */
-export async function newUser() {
+/** A new user who has signed up and in, with a name or without. */
+export async function newUser(name) {
   const email = `grace-${randomUUID()}@people.example.test`;
   const password = `Aa1!${randomUUID()}`;
   const { UserSub: sub } = await cognito("SignUp", {
     Username: email,
     Password: password,
-    UserAttributes: [{ Name: "email", Value: email }],
+    UserAttributes: [{ Name: "email", Value: email }, ...(name ? [{ Name: "name", Value: name }] : [])],
   });
   const mail = (await control("mails")).find(({ to }) => to === email);
   await cognito("ConfirmSignUp", { Username: email, ConfirmationCode: mail.text.match(/\b\d{6}\b/)[0] });
-  return { email, password, sub, ...(await control("sign-in", { email, password })) };
+  return { name, email, password, sub, ...(await control("sign-in", { email, password })) };
 }
 
 /** The token with a signature that is nobody's. */

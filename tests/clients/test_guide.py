@@ -16,8 +16,13 @@ COMPILED = {
 
 
 def blocks(document: str, language: str) -> list[str]:
-    """The code of a language in a document."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    """The code of a language in a document, without its imports."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"^import .*\n+", "", block, flags=re.MULTILINE) for block in found]
+
+
+def _modules(code: str) -> set[str]:
+    return set(re.findall(r'^import .* from "(.*)";$', code, re.MULTILINE))
 
 
 @pytest.mark.parametrize("language", COMPILED)
@@ -27,6 +32,13 @@ def test_the_code_of_the_guide_is_compiled(language: str) -> None:
 
     assert parts
     assert [part for part in parts if _lines(part) not in _lines(source)] == []
+
+
+def test_the_compiled_files_import_what_the_guide_imports() -> None:
+    compiled = _modules(COMPILED["tsx"].read_text()) | _modules(COMPILED["js"].read_text())
+
+    # The app brings Amplify, and the browser tests bundle the example with it.
+    assert _modules(GUIDE) - compiled == {"aws-amplify/auth"}
 
 
 @pytest.mark.parametrize("language", [*COMPILED, "swift"])

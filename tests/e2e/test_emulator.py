@@ -1,8 +1,10 @@
 """The emulator does what AWS does where the stack depends on it, and MiniStack alone does not."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
@@ -119,6 +121,10 @@ def test_a_user_made_by_an_administrator_signs_in_and_can_be_deleted(cloud: Loca
         cloud.cognito.admin_get_user(UserPoolId=app.pool_id, Username=user.email)
 
 
+def test_a_shell_and_a_dotenv_file_leave_the_url_of_an_api_alone(small: Deployment) -> None:
+    assert "$" not in small.api_url
+
+
 def test_a_request_without_a_token_is_challenged(cloud: LocalStack, small: Deployment) -> None:
     answer = _ask(cloud, small)
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -185,6 +191,36 @@ def test_a_queue_that_hides_messages_for_less_than_the_function_runs_is_refused(
 def test_rules_are_checked_before_anything_is_made(cloud: LocalStack) -> None:
     with pytest.raises(ClientError, match="Environment must be test or other"):
         _create(cloud, "no-such-environment", {"Origins": ORIGINS[0], "Environment": "third"})
+
+
+def test_a_change_set_has_no_resource_whose_condition_does_not_hold(cloud: LocalStack) -> None:
+    queue = {"Type": "AWS::SQS::Queue"}
+    template = {
+        "Parameters": {"Both": {"Type": "String"}},
+        "Conditions": {"WantsBoth": {"Fn::Equals": [{"Ref": "Both"}, "yes"]}},
+        "Resources": {"First": queue, "Second": queue | {"Condition": "WantsBoth"}},
+    }
+
+    def changes(kind: Literal["CREATE", "UPDATE"], both: str) -> dict[str, str]:
+        name = f"both-{both}"
+        cloud.cloudformation.create_change_set(
+            StackName="conditional",
+            ChangeSetName=name,
+            ChangeSetType=kind,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "Both", "ParameterValue": both}],
+        )
+        found = cloud.cloudformation.describe_change_set(StackName="conditional", ChangeSetName=name)["Changes"]
+        cloud.cloudformation.execute_change_set(StackName="conditional", ChangeSetName=name)
+        waiter = cloud.cloudformation.get_waiter(
+            "stack_create_complete" if kind == "CREATE" else "stack_update_complete"
+        )
+        waiter.wait(StackName="conditional", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        return {each["ResourceChange"]["LogicalResourceId"]: each["ResourceChange"]["Action"] for each in found}
+
+    assert changes("CREATE", "no") == {"First": "Add"}
+    assert changes("UPDATE", "yes") == {"Second": "Add"}
+    assert changes("UPDATE", "never") == {"Second": "Remove"}
 
 
 def test_an_update_of_a_pool_resets_what_it_does_not_name(cloud: LocalStack) -> None:

@@ -150,7 +150,7 @@ def _reviewed(target: Target, purpose: str, url: str, parameters: Mapping[str, s
         return None
     try:
         defaults = template.defaults(template.parameters(ROOT / "template.yaml"))
-        target.screen.show_parameters(before.parameters if before else defaults, parameters)
+        target.screen.show_parameters(before.parameters if before else None, defaults, parameters)
         target.screen.show_changes(change_set.changes)
         target.screen.approve(f"Deploy these changes to {stack} in {target.place}?")
     except BaseException:  # Also an interrupt at the question.

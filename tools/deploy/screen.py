@@ -57,12 +57,15 @@ class Screen:
         if not Confirm.ask(Text(question), console=self._console, default=False):
             raise Declined
 
-    def show_parameters(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-        """Which parameters the deployment changes. ``before`` is what is deployed, or the defaults for a new stack."""
-        table = Table("parameter", "before", "after")
+    def show_parameters(
+        self, deployed: Mapping[str, str] | None, defaults: Mapping[str, str], after: Mapping[str, str]
+    ) -> None:
+        """Which parameters the deployment changes, or which a new stack, with nothing ``deployed``, has set."""
+        known = defaults if deployed is None else deployed
+        table = Table("parameter", "default" if deployed is None else "before", "after")
         for name, value in after.items():
-            if value != before.get(name):
-                table.add_row(Text(name), Text(before.get(name, "")), Text(value))
+            if value != known.get(name):
+                table.add_row(Text(name), Text(known.get(name, "")), Text(value))
         if table.row_count:
             self._console.print(table)
 

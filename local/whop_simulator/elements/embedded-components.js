@@ -1,6 +1,6 @@
 /*
  * Stands in for Whop's embedded components 1.2: the names and shapes of @whop/embedded-components-vanilla-js, as far as a
- * chat needs them. What Whop's own script does inside is not known. This one asks for a token at the first mount, and
+ * chat needs them, also by Whop's React package. What Whop's own script does inside is not known. This one asks for a token at the first mount, and
  * again when the simulator refuses the token that it has.
  */
 (() => {
@@ -26,13 +26,13 @@
 
   class ChatElement extends Emitter {
     #session;
-    #options;
     #frame;
+    #snapshot = { state: "loading" };
 
     constructor(session, options) {
       super();
       this.#session = session;
-      this.#options = options;
+      this.options = options;
       if (options.onReady) this.on("ready", options.onReady);
     }
 
@@ -40,7 +40,7 @@
       const parent = typeof target === "string" ? document.querySelector(target) : target;
       this.#frame = document.createElement("iframe");
       this.#frame.title = "Chat";
-      this.#frame.src = `${chat}?channel=${encodeURIComponent(this.#options.channelId)}`;
+      this.#open();
       parent.append(this.#frame);
       window.addEventListener("message", this.#hear);
     }
@@ -50,14 +50,32 @@
       this.#frame?.remove();
     }
 
+    updateOptions(options) {
+      const { channelId } = this.options;
+      this.options = { ...this.options, ...options };
+      if (this.#frame && this.options.channelId !== channelId) this.#open();
+      this.emit("optionsUpdated", this.options);
+    }
+
+    getSnapshot() {
+      return this.#snapshot;
+    }
+
     show(token) {
       this.#frame?.contentWindow?.postMessage({ token }, chat.origin);
+    }
+
+    #open() {
+      this.#frame.src = `${chat}?channel=${encodeURIComponent(this.options.channelId)}`;
     }
 
     #hear = ({ source, data }) => {
       if (source !== this.#frame.contentWindow) return;
       if (data.needs === "token") this.#session.fetchToken(data.refused);
-      if (data.is === "ready") this.emit("ready", this);
+      if (data.is !== "ready") return;
+      this.#snapshot = { state: "ready" };
+      this.emit("snapshot", this.#snapshot);
+      this.emit("ready", this);
     };
   }
 
@@ -73,7 +91,9 @@
       this.#token = token;
     }
 
-    createElement(type, options) {
+    /** `type` is the name, or what has it: Whop's React package gives its component. */
+    createElement(component, options) {
+      const type = component.type ?? component;
       if (type !== "chat-element") throw new Error(`the stand-in has no ${type}`);
       const element = new ChatElement(this, options);
       this.#elements.add(element);
@@ -123,5 +143,7 @@
     createChatSession(options) {
       return new ChatSession(options);
     }
+
+    updateOptions() {}
   };
 })();

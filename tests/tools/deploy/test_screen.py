@@ -58,10 +58,20 @@ def test_a_pipeline_has_to_say_yes_beforehand(out: io.StringIO, monkeypatch: pyt
 
 
 def test_only_parameters_that_change_are_shown(out: io.StringIO) -> None:
-    _screen(out).show_parameters({"Stage": "dev", "DeniedGroups": "[banned]"}, {"Stage": "dev", "DeniedGroups": ""})
+    deployed = {"Stage": "dev", "DeniedGroups": "[banned]"}
+    _screen(out).show_parameters(deployed, {"DeniedGroups": ""}, {"Stage": "dev", "DeniedGroups": ""})
 
     assert "Stage" not in out.getvalue()
     assert "[banned]" in out.getvalue()
+    assert "before" in out.getvalue()
+
+
+def test_a_new_stack_has_no_parameters_from_before(out: io.StringIO) -> None:
+    _screen(out).show_parameters(None, {"Stage": "dev", "DeniedGroups": ""}, {"Stage": "local", "DeniedGroups": ""})
+
+    assert "default" in out.getvalue()
+    assert "before" not in out.getvalue()
+    assert "DeniedGroups" not in out.getvalue()
 
 
 def test_a_replaced_resource_is_marked(out: io.StringIO) -> None:

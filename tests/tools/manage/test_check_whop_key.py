@@ -50,6 +50,7 @@ def test_a_key_that_may_do_all_that_is_needed_is_right(run: DeployedStack, whop:
 def test_a_secret_without_a_usable_key_is_a_problem(run: DeployedStack, whop: Simulator, text: str) -> None:
     run.put_secret(text or " ")
     assert codes(run) == ["api_key_unusable"]
+    assert 'docs/deploy.md, "The key"' in run("doctor").out
 
 
 def test_a_key_that_whop_refuses_is_a_problem(run: DeployedStack, whop: Simulator) -> None:
