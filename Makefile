@@ -38,7 +38,7 @@ help: ## this list
 
 .PHONY: dev
 dev: environments ## the local stack, which stays up, and a page to try it on (ARGS="--origin http://localhost:5173")
-	@$(OFFLINE) $(DEV) -m local.dev $(ARGS)
+	@exec $(OFFLINE) $(DEV) -m local.dev $(ARGS)
 
 .PHONY: demo
 demo: environments ## the whole path on this machine: deploy, sign up, sign in, mint, chat, link an account
@@ -46,7 +46,7 @@ demo: environments ## the whole path on this machine: deploy, sign up, sign in, 
 
 .PHONY: local
 local: environments ## an empty AWS and Whop on this machine until Ctrl-C, to deploy to: docs/local.md
-	@$(OFFLINE) $(DEV) -m local
+	@exec $(OFFLINE) $(DEV) -m local
 
 # The three parts stand side by side, because the end-to-end tests mostly wait. Each has its own servers on free ports.
 .PHONY: test
