@@ -18,7 +18,7 @@ from soak.sqs import Message, Queue
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 0.4
 _IDLE_SECONDS = 300.0
-BATCH, CONCURRENCY = 5, 2  # template.yaml, SyncUserFunction
+BATCH, CONCURRENCY = 5, 3  # template.yaml, SyncUserFunction
 _POLL_SECONDS = 1.0
 
 type Handler = Callable[[dict[str, Any], "Context"], Any]
@@ -99,7 +99,7 @@ class Function:
 
 
 class QueueSource:
-    """Invokes a function with batches of messages, two at a time.
+    """Invokes a function with batches of messages, three at a time.
 
     After a failed invocation each message becomes visible again by itself.
     """

@@ -252,7 +252,7 @@ def test_a_failed_message_does_not_hold_up_its_neighbours(resources: Resources) 
     source = _properties(resources, "SyncUserFunctionSync")
 
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 3}
     assert source["FunctionName"] == {"Ref": "SyncUserFunction"}
 
 

@@ -388,6 +388,7 @@ READINGS: list[tuple[Callable[[AwsClients], object], dict[str, Any]]] = [
         lambda aws: list(CheckpointStore(aws, "t", "eu-west-1_A").load_addresses("run", 1, seconds=60)),
         {"Responses": {"t": [{}]}},
     ),
+    (lambda aws: UserPool(aws, "eu-west-1_A", ()).admin_get(ADA, deadline=AN_HOUR), {**ROW, "UserCreateDate": 1e20}),
     (lambda aws: SyncQueue(aws, "https://q").depth(deadline=AN_HOUR), {"Attributes": {"Messages": "many"}}),
     (
         lambda aws: SyncQueue(aws, "https://q").send_many([ADA], Source.ENROL, run="r", deadline=AN_HOUR),
