@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MAX_READ = 100  # AWS, BatchGetItem
-# The errors that a parser raises if an answer does not have the shape that AWS documents. For a time in no year, this is
-# botocore's RuntimeError.
+# The errors that a parser raises if an answer does not have the shape that AWS documents. For a time in no year, that
+# is botocore's RuntimeError.
 _MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RuntimeError, ResponseParserError)
 
 _bound: ContextVar[Deadline | None] = ContextVar("aws_deadline", default=None)
