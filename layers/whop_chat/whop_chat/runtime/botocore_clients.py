@@ -1,6 +1,6 @@
 """AWS's clients without httpx and boto3, for `on_signup`. To send one message, both take too long to import."""
 
-import socket  # Only for the name of an option that botocore's HTTP takes. This module opens no socket.
+import socket  # For two constants: botocore's HTTP takes options as numbers of this module. No socket is opened here.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
