@@ -5,7 +5,7 @@ deadline bounds every connect, handshake, read and write, and the resolver.
 """
 
 import contextlib
-import socket  # For getaddrinfo alone: no package here looks a name up without connecting, and addresses are checked first.
+import socket  # For getaddrinfo alone: no package here looks a name up without connecting to it.
 import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
