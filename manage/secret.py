@@ -11,11 +11,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from manage.errors import AWS_ERRORS
+from whop_chat.runtime.secrets import MAX_AGE_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
+# A request that began with the former value ends within this time.
+_REQUEST_SECONDS = 60
+
+
+def known_everywhere(stored_at: float) -> float:
+    """When no function uses the value before the one that was stored at ``stored_at``. Both in epoch seconds."""
+    return stored_at + MAX_AGE_SECONDS + _REQUEST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,12 @@ from manage.console import Console, timestamp
 from manage.deployment import Deployment
 from manage.errors import Refused
 from manage.sealed_items import SealedItems
-from manage.secret import Secret, Version
+from manage.secret import Secret, Version, known_everywhere
 from manage.stack import Stack
 from whop_chat.runtime.sealed import KeyRing, UnusableDataKey
-from whop_chat.runtime.secrets import MAX_AGE_SECONDS
 
 NAME = "rotate-data-key"
 HELP = "add a data key, or, in a later run, drop the old one when nothing needs it"
-# A request that began with the former ring ends within this time.
-_REQUEST_SECONDS = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +32,7 @@ def run(_arguments: argparse.Namespace, stack: Stack, console: Console) -> int:
     if version is None:
         raise Refused("The secret of the data keys has no value. Restore it, or no sealed token can be read.")
     ring = _ring(version)
-    again_at = _known_everywhere(version.created_at.timestamp())
+    again_at = known_everywhere(version.created_at.timestamp())
     if len(ring.keys) == 1:
         return _add(deployment, secret, version, ring, console)
     if time.time() < again_at:
@@ -50,7 +47,7 @@ def _add(deployment: Deployment, secret: Secret, version: Version, ring: KeyRing
         with secret.pending(ring.with_new_key().to_secret()) as pending:
             secret.promote(pending, replacing=version)
         entry.outcome = "added a key"
-    again_at = timestamp(_known_everywhere(time.time()))
+    again_at = timestamp(known_everywhere(time.time()))
     text = f"A new data key seals from now on. Run the command again after {again_at} to drop the old one."
     console.answer(text, outcome="added", **deployment.as_data(), again_after=again_at)
     return 0
@@ -90,8 +87,3 @@ def _ring(version: Version) -> KeyRing:
         return KeyRing.from_secret(version.text)
     except UnusableDataKey as error:
         raise Refused(f"The data keys cannot be used: {error}. Restore a former version of the secret.") from None
-
-
-def _known_everywhere(stored_at: float) -> float:
-    """When every function seals with a ring that was stored at ``stored_at``. In epoch seconds."""
-    return stored_at + MAX_AGE_SECONDS + _REQUEST_SECONDS

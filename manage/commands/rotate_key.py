@@ -8,15 +8,13 @@ from manage.checks.finding import Finding, Severity
 from manage.console import Console, timestamp
 from manage.deployment import Deployment
 from manage.errors import Refused
-from manage.secret import Secret, Version
+from manage.secret import Secret, Version, known_everywhere
 from manage.stack import Stack
 from whop_chat.runtime.secrets import MAX_AGE_SECONDS
 from whop_chat.whop.api_key import NotConfigured, key_in
 
 NAME = "rotate-key"
 HELP = "replace the API key by the one on standard input, if Whop accepts it, and say when to revoke the old one"
-# A request that began with the old key ends within this time.
-_REQUEST_SECONDS = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,4 +80,4 @@ def _prove(deployment: Deployment, pending: Version) -> list[Finding]:
 def _revocable_at(stack: Stack) -> float:
     """When no function has the old key any more, and all of its tokens have expired. In epoch seconds."""
     lifetime = int(stack.parameters["TokenTtlMinutes"]) * 60
-    return time.time() + MAX_AGE_SECONDS + _REQUEST_SECONDS + lifetime
+    return known_everywhere(time.time()) + lifetime
